@@ -1,0 +1,43 @@
+"""What the gateway asks of a provider: a description, with nothing done yet."""
+
+from __future__ import annotations
+
+import msgspec
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where connections go, and the key under which they are pooled.
+
+    `ca_file` is a PEM bundle to trust instead of the system's. `max_connections` bounds the
+    connections that are open at once, in use and idle together.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    ca_file: str | None = None
+    max_connections: int = 1000
+
+    @property
+    def authority(self) -> bytes:
+        """Return the `Host` header's value (RFC 9110 section 7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.scheme == "https" else 80
+        return (host if self.port == default else f"{host}:{self.port}").encode("ascii")
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One HTTP request to a provider, complete but for the connection.
+
+    `headers` hold everything except `host` and `content-length`, with lower-case names.
+    `connect_timeout` is in seconds, for DNS, TCP and TLS together; 0 means none.
+    """
+
+    origin: Origin
+    method: bytes
+    target: bytes
+    headers: Headers
+    body: bytes
+    connect_timeout: float = 5.0

@@ -1,0 +1,1 @@
+"""Which deployment to try, when, and what a failure means: pure decisions."""

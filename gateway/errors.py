@@ -1,0 +1,204 @@
+"""Everything that can go wrong, by whose fault it is.
+
+    GatewayError                        has a status, a code and a type: can be shown to a caller
+    ├── CallerError                     the request is at fault
+    │   ├── InvalidRequest       400
+    │   ├── AuthenticationFailed 401
+    │   ├── PermissionDenied     403
+    │   ├── NotFound             404    (ModelNotFound is one)
+    │   ├── MethodNotAllowed     405
+    │   ├── BodyTimeout          408
+    │   ├── BodyTooLarge         413
+    │   └── HeadersTooLarge      431
+    ├── UpstreamError                   the providers are at fault
+    │   ├── ProvidersFailed      502
+    │   ├── ProvidersRateLimited 429
+    │   └── ProvidersTimedOut    504
+    └── GatewayFault                    we are
+        ├── InternalError        500
+        └── ShuttingDown         503
+
+    UpstreamFailure                     one exchange with one provider failed; an attempt
+    ├── ConnectFailed                   decides what that means, a caller never sees it
+    ├── ConnectTimeout
+    ├── PoolTimeout
+    ├── ConnectionLost
+    └── ProtocolViolation
+
+    ConfigError                         the configuration is at fault; says file, table and key
+
+`code` is what programs read and also the label in logs; `type` is OpenAI's coarse class
+(platform.openai.com/docs/guides/error-codes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class GatewayError(Exception):
+    """An error with a place in the API.
+
+    `should_retry` becomes the `x-should-retry` header, which the OpenAI SDK obeys over its own
+    rule (openai-python `_base_client.py`); None leaves the rule to the client.
+    """
+
+    status: ClassVar[int] = 500
+    code: str = "internal_error"
+    type: ClassVar[str] = "server_error"
+    should_retry: ClassVar[bool | None] = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+        if code is not None:
+            self.code = code
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.status} {self.code}: {self.message}>"
+
+
+# The caller is at fault...
+
+
+class CallerError(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class InvalidRequest(CallerError):
+    code = "invalid_request"
+
+
+class AuthenticationFailed(CallerError):
+    status = 401
+    code = "invalid_api_key"
+
+
+class PermissionDenied(CallerError):
+    status = 403
+    code = "permission_denied"
+
+
+class NotFound(CallerError):
+    status = 404
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(CallerError):
+    status = 405
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message)
+        self.allow = allow
+
+
+class BodyTimeout(CallerError):
+    status = 408
+    code = "request_timeout"
+
+
+class BodyTooLarge(CallerError):
+    status = 413
+    code = "request_too_large"
+
+
+class HeadersTooLarge(CallerError):
+    status = 431
+    code = "headers_too_large"
+
+
+# The providers are at fault...
+
+
+class UpstreamError(GatewayError):
+    status = 502
+    type = "upstream_error"
+    # We have used up our own attempts: a client that retries would multiply them.
+    should_retry = False
+
+
+class ProvidersFailed(UpstreamError):
+    code = "all_providers_failed"
+
+
+class ProvidersRateLimited(UpstreamError):
+    status = 429
+    code = "rate_limit_exceeded"
+    type = "rate_limit_error"
+    # A wait cures this one, and the provider said how long.
+    should_retry = None
+
+
+class ProvidersTimedOut(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+
+
+# We are at fault...
+
+
+class GatewayFault(GatewayError):
+    pass
+
+
+class InternalError(GatewayFault):
+    pass
+
+
+class ShuttingDown(GatewayFault):
+    status = 503
+    code = "server_shutting_down"
+
+
+# One exchange with one provider...
+
+
+class UpstreamFailure(Exception):
+    """One exchange with one provider failed, in a way that the transport can name."""
+
+
+class ConnectFailed(UpstreamFailure):
+    """DNS, TCP or TLS failed: nothing of the request was sent."""
+
+
+class ConnectTimeout(UpstreamFailure):
+    """Connecting took longer than `connect_timeout`: nothing of the request was sent."""
+
+
+class PoolTimeout(UpstreamFailure):
+    """No connection became free in time: nothing of the request was sent."""
+
+
+class ConnectionLost(UpstreamFailure):
+    """The connection was reset or ended early; the provider may have done the work."""
+
+
+class ProtocolViolation(UpstreamFailure):
+    """The provider's bytes are not what its protocol allows."""
+
+
+# The configuration is at fault...
+
+
+class ConfigError(Exception):
+    """One or more faults in a configuration file, each a full sentence to show a person."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

@@ -1,0 +1,1 @@
+"""The ASGI API: routes, bodies, replies."""
