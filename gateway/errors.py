@@ -27,6 +27,9 @@
 
     ConfigError                         the configuration is at fault; says file, table and key
 
+    ClientGone                          the caller's connection ended, by its hand...
+    SendStalled                         ...or by ours, since it read nothing any more
+
 `code` is what programs read and also the label in logs; `type` is OpenAI's coarse class
 (platform.openai.com/docs/guides/error-codes).
 """
@@ -130,7 +133,7 @@ class UpstreamError(GatewayError):
     status = 502
     type = "upstream_error"
     # We have used up our own attempts: a client that retries would multiply them.
-    should_retry = False
+    should_retry: ClassVar[bool | None] = False
 
 
 class ProvidersFailed(UpstreamError):
@@ -202,3 +205,14 @@ class ConfigError(Exception):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+# The caller's connection...
+
+
+class ClientGone(Exception):
+    """The caller closed its connection; nobody reads an answer any more."""
+
+
+class SendStalled(OSError):
+    """The caller took nothing for `send_timeout` and has been dropped."""

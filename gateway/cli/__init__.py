@@ -1,1 +1,79 @@
-"""The command line."""
+"""The command line: `gateway serve`, `gateway check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from .. import __version__
+
+app = App(
+    name="gateway",
+    help="A self-hosted gateway in front of LLM providers.",
+    version=__version__,
+    # Both commands run their own event loop, and an exit status is theirs to choose.
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+
+
+@app.command
+def serve(
+    *,
+    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
+    bind: str | None = None,
+    workers: Annotated[int, Parameter(name=["--workers", "-w"])] = 1,
+    listen_fds: Annotated[tuple[int, ...], Parameter(show=False, negative="")] = (),
+    lifeline_fd: Annotated[int | None, Parameter(show=False)] = None,
+    ready_fd: Annotated[int | None, Parameter(show=False)] = None,
+) -> int:
+    """Serve the API until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    bind
+        HOST:PORT, [IPV6]:PORT or unix:PATH, instead of the file's [server] bind.
+    workers
+        Processes that share the port.
+    listen_fds
+        Listening sockets handed down by the supervisor of several workers.
+    lifeline_fd
+        A pipe that ends when the supervisor does.
+    ready_fd
+        A pipe to write a byte to when connections are accepted.
+    """
+    # Imported late: `gateway check` and `--help` need none of the server.
+    from .serving import Inherited, serve_one, serve_several
+
+    if workers < 1:
+        app.error_console.print("--workers must be at least 1")
+        return 2
+    if listen_fds:
+        return serve_one(config, bind, Inherited(listen_fds, lifeline_fd, ready_fd))
+    if workers > 1:
+        return serve_several(config, bind, workers)
+    return serve_one(config, bind, None)
+
+
+@app.command
+def check(file: Path | None = None, /) -> int:
+    """Check a configuration file and say everything that is wrong with it.
+
+    Parameters
+    ----------
+    file
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from .checking import check_file
+
+    return check_file(file)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    status = app()
+    raise SystemExit(status if isinstance(status, int) else 0)

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..core.call import Call
+from ..core.record import Record
+from ..errors import GatewayError
+
+HeaderPairs = Sequence[tuple[bytes, bytes]]
 
 
 class UpstreamResponse(Protocol):
@@ -15,7 +19,7 @@ class UpstreamResponse(Protocol):
     def status(self) -> int: ...
 
     @property
-    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+    def headers(self) -> HeaderPairs:
         """Name and value pairs as received, names in lower case."""
         ...
 
@@ -45,3 +49,50 @@ class Upstream(Protocol):
         Raises `UpstreamFailure`.
         """
         ...
+
+
+class Client(Protocol):
+    """The caller's side of one request.
+
+    Writing raises `SendStalled` when the caller reads nothing any more. That the caller has
+    left is no failure of a write: it is what `wait_gone` returns for.
+    """
+
+    @property
+    def status(self) -> int | None:
+        """Return the status that was sent, which commits the answer; None before."""
+        ...
+
+    async def read_body(self, limit: int, seconds: float) -> bytes:
+        """Return the request's body. Raises BodyTooLarge, BodyTimeout, ClientGone."""
+        ...
+
+    async def wait_gone(self) -> None:
+        """Return when the caller has left, but not because the answer is complete."""
+        ...
+
+    async def begin(self, status: int, headers: HeaderPairs) -> None:
+        """Send the head of an answer."""
+        ...
+
+    async def send(self, data: bytes) -> None:
+        """Send a piece of the answer."""
+        ...
+
+    async def finish(self, data: bytes) -> None:
+        """Send the last piece; the answer is complete."""
+        ...
+
+    async def refuse(self, error: GatewayError) -> None:
+        """Answer with `error`; nothing has been sent before."""
+        ...
+
+    def error_event(self, message: str, code: str, kind: str) -> bytes:
+        """Return a stream's error event in the caller's dialect."""
+        ...
+
+
+class Recorder(Protocol):
+    """Takes records. Must neither wait nor fail: a full disk is not the caller's problem."""
+
+    def record(self, record: Record) -> None: ...

@@ -1,0 +1,156 @@
+"""`gateway serve`: one worker in this process, or a supervisor of several."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import trio
+
+from .. import __version__
+from ..application import Application
+from ..config import load
+from ..config.paths import config_path
+from ..config.schema import Config
+from ..errors import ConfigError
+from ..serve.sockets import ListenError, adopt, describe, listen
+from ..serve.supervisor import supervise
+from ..serve.worker import HARD_STOP_AFTER, StartupFailed, serve_worker
+from ..telemetry import logs
+from .checking import report
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """Descriptors that a worker has from its supervisor."""
+
+    listeners: tuple[int, ...]
+    lifeline: int | None
+    ready: int | None
+
+
+def serve_one(file: Path | None, bind: str | None, inherited: Inherited | None) -> int:
+    """Serve in this process; return the exit status."""
+    config = _load(file, bind)
+    if config is None:
+        return 1
+    application = Application()
+    application.use(config)
+    try:
+        sockets = (
+            [adopt(descriptor) for descriptor in inherited.listeners]
+            if inherited
+            else listen([config.server.bind], send_timeout=config.server.send_timeout)
+        )
+        trio.run(
+            partial(
+                serve_worker,
+                application.asgi,
+                sockets=sockets,
+                policy=application.serving_policy,
+                lifecycle=application.lifecycle,
+                on_ready=partial(_ready, config, inherited),
+                lifeline=inherited.lifeline if inherited else None,
+            )
+        )
+    except (ListenError, StartupFailed) as exc:
+        sys.stderr.write(f"error: {exc}\n")
+        return 1
+    return 0
+
+
+def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
+    """Supervise `workers` processes that serve; return the exit status."""
+    config = _load(file, bind)
+    if config is None:
+        return 1
+    try:
+        sockets = listen([config.server.bind], send_timeout=config.server.send_timeout)
+    except ListenError as exc:
+        sys.stderr.write(f"error: {exc}\n")
+        return 1
+    server = config.server
+    try:
+        return trio.run(
+            partial(
+                supervise,
+                partial(_command, file),
+                sockets=sockets,
+                workers=workers,
+                kill_after=server.drain_delay + server.drain_timeout + 2 * HARD_STOP_AFTER,
+                on_ready=partial(_announce, config, [describe(sock) for sock in sockets]),
+            )
+        )
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+def _load(file: Path | None, bind: str | None) -> Config | None:
+    try:
+        config = load.load(file or config_path())
+        if bind is not None:
+            config = load.with_bind(config, bind)
+    except ConfigError as exc:
+        report(exc)
+        return None
+    logs.configure(config.log.level, config.log.format)
+    return config
+
+
+def _command(
+    file: Path | None, listeners: Sequence[int], lifeline: int, ready: int
+) -> Sequence[str]:
+    return [
+        *(sys.executable, "-m", "gateway", "serve"),
+        *(("--config", str(file)) if file else ()),
+        *(argument for fd in listeners for argument in ("--listen-fds", str(fd))),
+        *("--lifeline-fd", str(lifeline)),
+        *("--ready-fd", str(ready)),
+    ]
+
+
+def _ready(config: Config, inherited: Inherited | None, addresses: list[str]) -> None:
+    if inherited is None:
+        _announce(config, addresses)
+    elif inherited.ready is not None:
+        os.write(inherited.ready, b"\n")
+        os.close(inherited.ready)
+
+
+def _announce(config: Config, addresses: list[str]) -> None:
+    """Print the one line that a person needs to begin."""
+    address = addresses[0]
+    names = [model.name for model in config.models]
+    shown = ", ".join(names[:8]) + (f", and {len(names) - 8} more" if len(names) > 8 else "")
+    if address.startswith("unix:"):
+        url, reach = "http://localhost", ["--unix-socket", address.removeprefix("unix:")]
+    else:
+        url, reach = f"http://{_reachable(address)}", []
+    body = msgspec.json.encode(
+        {"model": names[0], "stream": True, "messages": [{"role": "user", "content": "Hello!"}]}
+    ).decode()
+    curl = shlex.join(
+        ["curl", "-N", *reach, f"{url}/v1/chat/completions", "-H", "content-type: application/json"]
+    )
+    key = ' -H "authorization: Bearer $KEY"' if config.tokens else ""
+    sys.stderr.write(
+        f"gateway {__version__} is ready at {address if reach else url + '/v1'} | models: {shown}"
+        f" | try: {curl}{key} -d {shlex.quote(body)}\n"
+    )
+    sys.stderr.flush()
+
+
+def _reachable(address: str) -> str:
+    """Return an address that a client can use: nobody connects to 0.0.0.0."""
+    host, _, port = address.rpartition(":")
+    if host in ("0.0.0.0", "[::]"):  # noqa: S104  # compared, not bound
+        host = socket.gethostname() or "localhost"
+    return f"{host}:{port}"

@@ -1,0 +1,121 @@
+"""A chat completion request: what of it concerns the gateway, and how it goes to a provider.
+
+Only the members that decide something are read. Everything else is the provider's business
+and reaches it to the byte: unknown fields survive, and prompt caches, which hash the body's
+prefix, keep hitting.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ..errors import InvalidRequest
+from .routing.deployment import Deployment
+from .splice import DuplicateKey, InvalidJSON, Member, NotAnObject, check_unique, members, splice
+
+_STRING: Final = msgspec.json.Decoder(str)
+_ANY: Final = msgspec.json.Decoder()
+_INCLUDE_USAGE: Final = b'{"include_usage":true}'
+_TRUE: Final = b"true"
+
+
+class ChatRequest(msgspec.Struct, frozen=True):
+    """`wants_usage`: the client asked for usage in its stream. `stream_options` is the raw
+    value if the client sent an object."""
+
+    body: bytes
+    members: list[Member]
+    model: str
+    stream: bool
+    wants_usage: bool
+    stream_options: bytes | None
+    user: str | None = None
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """Read a request body. Raises InvalidRequest (400) with what is wrong and where."""
+    found = _members(body)
+    values = {member.key: body[member.value_start : member.end] for member in found}
+    if "model" not in values:
+        raise InvalidRequest("you must provide a model parameter", param="model")
+    model = _string(values["model"], "model")
+    if not model:
+        raise InvalidRequest("model must not be empty", param="model")
+    stream = _flag(values.get("stream"), "stream")
+    options, wants_usage = _stream_options(values.get("stream_options"))
+    user = values.get("user", b"null")
+    return ChatRequest(
+        body=body,
+        members=found,
+        model=model,
+        stream=stream,
+        wants_usage=wants_usage,
+        stream_options=options,
+        user=_string(user, "user") if user.startswith(b'"') else None,
+    )
+
+
+def body_for(request: ChatRequest, deployment: Deployment) -> bytes:
+    """Return the body to send to `deployment`: its model name, and usage asked for in streams.
+
+    The gateway accounts for every stream, so it asks for usage even if the client did not;
+    the rewriter takes out of the answer what the client did not ask for.
+    """
+    put = {"model": deployment.model_json}
+    if request.stream and deployment.stream_usage and not request.wants_usage:
+        put["stream_options"] = (
+            _INCLUDE_USAGE
+            if request.stream_options is None
+            else splice(request.stream_options, put={"include_usage": _TRUE})
+        )
+    return splice(request.body, put=put, known=request.members)
+
+
+def _members(body: bytes) -> list[Member]:
+    try:
+        found = members(body)
+        check_unique(found)
+    except NotAnObject as exc:
+        raise InvalidRequest("the body must be a JSON object", code="invalid_json") from exc
+    except DuplicateKey as exc:
+        # Two parsers can disagree on which of the two counts: a gateway that checks one model
+        # and a provider that runs the other.
+        raise InvalidRequest(str(exc), code="duplicate_key", param=exc.key) from exc
+    except InvalidJSON as exc:
+        message = f"the body is not valid JSON: {exc}" if body else "the body is empty"
+        raise InvalidRequest(message, code="invalid_json") from exc
+    return found
+
+
+def _string(raw: bytes, name: str) -> str:
+    try:
+        return _STRING.decode(raw)
+    except msgspec.DecodeError as exc:
+        raise InvalidRequest(f"{name} must be a string", param=name) from exc
+
+
+def _flag(raw: bytes | None, name: str) -> bool:
+    if raw is None or raw in (b"false", b"null"):
+        return False
+    if raw != _TRUE:
+        raise InvalidRequest(f"{name} must be true or false", param=name)
+    return True
+
+
+def _stream_options(raw: bytes | None) -> tuple[bytes | None, bool]:
+    if raw is None or raw == b"null":
+        return None, False
+    try:
+        options = _ANY.decode(raw)
+    except msgspec.DecodeError as exc:
+        raise InvalidRequest("stream_options cannot be read", param="stream_options") from exc
+    if not isinstance(options, dict):
+        raise InvalidRequest("stream_options must be an object", param="stream_options")
+    include = options.get("include_usage")
+    if include is not None and not isinstance(include, bool):
+        raise InvalidRequest(
+            "stream_options.include_usage must be true or false", param="stream_options"
+        )
+    return raw, bool(include)

@@ -1,0 +1,92 @@
+"""What each deployment has shown of itself, attempt by attempt.
+
+Nothing acts on it yet but reports; strategies and breakers will read it. Latencies are peak
+EWMAs (Finagle): a worse sample counts at once, better ones pull it down over `TAU` seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from .causes import RULES, Cause
+
+TAU: Final = 10.0  # seconds; the decay that Finagle's and Linkerd's peak EWMA default to
+
+
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """How one attempt went. `cause` None is success; times are seconds, None if never reached."""
+
+    cause: Cause | None
+    latency: float | None = None
+    first_event: float | None = None
+
+
+class PeakEwma:
+    """A moving average that believes bad news at once."""
+
+    __slots__ = ("_at", "value")
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+        self._at = 0.0
+
+    def add(self, sample: float, now: float) -> None:
+        if self.value is None or sample > self.value:
+            self.value = sample
+        else:
+            keep = math.exp(-max(0.0, now - self._at) / TAU)
+            self.value = sample + (self.value - sample) * keep
+        self._at = now
+
+
+class Health:
+    """One deployment's record."""
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.failures: Counter[Cause] = Counter()
+        self.consecutive_failures = 0
+        self.latency = PeakEwma()
+        self.first_event = PeakEwma()
+
+    def add(self, sample: Sample, now: float) -> None:
+        self.attempts += 1
+        if sample.latency is not None:
+            self.latency.add(sample.latency, now)
+        if sample.first_event is not None:
+            self.first_event.add(sample.first_event, now)
+        if sample.cause is None:
+            self.consecutive_failures = 0
+            return
+        self.failures[sample.cause] += 1
+        failure = RULES[sample.cause].failure
+        if failure:
+            self.consecutive_failures += 1
+        elif failure is False:
+            # It answered, if only to refuse: the provider is alive.
+            self.consecutive_failures = 0
+
+
+class HealthTracker:
+    """The records of all deployments, by `Deployment.name`."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Health] = {}
+
+    def add(self, name: str, sample: Sample, now: float) -> None:
+        """Take note of an attempt that ended at `now`."""
+        health = self._known.get(name)
+        if health is None:
+            health = self._known[name] = Health()
+        health.add(sample, now)
+
+    def __getitem__(self, name: str) -> Health:
+        return self._known.setdefault(name, Health())
+
+    def __iter__(self) -> Iterator[tuple[str, Health]]:
+        return iter(self._known.items())

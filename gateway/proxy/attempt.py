@@ -1,0 +1,251 @@
+"""One attempt: call a deployment and read on until its answer deserves to be shown.
+
+An attempt ends in `Committed`, which owns the provider's response, or in `Failed`, which owns
+nothing. A stream is committed by its first *meaningful* event: a 200 whose first event is an
+error, or that ends or stalls before any content, has failed, and another deployment may still
+answer since the caller has not seen a byte.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import trio
+
+from ..core.answer import NotAnAnswer, rewrite_answer
+from ..core.call import Call
+from ..core.routing.backoff import retry_after
+from ..core.routing.causes import Cause, of_status
+from ..core.sse import EventTooLarge
+from ..core.stream import MAX_HELD, StreamRewriter
+from ..core.timeouts import Timeouts, deadline
+from ..core.usage import Usage
+from ..errors import (
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    PoolTimeout,
+    ProtocolViolation,
+    UpstreamFailure,
+)
+from .protocols import HeaderPairs, Upstream, UpstreamResponse
+
+# What is read of a failed answer, for its message: errors are short, and nobody waits long
+# for one.
+ERROR_BYTES = 64 * 1024
+ERROR_SECONDS = 5.0
+
+_CAUSES = {
+    ConnectFailed: Cause.CONNECT_FAILED,
+    ConnectTimeout: Cause.CONNECT_TIMEOUT,
+    PoolTimeout: Cause.POOL_TIMEOUT,
+    ConnectionLost: Cause.CONNECTION_LOST,
+    ProtocolViolation: Cause.PROTOCOL_VIOLATION,
+}
+
+
+class RawAnswer(msgspec.Struct, frozen=True):
+    """A provider's answer as it came."""
+
+    status: int
+    headers: HeaderPairs
+    body: bytes
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """`answer` is there if the provider gave one; `retry_after` is in seconds."""
+
+    cause: Cause
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+    answer: RawAnswer | None = None
+
+
+class Committed(msgspec.Struct):
+    """An answer to show. `output` is what there is of it so far, already rewritten.
+
+    `rewriter` is None when the answer is not a stream, and then `output` is all of it.
+    """
+
+    response: UpstreamResponse
+    output: bytes
+    rewriter: StreamRewriter | None = None
+    usage: Usage | None = None
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Sizes in bytes."""
+
+    event: int
+    response: int
+
+
+async def attempt_stream(
+    upstream: Upstream, call: Call, rewriter: StreamRewriter, timeouts: Timeouts, limits: Limits
+) -> Committed | Failed:
+    """Call for a stream. Raises nothing but Cancelled: every failure is a `Failed`."""
+    now = trio.current_time()
+    with trio.CancelScope(deadline=deadline(now, timeouts.first_event)):
+        return await _attempt(upstream, call, lambda got: _read_stream(got, rewriter, limits))
+    seconds = trio.current_time() - now
+    return Failed(Cause.FIRST_EVENT_TIMEOUT, f"no content within {seconds:.3g} s")
+
+
+async def attempt_answer(
+    upstream: Upstream, call: Call, model: bytes, timeouts: Timeouts, limits: Limits
+) -> Committed | Failed:
+    """Call for a whole answer and read it. Raises nothing but Cancelled."""
+    return await _attempt(upstream, call, lambda got: _read_answer(got, model, timeouts, limits))
+
+
+async def _attempt(
+    upstream: Upstream,
+    call: Call,
+    read: Callable[[UpstreamResponse], Awaitable[Committed | Failed]],
+) -> Committed | Failed:
+    outcome: Committed | Failed | None = None
+    try:
+        response = await upstream.request(call)
+        try:
+            outcome = await read(response)
+        finally:
+            if not isinstance(outcome, Committed):
+                await response.aclose()
+    except UpstreamFailure as exc:
+        outcome = Failed(_CAUSES.get(type(exc), Cause.PROTOCOL_VIOLATION), str(exc))
+    return outcome
+
+
+async def _read_stream(
+    response: UpstreamResponse, rewriter: StreamRewriter, limits: Limits
+) -> Committed | Failed:
+    if (cause := of_status(response.status)) is not None:
+        return await _read_error(response, cause, limits)
+    if _content_type(response).startswith((b"application/json", b"text/html")):
+        return await _read_unstreamed(response)
+    held = b""
+    while True:
+        chunk = await response.receive_some()
+        try:
+            held += rewriter.feed(chunk)
+        except EventTooLarge as exc:
+            return Failed(Cause.PROTOCOL_VIOLATION, str(exc), response.status)
+        if rewriter.error is not None and not rewriter.meaningful:
+            message = f"the stream began with an error: {error_message(rewriter.error)}"
+            return Failed(Cause.STREAM_ERROR, message, response.status)
+        if rewriter.meaningful or len(held) > MAX_HELD:
+            return Committed(response, held, rewriter)
+        if rewriter.done or not chunk:
+            return Failed(
+                Cause.EMPTY_STREAM, "the stream ended before any content", response.status
+            )
+
+
+async def _read_answer(
+    response: UpstreamResponse, model: bytes, timeouts: Timeouts, limits: Limits
+) -> Committed | Failed:
+    if (cause := of_status(response.status)) is not None:
+        return await _read_error(response, cause, limits)
+    body = await _read(response, limits.response, timeouts.idle)
+    if body is None:
+        message = f"the answer stalled for {timeouts.idle:g} s"
+        return Failed(Cause.IDLE_TIMEOUT, message, response.status)
+    try:
+        answer = rewrite_answer(body, model)
+    except NotAnAnswer as exc:
+        cause = Cause.STREAM_ERROR if exc.error else Cause.PROTOCOL_VIOLATION
+        message = f"{exc}: {error_message(body)}" if exc.error else str(exc)
+        return Failed(cause, message, response.status)
+    return Committed(response, answer.body, usage=answer.usage)
+
+
+async def _read_error(response: UpstreamResponse, cause: Cause, limits: Limits) -> Failed:
+    """Read a failed answer; all of it if it is to be relayed, a little for its message if not."""
+    relayed = cause is Cause.REJECTED
+    with trio.move_on_after(ERROR_SECONDS):
+        limit = limits.response if relayed else ERROR_BYTES
+        body = await _read_up_to(response, limit) or b""
+        return Failed(
+            cause,
+            f"{response.status} {error_message(body)}".rstrip(),
+            response.status,
+            retry_after(response.headers, time.time()),
+            RawAnswer(response.status, response.headers, body),
+        )
+    # The status is news enough; the caller's own error replaces a body that never came.
+    return Failed(
+        cause if not relayed else Cause.PROTOCOL_VIOLATION,
+        f"{response.status}, and its body stalled",
+        response.status,
+        retry_after(response.headers, time.time()),
+    )
+
+
+async def _read_unstreamed(response: UpstreamResponse) -> Failed:
+    body = b""
+    with trio.move_on_after(ERROR_SECONDS):
+        body = await _read_up_to(response, ERROR_BYTES)
+    kind = _content_type(response).decode("latin-1")
+    message = f"{kind} instead of a stream: {error_message(body)}"
+    return Failed(Cause.STREAM_ERROR, message, response.status)
+
+
+async def _read(response: UpstreamResponse, limit: int, idle: float) -> bytes | None:
+    """Return the whole body, or None if it stalled for `idle` seconds."""
+    first = await _within(response, idle)
+    if first is None or not first:
+        return first
+    pieces, size = [first], len(first)
+    while piece := await _within(response, idle):
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            raise ProtocolViolation(f"the answer is larger than {limit} bytes")
+    return None if piece is None else b"".join(pieces)
+
+
+async def _within(response: UpstreamResponse, idle: float) -> bytes | None:
+    with trio.CancelScope(deadline=deadline(trio.current_time(), idle)):
+        return await response.receive_some()
+    return None
+
+
+async def _read_up_to(response: UpstreamResponse, limit: int) -> bytes:
+    """Return at most `limit` bytes; more is left unread, and so the connection is closed."""
+    body = b""
+    try:
+        while len(body) < limit and (piece := await response.receive_some()):
+            body += piece
+    except UpstreamFailure:
+        # A broken error answer is still that error, with what was received of it.
+        return body
+    return body[:limit]
+
+
+def error_message(body: bytes) -> str:
+    """Return what an error answer says, for a person: short, on one line."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        error = found.get("error", found)
+        message = error.get("message") if isinstance(error, dict) else error
+        if isinstance(message, str):
+            return _short(message)
+    return _short(body[:1000].decode("utf-8", "replace"))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 300 else line[:297] + "..."
+
+
+def _content_type(response: UpstreamResponse) -> bytes:
+    for name, value in response.headers:
+        if name == b"content-type":
+            return value.lower()
+    return b""

@@ -1,0 +1,26 @@
+"""A chat completion from key and body to the pipeline."""
+
+from __future__ import annotations
+
+from ..core.chat import parse_chat
+from .access import authenticate, authorize
+from .exchange import Exchange
+from .pipeline import Pipeline
+
+
+async def serve_chat(exchange: Exchange, key: bytes | None) -> None:
+    """Serve one `POST /v1/chat/completions`. Raises GatewayError, ClientGone, SendStalled.
+
+    The key is checked before the body is read, so that nobody unknown can make the gateway
+    hold 32 MiB.
+    """
+    snapshot, record = exchange.snapshot, exchange.record
+    caller = authenticate(snapshot, key)
+    record.token = caller.name
+    server = snapshot.server
+    body = await exchange.client.read_body(server.max_body_bytes, server.body_timeout)
+    request = parse_chat(body)
+    record.model, record.stream, record.user = request.model, request.stream, request.user
+    model = authorize(snapshot, caller, request.model)
+    pipeline = Pipeline(exchange, request, model)
+    await exchange.while_listening(pipeline.run)

@@ -1,0 +1,277 @@
+"""The attempts of one request, one after another, until one is shown to the caller.
+
+`core/routing/attempts.py` decides, `attempt.py` and `relay.py` act, and this loop stands
+between them: it waits, keeps the request's deadline, and writes down what each attempt did.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+
+from ..config.snapshot import ServedModel
+from ..core.chat import ChatRequest, body_for
+from ..core.pricing import cost
+from ..core.record import AttemptRecord, EndReason, milliseconds
+from ..core.routing.attempts import Attempts, Failure, Stop, Try
+from ..core.routing.causes import Cause
+from ..core.routing.deployment import Deployment
+from ..core.routing.health import Sample
+from ..core.stream import StreamRewriter
+from ..core.timeouts import deadline
+from ..core.usage import Usage
+from ..errors import (
+    GatewayError,
+    ProvidersFailed,
+    ProvidersRateLimited,
+    ProvidersTimedOut,
+    SendStalled,
+    ShuttingDown,
+)
+from .attempt import Committed, Failed, Limits, attempt_answer, attempt_stream
+from .exchange import Exchange
+from .protocols import HeaderPairs
+from .relay import Relay, RelayEnd
+
+_STREAM_HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
+    (b"x-accel-buffering", b"no"),
+)
+_TIMEOUTS: Final = {
+    Cause.CONNECT_TIMEOUT: EndReason.CONNECT_TIMEOUT,
+    Cause.FIRST_EVENT_TIMEOUT: EndReason.FIRST_EVENT_TIMEOUT,
+    Cause.IDLE_TIMEOUT: EndReason.IDLE_TIMEOUT,
+    Cause.TOTAL_TIMEOUT: EndReason.TOTAL_TIMEOUT,
+}
+# What a stream that broke after its commit says about the provider.
+_BROKEN: Final = {
+    EndReason.UPSTREAM_BROKE: Cause.TRUNCATED,
+    EndReason.IDLE_TIMEOUT: Cause.IDLE_TIMEOUT,
+    EndReason.TOTAL_TIMEOUT: Cause.TOTAL_TIMEOUT,
+    EndReason.SEND_TIMEOUT: Cause.CLIENT_GONE,
+    EndReason.SHUTTING_DOWN: Cause.SHUTDOWN,
+}
+# What of a provider's answer headers a caller gets, under a prefix of its own so that the two
+# sources never mix.
+_PASSED_ON: Final = {
+    b"x-request-id": b"x-provider-request-id",
+    b"openai-processing-ms": b"x-provider-openai-processing-ms",
+    b"openai-version": b"x-provider-openai-version",
+}
+
+
+class Pipeline:
+    """Serves one chat completion over the deployments of one model."""
+
+    def __init__(self, exchange: Exchange, request: ChatRequest, model: ServedModel) -> None:
+        self._exchange = exchange
+        self._request = request
+        self._deployments = model.deployments
+        self._model_json = model.json_name
+        self._services = exchange.services
+        self._failures: list[tuple[Deployment, Failed]] = []
+        server = exchange.snapshot.server
+        self._limits = Limits(event=server.max_event_bytes, response=server.max_response_bytes)
+
+    async def run(self) -> None:
+        """Answer the caller. Raises a GatewayError if no provider's answer is to be shown."""
+        started = self._exchange.started
+        deadlines = [deadline(started, each.timeouts.total) for each in self._deployments]
+        attempts = Attempts(self._exchange.snapshot.retry, deadlines)
+        step: Try | Stop = attempts.first()
+        while isinstance(step, Try):
+            failed = await self._try(step, deadlines[step.target])
+            if failed is None:
+                return
+            failure = Failure(step.target, failed.cause, failed.retry_after)
+            step = attempts.after(failure, trio.current_time(), self._services.rng)
+        await self._give_up(step)
+
+    async def _try(self, step: Try, total: float) -> Failed | None:
+        """Make one attempt and, if it commits, deliver it; None says it was delivered."""
+        deployment = self._deployments[step.target]
+        log = _AttemptLog(self._exchange, deployment, step.wait)
+        outcome: Committed | Failed | None = None
+        end: RelayEnd | None = None
+        try:
+            with trio.CancelScope(deadline=total) as scope:
+                self._exchange.cut_by(scope)
+                if step.wait:
+                    await trio.sleep(step.wait)
+                log.start()
+                outcome = await self._call(deployment)
+                if isinstance(outcome, Committed):
+                    log.first_event()
+                    end = await self._deliver(deployment, outcome, log)
+            if scope.cancelled_caught:
+                if isinstance(outcome, Committed):
+                    end = self._exchange.cut_short()
+                else:
+                    outcome = self._exchange.out_of_time()
+        finally:
+            log.finish(outcome, end)
+        if end is not None:
+            await self._exchange.conclude(end)
+            return None
+        assert isinstance(outcome, Failed)
+        self._failures.append((deployment, outcome))
+        return outcome
+
+    async def _call(self, deployment: Deployment) -> Committed | Failed:
+        request = self._request
+        call = deployment.call(
+            body_for(request, deployment), self._exchange.request_id, stream=request.stream
+        )
+        upstream = self._services.upstream
+        if not request.stream:
+            return await attempt_answer(
+                upstream, call, self._model_json, deployment.timeouts, self._limits
+            )
+        rewriter = StreamRewriter(
+            self._model_json,
+            keep_usage=request.wants_usage,
+            max_event_bytes=self._limits.event,
+        )
+        return await attempt_stream(upstream, call, rewriter, deployment.timeouts, self._limits)
+
+    async def _deliver(
+        self, deployment: Deployment, committed: Committed, log: _AttemptLog
+    ) -> RelayEnd:
+        client = self._exchange.client
+        headers = (*_passed_on(committed.response.headers), *self._exchange.headers(deployment))
+        rewriter = committed.rewriter
+        if rewriter is None:
+            await committed.response.aclose()
+            self._account(deployment, committed.usage)
+            try:
+                await client.begin(
+                    200,
+                    (
+                        (b"content-type", b"application/json"),
+                        (b"content-length", b"%d" % len(committed.output)),
+                        *headers,
+                    ),
+                )
+                await client.finish(committed.output)
+            except SendStalled as exc:
+                return RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
+            return RelayEnd(EndReason.COMPLETE)
+        relay = Relay(
+            client,
+            committed,
+            rewriter,
+            idle=deployment.timeouts.idle,
+            keep_alive=self._exchange.snapshot.server.keep_alive_comment,
+        )
+        try:
+            await client.begin(200, (*_STREAM_HEADERS, *headers))
+            return await relay.run()
+        finally:
+            await committed.response.aclose()
+            self._account(deployment, rewriter.usage)
+            self._exchange.record.events = rewriter.events
+            self._exchange.record.malformed_events = rewriter.malformed
+
+    def _account(self, deployment: Deployment, usage: Usage | None) -> None:
+        if usage is None:
+            return
+        record = self._exchange.record
+        record.input_tokens = usage.input_tokens
+        record.output_tokens = usage.output_tokens
+        record.cached_tokens = usage.cached_tokens
+        record.reasoning_tokens = usage.reasoning_tokens
+        record.cost_nano_usd = cost(usage, deployment.prices)
+
+    async def _give_up(self, stop: Stop) -> None:
+        """Tell the caller how the last attempt, or all of them, failed."""
+        last = self._failures[-1][1]
+        if last.cause is Cause.REJECTED and last.answer is not None:
+            await self._exchange.relay_rejection(last.answer, last.message)
+            return
+        if last.cause is Cause.SHUTDOWN:
+            raise ShuttingDown(last.message, retry_after=1)
+        causes = {failed.cause for _, failed in self._failures}
+        said = "; ".join(_describe(where, failed) for where, failed in self._failures)
+        message = f"all providers failed: {said}"
+        # The deadlines are to blame if time ran out, or if nobody did anything but time out.
+        if (
+            (stop is Stop.OUT_OF_TIME
+            and last.cause is not Cause.RATE_LIMITED)
+            or causes <= set(_TIMEOUTS)
+        ):
+            reason = _TIMEOUTS.get(last.cause, EndReason.TOTAL_TIMEOUT)
+            self._fail(ProvidersTimedOut(message), reason)
+        if causes == {Cause.RATE_LIMITED}:
+            waits = [failed.retry_after for _, failed in self._failures if failed.retry_after]
+            wait = min(waits, default=None)
+            self._fail(ProvidersRateLimited(message, retry_after=wait), EndReason.PROVIDERS_FAILED)
+        self._fail(ProvidersFailed(message), EndReason.PROVIDERS_FAILED)
+
+    def _fail(self, error: GatewayError, reason: EndReason) -> None:
+        self._exchange.end(reason, error.message)
+        raise error
+
+
+class _AttemptLog:
+    """Writes one attempt into the record and into the deployment's health, however it ends."""
+
+    def __init__(self, exchange: Exchange, deployment: Deployment, wait: float) -> None:
+        self._exchange = exchange
+        self._deployment = deployment
+        self._started: float | None = None
+        self._first_event: float | None = None
+        self._row = AttemptRecord(
+            provider=deployment.provider, model=deployment.model, wait_ms=milliseconds(wait)
+        )
+
+    def start(self) -> None:
+        self._started = trio.current_time()
+        self._exchange.record.attempts.append(self._row)
+
+    def first_event(self) -> None:
+        assert self._started is not None
+        now = trio.current_time()
+        self._first_event = now - self._started
+        record = self._exchange.record
+        record.provider = self._deployment.provider
+        record.provider_model = self._deployment.model
+        record.first_event_ms = milliseconds(now - self._exchange.started)
+
+    def finish(self, outcome: Committed | Failed | None, end: RelayEnd | None) -> None:
+        if self._started is None:
+            return  # It never got beyond its wait.
+        now = trio.current_time()
+        latency = now - self._started
+        cause, row = self._cause(outcome, end), self._row
+        row.cause = cause.value if cause else None
+        row.duration_ms = milliseconds(latency)
+        if self._first_event is not None:
+            row.first_event_ms = milliseconds(self._first_event)
+        if isinstance(outcome, Failed):
+            row.status, row.error = outcome.status, outcome.message
+        elif isinstance(outcome, Committed):
+            row.status, row.error = outcome.response.status, end.message if end else None
+        sample = Sample(cause, latency, self._first_event)
+        self._exchange.services.health.add(self._deployment.name, sample, now)
+
+    def _cause(self, outcome: Committed | Failed | None, end: RelayEnd | None) -> Cause | None:
+        if isinstance(outcome, Failed):
+            return outcome.cause
+        if end is None:
+            # Cancelled from outside: says nothing about the provider.
+            return Cause.CLIENT_GONE
+        return _BROKEN.get(end.reason)
+
+
+def _passed_on(headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
+    return [(_PASSED_ON[name], value) for name, value in headers if name in _PASSED_ON]
+
+
+def _describe(deployment: Deployment, failed: Failed) -> str:
+    # What a provider says about our key is not the caller's to read.
+    if failed.cause is Cause.AUTH_FAILED:
+        return f"{deployment.name}: {failed.cause.value}"
+    return f"{deployment.name}: {failed.cause.value} ({failed.message})"

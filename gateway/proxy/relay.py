@@ -1,0 +1,199 @@
+"""From a committed stream to its caller: pump, bounded channel, relay.
+
+    upstream --receive_some--> pump --channel--> relay --rewrite, send--> caller
+
+The two are separate tasks because a write to a caller who reads slowly must not keep the
+provider's connection from being closed when the request is cancelled. The channel is bounded,
+so a slow caller stops the pump, the socket's buffer fills, and TCP tells the provider to wait.
+
+The relay takes all that is waiting and sends it at once: the busier the gateway, the more
+events share one rewrite and one write, and the cost of an event falls under load.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+import trio
+
+from ..core.record import EndReason
+from ..core.sse import EventTooLarge
+from ..core.stream import DONE, StreamRewriter
+from ..core.timeouts import deadline
+from ..errors import SendStalled, UpstreamFailure
+from .attempt import Committed
+from .protocols import Client, UpstreamResponse
+
+# Reads are 32 KiB at most (upstream/connection.py), so a caller who stops reading holds
+# 3 of them in the channel, one in the pump's hand and up to four in the relay's: 256 KiB.
+CHUNKS_IN_FLIGHT: Final = 3
+# After [DONE] the provider owes only the end of the body. Waiting for it keeps the connection;
+# the caller has its answer already.
+END_GRACE: Final = 0.25
+
+KEEP_ALIVE: Final = b": keep-alive\n\n"
+
+
+class RelayEnd(msgspec.Struct, frozen=True):
+    """How a relayed stream ended. `event` is an error event the provider sent itself."""
+
+    reason: EndReason
+    message: str | None = None
+    event: bytes | None = None
+
+
+_COMPLETE: Final = RelayEnd(EndReason.COMPLETE)
+
+
+class Relay:
+    """Relays one committed stream. Once `run` has returned, the upstream is closed."""
+
+    def __init__(
+        self,
+        client: Client,
+        committed: Committed,
+        rewriter: StreamRewriter,
+        *,
+        idle: float,
+        keep_alive: float,
+    ) -> None:
+        self._client = client
+        self._response: UpstreamResponse = committed.response
+        self._rewriter = rewriter
+        self._output = committed.output
+        self._idle = idle
+        self._keep_alive = keep_alive
+        self._failure: RelayEnd | None = None
+
+    async def run(self) -> RelayEnd:
+        """Relay to the end and say which it was.
+
+        A complete stream has been finished towards the caller; whatever else happened, it is
+        for who called `run` to tell it.
+        """
+        try:
+            if self._ended:
+                # All of it came with the first read: no tasks, and one write.
+                end = await self._conclude(self._output)
+                await self._await_end()
+                return end
+            return await self._run()
+        finally:
+            await self._response.aclose()
+
+    @property
+    def _ended(self) -> bool:
+        return self._rewriter.done or self._rewriter.error is not None
+
+    async def _run(self) -> RelayEnd:
+        chunks_in, chunks_out = trio.open_memory_channel[bytes](CHUNKS_IN_FLIGHT)
+        async with trio.open_nursery() as nursery:
+            pumped = trio.Event()
+            nursery.start_soon(self._pump, chunks_in, pumped)
+            with chunks_out:
+                try:
+                    end = await self._relay(chunks_out)
+                except SendStalled as exc:
+                    end = RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
+            if self._rewriter.done:
+                with trio.move_on_after(END_GRACE):
+                    await pumped.wait()
+            nursery.cancel_scope.cancel("stream relayed")
+        return end
+
+    async def _pump(self, chunks: trio.MemorySendChannel[bytes], pumped: trio.Event) -> None:
+        with chunks:
+            try:
+                with trio.CancelScope() as silence:
+                    await self._read(chunks, silence)
+                if silence.cancelled_caught:
+                    message = f"the provider sent nothing for {self._idle:g} s"
+                    self._failure = RelayEnd(EndReason.IDLE_TIMEOUT, message)
+            except UpstreamFailure as exc:
+                self._failure = RelayEnd(EndReason.UPSTREAM_BROKE, str(exc))
+            finally:
+                pumped.set()
+                await self._response.aclose()
+
+    async def _read(self, chunks: trio.MemorySendChannel[bytes], silence: trio.CancelScope) -> None:
+        response, idle = self._response, self._idle
+        while True:
+            if idle:
+                silence.deadline = trio.current_time() + idle
+            chunk = await response.receive_some()
+            if not chunk:
+                return
+            try:
+                try:
+                    chunks.send_nowait(chunk)
+                except trio.WouldBlock:
+                    # The caller is slow, not the provider.
+                    silence.deadline = math.inf
+                    await chunks.send(chunk)
+            except trio.BrokenResourceError:
+                # The relay has all it wants. Read on to the body's end, so that the connection
+                # can be used again; the relay bounds the time for that.
+                continue
+
+    async def _relay(self, chunks: trio.MemoryReceiveChannel[bytes]) -> RelayEnd:
+        if self._output:
+            await self._client.send(self._output)
+        while True:
+            # One scope for many waits: it costs less to move a deadline than to make a scope.
+            with trio.CancelScope() as silence:
+                while True:
+                    silence.deadline = deadline(trio.current_time(), self._keep_alive)
+                    try:
+                        chunk = await chunks.receive()
+                    except trio.EndOfChannel:
+                        return await self._conclude(b"")
+                    silence.deadline = math.inf
+                    try:
+                        output = self._rewriter.feed(_with_waiting(chunk, chunks))
+                    except EventTooLarge as exc:
+                        return RelayEnd(EndReason.UPSTREAM_BROKE, str(exc))
+                    if self._ended:
+                        return await self._conclude(output)
+                    if output:
+                        await self._client.send(output)
+            await self._client.send(KEEP_ALIVE)
+
+    async def _conclude(self, output: bytes) -> RelayEnd:
+        """Send the last `output` and, only if the stream is whole, what makes it complete."""
+        rewriter = self._rewriter
+        whole = rewriter.done or (rewriter.finished and self._failure is None)
+        if rewriter.error is None and whole:
+            # Some providers forget [DONE]; a finish_reason and a proper end are as good.
+            await self._client.finish(output + DONE)
+            return _COMPLETE
+        if output:
+            await self._client.send(output)
+        if rewriter.error is not None:
+            message = "the provider ended the stream with an error"
+            return RelayEnd(EndReason.UPSTREAM_BROKE, message, rewriter.error)
+        return self._failure or RelayEnd(
+            EndReason.UPSTREAM_BROKE, "the provider ended the stream in the middle"
+        )
+
+    async def _await_end(self) -> None:
+        if self._rewriter.done:
+            try:
+                with trio.move_on_after(END_GRACE):
+                    while await self._response.receive_some():
+                        pass
+            except UpstreamFailure:
+                # The answer is complete; only the connection is lost with it.
+                return
+
+
+def _with_waiting(chunk: bytes, chunks: trio.MemoryReceiveChannel[bytes]) -> bytes:
+    """Return `chunk` and all that waits behind it."""
+    waiting = [chunk]
+    try:
+        while True:
+            waiting.append(chunks.receive_nowait())
+    except (trio.WouldBlock, trio.EndOfChannel):
+        # Nothing more for now; an end is found again by the next `receive`.
+        return chunk if len(waiting) == 1 else b"".join(waiting)

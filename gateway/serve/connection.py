@@ -1,0 +1,246 @@
+"""One client's connection: Hypercorn's `TCPServer` with our own way of running it.
+
+Two tasks share a connection. The reader (`link.py`) watches the socket; the other takes one
+request after another from what was read and runs the app on it, in this one task, so requests
+can't overtake each other and none costs a new task.
+
+    reader --> inbox --> head -> gate -> h11 -> Cycle (receive, send) -> app
+                          ^_______________________________________________|
+                                while both sides are done with it
+
+EOF from the client ends everything, also when it only closed its sending half: a client that
+really left can't be told from one that will still read, and tokens cost money (HAProxy's
+`option abortonclose` decides likewise). HTTP/2, h2c and WebSocket are never spoken: an upgrade
+may be ignored (RFC 9110 section 7.8).
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import h11
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, LifespanState
+from hypercorn.utils import parse_socket_addr
+
+from ..errors import SendStalled
+from . import gate
+from .cycle import Cycle, make_scope
+from .gate import Refusal
+from .link import Link
+from .roster import Roster
+
+
+class Connection(TCPServer):
+    def __init__(  # noqa: PLR0917  # Hypercorn's arguments, behind ours
+        self,
+        roster: Roster,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        state: LifespanState,
+        stream: trio.SSLStream[trio.SocketStream],
+    ) -> None:
+        super().__init__(app, config, context, state, stream)
+        roster.adopt(config, context)
+        self._roster = roster
+        self._policy = roster.policy()
+        self._run_app: Any = app
+        self._tls = isinstance(stream, trio.SSLStream)
+        self._transport: Any = stream.transport_stream if self._tls else stream
+        self._link = Link(stream, self._transport, self._policy.send_timeout)
+        self._cycle: Cycle | None = None
+        self._served = 0
+
+    def __repr__(self) -> str:
+        state = "gone" if self._link.gone else repr(self._cycle) if self._cycle else "idle"
+        return f"<Connection {state}, {self._served} served>"
+
+    async def run(self) -> None:
+        try:
+            if not await self._greet():
+                return
+            with self._roster.joined(self):
+                async with trio.open_nursery() as nursery:
+                    self._nursery = nursery
+                    nursery.start_soon(self._link.read, self._take_over)
+                    nursery.start_soon(self._serve)
+        finally:
+            await trio.aclose_forcefully(self._transport)
+
+    def retire(self) -> None:
+        """Close the connection now if it is idle, else when its request is done."""
+        self._link.wake()
+
+    def abort(self) -> None:
+        """Cancel everything on the connection."""
+        self._nursery.cancel_scope.cancel("the server has no more time")
+
+    async def _greet(self) -> bool:
+        """Shake hands if the stream is TLS, and note both ends' addresses."""
+        if self._tls:
+            try:
+                with trio.fail_after(self.config.ssl_handshake_timeout):
+                    await self.stream.do_handshake()
+            except (trio.BrokenResourceError, trio.TooSlowError):
+                return False
+        socket = self._transport.socket
+        try:
+            client = parse_socket_addr(socket.family, socket.getpeername())
+        except OSError:
+            # Reset between the kernel's accept and ours.
+            return False
+        self._base_scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.1"},
+            "scheme": "https" if self._tls else "http",
+            "root_path": self.config.root_path,
+            "client": client,
+            "server": parse_socket_addr(socket.family, socket.getsockname()),
+        }
+        return True
+
+    # One request after another...
+
+    async def _serve(self) -> None:
+        while (asked := await self._next_request()) is not None:
+            if isinstance(asked, Refusal):
+                await self._refuse(asked)
+                break
+            await self._answer(asked)
+            if self._cycle is not asked:
+                return  # taken over
+            if not self._recycle(asked):
+                break
+        await self._link.linger()
+
+    def _recycle(self, cycle: Cycle) -> bool:
+        """Make ready for the next request; say whether there can be one."""
+        if self._link.gone or self.context.terminated.is_set() or not cycle.reusable:
+            return False
+        self._cycle = None
+        return True
+
+    def _take_over(self) -> None:
+        # The client has its answer and asks again while the app still does its book-keeping
+        # for the last one. Only this case costs a new task.
+        if self._cycle is not None and self._cycle.complete and self._recycle(self._cycle):
+            self._nursery.start_soon(self._serve)
+
+    async def _next_request(self) -> Cycle | Refusal | None:
+        """Return what to run the app on, or refuse; None when nothing more will come."""
+        head = await self._next_head()
+        if not isinstance(head, bytes):
+            return head
+        # A parser for each request costs less than to recycle one, and what it read too far
+        # can be taken back and pass our own checks first.
+        parser = h11.Connection(h11.SERVER, self._policy.max_header_bytes)
+        parser.receive_data(head)
+        try:
+            request = parser.next_event()
+        except h11.RemoteProtocolError as error:
+            return Refusal(error.error_status_hint, "invalid_request", str(error)[:200])
+        if not isinstance(request, h11.Request):
+            raise TypeError(f"h11 made {request!r} of a whole head")
+        headers = list(request.headers)
+        refusal = gate.check_request(request.method, request.target, request.http_version, headers)
+        if refusal or (refusal := self._check_server_name(headers)):
+            return refusal
+        scope = make_scope(request, headers, self._base_scope, self.state)
+        self._cycle = Cycle(self._link, self, parser, scope)
+        self._served += 1
+        return self._cycle
+
+    async def _next_head(self) -> bytes | Refusal | None:
+        inbox = self._link.inbox
+        searched = 0
+        deadline = trio.current_time() + self._policy.keep_alive_timeout
+        while not self._link.gone:
+            while inbox.startswith(b"\r\n"):
+                # RFC 9112 section 2.2: old clients send one behind a body.
+                del inbox[:2]
+            if inbox:
+                if searched == 0:
+                    deadline = trio.current_time() + self._policy.header_timeout
+                end = gate.find_head_end(inbox, searched)
+                if end >= 0:
+                    head = self._link.take(end)
+                    return gate.check_head(head, self._policy) or head
+                searched = len(inbox)
+                if refusal := gate.check_unfinished(inbox, self._policy):
+                    return refusal
+            elif self.context.terminated.is_set():
+                return None
+            with trio.CancelScope(deadline=deadline) as patience:
+                await self._link.wait_arrival()
+            if patience.cancelled_caught:
+                return gate.HEAD_TOO_LATE if inbox else None
+        return None
+
+    def _check_server_name(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+        names = self.config.server_names
+        if not names or dict(headers).get(b"host", b"").decode("latin-1") in names:
+            return None
+        return gate.WRONG_HOST
+
+    # One answer...
+
+    async def _answer(self, cycle: Cycle) -> None:
+        """Run the app on one request, and answer in its place if it did not."""
+        await self.context.mark_request()
+        spawn = (trio.to_thread.run_sync, trio.from_thread.run)
+        try:
+            await self._run_app(cycle.scope, cycle.receive, cycle.send, *spawn)
+        except Exception as error:  # noqa: BLE001  # one request's fault must not end the worker
+            await self._report(error)
+        except BaseExceptionGroup as group:
+            # This connection was cancelled, and something failed besides.
+            faults = group.split(trio.Cancelled)[1]
+            if isinstance(faults, ExceptionGroup):
+                await self._report(faults)
+            raise
+        if cycle.response is None and not self._link.gone:
+            await self._refuse(cycle.refusal or gate.APP_FAILED, cycle)
+        elif not cycle.complete:
+            # No terminating chunk follows: it would make an unfinished answer look whole.
+            await self._write_last(cycle.take_held())
+        response: Any = cycle.response
+        await self.config.log.access(cycle.scope, response, time.time() - cycle.began)  # type: ignore[arg-type]
+
+    async def _report(self, error: Exception) -> None:
+        news: Exception | None = None if isinstance(error, SendStalled) else error
+        if isinstance(error, ExceptionGroup):
+            news = error.split(SendStalled)[1]
+        # A client that stalled is no fault of the app's, and the app was told of it.
+        if news is not None:
+            await self.config.log.error("Error in ASGI Framework", exc_info=news)
+
+    async def _refuse(self, refusal: Refusal, cycle: Cycle | None = None) -> None:
+        request_id = f"req_{secrets.token_hex(16)}"
+        date = self._roster.answer_headers(self.config)
+        bodiless = cycle is not None and cycle.bodiless
+        await self._write_last(gate.render(refusal, request_id, date=date, bodiless=bodiless))
+
+    async def _write_last(self, data: bytes) -> None:
+        try:
+            await self._link.write(data)
+        except SendStalled:
+            return  # it is closed, as it was about to be
+
+    def answer_complete(self) -> None:
+        self._link.wake()
+        if self._link.inbox:
+            self._take_over()
+
+    def answer_headers(self) -> Iterable[tuple[bytes, bytes]]:
+        headers = self._roster.answer_headers(self.config)
+        last = self._served >= self.config.keep_alive_max_requests
+        if last or self._roster.lifecycle.leaving or self.context.terminated.is_set():
+            return [*headers, (b"connection", b"close")]
+        return headers

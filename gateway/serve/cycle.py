@@ -1,0 +1,200 @@
+"""One request and its answer, between h11 and an ASGI app.
+
+It pulls: input is parsed only when the app calls `receive`, so an app that never does holds
+back a bounded amount in the connection and nothing waits on a queue, where Hypercorn's own
+stream pushes events into one and hangs for good once the app no longer reads it. All parsing
+is synchronous; the only awaits are for more input and for the client to take output.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+from urllib.parse import unquote
+
+import h11
+import trio
+
+from . import gate
+from .link import Link
+
+Message = dict[str, Any]
+Scope = dict[str, Any]
+
+_BODILESS: Final = frozenset({204, 304})
+
+
+class Host(Protocol):
+    """What a cycle needs of the connection it runs on, besides its link."""
+
+    def answer_complete(self) -> None:
+        """Note that the last byte of the answer is out."""
+        ...
+
+    def answer_headers(self) -> Iterable[tuple[bytes, bytes]]:
+        """Return the header fields that the server adds to every answer."""
+        ...
+
+
+class Cycle:
+    __slots__ = (
+        "_body_ended",
+        "_held",
+        "_host",
+        "_link",
+        "_parser",
+        "began",
+        "bodiless",
+        "complete",
+        "refusal",
+        "response",
+        "scope",
+    )
+
+    def __init__(self, link: Link, host: Host, parser: h11.Connection, scope: Scope) -> None:
+        self.scope = scope
+        self.response: Message | None = None
+        self.complete = False
+        # Set when the body turns out malformed while the app reads it.
+        self.refusal: gate.Refusal | None = None
+        self.began = time.time()
+        self._link = link
+        self._host = host
+        self._parser = parser
+        self.bodiless = scope["method"] == "HEAD"
+        self._body_ended = False
+        self._held = b""
+
+    def __repr__(self) -> str:
+        state = "complete" if self.complete else "answering" if self.response else "asked"
+        return f"<Cycle {self.scope['method']} {self.scope['path']} {state}>"
+
+    @property
+    def reusable(self) -> bool:
+        """Whether this cycle left the connection fit for another."""
+        return self.complete and self._finish_body() and self._parser.states == _BOTH_DONE
+
+    async def receive(self) -> Message:
+        """ASGI's receive. Says `http.disconnect` when the client leaves or has its answer."""
+        while not (self.complete or self.refusal or self._link.gone):
+            if self._body_ended:
+                await self._link.wait_end()
+            elif message := self._next_message():
+                return message
+            elif self._parser.they_are_waiting_for_100_continue and self.response is None:
+                # Only now does anyone want the body: an app that refuses by the head alone
+                # saves the client from sending it (RFC 9110 section 10.1.1).
+                proceed = h11.InformationalResponse(status_code=100, headers=[])
+                await self._link.write(self._parser.send(proceed))
+            else:
+                await self._link.wait_arrival()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """ASGI's send. Once the client is gone it does nothing; `receive` told the app.
+
+        Raises `SendStalled`, and `RuntimeError` for messages out of order.
+        """
+        # Cancelled here, before h11 has moved on, the answer can still be ended properly.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._link.gone or self.refusal:
+            await trio.lowlevel.checkpoint()
+        elif message["type"] == "http.response.body":
+            await self._send_body(message.get("body", b""), message.get("more_body", False))
+        elif message["type"] == "http.response.start":
+            self._start(message)
+        else:
+            raise RuntimeError(f"Unexpected ASGI message {message['type']!r}")
+
+    def take_held(self) -> bytes:
+        """Return the head if it is still held back."""
+        held, self._held = self._held, b""
+        return held
+
+    def _start(self, message: Message) -> None:
+        if self.response is not None:
+            raise RuntimeError("The response has already been started")
+        event = h11.Response(
+            status_code=message["status"],
+            headers=[*message.get("headers", ()), *self._host.answer_headers()],
+        )
+        # Held back for the first of the body: one segment and one system call less.
+        self._held = self._parser.send(event)
+        self.response = message
+        self.bodiless = self.bodiless or event.status_code in _BODILESS
+
+    async def _send_body(self, body: bytes, more: bool) -> None:
+        if self.response is None or self.complete:
+            raise RuntimeError("The response is not under way")
+        output = self._held
+        if body and not self.bodiless:
+            output += self._parser.send(h11.Data(data=body))
+        if not more:
+            output += self._parser.send(h11.EndOfMessage())
+        self._held = b""
+        # An empty piece with more to come asks for the head alone.
+        if output:
+            await self._link.write(output)
+        if not more:
+            self.complete = True
+            self._host.answer_complete()
+
+    # The request's body...
+
+    def _next_message(self) -> Message | None:
+        """Return all of the body that has arrived, as one message."""
+        parts: list[bytes] = []
+        try:
+            self._parse_body(parts.append)
+        except h11.RemoteProtocolError as error:
+            self.refusal = gate.bad(f"The request's body is malformed: {str(error)[:200]}.")
+            return {"type": "http.disconnect"}
+        if parts or self._body_ended:
+            body = b"".join(parts)
+            return {"type": "http.request", "body": body, "more_body": not self._body_ended}
+        return None
+
+    def _finish_body(self) -> bool:
+        """Skip what the app left of the body, if all of it is here already."""
+        if not self._body_ended:
+            try:
+                self._parse_body(lambda _: None)
+            except h11.RemoteProtocolError:
+                return False
+        return self._body_ended
+
+    def _parse_body(self, keep: Callable[[bytes], None]) -> None:
+        while True:
+            event = self._parser.next_event()
+            if type(event) is h11.Data:
+                keep(event.data)
+            elif type(event) is h11.EndOfMessage:
+                self._body_ended = True
+                self._link.put_back(self._parser.trailing_data[0])
+                return
+            elif data := self._link.take():
+                self._parser.receive_data(data)
+            else:
+                return
+
+
+_BOTH_DONE: Final = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
+
+
+def make_scope(
+    request: h11.Request, headers: list[tuple[bytes, bytes]], base: Scope, state: Scope
+) -> Scope:
+    """Return the ASGI scope of `request`; `base` is what its connection's requests share."""
+    path, _, query = request.target.partition(b"?")
+    return {
+        **base,
+        "http_version": request.http_version.decode("ascii"),
+        "method": request.method.decode("ascii"),
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "query_string": query,
+        "headers": headers,
+        "state": state.copy(),
+        "extensions": {},
+    }

@@ -1,0 +1,143 @@
+"""Which requests are let in, and what the others are told.
+
+h11 accepts more than a gateway may pass on: Content-Length together with Transfer-Encoding,
+authority and absolute targets, any version number, control bytes in values, heads of any size
+that arrive in one read, lines that end in a bare LF. Where two parsers in a row read a request
+differently, requests can be smuggled past the first (RFC 9112 section 11.2), so nothing that
+is open to two readings gets in. Pure: bytes in, a refusal or None out.
+"""
+
+from __future__ import annotations
+
+import http
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from .policy import ServingPolicy
+
+# The same end that h11 looks for (`_receivebuffer.py`), so that both see the same head.
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
+_REQUEST_LINE: Final = re.compile(rb"([^ ]+) ([^ ]+) HTTP/(\d)\.(\d)\r\n")
+# "/" and then RFC 3986 section 3.3 and 3.4 generously read: anything visible but a fragment.
+_ORIGIN_FORM: Final = re.compile(rb"/[!-\"$-~]*")
+# RFC 3986 section 3.2.2 and 3.2.3 without user information: a name or an address, and a port.
+_HOST: Final = re.compile(rb"(?:[\w\-.~%!$&'()*+,;=]*|\[[\w:.%\-~]+\])(?::\d*)?", re.ASCII)
+# RFC 9110 section 5.5: CR, LF and NUL are dangerous, other control bytes are never needed.
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    status: int
+    code: str
+    message: str
+
+
+def bad(message: str) -> Refusal:
+    """Refuse with 400: the request is malformed or open to two readings."""
+    return Refusal(400, "invalid_request", message)
+
+
+HEAD_TOO_LATE: Final = Refusal(408, "request_timeout", "The request's head did not arrive in time.")
+APP_FAILED: Final = Refusal(500, "internal_error", "The server failed to answer this request.")
+WRONG_HOST: Final = Refusal(404, "not_found", "This host is not served here.")
+_TOO_LARGE: Final = Refusal(431, "headers_too_large", "The request's header fields are too large.")
+
+
+def find_head_end(buffer: bytearray, searched: int) -> int:
+    """Return where the head ends in `buffer`, or -1; the first `searched` bytes are known."""
+    # The end is at most three bytes long, so two of the known ones may belong to it.
+    found = _HEAD_END.search(buffer, max(0, searched - 2))
+    return found.end() if found else -1
+
+
+def check_unfinished(buffer: bytearray, policy: ServingPolicy) -> Refusal | None:
+    """Judge the beginning of a head that has no end yet."""
+    if len(buffer) >= policy.max_header_bytes:
+        return _TOO_LARGE
+    if buffer[0] < 0x21 and buffer != b"\r":
+        # Such as 0x16, the first byte of a TLS handshake sent to a plain port.
+        return bad("This is not an HTTP/1.1 request.")
+    return None
+
+
+def check_head(head: bytes, policy: ServingPolicy) -> Refusal | None:
+    """Judge a complete head as it stood on the wire, before it is parsed."""
+    if len(head) > policy.max_header_bytes:
+        return _TOO_LARGE
+    lines = head.count(b"\n")
+    if lines - 2 > policy.max_headers:
+        return _TOO_LARGE
+    if lines != head.count(b"\r\n") or lines != head.count(b"\r"):
+        return bad("Lines must end in CRLF.")
+    line = _REQUEST_LINE.match(head)
+    if line is None:
+        return bad("The request line is malformed.")
+    if line[3] != b"1" or line[4] not in (b"0", b"1"):
+        return Refusal(505, "http_version_not_supported", "Only HTTP/1.0 and HTTP/1.1 are spoken.")
+    return None
+
+
+def check_request(
+    method: bytes, target: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]]
+) -> Refusal | None:
+    """Judge a parsed request; header names are in lower case."""
+    if method == b"CONNECT" or not method.isupper():
+        # ASGI has methods in capitals, and turning "get" into GET would be a second reading.
+        return Refusal(501, "method_not_supported", "This method is not supported.")
+    # RFC 9112 section 3.2.2 would have servers take absolute targets as well, but only proxies
+    # are sent those, and their authority would compete with Host.
+    if _ORIGIN_FORM.fullmatch(target) is None and (method, target) != (b"OPTIONS", b"*"):
+        return bad("The request target must be a path that starts with '/'.")
+    return _check_fields(version, headers)
+
+
+def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
+    hosts = 0
+    sized = chunked = False
+    for name, value in headers:
+        if _CONTROL.search(value):
+            return bad("Header values must not contain control characters.")
+        if name == b"host":
+            hosts += 1
+            if _HOST.fullmatch(value) is None:
+                return bad("The Host header is malformed.")
+        elif name == b"content-length":
+            sized = True
+        elif name == b"transfer-encoding":
+            chunked = True
+    if hosts > 1 or (hosts == 0 and version != b"1.0"):
+        # RFC 9112 section 3.2 has no other answer to either.
+        return bad("Exactly one Host header is required.")
+    if chunked and (sized or version == b"1.0"):
+        # RFC 9112 section 6.1: "ought to be handled as an error", and 1.0 never had it.
+        return bad("Transfer-Encoding goes with neither Content-Length nor HTTP/1.0.")
+    return None
+
+
+def render(
+    refusal: Refusal, request_id: str, *, date: Iterable[tuple[bytes, bytes]], bodiless: bool
+) -> bytes:
+    """Return the whole answer, in the shape of OpenAI's errors; the connection ends with it."""
+    body = msgspec.json.encode(
+        {
+            "error": {
+                "message": refusal.message,
+                "type": "invalid_request_error" if refusal.status < 500 else "server_error",
+                "param": None,
+                "code": refusal.code,
+            }
+        }
+    )
+    phrase = http.HTTPStatus(refusal.status).phrase
+    lines = [
+        f"HTTP/1.1 {refusal.status} {phrase}".encode("ascii"),
+        b"content-type: application/json",
+        b"content-length: %d" % len(body),
+        b"connection: close",
+        b"x-request-id: " + request_id.encode("ascii"),
+        *(b"%s: %s" % pair for pair in date),
+    ]
+    return b"\r\n".join([*lines, b"", b"" if bodiless else body])

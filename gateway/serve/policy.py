@@ -1,0 +1,25 @@
+"""What serving promises, in seconds and bytes."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How patient the server is with a connection, and how it leaves. Times in seconds.
+
+    A client must take 16 KiB of its answer every `send_timeout`. `header_timeout` runs from a
+    request's first byte to the end of its head, `keep_alive_timeout` while there is none.
+    `max_header_bytes` and `max_headers` bound one request's head.
+
+    On the first SIGTERM new connections are accepted for another `drain_delay` (load balancers
+    need that long to notice), then requests in flight have `drain_timeout` to finish.
+    """
+
+    send_timeout: float = 30.0
+    keep_alive_timeout: float = 75.0
+    header_timeout: float = 10.0
+    max_header_bytes: int = 65536
+    max_headers: int = 200
+    drain_delay: float = 5.0
+    drain_timeout: float = 120.0

@@ -1,0 +1,142 @@
+"""The caller's side of one request, over ASGI.
+
+Two things about Hypercorn shape it. `send()` never fails because the caller left: only
+`receive()` says so. And its queue towards the app holds ten events: whoever answers without
+taking the rest of the body leaves Hypercorn's reader blocked for ever, with the task and the
+socket (measured; a test guards it). So somebody is receiving during the whole life of a
+request: `read_body`, then `wait_gone`, and `_drain` around an answer that comes early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import trio
+
+from ..errors import BodyTimeout, BodyTooLarge, ClientGone, GatewayError
+from ..lifecycle import Lifecycle
+from ..proxy.protocols import HeaderPairs
+from .replies import error_body, error_reply
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# How long the rest of a refused body is read and thrown away. Closing with unread bytes makes
+# TCP reset the connection, and a reset can overtake the answer (RFC 9112 section 9.6).
+LINGER_SECONDS: Final = 2.0
+LINGER_BYTES: Final = 8 * 1024 * 1024
+
+
+class AsgiClient:
+    """One request's receive and send. `request_id` goes out with every answer."""
+
+    def __init__(
+        self,
+        receive: Receive,
+        send: Send,
+        request_id: bytes,
+        lifecycle: Lifecycle,
+        *,
+        has_body: bool = True,
+        content_length: int | None = None,
+    ) -> None:
+        self.status: int | None = None
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._lifecycle = lifecycle
+        self._content_length = content_length
+        # All of the body has been taken from Hypercorn.
+        self._body_ended = not has_body
+        self._gone = False
+        self._finishing = False
+
+    async def read_body(self, limit: int, seconds: float) -> bytes:
+        """Return the body. Raises BodyTooLarge (413), BodyTimeout (408), ClientGone."""
+        too_large = BodyTooLarge(f"the body is larger than {limit} bytes")
+        if self._content_length is not None and self._content_length > limit:
+            raise too_large
+        pieces: list[bytes] = []
+        size = 0
+        with trio.move_on_after(seconds):
+            while not self._body_ended:
+                piece = await self._next()
+                size += len(piece)
+                if size > limit:
+                    raise too_large
+                pieces.append(piece)
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        raise BodyTimeout(f"the body did not arrive within {seconds:g} s")
+
+    async def wait_gone(self) -> None:
+        """Return when the caller has left.
+
+        Never returns once the last message is on its way: Hypercorn reports a disconnect while
+        it finishes a request, and who cancels on that cancels the recycling of the connection.
+        """
+        while not self._gone:
+            message = await self._receive()
+            self._gone = message["type"] == "http.disconnect"
+        if self._finishing:
+            await trio.sleep_forever()
+
+    async def begin(self, status: int, headers: HeaderPairs) -> None:
+        self.status = status
+        own: list[tuple[bytes, bytes]] = [*headers, (b"x-request-id", self._request_id)]
+        if not self._body_ended or self._lifecycle.leaving:
+            own.append((b"connection", b"close"))
+        await self._send({"type": "http.response.start", "status": status, "headers": own})
+
+    async def send(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def finish(self, data: bytes) -> None:
+        if not self._body_ended:
+            await self._finish_early(data)
+            return
+        self._finishing = True
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+
+    async def refuse(self, error: GatewayError) -> None:
+        headers, body = error_reply(error)
+        await self.reply(error.status, headers, body)
+
+    async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        """Send a whole answer."""
+        length = (b"content-length", b"%d" % len(body))
+        await self.begin(status, (*headers, length))
+        await self.finish(body)
+
+    def error_event(self, message: str, code: str, kind: str) -> bytes:
+        """Return the event at which OpenAI's SDKs raise (openai-python `_streaming.py`)."""
+        return b"data: " + error_body(message, kind, code) + b"\n\n"
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._gone = True
+            raise ClientGone
+        self._body_ended = not message.get("more_body", False)
+        return bytes(message.get("body", b""))
+
+    async def _finish_early(self, data: bytes) -> None:
+        """Finish before the body has been read: let the caller read the answer, then close."""
+        await self.send(data)
+        with trio.move_on_after(LINGER_SECONDS):
+            await self._drain(LINGER_BYTES)
+        async with trio.open_nursery() as nursery:
+            # Hypercorn's own disconnect needs room in its queue, whatever still comes in.
+            nursery.start_soon(self._drain)
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            nursery.cancel_scope.cancel("answer sent")
+
+    async def _drain(self, limit: float = float("inf")) -> None:
+        size = 0
+        while not self._gone and not (self._body_ended and limit != float("inf")) and size < limit:
+            message = await self._receive()
+            self._gone = message["type"] == "http.disconnect"
+            if not self._gone:
+                size += len(message.get("body", b""))
+                self._body_ended = not message.get("more_body", False)

@@ -1,0 +1,129 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import structlog
+
+from ..config.snapshot import Snapshot
+from ..errors import ConfigError, GatewayError, InternalError, SendStalled, ShuttingDown
+from ..lifecycle import Lifecycle
+from ..proxy.access import authenticate
+from ..proxy.chat import serve_chat
+from ..proxy.exchange import Exchange, Services
+from . import operations, routes
+from .client import AsgiClient, Message, Receive, Send
+from .operations import Reply
+from .request import api_key, content_length, has_body, headers_of, request_id
+
+_log = structlog.get_logger(__name__)
+
+Scope = Message
+
+
+class Running:
+    """What a started application works with. `snapshot` is replaced whole by a reload."""
+
+    def __init__(self, services: Services, snapshot: Snapshot) -> None:
+        self.services = services
+        self.snapshot = snapshot
+
+
+class Gateway:
+    """The application: raw ASGI, since this is the hot path.
+
+    `start` makes what it runs with, inside the lifespan, and takes it down again.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        start: Callable[[], AbstractAsyncContextManager[Running]],
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._start = start
+        self._running: Running | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            # WebSocket: closing before accepting is a 403, quick and clean.
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self._start() as running:
+                self._running = running
+                self._lifecycle.ready()
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except ConfigError as exc:
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            return
+        self._running = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        running = self._running
+        headers = headers_of(scope)
+        trusted = running.snapshot.server.request_id_header if running else ""
+        identity = request_id(headers, trusted.lower().encode("ascii"))
+        client = AsgiClient(
+            receive,
+            send,
+            identity,
+            self._lifecycle,
+            has_body=has_body(headers),
+            content_length=content_length(headers),
+        )
+        try:
+            if running is None:
+                raise ShuttingDown("the gateway is not running", retry_after=1)
+            name, argument = routes.match(scope["method"], routes.decoded(scope["raw_path"]))
+            if name == routes.CHAT:
+                await self._chat(running, client, scope, headers, identity)
+            else:
+                await client.reply(*self._operation(running, name, argument, headers))
+        except GatewayError as exc:
+            await client.refuse(exc)
+        except SendStalled:
+            _log.info("client stalled", request_id=identity.decode("ascii"))
+
+    async def _chat(
+        self,
+        running: Running,
+        client: AsgiClient,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        identity: bytes,
+    ) -> None:
+        peer: Any = scope.get("client")
+        exchange = Exchange(
+            running.services, running.snapshot, client, identity, peer[0] if peer else None
+        )
+        key = api_key(headers)
+        await exchange.run(lambda exchange: serve_chat(exchange, key))
+
+    def _operation(
+        self, running: Running, name: str, argument: str, headers: dict[bytes, bytes]
+    ) -> Reply:
+        if name == routes.LIVE:
+            return operations.live()
+        if name == routes.READY:
+            return operations.ready(self._lifecycle)
+        snapshot = running.snapshot
+        caller = authenticate(snapshot, api_key(headers))
+        if name == routes.MODELS:
+            return operations.models(snapshot, caller)
+        if name == routes.MODEL:
+            return operations.model(snapshot, caller, argument)
+        raise InternalError(f"the route {name} has no handler")

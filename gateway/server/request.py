@@ -1,0 +1,45 @@
+"""What the gateway reads of a request's head."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+# Long enough for a UUID with a prefix; narrow enough to stand in a log line or a header.
+_SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+def headers_of(scope: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """Return the headers by lower-case name; of repeated ones, the first."""
+    pairs: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    return dict(reversed(list(pairs)))
+
+
+def request_id(headers: Mapping[bytes, bytes], trusted: bytes) -> bytes:
+    """Return the id that the client sent in the header `trusted`, if sane, else a new one."""
+    if trusted:
+        given = headers.get(trusted, b"")
+        if _SANE_ID.fullmatch(given):
+            return given
+    return b"req_" + secrets.token_hex(16).encode("ascii")
+
+
+def api_key(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """Return the key of a request: OpenAI clients send a bearer token, Anthropic's `x-api-key`."""
+    scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer" and (credentials := credentials.strip()):
+        return credentials
+    return headers.get(b"x-api-key", b"").strip() or None
+
+
+def content_length(headers: Mapping[bytes, bytes]) -> int | None:
+    """Return the announced length; the server has checked that it is a number."""
+    value = headers.get(b"content-length")
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def has_body(headers: Mapping[bytes, bytes]) -> bool:
+    """Say whether body events are still to come (RFC 9112 section 6.3)."""
+    return b"transfer-encoding" in headers or bool(content_length(headers))

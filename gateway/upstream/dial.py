@@ -1,0 +1,113 @@
+"""Open a connection to an origin: name, TCP and TLS under one deadline."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import socket
+import ssl
+from typing import Final
+
+import certifi
+import trio
+
+from ..core.call import Origin
+from ..errors import ConnectFailed, ConnectTimeout
+from .connection import Connection, Wire
+
+# A model that thinks for minutes sends nothing, and NATs and load balancers forget silent
+# connections, many after 350 s. The Anthropic SDK sets the same (`_DefaultHttpxClient`).
+KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5))
+        if hasattr(socket, name)
+    ),
+)
+
+
+async def dial(origin: Origin, timeout: float) -> Connection:
+    """Return a new connection; `timeout` is in seconds, 0 for none.
+
+    Raises `ConnectFailed` and `ConnectTimeout`.
+    """
+    with trio.move_on_after(timeout or math.inf):
+        return await _open(origin)
+    raise ConnectTimeout(f"no connection to {_where(origin)} within {timeout:g} s")
+
+
+async def _open(origin: Origin) -> Connection:
+    try:
+        tcp = await trio.open_tcp_stream(origin.host, origin.port)
+    except (OSError, UnicodeError, OverflowError, ExceptionGroup) as exc:
+        # The odd ones: a name that IDNA refuses, and a port beyond 65535.
+        raise ConnectFailed(f"could not connect to {_where(origin)}: {_reason(exc)}") from exc
+    try:
+        for option in KEEPALIVE:
+            tcp.setsockopt(*option)
+        if origin.scheme != "https":
+            return Connection(tcp)
+        tls = trio.SSLStream(
+            Wire(tcp),
+            _context(origin),
+            server_hostname=origin.host,
+            # Many HTTP servers close without TLS's farewell.
+            https_compatible=True,
+        )
+        await tls.do_handshake()
+        return Connection(tls)
+    except (OSError, UnicodeError, trio.BrokenResourceError) as exc:
+        tcp.socket.close()
+        raise ConnectFailed(f"no TLS with {_where(origin)}: {_reason(exc)}") from exc
+    except BaseException:
+        tcp.socket.close()
+        raise
+
+
+def _where(origin: Origin) -> str:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return f"{host}:{origin.port}"
+
+
+def _reason(exc: BaseException) -> str:
+    """Return what an operator needs of an exception: the innermost causes, each once."""
+    if isinstance(exc, BaseExceptionGroup):
+        return ", ".join(dict.fromkeys(_reason(inner) for inner in exc.exceptions))
+    if isinstance(exc.__cause__, Exception):
+        return _reason(exc.__cause__)
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {exc.verify_message}"
+    if isinstance(exc, ssl.SSLError):
+        return (exc.reason or str(exc)).lower().replace("_", " ")
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror
+    return str(exc) or "the connection was closed"
+
+
+def _context(origin: Origin) -> ssl.SSLContext:
+    try:
+        return tls_context(origin.ca_file)
+    except OSError as exc:
+        # ssl.SSLError is one too: the file is not PEM.
+        reason = exc.strerror or exc
+        raise ConnectFailed(f"cannot use the CA file {origin.ca_file}: {reason}") from exc
+
+
+# Reading the system's certificates takes tens of milliseconds.
+@functools.cache
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Return a context that checks certificates and host names. Raises OSError."""
+    context = ssl.create_default_context(cafile=ca_file)
+    if ca_file is None and not _has_certificates(context):
+        # A slim container image has none.
+        context.load_verify_locations(certifi.where())
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _has_certificates(context: ssl.SSLContext) -> bool:
+    # Those in a directory are only read when one is needed, so they are not in the count.
+    directory = ssl.get_default_verify_paths().capath
+    return context.cert_store_stats()["x509_ca"] > 0 or bool(directory and os.listdir(directory))

@@ -1,0 +1,138 @@
+"""The transport under httpx's client, for whom convenience counts more than microseconds.
+
+Probes and the admin API use it; what a caller waits for goes to `Transport` directly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Final, cast
+
+import httpx
+import trio
+
+from ..core.call import Call, Origin
+from ..errors import (
+    ConnectFailed,
+    ConnectionLost,
+    ConnectTimeout,
+    PoolTimeout,
+    ProtocolViolation,
+    UpstreamFailure,
+)
+from .transport import Phase, Response, Transport
+
+_ERRORS: Final[dict[type[UpstreamFailure], type[httpx.TransportError]]] = {
+    ConnectFailed: httpx.ConnectError,
+    ConnectTimeout: httpx.ConnectTimeout,
+    PoolTimeout: httpx.PoolTimeout,
+    ConnectionLost: httpx.ReadError,
+    ProtocolViolation: httpx.RemoteProtocolError,
+}
+# The transport writes these itself; httpx's default `connection: keep-alive` says nothing new.
+_OURS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
+
+
+class HttpxTransport(httpx.AsyncBaseTransport):
+    """Lends `transport` to an `httpx.AsyncClient`, which doesn't close it.
+
+    Requests are sent whole, so a streamed one is collected first. `Origin`s made here trust
+    `ca_file` and are bounded by `max_connections`, apart from those of other origins.
+    """
+
+    def __init__(
+        self, transport: Transport, *, ca_file: str | None = None, max_connections: int = 20
+    ) -> None:
+        self._transport = transport
+        self._ca_file = ca_file
+        self._max_connections = max_connections
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
+        call = await self._call(request, timeout.get("connect"))
+        phase: Phase | None = None
+
+        def begin(new: Phase) -> None:
+            nonlocal phase
+            phase = new
+            limit = timeout.get("write" if new is Phase.SENDING else "read")
+            scope.deadline = trio.current_time() + _seconds(limit)
+
+        response: Response | None = None
+        with _translated(request), trio.CancelScope() as scope:
+            response = await self._transport.request(
+                call, pool_timeout=_seconds(timeout.get("pool")), on_phase=begin
+            )
+        if response is None:
+            if phase is Phase.SENDING:
+                raise httpx.WriteTimeout("the request could not be sent in time", request=request)
+            raise httpx.ReadTimeout("no answer in time", request=request)
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Body(response, request, _seconds(timeout.get("read"))),
+            extensions={"http_version": b"HTTP/1.1"},
+        )
+
+    async def _call(self, request: httpx.Request, connect: float | None) -> Call:
+        url = request.url
+        if url.scheme not in ("http", "https"):
+            raise httpx.UnsupportedProtocol(f"not HTTP: {url.scheme}", request=request)
+        origin = Origin(
+            url.scheme,
+            url.raw_host.decode("ascii"),
+            url.port or (443 if url.scheme == "https" else 80),
+            self._ca_file,
+            self._max_connections,
+        )
+        if request.headers.get("host", "").encode() != origin.authority:
+            raise httpx.LocalProtocolError("another Host than the URL's", request=request)
+        stream = cast(httpx.AsyncByteStream, request.stream)
+        return Call(
+            origin=origin,
+            method=request.method.encode("ascii"),
+            target=url.raw_path,
+            headers=tuple(
+                (name.lower(), value)
+                for name, value in request.headers.raw
+                if name.lower() not in _OURS
+            ),
+            body=b"".join([part async for part in stream]),
+            # httpx has None for "no limit", and a 0 there would expire at once.
+            connect_timeout=0.0 if connect is None else connect or 1e-9,
+        )
+
+
+class _Body(httpx.AsyncByteStream):
+    def __init__(self, response: Response, request: httpx.Request, timeout: float) -> None:
+        self._response = response
+        self._request = request
+        self._timeout = timeout
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while part := await self._receive():
+            yield part
+
+    async def _receive(self) -> bytes:
+        with _translated(self._request), trio.move_on_after(self._timeout):
+            return await self._response.receive_some()
+        raise httpx.ReadTimeout("the body stalled", request=self._request)
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+@contextlib.contextmanager
+def _translated(request: httpx.Request) -> Iterator[None]:
+    try:
+        yield
+    except UpstreamFailure as exc:
+        raise _ERRORS[type(exc)](str(exc), request=request) from exc
+    except ValueError as exc:
+        raise httpx.LocalProtocolError(str(exc), request=request) from exc
+
+
+def _seconds(timeout: float | None) -> float:
+    return math.inf if timeout is None else timeout

@@ -1,0 +1,221 @@
+"""Connections over streams in memory, and a whole worker on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import h11
+import hypercorn.trio.run
+import trio
+import trio.testing
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config, Sockets
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+
+from gateway.lifecycle import Lifecycle
+from gateway.serve.connection import Connection
+from gateway.serve.install import install
+from gateway.serve.policy import ServingPolicy
+from gateway.serve.roster import Roster
+from gateway.serve.sockets import listen
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+
+GET = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"
+
+
+def post(body: bytes, *more: bytes) -> bytes:
+    length = b"content-length: %d" % len(body)
+    return b"\r\n".join([b"POST / HTTP/1.1", b"host: test", length, *more, b"", body])
+
+
+class FakeSocket:
+    family = socket.AF_INET
+
+    def getpeername(self) -> tuple[str, int]:
+        return ("192.0.2.1", 40000)
+
+    def getsockname(self) -> tuple[str, int]:
+        return ("192.0.2.2", 80)
+
+
+class Wire:
+    """A stream as a connection expects it, that keeps a record of what is sent."""
+
+    def __init__(self, stream: Any) -> None:
+        self.socket = FakeSocket()
+        self.sent: list[bytes] = []
+        self.closed_at: float | None = None
+        self._stream = stream
+
+    async def send_all(self, data: bytes) -> None:
+        self.sent.append(bytes(data))
+        await self._stream.send_all(data)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        if self.closed_at is None:
+            self.closed_at = trio.current_time()
+        await self._stream.aclose()
+
+
+class Visit:
+    """One client on a connection in memory."""
+
+    def __init__(self, client: Any, wire: Wire, context: WorkerContext, roster: Roster) -> None:
+        self.client = client
+        self.wire = wire
+        self.context = context
+        self.roster = roster
+        self.done = trio.Event()
+        self.reader = h11.Connection(h11.CLIENT)
+
+    async def read_all(self) -> bytes:
+        """Return everything until the server ends the connection."""
+        got = b""
+        with contextlib.suppress(trio.BrokenResourceError):
+            while data := await self.client.receive_some():
+                got += data
+        return got
+
+    async def read_until(self, end: bytes) -> bytes:
+        got = b""
+        while not got.endswith(end):
+            data = await self.client.receive_some()
+            assert data, f"ended after {got!r}"
+            got += data
+        return got
+
+
+@contextlib.asynccontextmanager
+async def visit(
+    app: App,
+    *,
+    policy: ServingPolicy | None = None,
+    lockstep: bool = False,
+    lifecycle: Lifecycle | None = None,
+    config: Config | None = None,
+) -> AsyncIterator[Visit]:
+    """Run one connection; on leaving, the client closes and the connection must end."""
+    pair = trio.testing.lockstep_stream_pair if lockstep else trio.testing.memory_stream_pair
+    client, server = pair()
+    wire = Wire(server)
+    context = WorkerContext(None)
+    roster = Roster(lambda: policy or ServingPolicy(), lifecycle or Lifecycle())
+    guest = Visit(client, wire, context, roster)
+
+    async def run() -> None:
+        stream: Any = wire
+        state: Any = {}
+        wrapped: Any = ASGIWrapper(app)
+        await Connection(roster, wrapped, config or Config(), context, state, stream).run()
+        guest.done.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        yield guest
+        await trio.aclose_forcefully(client)
+        with trio.fail_after(3):
+            await guest.done.wait()
+
+
+class Running:
+    def __init__(self, port: int, roster: Roster, stop: trio.Event) -> None:
+        self.port = port
+        self.roster = roster
+        self.stop = stop
+
+    async def connect(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream("127.0.0.1", self.port)
+
+    async def wait_members(self, count: int, seconds: float = 3) -> None:
+        """Wait until so many connections are open."""
+        with trio.fail_after(seconds):
+            while self.roster.size != count:
+                await trio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def worker(
+    app: App, *, policy: ServingPolicy | None = None, stock: bool = False
+) -> AsyncIterator[Running]:
+    """Run Hypercorn's worker on loopback; every connection must be over at the end.
+
+    `stock` runs it with Hypercorn's own connections, to see a test fail.
+    """
+    chosen = policy or ServingPolicy()
+    sockets = listen(["127.0.0.1:0"], send_timeout=chosen.send_timeout)
+    stop = trio.Event()
+    try:
+        roster = install(lambda: chosen, Lifecycle())
+        if stock:
+            hypercorn.trio.run.TCPServer = TCPServer
+        async with trio.open_nursery() as nursery:
+            serve = partial(
+                hypercorn.trio.run.worker_serve,
+                ASGIWrapper(app),  # type: ignore[arg-type]
+                Config(),
+                sockets=Sockets([], list(sockets), []),
+                shutdown_trigger=stop.wait,
+            )
+            await nursery.start(serve)
+            watching = trio.CancelScope()
+            nursery.start_soon(_watch, roster, watching)
+            try:
+                yield Running(sockets[0].getsockname()[1], roster, stop)
+            finally:
+                stop.set()
+                watching.cancel()
+    finally:
+        hypercorn.trio.run.TCPServer = TCPServer
+
+
+async def _watch(roster: Roster, scope: trio.CancelScope) -> None:
+    with scope:
+        await roster.watch()
+
+
+async def read_body(receive: Any) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        assert message["type"] == "http.request", message
+        body += message["body"]
+        if not message["more_body"]:
+            return body
+
+
+async def answer(send: Any, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": 200, "headers": [length, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def idle_lifespan(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def echo(scope: Any, receive: Any, send: Any) -> None:
+    """Answer with the request's body, or its path if it has none."""
+    if scope["type"] == "lifespan":
+        await idle_lifespan(receive, send)
+    else:
+        body = await read_body(receive)
+        await answer(send, body or scope["path"].encode())
