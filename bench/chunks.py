@@ -18,10 +18,11 @@ _UNSTAMPED: Final = "0" * 19
 
 PROVIDER_MODEL: Final = "fake-model"
 _ID: Final = "chatcmpl-CkV7d2QmXw9sLr4TzB1nYp8uHe3Jg"
+TOTAL_TOKENS: Final = 387
 _USAGE: Final = {
     "prompt_tokens": 187,
     "completion_tokens": 200,
-    "total_tokens": 387,
+    "total_tokens": TOTAL_TOKENS,
     "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
 }

@@ -24,29 +24,32 @@ DONE: Final = b"data: [DONE]\n\n"
 # it is alive, and what is held back takes memory.
 MAX_HELD: Final = 64 * 1024
 
-_Raw = msgspec.Raw
+
+
+# Absent is UNSET, since msgspec gives the raw bytes of anything, null included.
+_Found = msgspec.Raw | msgspec.UnsetType
 
 
 class _Choice(msgspec.Struct, gc=False):
-    delta: _Raw | None = None
-    finish_reason: _Raw | None = None
+    delta: _Found = msgspec.UNSET
+    finish_reason: _Found = msgspec.UNSET
 
 
 class _Chunk(msgspec.Struct, gc=False):
-    model: _Raw | None = None
-    # Null and absent differ: a null that the caller did not ask for is taken out.
-    usage: _Raw | msgspec.UnsetType | None = msgspec.UNSET
-    error: _Raw | None = None
+    model: _Found = msgspec.UNSET
+    usage: _Found = msgspec.UNSET
+    error: _Found = msgspec.UNSET
     choices: list[_Choice] | None = None
 
 
 _CHUNK: Final = msgspec.json.Decoder(_Chunk)
-_DELTA: Final = msgspec.json.Decoder(dict[str, _Raw])
+_DELTA: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NOTHING: Final = frozenset({b"null", b'""', b"[]", b"{}", b"false", b"0"})
 _MODEL_KEY: Final = b'"model"'
 # Every escaped spelling of the key "model" has one of its letters, all U+0064 to U+006F, as
 # \u006X.
 _ESCAPED_LETTER: Final = b"\\u006"
+_NULL: Final = msgspec.Raw(b"null")
 _NULL_USAGE: Final = b',"usage":null}'
 
 
@@ -102,25 +105,27 @@ class StreamRewriter:
             chunk = _CHUNK.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._rewrite_odd(data)
-        if chunk.error is not None and bytes(chunk.error) not in _NOTHING:
+        if isinstance(chunk.error, msgspec.Raw) and bytes(chunk.error) not in _NOTHING:
             self.error = data
             return None
         choices = chunk.choices
         if choices:
             for choice in choices:
-                if choice.finish_reason is not None:
+                if choice.finish_reason is not msgspec.UNSET and choice.finish_reason != _NULL:
                     self.finished = self.meaningful = True
             if not self.meaningful:
                 self.meaningful = any(_has_content(choice.delta) for choice in choices)
-        if chunk.usage is not msgspec.UNSET:
-            if chunk.usage is not None:
+        if isinstance(chunk.usage, msgspec.Raw):
+            if chunk.usage != _NULL:
                 # The last report counts: who sends one with every chunk sends running totals.
                 self.usage = read_usage(chunk.usage) or self.usage
                 if not choices and not self._keep_usage:
                     return None
             if not self._keep_usage:
                 data = _without_usage(data)
-        return data if chunk.model is None else self._set_model(data, bytes(chunk.model))
+        if isinstance(chunk.model, msgspec.Raw):
+            return self._set_model(data, bytes(chunk.model))
+        return data
 
     def _set_model(self, data: bytes, old: bytes) -> bytes:
         at = data.find(_MODEL_KEY)
@@ -159,9 +164,9 @@ def _without_usage(data: bytes) -> bytes:
     return splice(data, remove=("usage",))
 
 
-def _has_content(delta: _Raw | None) -> bool:
+def _has_content(delta: _Found) -> bool:
     """Say whether a delta carries more than the role that opens a message."""
-    if delta is None:
+    if not isinstance(delta, msgspec.Raw) or delta == _NULL:
         return False
     try:
         fields = _DELTA.decode(delta)
