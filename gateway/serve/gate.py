@@ -125,7 +125,7 @@ def render(
         {
             "error": {
                 "message": refusal.message,
-                "type": "invalid_request_error" if refusal.status < 500 else "server_error",
+                "type": "server_error" if refusal.status == 500 else "invalid_request_error",
                 "param": None,
                 "code": refusal.code,
             }

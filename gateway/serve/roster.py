@@ -50,9 +50,9 @@ class Roster:
         return f"<Roster {len(self._members)} connections, {self.lifecycle!r}>"
 
     @property
-    def size(self) -> int:
-        """Return how many connections are open."""
-        return len(self._members)
+    def members(self) -> frozenset[Member]:
+        """Return the connections that are open."""
+        return frozenset(self._members)
 
     def adopt(self, config: Config, context: WorkerContext) -> None:
         """Learn the worker from its first connection, and give it time to drain."""

@@ -8,7 +8,7 @@ wrote is kept and those two are added: 3 us.
 from __future__ import annotations
 
 import re
-from typing import Final, cast
+from typing import Final
 
 import h11
 import msgspec
@@ -92,7 +92,7 @@ def _write(call: Call, headers: Headers) -> bytes:
     except h11.LocalProtocolError:
         # Not `from exc`: its text quotes the value at fault, which may be a credential.
         raise ValueError("the method, the target or a header of a call is illegal") from None
-    return cast(bytes, written)[:-2]
+    return written[:-2]
 
 
 class ResponseHead(msgspec.Struct, frozen=True):

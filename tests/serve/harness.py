@@ -144,7 +144,7 @@ class Running:
     async def wait_members(self, count: int, seconds: float = 3) -> None:
         """Wait until so many connections are open."""
         with trio.fail_after(seconds):
-            while self.roster.size != count:
+            while len(self.roster.members) != count:
                 await trio.sleep(0.005)
 
 

@@ -1,0 +1,57 @@
+# Every target sets up what it needs in .venv; a fresh machine needs Python 3.11+ and pip.
+
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+
+.PHONY: help setup run test check fix bench compare lock clean
+
+help:
+	@echo "make run      serve on config.toml (ARGS='--workers 2' for more)"
+	@echo "make test     all tests (ARGS='-k stream' for some)"
+	@echo "make check    ruff and strict mypy"
+	@echo "make fix      format, and mend what ruff can"
+	@echo "make bench    throughput and latency of the streaming core; make compare: against others"
+	@echo "make setup    everything for development into .venv"
+	@echo "make lock     resolve the dependencies anew into requirements/"
+
+.venv/run:
+	@scripts/venv .venv requirements/run.txt yes
+
+.venv/dev:
+	@scripts/venv .venv requirements/dev.txt yes
+
+.venv/openai2:
+	@scripts/venv .venv-openai2 requirements/openai2.txt
+
+.PHONY: .venv/run .venv/dev .venv/openai2
+
+setup: .venv/dev .venv/openai2
+
+run: .venv/run
+	@exec $(BIN)/gateway serve $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/dev
+	$(BIN)/python -m bench $(ARGS)
+
+compare: .venv/dev
+	$(BIN)/python -m bench compare $(ARGS)
+
+lock: .venv/dev
+	$(BIN)/python -m pip install --quiet uv
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock
+
+clean:
+	rm -rf .venv .venv-openai2 .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,123 @@
+"""`python -m bench [run|compare|install-litellm]`: see README.md."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from . import chart, litellm, report
+from .check import WrongAnswer
+from .compare import Session, SubjectFailed
+from .measure import Settings
+from .scenarios import SCENARIOS
+from .subjects import DIRECT, SUBJECTS
+
+app = App(name="python -m bench", help=__doc__)
+# Wide enough for the tables where no terminal sets the width.
+_console = Console(width=None if sys.stdout.isatty() else 150)
+# Written out, because `--help` and type checkers read them; a test holds them to the tables.
+ScenarioName = Literal["nonstream", "burst", "paced64", "paced256", "paced1000"]
+SubjectName = Literal["direct", "hypercorn", "gateway", "litellm"]
+
+_RESULTS: Final = Path(__file__).parent / "results"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How much to measure, and where to.
+
+    Parameters
+    ----------
+    scenario: One of nonstream, burst, paced64, paced256, paced1000; again for more. Default all.
+    subject: One of direct, hypercorn, gateway, litellm; again for more.
+    rounds: How often everything is measured; medians are shown.
+    seconds: How long one measurement counts.
+    requests: End a measurement after so many answered requests; 0 for no limit.
+    warm_up: Seconds of load before counting, after all connections have started.
+    usage: Let clients ask for usage in streams.
+    pin: Give the subject a core for itself; load client and provider share another.
+    profile: Then record flame graphs of the gateway with py-spy.
+    out: The directory for results; a new one under bench/results by default.
+    """
+
+    scenario: list[ScenarioName] = field(default_factory=list)
+    subject: list[SubjectName] = field(default_factory=list)
+    rounds: int = 1
+    seconds: float = 8.0
+    requests: int = 0
+    warm_up: float = 2.0
+    usage: bool = False
+    pin: bool = True
+    profile: bool = False
+    out: Path | None = None
+
+
+_DEFAULTS: Final = Options()
+
+
+@app.command
+@app.default
+def run(options: Options = _DEFAULTS) -> int:
+    """Measure the gateway, with the direct connection beside it."""
+    return _measure(options, options.subject or [DIRECT, "gateway"])
+
+
+@app.command
+def compare(options: Options = _DEFAULTS) -> int:
+    """Measure direct connection, bare Hypercorn, gateway and LiteLLM in turn; print ratios."""
+    subjects = options.subject or SUBJECTS
+    if "litellm" in subjects and not litellm.installed():
+        install_litellm()
+    return _measure(options, subjects)
+
+
+@app.command
+def install_litellm() -> None:
+    """Install LiteLLM into bench/.venv-litellm, anew if it is there."""
+    _console.print(f"installing litellm {litellm.VERSION} into {litellm.HOME.name} ...")
+    litellm.install()
+
+
+def _say(line: str) -> None:
+    _console.print(f"{time.strftime('%H:%M:%S')} {line}", highlight=False)
+
+
+def _measure(options: Options, subjects: Sequence[str]) -> int:
+    out = (options.out or _RESULTS / time.strftime("%Y%m%d-%H%M%S")).resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    settings = Settings(options.seconds, options.requests, options.warm_up, options.usage)
+    scenarios = [SCENARIOS[name] for name in options.scenario] or list(SCENARIOS.values())
+    session = Session(
+        subjects, scenarios, settings, out=out, pin=options.pin, say=_say
+    )
+    try:
+        results = session.run(options.rounds)
+        report.show(results, _console)
+        report.write_json(results, out / "results.json")
+        if options.profile and "gateway" in subjects:
+            session.profile("gateway")
+    except (SubjectFailed, WrongAnswer) as failure:
+        _console.print(f"[red]{failure}[/]", highlight=False)
+        return 1
+    try:
+        chart.draw(results, out / "chart.svg")
+    except ImportError as missing:
+        _console.print(f"no chart: {missing}")
+    _console.print(f"results in {out}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(app())
+    except subprocess.CalledProcessError as failure:
+        sys.exit(f"failed: {failure}")

@@ -1,0 +1,267 @@
+"""A small OpenAI-compatible provider on loopback, so that a gateway answers before it has a key.
+
+It is called like any other provider, over TCP and through the same transport. Its answers
+depend on the question alone (but for `created`), one word a token, with real token counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import re
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final, Never
+
+import h11
+import msgspec
+import trio
+
+MODELS: Final = ("demo", "demo-large")
+MAX_BODY: Final = 4 * 1024 * 1024
+# Seconds for a request to arrive once it has begun, and between requests: longer than any
+# gateway keeps a connection, so that it is not we who close one that is about to be used.
+REQUEST_TIME: Final = 10.0
+IDLE_TIME: Final = 75.0
+
+_WORD: Final = re.compile(r"\s*\S+")
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[dict[str, object]] | None = None
+
+    @property
+    def text(self) -> str:
+        if isinstance(self.content, list):
+            return " ".join(str(part["text"]) for part in self.content if "text" in part)
+        return self.content or ""
+
+
+class _Question(msgspec.Struct):
+    model: str
+    messages: list[_Message]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+
+
+_decode: Final = msgspec.json.Decoder(_Question).decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Answer:
+    """What is said to one question, in each of the two forms it may be asked for."""
+
+    def __init__(self, question: _Question, seed: bytes, created: int) -> None:
+        limit = question.max_completion_tokens or question.max_tokens or math.inf
+        words = _WORD.findall(_say(question))
+        self.tokens = words if len(words) <= limit else words[: int(limit)]
+        self.finish_reason = "stop" if len(words) <= limit else "length"
+        prompt = sum(len(_WORD.findall(message.text)) for message in question.messages)
+        self.usage = {
+            "prompt_tokens": prompt,
+            "completion_tokens": len(self.tokens),
+            "total_tokens": prompt + len(self.tokens),
+        }
+        self._options = question.stream_options or _StreamOptions()
+        self._common = {
+            "id": f"chatcmpl-{hashlib.sha256(seed).hexdigest()[:24]}",
+            "created": created,
+            "model": question.model,
+        }
+
+    def whole(self) -> bytes:
+        message = {"role": "assistant", "content": "".join(self.tokens), "refusal": None}
+        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
+        common = self._common | {"object": "chat.completion"}
+        return _encode(common | {"choices": [choice | {"logprobs": None}], "usage": self.usage})
+
+    def events(self) -> Iterator[bytes]:
+        yield self._event({"role": "assistant", "content": ""}, None)
+        for token in self.tokens:
+            yield self._event({"content": token}, None)
+        yield self._event({}, self.finish_reason)
+        if self._options.include_usage:
+            yield self._chunk({"choices": [], "usage": self.usage})
+        yield b"data: [DONE]\n\n"
+
+    def _event(self, delta: dict[str, str], finish_reason: str | None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        usage = {"usage": None} if self._options.include_usage else {}
+        return self._chunk({"choices": [choice], **usage})
+
+    def _chunk(self, rest: dict[str, object]) -> bytes:
+        chunk = self._common | {"object": "chat.completion.chunk"} | rest
+        return b"data: %b\n\n" % _encode(chunk)
+
+
+def _say(question: _Question) -> str:
+    asked = [message.text for message in question.messages if message.role == "user"]
+    words = _WORD.findall(asked[-1] if asked else "")
+    topic = "".join(words[:30]).strip() + (" ..." if len(words) > 30 else "")
+    opening = f'You asked about this: "{topic}".' if topic else "You did not ask anything."
+    return (
+        f"{opening} I am the demo provider that comes with the gateway, so I know nothing of "
+        "the world. But everything around this answer is real: it was streamed word by word "
+        "over a connection of its own, its tokens were counted, and it is in the request log. "
+        "Put a provider and its key into the configuration, and the same request will be "
+        "answered by a model."
+    )
+
+
+class _Refusal(Exception):
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+        self.body = _encode({"error": error})
+
+
+class _Peer:
+    """One client's connection."""
+
+    def __init__(
+        self, stream: trio.SocketStream, token_interval: float, clock: Callable[[], float]
+    ) -> None:
+        self._stream = stream
+        self._token_interval = token_interval
+        self._clock = clock
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=16 * 1024)
+
+    async def serve(self) -> None:
+        """Answer requests until the client leaves, is too slow, or speaks something else."""
+        async with self._stream:
+            try:
+                while await self._serve_one():
+                    self._h11.start_next_cycle()
+            except (trio.BrokenResourceError, trio.ClosedResourceError, h11.LocalProtocolError):
+                # Gone, in the middle of something; or it sent what h11 refuses to answer.
+                return
+
+    async def _serve_one(self) -> bool:
+        try:
+            request, body = await self._read()
+            await self._answer(request, body)
+        except (EOFError, trio.TooSlowError):
+            return False
+        except _Refusal as refusal:
+            await self._send_whole(refusal.status, refusal.body)
+        except h11.RemoteProtocolError as exc:
+            refusal = _Refusal(exc.error_status_hint, "bad_request", "this is not HTTP/1.1")
+            await self._send_whole(refusal.status, refusal.body)
+        return self._h11.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
+
+    async def _read(self) -> tuple[h11.Request, bytes]:
+        with trio.fail_after(IDLE_TIME) as scope:
+            request: h11.Request | None = None
+            body = bytearray()
+            while True:
+                event = self._h11.next_event()
+                if event is h11.NEED_DATA:
+                    self._h11.receive_data(await self._stream.receive_some())
+                    began = trio.current_time()
+                    scope.deadline = min(scope.deadline, began + REQUEST_TIME)
+                elif isinstance(event, h11.Request):
+                    request = event
+                elif isinstance(event, h11.Data):
+                    body += event.data
+                    if len(body) > MAX_BODY:
+                        raise _Refusal(413, "request_too_large", "the request is too large")
+                elif isinstance(event, h11.EndOfMessage) and request is not None:
+                    return request, bytes(body)
+                else:
+                    raise EOFError
+
+    async def _answer(self, request: h11.Request, body: bytes) -> None:
+        route = (request.method, request.target.partition(b"?")[0])
+        if route == (b"GET", b"/v1/models"):
+            models = [
+                {"id": model, "object": "model", "created": 0, "owned_by": "demo"}
+                for model in MODELS
+            ]
+            await self._send_whole(200, _encode({"object": "list", "data": models}))
+        elif route == (b"POST", b"/v1/chat/completions"):
+            try:
+                question = _decode(body)
+            except (msgspec.MsgspecError, RecursionError) as exc:
+                raise _Refusal(400, "invalid_json", f"the body is not a request: {exc}") from exc
+            answer = _Answer(question, body, int(self._clock()))
+            await self._unless_gone(partial(self._send_answer, answer, bool(question.stream)))
+        else:
+            raise _Refusal(404, "not_found", "the demo has chat completions and models only")
+
+    async def _send_answer(self, answer: _Answer, streaming: bool) -> None:
+        if not streaming:
+            await trio.sleep(self._token_interval * len(answer.tokens))
+            await self._send_whole(200, answer.whole())
+            return
+        headers = [
+            ("content-type", "text/event-stream; charset=utf-8"),
+            ("transfer-encoding", "chunked"),
+        ]
+        await self._send(h11.Response(status_code=200, headers=headers))
+        due = trio.current_time()
+        for event in answer.events():
+            await self._send(h11.Data(data=event))
+            due += self._token_interval
+            await trio.sleep_until(due)
+        await self._send(h11.EndOfMessage())
+
+    async def _unless_gone(self, send: Callable[[], object]) -> None:
+        """Run `send` while watching the client; stop it, and the connection, if it leaves."""
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                # One request after the other may come; what comes early waits in h11.
+                for early in itertools.count():
+                    data = await self._stream.receive_some()
+                    if not data or early > 16:
+                        break
+                    self._h11.receive_data(data)
+                nursery.cancel_scope.cancel("the client has left")
+
+            nursery.start_soon(watch)
+            await send()  # type: ignore[misc]
+            nursery.cancel_scope.cancel("the answer is complete")
+
+    async def _send_whole(self, status: int, body: bytes) -> None:
+        headers = [("content-type", "application/json"), ("content-length", str(len(body)))]
+        if self._h11.their_state is not h11.DONE:
+            # The rest of the request will not be read.
+            headers.append(("connection", "close"))
+        await self._send(h11.Response(status_code=status, headers=headers))
+        await self._send(h11.Data(data=body))
+        await self._send(h11.EndOfMessage())
+
+    async def _send(self, event: h11.Event) -> None:
+        if data := self._h11.send(event):
+            await self._stream.send_all(data)
+
+
+async def serve_demo(
+    *,
+    token_interval: float = 0.02,
+    clock: Callable[[], float] = time.time,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> Never:
+    """Serve on a free port of 127.0.0.1, which `task_status` reports, until cancelled.
+
+    `token_interval` is in seconds; `clock` gives `created`.
+    """
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+    async def handle(stream: trio.SocketStream) -> None:
+        await _Peer(stream, token_interval, clock).serve()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_listeners, handle, listeners)
+        task_status.started(listeners[0].socket.getsockname()[1])
+    raise AssertionError("serve_listeners returned")
