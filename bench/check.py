@@ -86,7 +86,7 @@ def _texts(chunks: list[dict[str, Any]]) -> list[str]:
 
 
 def _finish(chunks: list[dict[str, Any]]) -> list[str]:
-    reasons = [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"]]
+    reasons = [choice.get("finish_reason") for chunk in chunks for choice in chunk["choices"]]
     return [reason for reason in reasons if reason]
 
 

@@ -48,10 +48,13 @@ class Tree:
                 pipes["stderr"] = subprocess.STDOUT
             stdin = pipes.pop("stdin", subprocess.DEVNULL)
             # A session of its own: Ctrl-C is for us, who then stop it in order.
+            environment = {**os.environ, **(env or {})}
+            # Compiling a whole program at every start is not how anybody runs one.
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
             process = subprocess.Popen(
                 argv,
                 stdin=stdin,
-                env={**os.environ, **(env or {})},
+                env=environment,
                 cwd=cwd,
                 start_new_session=True,
                 **pipes,

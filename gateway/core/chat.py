@@ -82,7 +82,9 @@ def _members(body: bytes) -> list[Member]:
     except DuplicateKey as exc:
         # Two parsers can disagree on which of the two counts: a gateway that checks one model
         # and a provider that runs the other.
-        raise InvalidRequest(str(exc), code="duplicate_key", param=exc.key) from exc
+        # A lone surrogate in the key could not be sent back.
+        param = exc.key.encode("utf-8", "backslashreplace").decode()
+        raise InvalidRequest(str(exc), code="duplicate_key", param=param) from exc
     except InvalidJSON as exc:
         message = f"the body is not valid JSON: {exc}" if body else "the body is empty"
         raise InvalidRequest(message, code="invalid_json") from exc

@@ -11,19 +11,20 @@ interest, then bytes are cut and joined. No event is ever decoded and encoded ag
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import msgspec
 
-from .splice import InvalidJSON, members, splice
-from .sse import Decoder, Event, encode
+from .json_scan import check_utf8
+from .splice import InvalidJSON, Member, members, splice
+from .sse import Decoder, Event, EventTooLarge, encode
 from .usage import Usage, read_usage
 
 DONE: Final = b"data: [DONE]\n\n"
 # A stream that says nothing for so long before its first meaningful event is let through:
 # it is alive, and what is held back takes memory.
 MAX_HELD: Final = 64 * 1024
-
 
 
 # Absent is UNSET, since msgspec gives the raw bytes of anything, null included.
@@ -49,6 +50,8 @@ _MODEL_KEY: Final = b'"model"'
 # Every escaped spelling of the key "model" has one of its letters, all U+0064 to U+006F, as
 # \u006X.
 _ESCAPED_LETTER: Final = b"\\u006"
+_BACKSLASH: Final = 0x5C
+_LF: Final = 0x0A
 _NULL: Final = msgspec.Raw(b"null")
 _NULL_USAGE: Final = b',"usage":null}'
 
@@ -57,8 +60,9 @@ class StreamRewriter:
     """Rewrites one stream. `model` is the requested name as JSON.
 
     After each `feed`: `meaningful` says whether content has come, `done` whether the provider
-    said `[DONE]`, `finished` whether every answer has its finish_reason, `error` holds a failed
-    stream's error event. Nothing is read beyond `done` or `error`.
+    said `[DONE]`, `finished` whether an answer has its finish_reason. A failed stream has its
+    error event in `error`, or in `broken` why it cannot be read any further. Nothing is read
+    beyond `done`, `error` or `broken`.
     """
 
     def __init__(self, model: bytes, *, keep_usage: bool, max_event_bytes: int) -> None:
@@ -66,81 +70,110 @@ class StreamRewriter:
         self.done = False
         self.finished = False
         self.error: bytes | None = None
+        self.broken: str | None = None
         self.usage: Usage | None = None
         self.events = 0
         self.malformed = 0
         self._keep_usage = keep_usage
         self._decoder = Decoder(max_event_bytes)
         self._model = model
-        self._new_member = _MODEL_KEY + b":" + model
+        # The events of a stream begin alike: id, created and model, which is where the name
+        # stands. What the last one began with, up to the name's end, and what came of it.
+        self._old_head = b"-"
+        self._new_head = b""
+
+    @property
+    def ended(self) -> bool:
+        """Say whether there is nothing more to be had from the stream."""
+        return self.done or self.error is not None or self.broken is not None
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return what the caller gets for `chunk`. Raises sse.EventTooLarge."""
+        """Return what the caller gets for `chunk`."""
+        try:
+            events = self._decoder.feed(chunk)
+        except EventTooLarge as exc:
+            events = exc.events
+            self.broken = str(exc)
         out: list[bytes] = []
-        for event in self._decoder.feed(chunk):
+        for event in events:
             data = event.data
             if data is None:
                 out.append(event.comments + b"\n\n")
                 continue
-            if data.startswith(b"[DONE]"):
-                self.done = True
-                break
             rewritten = self._rewrite(data)
-            if self.error is not None:
+            if rewritten is not None:
+                self.events += 1
+                if event.name or event.comments or _LF in rewritten:
+                    out.append(encode(Event(rewritten, event.name, comments=event.comments)))
+                else:
+                    out.append(b"data: %b\n\n" % rewritten)
+            elif self.done or self.error is not None:
                 break
-            if rewritten is None:
-                continue
-            self.events += 1
-            if event.name or event.comments:
-                out.append(encode(Event(rewritten, event.name, comments=event.comments)))
-            elif b"\n" in rewritten:
-                out.append(encode(Event(rewritten)))
-            else:
-                out.append(b"data: %b\n\n" % rewritten)
         return b"".join(out)
 
     def _rewrite(self, data: bytes) -> bytes | None:
         """Return the event's new data; None to drop it."""
         try:
+            if not data.isascii():
+                # msgspec skips over strings that it does not have to decode.
+                check_utf8(data)
             chunk = _CHUNK.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except (msgspec.DecodeError, InvalidJSON, RecursionError):
             return self._rewrite_odd(data)
-        if isinstance(chunk.error, msgspec.Raw) and bytes(chunk.error) not in _NOTHING:
+        if chunk.error is not msgspec.UNSET and bytes(chunk.error) not in _NOTHING:
             self.error = data
             return None
         choices = chunk.choices
         if choices:
             for choice in choices:
-                if choice.finish_reason is not msgspec.UNSET and choice.finish_reason != _NULL:
+                reason = choice.finish_reason
+                if reason is not msgspec.UNSET and reason != _NULL:
                     self.finished = self.meaningful = True
             if not self.meaningful:
                 self.meaningful = any(_has_content(choice.delta) for choice in choices)
-        if isinstance(chunk.usage, msgspec.Raw):
+        if chunk.usage is not msgspec.UNSET:
             if chunk.usage != _NULL:
                 # The last report counts: who sends one with every chunk sends running totals.
                 self.usage = read_usage(chunk.usage) or self.usage
                 if not choices and not self._keep_usage:
                     return None
             if not self._keep_usage:
-                data = _without_usage(data)
-        if isinstance(chunk.model, msgspec.Raw):
-            return self._set_model(data, bytes(chunk.model))
-        return data
+                # Comma and closing brace are the object's own if this is how it ends.
+                size = len(data)
+                data = data.removesuffix(_NULL_USAGE)
+                data = data + b"}" if len(data) != size else splice(data, remove=("usage",))
+        return data if chunk.model is msgspec.UNSET else self._set_model(data)
 
-    def _set_model(self, data: bytes, old: bytes) -> bytes:
-        at = data.find(_MODEL_KEY)
-        member = _MODEL_KEY + b":" + old
+    def _set_model(self, data: bytes) -> bytes:
+        """Return `data`, an object that has a model, under the requested name."""
+        old = self._old_head
+        # A second model further on, plain or with escapes, is for the thorough way.
         if (
-            data.startswith(member, at)
-            and data.find(_MODEL_KEY, at + 1) < 0
-            and _ESCAPED_LETTER not in data
+            data.startswith(old)
+            and data.find(_MODEL_KEY, len(old)) < 0
+            and (_BACKSLASH not in data or _ESCAPED_LETTER not in data)
         ):
-            # The object has a model, and this is the only place that can be it.
-            return data[:at] + self._new_member + data[at + len(member) :]
-        return splice(data, replace={"model": self._model})
+            return self._new_head + data[len(old) :]
+        found = members(data)
+        self._learn(data, found)
+        return splice(data, replace={"model": self._model}, known=found)
+
+    def _learn(self, data: bytes, found: list[Member]) -> None:
+        """Note how `data` begins, if its first "model" is the object's own."""
+        first = data.find(_MODEL_KEY)
+        for member in found:
+            if member.key == "model" and member.start == first:
+                # The byte after the name belongs to it too: 4 is a beginning of 42.
+                self._old_head = data[: member.end + 1]
+                self._new_head = (
+                    data[: member.value_start] + self._model + data[member.end : member.end + 1]
+                )
 
     def _rewrite_odd(self, data: bytes) -> bytes | None:
-        """Handle what the typed reading refuses: odd shapes, lone surrogates, no JSON at all."""
+        """Handle what the typed reading refuses: the end, odd shapes, lone surrogates, no JSON."""
+        if data.startswith(b"[DONE]"):
+            self.done = True
+            return None
         try:
             fields = {found.key: data[found.value_start : found.end] for found in members(data)}
         except InvalidJSON:
@@ -149,19 +182,18 @@ class StreamRewriter:
         if fields.get("error", b"null") not in _NOTHING:
             self.error = data
             return None
-        if "usage" in fields:
-            self.usage = read_usage(fields["usage"]) or self.usage
+        # As float: int() refuses numbers with more than 4300 digits.
+        choices = json.loads(fields.get("choices", b"null"), parse_int=float)
+        usage = fields.get("usage", b"null")
+        self.usage = read_usage(usage) or self.usage
+        if not choices and usage != b"null" and not self._keep_usage:
+            return None
         # No telling what it means, but it says something: let it through rather than hold it.
         self.meaningful = True
+        if isinstance(choices, list) and any(_finishes(choice) for choice in choices):
+            self.finished = True
         remove = () if self._keep_usage else ("usage",)
         return splice(data, replace={"model": self._model}, remove=remove)
-
-
-def _without_usage(data: bytes) -> bytes:
-    if data.endswith(_NULL_USAGE):
-        # Comma and closing brace are the object's own, so this is its last member.
-        return data[: -len(_NULL_USAGE)] + b"}"
-    return splice(data, remove=("usage",))
 
 
 def _has_content(delta: _Found) -> bool:
@@ -170,6 +202,10 @@ def _has_content(delta: _Found) -> bool:
         return False
     try:
         fields = _DELTA.decode(delta)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, RecursionError):
         return True
     return any(key != "role" and bytes(value) not in _NOTHING for key, value in fields.items())
+
+
+def _finishes(choice: object) -> bool:
+    return isinstance(choice, dict) and choice.get("finish_reason") is not None

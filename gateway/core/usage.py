@@ -28,7 +28,7 @@ def read_usage(raw: bytes | memoryview | msgspec.Raw) -> Usage | None:
     """
     try:
         found = _DECODER.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None

@@ -18,7 +18,6 @@ from ..core.answer import NotAnAnswer, rewrite_answer
 from ..core.call import Call
 from ..core.routing.backoff import retry_after
 from ..core.routing.causes import Cause, of_status
-from ..core.sse import EventTooLarge
 from ..core.stream import MAX_HELD, StreamRewriter
 from ..core.timeouts import Timeouts, deadline
 from ..core.usage import Usage
@@ -129,10 +128,9 @@ async def _read_stream(
     held = b""
     while True:
         chunk = await response.receive_some()
-        try:
-            held += rewriter.feed(chunk)
-        except EventTooLarge as exc:
-            return Failed(Cause.PROTOCOL_VIOLATION, str(exc), response.status)
+        held += rewriter.feed(chunk)
+        if rewriter.broken is not None and not rewriter.meaningful:
+            return Failed(Cause.PROTOCOL_VIOLATION, rewriter.broken, response.status)
         if rewriter.error is not None and not rewriter.meaningful:
             message = f"the stream began with an error: {error_message(rewriter.error)}"
             return Failed(Cause.STREAM_ERROR, message, response.status)

@@ -197,10 +197,8 @@ class Pipeline:
         said = "; ".join(_describe(where, failed) for where, failed in self._failures)
         message = f"all providers failed: {said}"
         # The deadlines are to blame if time ran out, or if nobody did anything but time out.
-        if (
-            (stop is Stop.OUT_OF_TIME
-            and last.cause is not Cause.RATE_LIMITED)
-            or causes <= set(_TIMEOUTS)
+        if (stop is Stop.OUT_OF_TIME and last.cause is not Cause.RATE_LIMITED) or causes <= set(
+            _TIMEOUTS
         ):
             reason = _TIMEOUTS.get(last.cause, EndReason.TOTAL_TIMEOUT)
             self._fail(ProvidersTimedOut(message), reason)

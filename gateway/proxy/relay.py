@@ -19,7 +19,6 @@ import msgspec
 import trio
 
 from ..core.record import EndReason
-from ..core.sse import EventTooLarge
 from ..core.stream import DONE, StreamRewriter
 from ..core.timeouts import deadline
 from ..errors import SendStalled, UpstreamFailure
@@ -74,7 +73,7 @@ class Relay:
         for who called `run` to tell it.
         """
         try:
-            if self._ended:
+            if self._rewriter.ended:
                 # All of it came with the first read: no tasks, and one write.
                 end = await self._conclude(self._output)
                 await self._await_end()
@@ -82,10 +81,6 @@ class Relay:
             return await self._run()
         finally:
             await self._response.aclose()
-
-    @property
-    def _ended(self) -> bool:
-        return self._rewriter.done or self._rewriter.error is not None
 
     async def _run(self) -> RelayEnd:
         chunks_in, chunks_out = trio.open_memory_channel[bytes](CHUNKS_IN_FLIGHT)
@@ -150,11 +145,8 @@ class Relay:
                     except trio.EndOfChannel:
                         return await self._conclude(b"")
                     silence.deadline = math.inf
-                    try:
-                        output = self._rewriter.feed(_with_waiting(chunk, chunks))
-                    except EventTooLarge as exc:
-                        return RelayEnd(EndReason.UPSTREAM_BROKE, str(exc))
-                    if self._ended:
+                    output = self._rewriter.feed(_with_waiting(chunk, chunks))
+                    if self._rewriter.ended:
                         return await self._conclude(output)
                     if output:
                         await self._client.send(output)
@@ -164,7 +156,7 @@ class Relay:
         """Send the last `output` and, only if the stream is whole, what makes it complete."""
         rewriter = self._rewriter
         whole = rewriter.done or (rewriter.finished and self._failure is None)
-        if rewriter.error is None and whole:
+        if whole and rewriter.error is None and rewriter.broken is None:
             # Some providers forget [DONE]; a finish_reason and a proper end are as good.
             await self._client.finish(output + DONE)
             return _COMPLETE
@@ -174,7 +166,8 @@ class Relay:
             message = "the provider ended the stream with an error"
             return RelayEnd(EndReason.UPSTREAM_BROKE, message, rewriter.error)
         return self._failure or RelayEnd(
-            EndReason.UPSTREAM_BROKE, "the provider ended the stream in the middle"
+            EndReason.UPSTREAM_BROKE,
+            rewriter.broken or "the provider ended the stream in the middle",
         )
 
     async def _await_end(self) -> None:

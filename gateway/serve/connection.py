@@ -109,7 +109,12 @@ class Connection(TCPServer):
     # One request after another...
 
     async def _serve(self) -> None:
-        while (asked := await self._next_request()) is not None:
+        while True:
+            asked = await self._next_request()
+            if asked is None:
+                # Idle: nothing was just said that a reset could take from the client.
+                await self._link.lose()
+                return
             if isinstance(asked, Refusal):
                 await self._refuse(asked)
                 break

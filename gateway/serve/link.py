@@ -146,10 +146,9 @@ class Link:
         self._room.unpark_all()
         with trio.move_on_after(LINGER_SECONDS):
             try:
-                if self._transport is not self._stream:
-                    # TLS can't be half closed; `aclose` sends its end and waits for nothing.
-                    await self._stream.aclose()
-                elif not self.gone:
+                if not self.gone:
+                    # Under TLS as well: Trio has no way to send its end and go on reading,
+                    # and HTTP's own framing says whether the answer is whole.
                     await self._transport.send_eof()
             except _LOST:
                 self.gone = True

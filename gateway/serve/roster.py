@@ -88,7 +88,8 @@ class Roster:
     async def watch(self) -> None:
         """Send connections home when the worker stops accepting. Run one per worker.
 
-        Belongs into a nursery that outlives the server, such as the one of the app's lifespan.
+        Belongs into a nursery that outlives the server, such as the one of the app's lifespan,
+        and is cancelled with it.
         """
         async with trio.open_nursery() as nursery:
             # Under Hypercorn's own parent nobody has claimed SIGTERM.

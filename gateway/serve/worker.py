@@ -55,9 +55,10 @@ async def serve_worker(
     """
     roster = install(policy, lifecycle)
     leaving = _Leaving(policy, lifecycle, roster)
+    wrapped = _Wrapped(app)
     serve = partial(
         worker_serve,
-        ASGIWrapper(app),
+        wrapped,
         _config(policy().drain_timeout),
         sockets=Sockets([], list(sockets), []),
         shutdown_trigger=leaving.stopped.wait,
@@ -75,7 +76,8 @@ async def serve_worker(
                     nursery.cancel_scope.cancel("served")
 
                 await nursery.start(run)
-                on_ready([listening.describe(sock) for sock in sockets])
+                if not wrapped.refused_to_start:
+                    on_ready([listening.describe(sock) for sock in sockets])
     except BaseExceptionGroup as group:
         failure = _startup_failure(group)
         if failure is None:
@@ -83,6 +85,27 @@ async def serve_worker(
         raise StartupFailed(str(failure)) from failure
     finally:
         leaving.over()
+
+
+class _Wrapped(ASGIWrapper):
+    """The app, and whether it has refused to start.
+
+    Hypercorn reports that it accepts before it acts on the refusal.
+    """
+
+    refused_to_start = False
+
+    async def __call__(
+        self, scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any
+    ) -> None:
+        if scope["type"] == "lifespan":
+            send = partial(self._send_in_lifespan, send)
+        await self.app(scope, receive, send)
+
+    async def _send_in_lifespan(self, send: Any, message: Any) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            self.refused_to_start = True
+        await send(message)
 
 
 def _config(drain_timeout: float) -> Config:

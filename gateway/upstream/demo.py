@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import math
 import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, Never
+from typing import Annotated, Final, Never
 
 import h11
 import msgspec
@@ -26,7 +27,12 @@ MAX_BODY: Final = 4 * 1024 * 1024
 REQUEST_TIME: Final = 10.0
 IDLE_TIME: Final = 75.0
 
+_log: Final = logging.getLogger(__name__)
+
 _WORD: Final = re.compile(r"\s*\S+")
+
+
+_Limit = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class _StreamOptions(msgspec.Struct):
@@ -49,8 +55,8 @@ class _Question(msgspec.Struct):
     messages: list[_Message]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    max_tokens: _Limit | None = None
+    max_completion_tokens: _Limit | None = None
 
 
 _decode: Final = msgspec.json.Decoder(_Question).decode
@@ -142,9 +148,13 @@ class _Peer:
             try:
                 while await self._serve_one():
                     self._h11.start_next_cycle()
-            except (trio.BrokenResourceError, trio.ClosedResourceError, h11.LocalProtocolError):
+            except* (trio.BrokenResourceError, h11.LocalProtocolError):
                 # Gone, in the middle of something; or it sent what h11 refuses to answer.
-                return
+                pass
+            except* Exception:
+                # The gateway's own tasks are this task's neighbours: a fault in a demo must
+                # not end them.
+                _log.exception("the demo provider failed to answer")
 
     async def _serve_one(self) -> bool:
         try:
@@ -155,8 +165,8 @@ class _Peer:
         except _Refusal as refusal:
             await self._send_whole(refusal.status, refusal.body)
         except h11.RemoteProtocolError as exc:
-            refusal = _Refusal(exc.error_status_hint, "bad_request", "this is not HTTP/1.1")
-            await self._send_whole(refusal.status, refusal.body)
+            wrong = _Refusal(exc.error_status_hint, "bad_request", "this is not HTTP/1.1")
+            await self._send_whole(wrong.status, wrong.body)
         return self._h11.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
 
     async def _read(self) -> tuple[h11.Request, bytes]:
@@ -237,12 +247,14 @@ class _Peer:
         if self._h11.their_state is not h11.DONE:
             # The rest of the request will not be read.
             headers.append(("connection", "close"))
-        await self._send(h11.Response(status_code=status, headers=headers))
-        await self._send(h11.Data(data=body))
-        await self._send(h11.EndOfMessage())
+        await self._send(
+            h11.Response(status_code=status, headers=headers),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        )
 
-    async def _send(self, event: h11.Event) -> None:
-        if data := self._h11.send(event):
+    async def _send(self, *events: h11.Event) -> None:
+        if data := b"".join([self._h11.send(event) or b"" for event in events]):
             await self._stream.send_all(data)
 
 

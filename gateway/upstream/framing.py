@@ -151,9 +151,9 @@ class ChunkedBody:
 
     def _hold_data_end(self, data: bytes, pos: int) -> None:
         # Only a lone CR can be the beginning of CRLF; one byte more must decide.
-        if data[pos:] != b"\r":
+        if data[pos:] not in (b"", b"\r"):
             raise ProtocolViolation("a chunk is longer than its size says")
-        self._held = b"\r"
+        self._held = data[pos:]
 
     def _hold_chunk_line(self, data: bytes, pos: int) -> None:
         if len(data) - pos > MAX_CHUNK_LINE:

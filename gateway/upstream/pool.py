@@ -93,13 +93,7 @@ class Pool:
         """Give a slot back together with a connection that is ready for another request."""
         connection.exchanges += 1
         connection.idle_since = trio.current_time()
-        if self._closed or self._expired(connection, connection.idle_since):
-            self.forfeit(connection)
-        elif self._waiters:
-            self._call_next(connection)
-        else:
-            self._in_use -= 1
-            self._idle.append(connection)
+        self._put_back(connection)
 
     def forfeit(self, connection: Connection | None) -> None:
         """Give a slot back, closing its connection."""
@@ -137,6 +131,15 @@ class Pool:
             or now - connection.born > policy.max_age
         )
 
+    def _put_back(self, connection: Connection | None) -> None:
+        if connection is None or self._closed or self._expired(connection, trio.current_time()):
+            self.forfeit(connection)
+        elif self._waiters:
+            self._call_next(connection)
+        else:
+            self._in_use -= 1
+            self._idle.append(connection)
+
     # Waiting for a slot...
 
     async def _wait(self, timeout: float) -> Connection | None:
@@ -146,9 +149,12 @@ class Pool:
             try:
                 await waiter.called.wait()
             except BaseException:
-                # An event that is set wakes its task and can't be cancelled any more, so who
-                # gets here was not called.
-                del self._waiters[waiter]
+                # Between a cancellation and this line others run, and one of them may have
+                # handed its slot to this waiter, which won't use it.
+                if waiter in self._waiters:
+                    del self._waiters[waiter]
+                elif not waiter.refused:
+                    self._put_back(waiter.connection)
                 raise
             if waiter.refused:
                 raise ConnectFailed(_CLOSED)

@@ -91,6 +91,14 @@ class Visit:
                 got += data
         return got
 
+    async def read_answers(self, count: int) -> None:
+        """Read so many answers of one kind, counted by their heads."""
+        got = b""
+        while got.count(b"HTTP/1.1 200 ") < count:
+            data = await self.client.receive_some()
+            assert data, "ended early"
+            got += data
+
     async def read_until(self, end: bytes) -> bytes:
         got = b""
         while not got.endswith(end):
@@ -137,15 +145,27 @@ class Running:
         self.port = port
         self.roster = roster
         self.stop = stop
+        self._tasks_before = tasks_living()
 
     async def connect(self) -> trio.SocketStream:
         return await trio.open_tcp_stream("127.0.0.1", self.port)
 
-    async def wait_members(self, count: int, seconds: float = 3) -> None:
-        """Wait until so many connections are open."""
+    async def wait_busy(self, connections: int, seconds: float = 3) -> None:
+        """Wait until at least so many connections have tasks."""
+        await self._wait_tasks(lambda extra: extra >= connections, seconds)
+
+    async def wait_over(self, seconds: float = 3) -> None:
+        """Wait until no task is left of any connection."""
+        await self._wait_tasks(lambda extra: extra <= 0, seconds)
+
+    async def _wait_tasks(self, enough: Callable[[int], bool], seconds: float) -> None:
         with trio.fail_after(seconds):
-            while len(self.roster.members) != count:
+            while not enough(tasks_living() - self._tasks_before):
                 await trio.sleep(0.005)
+
+
+def tasks_living() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
 
 
 @contextlib.asynccontextmanager
@@ -174,6 +194,8 @@ async def worker(
             await nursery.start(serve)
             watching = trio.CancelScope()
             nursery.start_soon(_watch, roster, watching)
+            # So that the worker's own tasks are all there to be counted.
+            await trio.testing.wait_all_tasks_blocked()
             try:
                 yield Running(sockets[0].getsockname()[1], roster, stop)
             finally:

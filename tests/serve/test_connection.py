@@ -71,8 +71,8 @@ async def test_pipelined_requests_never_overlap() -> None:
     async with visit(app) as guest:
         requests = b"".join(GET.replace(b"/ ", b"/%d " % n) for n in range(20))
         await guest.client.send_all(requests)
-        while len(order) < 20:
-            await guest.client.receive_some()
+        await guest.read_answers(20)
+        await trio.testing.wait_all_tasks_blocked()
         assert order == [f"/{n}" for n in range(20)]
 
 
@@ -104,8 +104,9 @@ async def test_reads_ahead_within_bounds_and_serves_all_of_it_later() -> None:
         assert isinstance(connection, Connection)
         assert 0 < len(connection._link.inbox) <= READ_AHEAD
         go.set()
-        while served < 300:
-            await guest.client.receive_some()
+        await guest.read_answers(300)
+        await trio.testing.wait_all_tasks_blocked()
+        assert served == 300
 
 
 async def test_an_app_that_is_still_busy_does_not_hold_up_the_next_request() -> None:
@@ -468,6 +469,7 @@ async def test_a_drain_ends_requests_and_then_aborts_connections(
             await guest.done.wait()
             assert ended == [60]
             assert trio.current_time() == 65
+            nursery.cancel_scope.cancel()
 
 
 # Apps at fault...
@@ -599,7 +601,7 @@ async def test_tls_is_served_and_closed_cleanly() -> None:
     client_end, server_end = trio.testing.memory_stream_pair()
     wire: Any = Wire(server_end)
     server: Any = trio.SSLStream(wire, server_side, server_side=True, https_compatible=True)
-    client = trio.SSLStream(client_end, client_side, server_hostname="test")
+    client = trio.SSLStream(client_end, client_side, server_hostname="test", https_compatible=True)
     roster = Roster(ServingPolicy, Lifecycle())
     wrapped: Any = ASGIWrapper(echo)
     state: Any = {}

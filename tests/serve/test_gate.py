@@ -35,7 +35,8 @@ LET_IN = {
     "stray crlf before": b"\r\n\r\n" + get(),
     "same length twice": b"POST / HTTP/1.1\r\n" + HOST + b"content-length: 0\r\n" * 2 + b"\r\n",
     "upgrade to h2c": get(
-        fields=HOST + b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\n"
+        fields=HOST
+        + b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\n"
     ),
     "upgrade to websocket": get(
         fields=HOST + b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: eA==\r\n"

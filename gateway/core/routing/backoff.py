@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 Rng = Callable[[], float]
@@ -35,6 +36,8 @@ def retry_after(headers: Sequence[tuple[bytes, bytes]], epoch: float) -> float |
         return seconds
     try:
         date = parsedate_to_datetime(value.decode("ascii"))
+        # HTTP dates are GMT; the obsolete form does not say so (RFC 9110 section 5.6.7).
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
         return max(0.0, date.timestamp() - epoch)
     except (ValueError, OverflowError):
         return None

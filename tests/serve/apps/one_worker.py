@@ -1,0 +1,42 @@
+"""Run one worker: `python -m tests.serve.apps.one_worker POLICY_JSON [FD,FD... LIFELINE]`."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import msgspec
+import trio
+
+from gateway.lifecycle import Lifecycle
+from gateway.serve.policy import ServingPolicy
+from gateway.serve.sockets import adopt, listen
+from gateway.serve.worker import serve_worker
+
+from .ticking import Ticking
+
+
+def main() -> None:
+    policy = msgspec.json.decode(sys.argv[1], type=ServingPolicy)
+    if len(sys.argv) > 2:
+        sockets = [adopt(int(descriptor)) for descriptor in sys.argv[2].split(",")]
+        lifeline = int(sys.argv[3])
+    else:
+        sockets = listen(["127.0.0.1:0"], send_timeout=policy.send_timeout)
+        lifeline = None
+    lifecycle = Lifecycle()
+    trio.run(
+        partial(
+            serve_worker,
+            Ticking(lifecycle),
+            sockets=sockets,
+            policy=lambda: policy,
+            lifecycle=lifecycle,
+            on_ready=lambda addresses: print(*addresses, flush=True),  # noqa: T201
+            lifeline=lifeline,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Our connections in Hypercorn's own command line."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import signal
+import socket
+
+import hypercorn.trio.run
+import psutil
+import pytest
+import trio
+from hypercorn.trio.tcp_server import TCPServer
+
+from gateway.lifecycle import Lifecycle
+from gateway.serve.connection import Connection
+from gateway.serve.install import install
+from gateway.serve.policy import ServingPolicy
+
+from .processes import Address, asking, exit_status, running
+
+HYPERCORN = ("-m", "hypercorn", "-k", "trio", "tests.serve.apps.command_line:app")
+
+
+def free_address() -> Address:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        host, port = sock.getsockname()
+        return host, port
+
+
+async def until_listening(address: Address) -> None:
+    with trio.fail_after(10):
+        while True:
+            try:
+                stream = await trio.open_tcp_stream(*address)
+            except OSError:
+                await trio.sleep(0.05)
+            else:
+                await stream.aclose()
+                return
+
+
+def test_replaces_the_connections_of_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypercorn.trio.run, "TCPServer", TCPServer)
+    for _ in range(2):
+        roster = install(ServingPolicy, Lifecycle())
+        installed = hypercorn.trio.run.TCPServer
+        assert getattr(installed, "func", None) is Connection
+        assert getattr(installed, "args", None) == (roster,)
+
+
+def test_refuses_other_versions_of_hypercorn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypercorn.trio.run, "TCPServer", TCPServer)
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "0.19.0")
+    with pytest.raises(RuntimeError, match=r"needs hypercorn 0\.18\.x, but 0\.19\.0"):
+        install(ServingPolicy, Lifecycle())
+
+
+def test_refuses_a_worker_without_the_name_it_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(hypercorn.trio.run, "TCPServer")
+    with pytest.raises(RuntimeError, match="no longer"):
+        install(ServingPolicy, Lifecycle())
+
+
+@pytest.mark.parametrize("workers", ["0", "1", "2"])
+async def test_the_command_line_serves_and_drains(workers: str) -> None:
+    address = free_address()
+    bind = f"{address[0]}:{address[1]}"
+    async with running(*HYPERCORN, "-w", workers, "-b", bind) as process:
+        await until_listening(address)
+        async with asking(address, "/ticks/80/0.05") as stream, asking(address, "/a#b") as refused:
+            assert b"invalid_request_error" in await refused.wait_end()
+            await stream.wait_for(b"tick")
+            # Longer than Hypercorn's own 3 s would allow, and past the end of an idle worker.
+            process.send_signal(signal.SIGTERM)
+            assert (await stream.wait_end(8)).endswith(b"done\r\n0\r\n\r\n")
+        assert await exit_status(process, 5) == 0
+
+
+async def test_a_worker_that_nobody_called_still_obeys_sigterm() -> None:
+    address = free_address()
+    bind = f"{address[0]}:{address[1]}"
+    async with running(*HYPERCORN, "-w", "0", "-b", bind) as process:
+        with trio.fail_after(10):
+            while not _listens(process.pid):
+                await trio.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert await exit_status(process, 2) == -signal.SIGTERM
+
+
+def _listens(pid: int) -> bool:
+    found = psutil.Process(pid).net_connections()
+    return any(connection.status == psutil.CONN_LISTEN for connection in found)

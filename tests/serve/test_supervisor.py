@@ -1,0 +1,94 @@
+"""Several workers: restarts, signals, and nobody left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+import trio
+
+from .processes import Address, asking, exit_status, refuses_connections, running, said_address
+
+SUPERVISOR = ("-m", "tests.serve.apps.supervised")
+
+
+def workers(process: trio.Process) -> set[int]:
+    return {child.pid for child in psutil.Process(process.pid).children()}
+
+
+async def answering(address: Address) -> int:
+    async with asking(address, "/pid") as request:
+        await request.wait_for(b"0\r\n\r\n")
+        return int(request.got.split(b"\r\n\r\n")[1].split(b"\r\n")[1])
+
+
+async def until_answered_by(address: Address, pids: set[int]) -> None:
+    with trio.fail_after(15):
+        while pids:
+            pids = pids - {await answering(address)}
+
+
+async def until_gone(pids: set[int]) -> None:
+    with trio.fail_after(5):
+        while any(map(psutil.pid_exists, pids)):
+            await trio.sleep(0.02)
+
+
+async def test_a_killed_worker_is_replaced_while_requests_go_on() -> None:
+    async with running(*SUPERVISOR, "2", "30") as process:
+        address = await said_address(process)
+        before = set[int]()
+        with trio.fail_after(10):
+            while len(before) < 2:
+                before = workers(process)
+                await trio.sleep(0.02)
+        await until_answered_by(address, before)
+        victim = min(before)
+        os.kill(victim, signal.SIGKILL)
+        with trio.fail_after(10):
+            while len(workers(process) - {victim}) < 2:
+                assert await answering(address) != victim
+        await until_answered_by(address, workers(process) - before)
+
+        after = workers(process)
+        async with asking(address, "/ticks/10/0.05") as stream:
+            await stream.wait_for(b"tick")
+            process.send_signal(signal.SIGTERM)
+            assert (await stream.wait_end()).endswith(b"done\r\n0\r\n\r\n")
+        assert await exit_status(process, 5) == 0
+        await until_gone(before | after)
+        assert await refuses_connections(address)
+
+
+async def test_workers_that_do_not_leave_are_killed_and_it_shows() -> None:
+    async with running(*SUPERVISOR, "1", "0.5") as process:
+        address = await said_address(process)
+        async with asking(address, "/deaf") as stream:
+            await stream.wait_for(b"tick")
+            left = workers(process)
+            process.send_signal(signal.SIGINT)
+            assert await exit_status(process, 5) == 1
+            await until_gone(left)
+
+
+async def test_workers_leave_when_the_supervisor_is_killed() -> None:
+    async with running(*SUPERVISOR, "2", "30") as process:
+        address = await said_address(process)
+        await answering(address)
+        orphans = workers(process)
+        assert orphans
+        process.kill()
+        await process.wait()
+        await until_gone(orphans)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_before_anybody_listens_is_obeyed(signum: signal.Signals) -> None:
+    async with running(*SUPERVISOR, "1", "30") as process:
+        await said_address(process)
+        await trio.sleep(0.1)
+        process.send_signal(signum)
+        # A worker that is still importing dies of the signal; that must not hang anything.
+        await exit_status(process, 5)
