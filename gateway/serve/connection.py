@@ -38,7 +38,7 @@ from .roster import Roster
 
 
 class Connection(TCPServer):
-    def __init__(  # noqa: PLR0917  # Hypercorn's arguments, behind ours
+    def __init__(
         self,
         roster: Roster,
         app: AppWrapper,

@@ -24,6 +24,8 @@ from gateway.serve.policy import ServingPolicy
 from gateway.serve.roster import Roster
 from gateway.serve.sockets import listen
 
+from .processes import eventually
+
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
 GET = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n"
@@ -159,9 +161,7 @@ class Running:
         await self._wait_tasks(lambda extra: extra <= 0, seconds)
 
     async def _wait_tasks(self, enough: Callable[[int], bool], seconds: float) -> None:
-        with trio.fail_after(seconds):
-            while not enough(tasks_living() - self._tasks_before):
-                await trio.sleep(0.005)
+        await eventually(lambda: enough(tasks_living() - self._tasks_before), seconds)
 
 
 def tasks_living() -> int:
@@ -182,11 +182,11 @@ async def worker(
     try:
         roster = install(lambda: chosen, Lifecycle())
         if stock:
-            hypercorn.trio.run.TCPServer = TCPServer
+            vars(hypercorn.trio.run)["TCPServer"] = TCPServer
         async with trio.open_nursery() as nursery:
             serve = partial(
                 hypercorn.trio.run.worker_serve,
-                ASGIWrapper(app),  # type: ignore[arg-type]
+                ASGIWrapper(app),
                 Config(),
                 sockets=Sockets([], list(sockets), []),
                 shutdown_trigger=stop.wait,
@@ -202,7 +202,7 @@ async def worker(
                 stop.set()
                 watching.cancel()
     finally:
-        hypercorn.trio.run.TCPServer = TCPServer
+        vars(hypercorn.trio.run)["TCPServer"] = TCPServer
 
 
 async def _watch(roster: Roster, scope: trio.CancelScope) -> None:
@@ -213,7 +213,7 @@ async def _watch(roster: Roster, scope: trio.CancelScope) -> None:
 async def read_body(receive: Any) -> bytes:
     body = b""
     while True:
-        message = await receive()
+        message: dict[str, Any] = await receive()
         assert message["type"] == "http.request", message
         body += message["body"]
         if not message["more_body"]:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import trio
@@ -46,6 +46,13 @@ async def said_address(process: trio.Process) -> Address:
             line += data
     host, port = line.split()[0].decode().rsplit(":", 1)
     return host, int(port)
+
+
+async def eventually(check: Callable[[], bool], seconds: float) -> None:
+    """Return once `check` is true, which nothing tells us."""
+    with trio.fail_after(seconds):
+        while not check():  # noqa: ASYNC110  # other processes set no events of ours
+            await trio.sleep(0.01)
 
 
 async def exit_status(process: trio.Process, seconds: float) -> int:

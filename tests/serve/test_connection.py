@@ -460,16 +460,18 @@ async def test_a_drain_ends_requests_and_then_aborts_connections(
             await trio.sleep_forever()
 
     policy = ServingPolicy(drain_timeout=60)
-    async with visit(app, policy=policy, lifecycle=lifecycle) as guest:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(guest.roster.watch)
-            await guest.client.send_all(GET)
-            await trio.testing.wait_all_tasks_blocked()
-            await guest.context.terminated.set()
-            await guest.done.wait()
-            assert ended == [60]
-            assert trio.current_time() == 65
-            nursery.cancel_scope.cancel()
+    async with (
+        visit(app, policy=policy, lifecycle=lifecycle) as guest,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(guest.roster.watch)
+        await guest.client.send_all(GET)
+        await trio.testing.wait_all_tasks_blocked()
+        await guest.context.terminated.set()
+        await guest.done.wait()
+        assert ended == [60]
+        assert trio.current_time() == 65
+        nursery.cancel_scope.cancel()
 
 
 # Apps at fault...

@@ -17,7 +17,7 @@ from gateway.serve.connection import Connection
 from gateway.serve.install import install
 from gateway.serve.policy import ServingPolicy
 
-from .processes import Address, asking, exit_status, running
+from .processes import Address, asking, eventually, exit_status, running
 
 HYPERCORN = ("-m", "hypercorn", "-k", "trio", "tests.serve.apps.command_line:app")
 
@@ -45,7 +45,7 @@ def test_replaces_the_connections_of_the_worker(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(hypercorn.trio.run, "TCPServer", TCPServer)
     for _ in range(2):
         roster = install(ServingPolicy, Lifecycle())
-        installed = hypercorn.trio.run.TCPServer
+        installed = vars(hypercorn.trio.run)["TCPServer"]
         assert getattr(installed, "func", None) is Connection
         assert getattr(installed, "args", None) == (roster,)
 
@@ -82,9 +82,7 @@ async def test_a_worker_that_nobody_called_still_obeys_sigterm() -> None:
     address = free_address()
     bind = f"{address[0]}:{address[1]}"
     async with running(*HYPERCORN, "-w", "0", "-b", bind) as process:
-        with trio.fail_after(10):
-            while not _listens(process.pid):
-                await trio.sleep(0.05)
+        await eventually(lambda: _listens(process.pid), 10)
         process.send_signal(signal.SIGTERM)
         assert await exit_status(process, 2) == -signal.SIGTERM
 

@@ -9,7 +9,15 @@ import psutil
 import pytest
 import trio
 
-from .processes import Address, asking, exit_status, refuses_connections, running, said_address
+from .processes import (
+    Address,
+    asking,
+    eventually,
+    exit_status,
+    refuses_connections,
+    running,
+    said_address,
+)
 
 SUPERVISOR = ("-m", "tests.serve.apps.supervised")
 
@@ -31,19 +39,14 @@ async def until_answered_by(address: Address, pids: set[int]) -> None:
 
 
 async def until_gone(pids: set[int]) -> None:
-    with trio.fail_after(5):
-        while any(map(psutil.pid_exists, pids)):
-            await trio.sleep(0.02)
+    await eventually(lambda: not any(map(psutil.pid_exists, pids)), 5)
 
 
 async def test_a_killed_worker_is_replaced_while_requests_go_on() -> None:
     async with running(*SUPERVISOR, "2", "30") as process:
         address = await said_address(process)
-        before = set[int]()
-        with trio.fail_after(10):
-            while len(before) < 2:
-                before = workers(process)
-                await trio.sleep(0.02)
+        await eventually(lambda: len(workers(process)) == 2, 10)
+        before = workers(process)
         await until_answered_by(address, before)
         victim = min(before)
         os.kill(victim, signal.SIGKILL)

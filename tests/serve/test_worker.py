@@ -120,7 +120,7 @@ async def test_the_watchdog_covers_the_whole_drain(monkeypatch: pytest.MonkeyPat
         def cancel(self) -> None:
             timers.append((0, "cancelled"))
 
-    monkeypatch.setattr(worker_module.threading, "Timer", Timer)
+    monkeypatch.setattr("threading.Timer", Timer)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         for _ in range(2):
