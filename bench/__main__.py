@@ -96,9 +96,7 @@ def _measure(options: Options, subjects: Sequence[str]) -> int:
     out.mkdir(parents=True, exist_ok=True)
     settings = Settings(options.seconds, options.requests, options.warm_up, options.usage)
     scenarios = [SCENARIOS[name] for name in options.scenario] or list(SCENARIOS.values())
-    session = Session(
-        subjects, scenarios, settings, out=out, pin=options.pin, say=_say
-    )
+    session = Session(subjects, scenarios, settings, out=out, pin=options.pin, say=_say)
     try:
         results = session.run(options.rounds)
         report.show(results, _console)

@@ -22,12 +22,12 @@ _COLOURS: Final = {
 
 
 def draw(results: Results, path: Path) -> None:
-    """Write the chart; the suffix of `path` says which format. Raises ImportError without matplotlib."""
+    """Write the chart, in the format of `path`'s suffix. Raises ImportError without matplotlib."""
     # Imported here: the tables must not need it, and it takes half a second.
-    import matplotlib as mpl  # noqa: PLC0415
+    import matplotlib as mpl
 
     mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415
+    from matplotlib import pyplot as plt
 
     found = rows(results)
     figure, (above, below) = plt.subplots(2, 1, figsize=(10, 8), layout="constrained")

@@ -59,7 +59,7 @@ def answer(body: bytes) -> bytes:
 def completion(model: str) -> bytes:
     """Return the JSON body of an answer that is not streamed."""
     text = "".join(_WORDS[index % len(_WORDS)] for index in range(60))
-    message = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    message: dict[str, object] = {"role": "assistant", "content": text, "refusal": None}
     return msgspec.json.encode(
         {
             "id": _ID,

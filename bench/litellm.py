@@ -85,7 +85,10 @@ def install() -> None:
         overrides = Path(directory) / "overrides.txt"
         overrides.write_text("\n".join(_LOOSENED))
         uv = [str(HOME / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode"]
-        subprocess.run([*uv, "--python", str(_PYTHON), "--overrides", str(overrides), *_REQUIREMENTS], check=True)
+        subprocess.run(
+            [*uv, "--python", str(_PYTHON), "--overrides", str(overrides), *_REQUIREMENTS],
+            check=True,
+        )
     _NOTE.write_text(f"pins loosened for want of the releases: {', '.join(_LOOSENED)}")
 
 

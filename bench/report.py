@@ -44,7 +44,7 @@ def show(results: Results, console: Console) -> None:
     """Print the results: a table for each scenario, start-up, ratios, doubts."""
     console.print(", ".join(f"{key} {value}" for key, value in results.machine.items()))
     for note in results.notes:
-        console.print(f"- {note}")
+        console.print(f"- {note}", markup=False)
     found = rows(results)
     for name in results.scenarios():
         console.print(_table(name, [row for row in found if row.scenario == name]))
@@ -53,7 +53,7 @@ def show(results: Results, console: Console) -> None:
     if compared:
         console.print(_ratios(compared))
     for doubt in doubts(found):
-        console.print(f"[yellow]doubt:[/] {doubt}")
+        console.print(f"doubt: {doubt}", markup=False)
 
 
 def doubts(found: list[Row]) -> list[str]:
@@ -93,7 +93,7 @@ def _table(name: str, found: list[Row]) -> Table:
         "delay ms p50/p99",
         "added ms p50/p99",
         "RSS MB",
-        "busy: subject/load/prov.",
+        "busy: it/load/prov.",
         "errors",
     ):
         table.add_column(heading, justify="right")
@@ -146,4 +146,4 @@ def _verdict(ok: bool) -> str:
 
 
 def _millis(pair: tuple[float, float] | None) -> str:
-    return "-" if pair is None else f"{pair[0] / 1e3:.2f} / {pair[1] / 1e3:.2f}"
+    return "-" if pair is None else f"{pair[0] / 1e3:.2f}/{pair[1] / 1e3:.2f}"

@@ -1,9 +1,9 @@
 """What is measured, and how each is started.
 
-    direct      the fake provider itself, nothing between: what the harness adds
-    hypercorn   `hypercorn -k trio` with the app of bare.py: the floor
-    gateway     this gateway: key checked, request log on, usage and cost of every request
-    litellm     LiteLLM's proxy, as litellm.py sets it up
+direct      the fake provider itself, nothing between: what the harness adds
+hypercorn   `hypercorn -k trio` with the app of bare.py: the floor
+gateway     this gateway: key checked, request log on, usage and cost of every request
+litellm     LiteLLM's proxy, as litellm.py sets it up
 """
 
 from __future__ import annotations

@@ -36,28 +36,29 @@ class Tree:
         log: Path | None = None,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        **pipes: int,
+        stdin: int = subprocess.DEVNULL,
+        stdout: int | None = None,
     ) -> Tree:
-        """Start `argv` on one core (None: any), its output going to the file `log`.
+        """Start `argv` on one core (None: any), with its output going to the file `log`.
 
-        `env` is added to the environment. `pipes` are `stdin=` and `stdout=` for Popen.
+        `env` is added to the environment; `stdin` and `stdout` are as for Popen.
         """
+        environment = {**os.environ, **(env or {})}
+        # Compiling a whole program at every start is not how anybody runs one.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with contextlib.ExitStack() as stack:
+            errors: int | None = None
             if log is not None:
-                pipes["stdout"] = stack.enter_context(log.open("ab")).fileno()
-                pipes["stderr"] = subprocess.STDOUT
-            stdin = pipes.pop("stdin", subprocess.DEVNULL)
+                stdout, errors = stack.enter_context(log.open("ab")).fileno(), subprocess.STDOUT
             # A session of its own: Ctrl-C is for us, who then stop it in order.
-            environment = {**os.environ, **(env or {})}
-            # Compiling a whole program at every start is not how anybody runs one.
-            environment.pop("PYTHONDONTWRITEBYTECODE", None)
             process = subprocess.Popen(
                 argv,
                 stdin=stdin,
+                stdout=stdout,
+                stderr=errors,
                 env=environment,
                 cwd=cwd,
                 start_new_session=True,
-                **pipes,
             )
         tree = cls(name, process, log)
         tree.pin(core)

@@ -37,7 +37,7 @@ def _stream(events: int, usage: bool) -> Stream:
 
 
 class Connection:
-    __slots__ = ("closed", "due", "index", "inbox", "outbox", "pace", "sock", "stream")
+    __slots__ = ("closed", "due", "inbox", "index", "outbox", "pace", "sock", "stream")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -161,8 +161,6 @@ class Provider:
             self._send(connection, stream.end)
             return
         self._send(connection, stream.piece(connection.index, time.monotonic_ns()))
-        if connection.closed:
-            return
         connection.index += 1
         connection.due += connection.pace
         # Never into the past: that slot would not come again. A late provider catches up.

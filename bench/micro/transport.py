@@ -8,6 +8,7 @@ client only. `httpx` is `AsyncClient` on top of the same transport.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import sys
@@ -22,7 +23,7 @@ from gateway.upstream.httpx_adapter import HttpxTransport
 from gateway.upstream.transport import Transport
 
 REQUESTS = 2000
-PIECES = 4000
+PIECES = 2000
 ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello."}}]}'
 EVENT = b'data: {"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":" token"}}]}\n\n'
 CHUNK = b"%x\r\n%b\r\n" % (len(EVENT), EVENT)
@@ -128,15 +129,20 @@ async def measure(port: int) -> dict[str, float]:
     # The server has one connection at a time, and httpx's is of another pool.
     await transport.aclose()
     transport = Transport()
-    paced, pieces = await drain(transport, call(port, b"/paced"))
-    burst, _ = await drain(transport, call(port, b"/burst"))
-    await transport.aclose()
-    bare = await bare_receive(port)
+    # The least of several: what a wait costs depends on what else the machine does.
+    paced = bare = burst = math.inf
+    for _ in range(3):
+        spent, pieces = await drain(transport, call(port, b"/paced"))
+        paced = min(paced, spent / pieces)
+        burst = min(burst, (await drain(transport, call(port, b"/burst")))[0])
+        await transport.aclose()
+        transport = Transport()
+        bare = min(bare, await bare_receive(port))
     return {
         "request_us": request,
         "httpx_adds_us": over_httpx - request,
-        "paced_piece_us": paced / pieces,
-        "paced_piece_over_trio_us": paced / pieces - bare,
+        "paced_piece_us": paced,
+        "paced_piece_over_trio_us": paced - bare,
         "burst_chunk_us": burst / PIECES,
     }
 

@@ -54,6 +54,7 @@ _BACKSLASH: Final = 0x5C
 _LF: Final = 0x0A
 _NULL: Final = msgspec.Raw(b"null")
 _NULL_USAGE: Final = b',"usage":null}'
+_USAGE_KEY: Final = b'"usage"'
 
 
 class StreamRewriter:
@@ -89,6 +90,8 @@ class StreamRewriter:
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what the caller gets for `chunk`."""
+        if self.ended:
+            return b""
         try:
             events = self._decoder.feed(chunk)
         except EventTooLarge as exc:
@@ -127,7 +130,8 @@ class StreamRewriter:
         if choices:
             for choice in choices:
                 reason = choice.finish_reason
-                if reason is not msgspec.UNSET and reason != _NULL:
+                # Some servers send "" until there is a reason.
+                if reason is not msgspec.UNSET and bytes(reason) not in _NOTHING:
                     self.finished = self.meaningful = True
             if not self.meaningful:
                 self.meaningful = any(_has_content(choice.delta) for choice in choices)
@@ -139,9 +143,11 @@ class StreamRewriter:
                     return None
             if not self._keep_usage:
                 # Comma and closing brace are the object's own if this is how it ends.
-                size = len(data)
-                data = data.removesuffix(_NULL_USAGE)
-                data = data + b"}" if len(data) != size else splice(data, remove=("usage",))
+                end = len(data) - len(_NULL_USAGE)
+                if data.endswith(_NULL_USAGE) and data.find(_USAGE_KEY) == end + 1:
+                    data = data[:end] + b"}"
+                else:
+                    data = splice(data, remove=("usage",))
         return data if chunk.model is msgspec.UNSET else self._set_model(data)
 
     def _set_model(self, data: bytes) -> bytes:
@@ -208,4 +214,4 @@ def _has_content(delta: _Found) -> bool:
 
 
 def _finishes(choice: object) -> bool:
-    return isinstance(choice, dict) and choice.get("finish_reason") is not None
+    return isinstance(choice, dict) and bool(choice.get("finish_reason"))

@@ -71,6 +71,9 @@ class Connection(TCPServer):
                     self._nursery = nursery
                     nursery.start_soon(self._link.read, self._take_over)
                     nursery.start_soon(self._serve)
+        except Exception:  # noqa: BLE001
+            # One connection's fault must not end the worker and all the others with it.
+            await self.config.log.exception("Error in a connection")
         finally:
             await trio.aclose_forcefully(self._transport)
 

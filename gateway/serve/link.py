@@ -1,8 +1,8 @@
 """The bytes of one connection: a socket that is watched for its whole life.
 
-Reading never stops for good while the connection lives, or a client that leaves behind a
-pipelined request would go unseen (Hypercorn parks its reader there). It is bounded instead:
-anything for somebody who waits for input, a little ahead for nobody. Writing is bounded in
+Watching never stops while the connection lives, or a client that leaves behind a pipelined
+request would go unseen (Hypercorn parks its reader there). Reading is bounded instead: anything
+for somebody who waits for input, a little ahead for nobody. Writing is bounded in
 time, not shielded as in Hypercorn, where a client that does not read pins its request for ever.
 
 Whatever goes wrong on either side ends in `lose`, which closes the socket and wakes everyone.
@@ -10,6 +10,7 @@ Whatever goes wrong on either side ends in `lose`, which closes the socket and w
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from ..errors import SendStalled
 PIECE: Final = 16384
 # Enough to see a client leave behind a pipelined request of ordinary size.
 READ_AHEAD: Final = 65536
+# Beyond that the socket is not read but asked, which takes a system call each time.
+HANG_UP_INTERVAL: Final = 1.0
 # After the last answer, how long and how much to go on reading. Closing a socket that holds
 # unread input resets it, and the client may lose the answer to that (RFC 9112 section 9.6).
 LINGER_SECONDS: Final = 1.0
@@ -48,10 +51,13 @@ class Link:
     async def lose(self) -> None:
         """Close at once; a task that is writing or waiting returns. Idempotent."""
         self.gone = True
-        self._arrivals.unpark_all()
-        self._endings.unpark_all()
-        self._room.unpark_all()
-        await trio.aclose_forcefully(self._transport)
+        try:
+            await trio.aclose_forcefully(self._transport)
+        finally:
+            # Last, without a checkpoint behind it: a stalled write is told to its app before
+            # the app hears of a disconnect and takes it for the client's own.
+            self.wake()
+            self._room.unpark_all()
 
     # Reading...
 
@@ -60,7 +66,11 @@ class Link:
         try:
             while True:
                 while (limit := self._wanted()) <= 0:
-                    await self._room.park()
+                    with trio.move_on_after(HANG_UP_INTERVAL) as pause:
+                        await self._room.park()
+                    if pause.cancelled_caught and self._hung_up():
+                        await self.lose()
+                        return
                 data = await self._stream.receive_some(limit)
                 if not data:
                     break
@@ -77,6 +87,19 @@ class Link:
         except _LOST:
             pass
         await self.lose()
+
+    def _hung_up(self) -> bool:
+        """Say whether the client has left behind more input than is read ahead.
+
+        A FIN behind more than the kernel takes as well does not arrive; then only the end of
+        the request, or its deadline, makes room for it.
+        """
+        descriptor = self._transport.socket.fileno()
+        if descriptor < 0 or not hasattr(select, "POLLRDHUP"):
+            return bool(descriptor < 0)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def _wanted(self) -> int:
         if self._arrivals or self._lingered is not None:

@@ -44,7 +44,7 @@ async def supervise(
 
     Takes the sockets over. SIGTERM and SIGINT are forwarded and then awaited, SIGHUP is only
     forwarded. `kill_after` seconds after the first of them the workers still there are killed.
-    The status is 0 if every worker exited with 0 after the signal, else 1. `on_started` gets
+    The status is 0 if every worker left cleanly after the signal, else 1. `on_started` gets
     each process id.
     """
     read_end, write_end = os.pipe()
@@ -119,7 +119,9 @@ class _Crew:
             self._processes.discard(process)
             if process.returncode is None:
                 process.kill()
-        if self._leaving.is_set() and code != 0:
+        # A worker that was still starting dies of the signal, with nothing to drain.
+        clean = code in (0, -signal.SIGTERM, -signal.SIGINT)
+        if self._leaving.is_set() and not clean:
             _log.error("worker %d left with status %d", process.pid, code)
             self.status = 1
 

@@ -53,6 +53,9 @@ async def serve_worker(
     `lifeline` is the reading end of a pipe: at its EOF, when the supervisor died, the worker
     leaves as after SIGINT. Closes the sockets. Raises `StartupFailed`.
     """
+    if lifeline is not None and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        # The supervisor forwards it; an app that takes no notice of it must not die of it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     roster = install(policy, lifecycle)
     leaving = _Leaving(policy, lifecycle, roster)
     wrapped = _Wrapped(app)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import trio
 
-from ..errors import BodyTimeout, BodyTooLarge, ClientGone, GatewayError
+from ..errors import BodyTimeout, BodyTooLarge, ClientGone, GatewayError, SendStalled
 from ..lifecycle import Lifecycle
 from ..proxy.protocols import HeaderPairs
 from .replies import error_body, error_reply
@@ -52,6 +52,7 @@ class AsgiClient:
         self._body_ended = not has_body
         self._gone = False
         self._finishing = False
+        self._stalled = False
 
     async def read_body(self, limit: int, seconds: float) -> bytes:
         """Return the body. Raises BodyTooLarge (413), BodyTimeout (408), ClientGone."""
@@ -75,11 +76,12 @@ class AsgiClient:
 
         Never returns once the last message is on its way: Hypercorn reports a disconnect while
         it finishes a request, and who cancels on that cancels the recycling of the connection.
+        Nor once a write has stalled: the disconnect is then ours, and who wrote knows of it.
         """
         while not self._gone:
             message = await self._receive()
             self._gone = message["type"] == "http.disconnect"
-        if self._finishing:
+        if self._finishing or self._stalled:
             await trio.sleep_forever()
 
     async def begin(self, status: int, headers: HeaderPairs) -> None:
@@ -90,7 +92,11 @@ class AsgiClient:
         await self._send({"type": "http.response.start", "status": status, "headers": own})
 
     async def send(self, data: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        try:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        except SendStalled:
+            self._stalled = True
+            raise
 
     async def finish(self, data: bytes) -> None:
         if not self._body_ended:

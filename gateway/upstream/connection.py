@@ -9,9 +9,10 @@ import trio
 
 from ..errors import ConnectionLost
 
-# A stream may hold 256 KiB in the gateway before its provider is made to wait: bytes in this
-# read, in the channel behind it, and rendered ones on their way out. An eighth of it is still
-# 8 TCP round trips' worth of tokens, and the kernel's own buffer comes on top.
+# A stream may hold 256 KiB in the gateway before its provider is made to wait: this read, those
+# in the channel behind it, and what is on its way to the caller. With an eighth for each read
+# there is room for several; a larger read would not be cheaper per byte by much, since token
+# streams rarely have more than a few hundred bytes waiting.
 RECEIVE_SIZE: Final = 32 * 1024
 # Up to here head and body leave as one segment train from one system call; above, copying the
 # body behind its head would cost more than a second call.

@@ -151,7 +151,7 @@ class _Peer:
             except* (trio.BrokenResourceError, h11.LocalProtocolError):
                 # Gone, in the middle of something; or it sent what h11 refuses to answer.
                 pass
-            except* Exception:
+            except* Exception:  # noqa: BLE001
                 # The gateway's own tasks are this task's neighbours: a fault in a demo must
                 # not end them.
                 _log.exception("the demo provider failed to answer")

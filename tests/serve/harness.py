@@ -42,6 +42,9 @@ class FakeSocket:
     def getpeername(self) -> tuple[str, int]:
         return ("192.0.2.1", 40000)
 
+    def fileno(self) -> int:
+        return -1  # as of a closed one: never asked unless more is sent than is read ahead
+
     def getsockname(self) -> tuple[str, int]:
         return ("192.0.2.2", 80)
 
@@ -215,7 +218,7 @@ async def read_body(receive: Any) -> bytes:
     while True:
         message: dict[str, Any] = await receive()
         assert message["type"] == "http.request", message
-        body += message["body"]
+        body += bytes(message["body"])
         if not message["more_body"]:
             return body
 

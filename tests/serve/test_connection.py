@@ -491,6 +491,18 @@ async def test_an_app_that_fails_first_is_a_500_in_json(caplog: pytest.LogCaptur
     assert "ValueError: a fault of ours" in caplog.text
 
 
+async def test_a_fault_of_our_own_ends_one_connection_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.serve.gate.check_head", lambda head, policy: 1 / 0)
+    config = Config()
+    config.errorlog = logging.getLogger("tests.serve")
+    async with visit(echo, config=config) as guest:
+        await guest.client.send_all(GET)
+        assert await guest.read_all() == b""
+    assert "ZeroDivisionError" in caplog.text
+
+
 async def test_an_app_that_says_nothing_is_a_500() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await read_body(receive)

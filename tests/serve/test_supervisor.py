@@ -65,6 +65,15 @@ async def test_a_killed_worker_is_replaced_while_requests_go_on() -> None:
         assert await refuses_connections(address)
 
 
+async def test_sighup_reaches_workers_and_does_not_kill_them() -> None:
+    async with running(*SUPERVISOR, "1", "30") as process:
+        address = await said_address(process)
+        before = await answering(address)
+        process.send_signal(signal.SIGHUP)
+        await trio.sleep(0.3)
+        assert await answering(address) == before
+
+
 async def test_workers_that_do_not_leave_are_killed_and_it_shows() -> None:
     async with running(*SUPERVISOR, "1", "0.5") as process:
         address = await said_address(process)
@@ -94,4 +103,4 @@ async def test_a_signal_before_anybody_listens_is_obeyed(signum: signal.Signals)
         await trio.sleep(0.1)
         process.send_signal(signum)
         # A worker that is still importing dies of the signal; that must not hang anything.
-        await exit_status(process, 5)
+        assert await exit_status(process, 5) == 0

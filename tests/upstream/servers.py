@@ -98,4 +98,4 @@ def replying(*answers: bytes, close: bool = False) -> Handler:
 def open_sockets(port: int) -> int:
     """Count this process's sockets that are connected to `port` as a client."""
     connections = psutil.Process().net_connections("tcp")
-    return sum(1 for each in connections if each.raddr and each.raddr.port == port and each.fd >= 0)
+    return sum(bool(each.raddr) and each.raddr.port == port for each in connections)

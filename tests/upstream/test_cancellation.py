@@ -14,7 +14,7 @@ import trustme
 from gateway.core.call import Call
 from gateway.errors import PoolTimeout
 from gateway.upstream.pool import PoolPolicy, PoolStats
-from gateway.upstream.transport import Transport
+from gateway.upstream.transport import Response, Transport
 
 from .servers import OK, Server, open_sockets, read_request, replying, serving
 
@@ -101,11 +101,12 @@ async def test_cancelled_at_every_step(
     ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     context = tls(authority) if encrypted else None
-    options: dict[str, object] = {"max_connections": 1}
-    if encrypted:
-        options |= {"scheme": "https", "ca_file": str(ca_file)}
     async with serving(slow, context) as server:
-        call = server.call(**options)
+        call = server.call(
+            scheme="https" if encrypted else "http",
+            ca_file=str(ca_file) if encrypted else None,
+            max_connections=1,
+        )
         transport = Transport(PoolPolicy(idle_timeout=20.0 if reused else -1.0))
 
         async def reset() -> None:
@@ -119,31 +120,26 @@ async def test_cancelled_at_every_step(
 
 
 async def test_cancelled_at_every_step_of_waiting_for_a_slot() -> None:
-    async with serving(replying(OK)) as server:
+    async with serving(slow) as server:
         call = server.call(max_connections=1)
         transport = Transport()
 
-        async def one() -> None:
-            assert await (await transport.request(call)).read(9) == b"ok"
-
         for step in range(1, 60):
-            holder = await transport.request(server.call(method=b"HEAD", max_connections=1))
-            held = await transport._pools[call.origin].acquire(0)
+            holder = await transport.request(call)
             async with trio.open_nursery() as nursery:
 
-                async def free(held: object = held) -> None:
+                async def free(holder: Response = holder) -> None:
                     await trio.testing.wait_all_tasks_blocked()
-                    transport._pools[call.origin].forfeit(held)  # type: ignore[arg-type]
+                    assert await holder.read(9) == b"abc"
 
                 nursery.start_soon(free)
                 with trio.CancelScope() as scope:
                     instrument = CancelAtStep(scope, step)
                     trio.lowlevel.add_instrument(instrument)
                     try:
-                        await one()
+                        await exchange(transport, call)
                     finally:
                         trio.lowlevel.remove_instrument(instrument)
-            await holder.aclose()
             stats = transport.stats()[call.origin]
             assert (stats.in_use, stats.waiting) == (0, 0), step
             if not instrument.fired:

@@ -16,7 +16,10 @@ from gateway.upstream.transport import Transport
 
 from .servers import open_sockets
 
-QUESTION = {"model": "any", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
+QUESTION: dict[str, object] = {
+    "model": "any",
+    "messages": [{"role": "user", "content": "Why is the sky blue?"}],
+}
 
 
 @contextlib.asynccontextmanager
@@ -66,7 +69,7 @@ async def test_answers_whole() -> None:
 
 @pytest.mark.parametrize("include_usage", [False, True])
 async def test_streams(include_usage: bool) -> None:
-    body = QUESTION | {"stream": True}
+    body: dict[str, object] = QUESTION | {"stream": True}
     if include_usage:
         body |= {"stream_options": {"include_usage": True}}
     async with demo_client() as client:
@@ -149,7 +152,7 @@ async def test_a_client_that_leaves_ends_its_task() -> None:
         async with client.stream("POST", "/chat/completions", json=QUESTION | {"stream": True}):
             assert trio.lowlevel.current_statistics().tasks_living == before + 2
         with trio.fail_after(1):
-            while trio.lowlevel.current_statistics().tasks_living > before:
+            while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110
                 await trio.sleep(0.005)
 
 

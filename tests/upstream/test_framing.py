@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import h11
 import pytest
 from hypothesis import given
@@ -80,7 +82,7 @@ def test_any_body_in_any_pieces(chunks: list[bytes], cuts: list[int], upper: boo
     wire = b"".join(size % len(chunk) + chunk + b"\r\n" for chunk in chunks) + b"0\r\n\r\n"
     edges = [0, *sorted(min(cut, len(wire)) for cut in cuts), len(wire)]
     reader = ChunkedBody()
-    pieces = [wire[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [wire[a:b] for a, b in itertools.pairwise(edges)]
     assert feed(reader, *pieces) == b"".join(chunks) == by_h11(wire)
     assert reader.done
     assert not reader.excess

@@ -104,7 +104,6 @@ def test_reads_a_head_on_every_split(before: bytes) -> None:
     wire = before + ANSWER
     for cut in range(1, len(wire) + 1):
         reader = HeadReader()
-        assert not reader.started
         head = reader.feed(wire[:cut]) or reader.feed(wire[cut:] + b"body")
         assert reader.started
         assert head is not None
@@ -134,6 +133,10 @@ def test_reads_a_head_on_every_split(before: bytes) -> None:
 def test_what_is_no_answer(wire: bytes) -> None:
     with pytest.raises(ProtocolViolation):
         HeadReader().feed(wire)
+
+
+def test_nothing_has_started_before_the_first_byte() -> None:
+    assert not HeadReader().started
 
 
 def test_prebuilt_request_is_one_that_h11_accepts() -> None:

@@ -78,7 +78,7 @@ async def test_a_server_without_tls(ca_file: str) -> None:
         await stream.send_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with serving(plain) as server:
-        with pytest.raises(ConnectFailed, match="no TLS with 127.0.0.1"):
+        with pytest.raises(ConnectFailed, match=r"no TLS with 127\.0\.0\.1"):
             await get(Transport(), server, ca_file)
         assert open_sockets(server.port) == 0
 

@@ -17,7 +17,7 @@ from gateway.errors import (
 )
 from gateway.upstream.connection import JOIN_LIMIT
 from gateway.upstream.pool import PoolPolicy, PoolStats
-from gateway.upstream.transport import Phase, Response, Transport
+from gateway.upstream.transport import Phase, Transport
 
 from .servers import OK, Handler, open_sockets, read_request, replying, serving
 
@@ -217,20 +217,15 @@ async def test_read_is_bounded() -> None:
 async def test_closing_an_unread_answer_closes_its_connection() -> None:
     async with serving(replying(CHUNKED + b"2\r\nok\r\n")) as server:
         transport = Transport()
+        response = await transport.request(server.call())
         with trio.CancelScope() as scope:
             scope.cancel()
             # In a cancelled scope nothing that waits would get done.
-            async with await _shielded_request(transport, server.call()) as response:
-                await response.aclose()
-                assert transport.stats()[server.origin()] == NOTHING
+            await response.aclose()
+            assert transport.stats()[server.origin()] == NOTHING
             await response.aclose()
         assert transport.stats()[server.origin()] == NOTHING
         assert open_sockets(server.port) == 0
-
-
-async def _shielded_request(transport: Transport, call: Call) -> Response:
-    with trio.CancelScope(shield=True):
-        return await transport.request(call)
 
 
 # A reused connection that is dead...
@@ -346,7 +341,7 @@ class NoNames(trio.abc.HostnameResolver):
 async def test_a_name_that_does_not_resolve() -> None:
     trio.socket.set_custom_hostname_resolver(NoNames())
     call = Call(Origin("http", "nowhere.invalid", 80), b"GET", b"/", (), b"")
-    with pytest.raises(ConnectFailed, match="nowhere.invalid:80: Name or service not known"):
+    with pytest.raises(ConnectFailed, match=r"nowhere\.invalid:80: Name or service not known"):
         await Transport().request(call)
 
 

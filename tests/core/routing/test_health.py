@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.routing.causes import Cause
+from gateway.core.routing.health import TAU, HealthTracker, PeakEwma, Sample
+
+
+def test_ewma_believes_bad_news_at_once_and_good_news_slowly() -> None:
+    ewma = PeakEwma()
+    assert ewma.value is None
+    ewma.add(1.0, now=0)
+    assert ewma.value == 1.0
+    ewma.add(5.0, now=1)
+    assert ewma.value == 5.0
+    ewma.add(1.0, now=1 + TAU)
+    assert ewma.value == pytest.approx(1 + 4 / math.e)
+
+
+def test_ewma_keeps_its_value_when_no_time_has_passed() -> None:
+    ewma = PeakEwma()
+    ewma.add(5.0, now=10)
+    ewma.add(1.0, now=10)
+    assert ewma.value == 5.0
+    # A clock that goes back is no reason to believe more of it.
+    ewma.add(1.0, now=5)
+    assert ewma.value == 5.0
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e3), st.floats(0, 1e3)), min_size=1))
+def test_ewma_stays_between_its_samples(samples: list[tuple[float, float]]) -> None:
+    ewma, now = PeakEwma(), 0.0
+    for sample, passed in samples:
+        now += passed
+        ewma.add(sample, now)
+        assert ewma.value is not None
+        assert ewma.value >= sample or math.isclose(ewma.value, sample)
+    values = [sample for sample, _ in samples]
+    assert min(values) - 1e-9 <= ewma.value <= max(values) + 1e-9  # type: ignore[operator]
+
+
+def test_failures_in_a_row() -> None:
+    tracker = HealthTracker()
+    rows: list[tuple[Cause | None, int]] = [
+        (Cause.SERVER_ERROR, 1),
+        (Cause.CONNECT_FAILED, 2),
+        (Cause.CLIENT_GONE, 2),  # neither good nor bad
+        (Cause.RATE_LIMITED, 2),
+        (Cause.TRUNCATED, 3),
+        (Cause.REJECTED, 0),  # it answered, if only to refuse
+        (Cause.SERVER_ERROR, 1),
+        (None, 0),
+    ]
+    for cause, expected in rows:
+        tracker.add("p/m", Sample(cause), now=0)
+        assert tracker["p/m"].consecutive_failures == expected
+    health = tracker["p/m"]
+    assert health.attempts == len(rows)
+    assert health.failures[Cause.SERVER_ERROR] == 2
+    assert sum(health.failures.values()) == len(rows) - 1
+
+
+def test_latencies_are_kept_apart_and_only_if_reached() -> None:
+    tracker = HealthTracker()
+    tracker.add("p/m", Sample(None, latency=3.0, first_event=0.5), now=0)
+    tracker.add("p/m", Sample(Cause.CONNECT_FAILED), now=1)
+    assert (tracker["p/m"].latency.value, tracker["p/m"].first_event.value) == (3.0, 0.5)
+
+
+def test_deployments_are_kept_apart() -> None:
+    tracker = HealthTracker()
+    tracker.add("a/m", Sample(Cause.TRUNCATED), now=0)
+    assert tracker["b/m"].attempts == 0
+    assert {name: health.attempts for name, health in tracker} == {"a/m": 1, "b/m": 0}

@@ -1,0 +1,348 @@
+"""A scripted provider: a TCP server that plays, for each request, steps of bytes and accidents.
+
+A script is the answer as it stands on the wire, head and framing included, so that it can be
+wrong in any way:
+
+    [(0.0, stream_head()), (0.1, framed(event({"content": "Hi"}))), (0.0, RESET)]
+
+Each step waits for its delay and then does its deed. A script that ends without `EOF`, `RESET`
+or `STALL` leaves the connection open for the next request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import trio
+
+
+class Deed(enum.Enum):
+    EOF = "close the connection in order"
+    RESET = "reset the connection"
+    STALL = "say nothing more until the peer leaves"
+
+
+EOF: Final = Deed.EOF
+RESET: Final = Deed.RESET
+STALL: Final = Deed.STALL
+
+Step = tuple[float, bytes | Deed]
+Script = Sequence[Step]
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+DONE: Final = b"data: [DONE]\n\n"
+# Small enough for `Asked.sent` to say closely how much a peer has let us send.
+_PIECE: Final = 16 * 1024
+
+
+@dataclass
+class Asked:
+    """One request as it came, and what became of its answer. Header names are lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+    sent: int = 0
+    peer_left: trio.Event = field(default_factory=trio.Event)
+    played: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+    @property
+    def wants_usage(self) -> bool:
+        """Say whether usage is sent with a stream, by OpenAI's rule."""
+        return bool((self.json.get("stream_options") or {}).get("include_usage"))
+
+
+class Provider:
+    """`answer` makes the script of each request; `asked` are the requests so far."""
+
+    def __init__(self, answer: Callable[[Asked], Script]) -> None:
+        self.answer = answer
+        self.asked: list[Asked] = []
+        self.port = 0
+        self.open_connections = 0
+        self.connections = 0
+
+    def __repr__(self) -> str:
+        return f"<Provider :{self.port} {len(self.asked)} asked, {self.open_connections} open>"
+
+    async def wait_asked(self, count: int) -> Asked:
+        """Return request number `count`, counted from 1, once it has come."""
+        await until(lambda: len(self.asked) >= count, f"{count} requests at the provider")
+        return self.asked[count - 1]
+
+    async def wait_open(self, count: int, seconds: float = 10) -> None:
+        """Wait until exactly `count` connections are open."""
+        what = f"{count} open connections at the provider, not {self.open_connections}"
+        await until(lambda: self.open_connections == count, what, seconds)
+
+    async def serve(self, stream: trio.SocketStream) -> None:
+        """Answer the requests of one connection."""
+        self.open_connections += 1
+        self.connections += 1
+        number = self.connections
+        reader = _Reader(stream)
+        try:
+            async with stream:
+                while (asked := await reader.request(number)) is not None:
+                    self.asked.append(asked)
+                    if not await _play(self.answer(asked), asked, stream, reader):
+                        return
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+        finally:
+            self.open_connections -= 1
+
+
+class _Reader:
+    """Cuts a connection's input into requests, and sees the peer leave."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self._buffer = b""
+
+    async def request(self, connection: int) -> Asked | None:
+        while b"\r\n\r\n" not in self._buffer:
+            if not await self._more():
+                return None
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        line, *lines = head.decode("latin-1").split("\r\n")
+        method, target, _ = line.split(" ")
+        headers = {}
+        for each in lines:
+            name, _, value = each.partition(":")
+            headers[name.lower()] = value.strip()
+        length = int(headers.get("content-length", "0"))
+        while len(self._buffer) < length:
+            if not await self._more():
+                return None
+        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        return Asked(method, target, headers, body, connection)
+
+    async def watch(self) -> None:
+        """Return when the peer has left."""
+        while await self._more():
+            pass
+
+    async def _more(self) -> bool:
+        try:
+            data = await self._stream.receive_some()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
+        self._buffer += data
+        return bool(data)
+
+
+async def _play(script: Script, asked: Asked, stream: trio.SocketStream, reader: _Reader) -> bool:
+    """Play `script`; say whether the connection can carry another request."""
+    goes_on = False
+
+    async def watch(scope: trio.CancelScope) -> None:
+        await reader.watch()
+        asked.peer_left.set()
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch, nursery.cancel_scope)
+        goes_on = await _play_steps(script, asked, stream)
+        asked.played.set()
+        nursery.cancel_scope.cancel()
+    return goes_on
+
+
+async def _play_steps(script: Script, asked: Asked, stream: trio.SocketStream) -> bool:
+    for delay, deed in script:
+        # Also with no delay: a whole answer need not be one segment.
+        await trio.sleep(delay)
+        if deed is EOF:
+            await stream.send_eof()
+            return False
+        if deed is RESET:
+            reset(stream)
+            return False
+        if deed is STALL:
+            await trio.sleep_forever()
+        assert isinstance(deed, bytes)
+        for start in range(0, len(deed), _PIECE):
+            piece = deed[start : start + _PIECE]
+            try:
+                await stream.send_all(piece)
+            except trio.BrokenResourceError:
+                asked.peer_left.set()
+                return False
+            asked.sent += len(piece)
+    return True
+
+
+def reset(stream: trio.SocketStream) -> None:
+    """Close a connection so that its peer gets a reset."""
+    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.socket.close()
+
+
+@contextlib.asynccontextmanager
+async def serving(*scripts: Script | Callable[[Asked], Script]) -> AsyncIterator[Provider]:
+    """Run a provider that plays the scripts in turn, and then the last one again and again."""
+    provider = Provider(lambda asked: _script(scripts, provider, asked))
+    async with trio.open_nursery() as nursery:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        provider.port = listeners[0].socket.getsockname()[1]
+        nursery.start_soon(trio.serve_listeners, provider.serve, listeners)
+        try:
+            yield provider
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+def _script(
+    scripts: Sequence[Script | Callable[[Asked], Script]], provider: Provider, asked: Asked
+) -> Script:
+    script = scripts[min(len(provider.asked), len(scripts)) - 1]
+    return script(asked) if callable(script) else script
+
+
+async def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+    """Wait until `condition` holds; fail, naming `what`, if it does not come about."""
+    with trio.move_on_after(seconds):
+        while not condition():
+            await trio.sleep(0.005)
+        return
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+# Answers as they stand on the wire...
+
+
+def whole(
+    status: int, body: bytes | dict[str, Any], *headers: str, kind: str = "application/json"
+) -> bytes:
+    """Return an answer with a length."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} Whatever", f"content-type: {kind}", *headers]
+    lines.append(f"content-length: {len(data)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + data
+
+
+def completion(content: str = "Hello there.", **more: Any) -> dict[str, Any]:
+    """Return a chat completion as OpenAI writes it."""
+    return {
+        "id": "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
+        "object": "chat.completion",
+        "created": 1741569952,
+        "model": "real-model",
+        "choices": [
+            {
+                "index": 0,
+                "message": {
+                    "role": "assistant",
+                    "content": content,
+                    "refusal": None,
+                    "annotations": [],
+                },
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": 19,
+            "completion_tokens": 10,
+            "total_tokens": 29,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        },
+        "service_tier": "default",
+        "system_fingerprint": "fp_06737a9306",
+        **more,
+    }
+
+
+def failure(status: int, message: str = "no luck", *headers: str, code: str = "oops") -> bytes:
+    """Return an error answer in OpenAI's shape."""
+    error = {"message": message, "type": "some_error", "param": None, "code": code}
+    return whole(status, {"error": error}, *headers)
+
+
+def stream_head(*headers: str, chunked: bool = True) -> bytes:
+    """Return the head of a stream; without chunks it lasts as long as the connection."""
+    framing = "transfer-encoding: chunked" if chunked else "connection: close"
+    kind = "content-type: text/event-stream; charset=utf-8"
+    return "\r\n".join(["HTTP/1.1 200 OK", kind, framing, *headers, "", ""]).encode("latin-1")
+
+
+def framed(data: bytes) -> bytes:
+    """Return `data` as one chunk of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(
+    delta: dict[str, Any] | None = None, finish_reason: str | None = None, **more: Any
+) -> bytes:
+    """Return one chunk of a completion as an SSE event; `more` are further top-level members."""
+    choice = {"index": 0, "delta": delta or {}, "logprobs": None, "finish_reason": finish_reason}
+    chunk = {
+        "id": "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
+        "object": "chat.completion.chunk",
+        "created": 1741569952,
+        "model": "real-model",
+        "choices": [choice],
+        **more,
+    }
+    return b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"
+
+
+def usage_event(prompt: int = 19, completion: int = 10) -> bytes:
+    """Return the event that holds usage only."""
+    counts = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+    return event(choices=[], usage=counts)
+
+
+def words(*texts: str, usage: bool = True) -> list[bytes]:
+    """Return the events of a whole stream that says `texts`."""
+    return [
+        event({"role": "assistant", "content": ""}),
+        *(event({"content": text}) for text in texts),
+        event({}, "stop"),
+        *([usage_event()] if usage else []),
+        DONE,
+    ]
+
+
+def streamed(events: Iterable[bytes], *, pace: float = 0.0, chunked: bool = True) -> Script:
+    """Return the script of a stream in good order, each event `pace` seconds after the last."""
+    steps: list[Step] = [(0.0, stream_head(chunked=chunked))]
+    steps += [(pace, framed(each) if chunked else each) for each in events]
+    steps.append((0.0, LAST_CHUNK if chunked else EOF))
+    return steps
+
+
+def broken(events: Iterable[bytes], deed: Deed, *, pace: float = 0.0) -> Script:
+    """Return the script of a stream that ends in an accident after `events`."""
+    return [
+        (0.0, stream_head()),
+        *((pace, framed(each)) for each in events),
+        # Time for what was sent to be read: a reset throws away what has not been.
+        (0.05, deed),
+    ]
+
+
+def speaking(asked: Asked) -> Script:
+    """Answer whatever is asked for, in the form it is asked for, as OpenAI would."""
+    if asked.json.get("stream"):
+        return streamed(words("Hello", " there", ".", usage=asked.wants_usage))
+    return [(0.0, whole(200, completion()))]
