@@ -76,21 +76,43 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
     except ListenError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 1
+    addresses = [describe(sock) for sock in sockets]
+    return trio.run(_supervise, config, file, workers, sockets, addresses)
+
+
+async def _supervise(
+    config: Config,
+    file: Path | None,
+    workers: int,
+    sockets: list[socket.socket],
+    addresses: list[str],
+) -> int:
+    """Supervise, and announce the gateway when the first worker is ready."""
     server = config.server
-    try:
-        return trio.run(
-            partial(
-                supervise,
-                partial(_command, file),
+    ready_read, ready_write = os.pipe()
+
+    async def announce() -> None:
+        async with trio.lowlevel.FdStream(ready_read) as ready:
+            await ready.receive_some(1)
+            _announce(config, addresses)
+            # Still open for the other workers: a pipe that nobody reads would break their start.
+            while await ready.receive_some():
+                pass
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(announce)
+        try:
+            status = await supervise(
+                partial(_command, file, addresses[0], ready_write),
                 sockets=sockets,
                 workers=workers,
                 kill_after=server.drain_delay + server.drain_timeout + 2 * HARD_STOP_AFTER,
-                on_ready=partial(_announce, config, [describe(sock) for sock in sockets]),
+                pass_fds=(ready_write,),
             )
-        )
-    finally:
-        for sock in sockets:
-            sock.close()
+        finally:
+            os.close(ready_write)
+        nursery.cancel_scope.cancel("every worker has left")
+    return status
 
 
 def _load(file: Path | None, bind: str | None) -> Config | None:
@@ -106,11 +128,12 @@ def _load(file: Path | None, bind: str | None) -> Config | None:
 
 
 def _command(
-    file: Path | None, listeners: Sequence[int], lifeline: int, ready: int
+    file: Path | None, bind: str, ready: int, listeners: Sequence[int], lifeline: int
 ) -> Sequence[str]:
     return [
         *(sys.executable, "-m", "gateway", "serve"),
         *(("--config", str(file)) if file else ()),
+        *("--bind", bind),
         *(argument for fd in listeners for argument in ("--listen-fds", str(fd))),
         *("--lifeline-fd", str(lifeline)),
         *("--ready-fd", str(ready)),

@@ -12,26 +12,44 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from .schema import Config, Model, Provider
+import msgspec
 
-_HEADER_NAME: Final = re.compile(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")  # RFC 9110 section 5.6.2
-_HEADER_VALUE: Final = re.compile(r"^[\t\x20-\x7e\x80-\xff]*$")
-_HASHED: Final = re.compile(r"^sha256:[0-9a-fA-F]{64}$")
+from .schema import Config, Model, Provider
+from .snapshot import key_digest
+
+# To be matched in full: `$` would let a line break at the end pass.
+_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HASHED: Final = re.compile(r"sha256:[0-9a-fA-F]{64}")
+# It stands in a header of every answer.
+_PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 # Written by the transport itself, or able to break the framing of a request.
 _RESERVED_HEADERS: Final = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
 )
 
 
-def cross_check(config: Config) -> Iterator[str]:
+class Unread(msgspec.Struct, frozen=True):
+    """Names of tables that exist but have faults of their own; "" where the name is one."""
+
+    providers: set[str]
+    models: set[str]
+
+
+_ALL_READ: Final = Unread(set(), set())
+
+
+def cross_check(config: Config, unread: Unread = _ALL_READ) -> Iterator[str]:
     """Yield every problem that no single table can see."""
     yield from _bind(config.server.bind)
     for name, provider in config.providers.items():
         yield from _provider(f"[providers.{name}]", provider)
-    if not config.models:
+        if not _PROVIDER_NAME.fullmatch(name):
+            yield f"[providers.{name!r}]: use letters, digits, '.', '_' and '-' in the name"
+    if not config.models and not unread.models:
         yield "[[models]]: there is no model; add one with a name and routes"
-    yield from _models(config)
-    yield from _tokens(config)
+    yield from _models(config, unread)
+    yield from _tokens(config, unread)
 
 
 def _bind(bind: str) -> Iterator[str]:
@@ -51,16 +69,16 @@ def _provider(where: str, provider: Provider) -> Iterator[str]:
         yield f"{where} base_url: the demo provider is built in; remove base_url"
     if provider.base_url is not None:
         yield from _base_url(where, provider.base_url)
-    if provider.api_key is not None and not _HEADER_VALUE.match(provider.api_key):
+    if provider.api_key is not None and not _HEADER_VALUE.fullmatch(provider.api_key):
         yield f"{where} api_key: has a line break or a control character"
     if provider.ca_file is not None and not Path(provider.ca_file).is_file():
         yield f"{where} ca_file: there is no file {provider.ca_file!r}"
     for name, value in provider.headers.items():
-        if not _HEADER_NAME.match(name):
+        if not _HEADER_NAME.fullmatch(name):
             yield f"{where} headers.{name}: not a header name"
         elif name.lower() in _RESERVED_HEADERS:
             yield f"{where} headers.{name}: is set by the gateway; remove it"
-        elif not _HEADER_VALUE.match(value):
+        elif not _HEADER_VALUE.fullmatch(value):
             yield f"{where} headers.{name}: has a line break or a control character"
 
 
@@ -72,7 +90,8 @@ def _base_url(where: str, url: str) -> Iterator[str]:
     except ValueError:
         port_is_fine, host = False, None
     if not port_is_fine or not host or parts.scheme not in ("http", "https"):
-        yield f"{where} base_url: {url!r} is not a URL such as https://api.openai.com/v1"
+        # Not quoted: whoever puts a password into a URL may also mistype the rest.
+        yield f"{where} base_url: not a URL such as https://api.openai.com/v1"
     elif parts.username is not None or parts.password is not None:
         yield f"{where} base_url: holds credentials; put them in api_key or headers"
     elif parts.query or parts.fragment:
@@ -83,7 +102,7 @@ def _base_url(where: str, url: str) -> Iterator[str]:
         yield f"{where} base_url: ends in /chat/completions; stop before it, as in .../v1"
 
 
-def _models(config: Config) -> Iterator[str]:
+def _models(config: Config, unread: Unread) -> Iterator[str]:
     names: dict[str, Model] = {}
     for model in config.models:
         where = f"[[models]] {model.name!r}"
@@ -93,7 +112,7 @@ def _models(config: Config) -> Iterator[str]:
         if (model.alias is None) == (not model.routes):
             yield f'{where}: needs either routes = [...] or alias = "...", and not both'
         for number, route in enumerate(model.routes):
-            if route.provider not in config.providers:
+            if route.provider not in config.providers.keys() | unread.providers:
                 known = ", ".join(config.providers) or "none yet"
                 yield (
                     f"{where} routes[{number}].provider: there is no [providers.{route.provider}]"
@@ -102,15 +121,15 @@ def _models(config: Config) -> Iterator[str]:
         if model.routes and not any(route.weight > 0 for route in model.routes):
             yield f"{where} routes: every weight is 0; give at least one route a weight above 0"
     for model in names.values():
-        yield from _alias(model, names)
+        yield from _alias(model, names, unread)
 
 
-def _alias(model: Model, names: dict[str, Model]) -> Iterator[str]:
+def _alias(model: Model, names: dict[str, Model], unread: Unread) -> Iterator[str]:
     seen = [model.name]
     while model.alias is not None:
         if model.alias not in names:
             # Reported once, by the model that holds the dangling name.
-            if len(seen) == 1:
+            if len(seen) == 1 and model.alias not in unread.models:
                 known = ", ".join(names)
                 yield (
                     f"[[models]] {model.name!r} alias: there is no model {model.alias!r}"
@@ -126,22 +145,25 @@ def _alias(model: Model, names: dict[str, Model]) -> Iterator[str]:
         model = names[model.alias]
 
 
-def _tokens(config: Config) -> Iterator[str]:
+def _tokens(config: Config, unread: Unread) -> Iterator[str]:
     names: set[str] = set()
-    keys: set[str] = set()
-    models = {model.name for model in config.models}
+    digests: set[bytes] = set()
+    models = {model.name for model in config.models} | unread.models
     for token in config.tokens:
         where = f"[[tokens]] {token.name!r}"
         if token.name in names:
             yield f"{where} name: appears twice; give each token its own name"
         names.add(token.name)
-        if token.key.startswith("sha256:") and not _HASHED.match(token.key):
+        if token.key.startswith("sha256:") and not _HASHED.fullmatch(token.key):
             yield f"{where} key: sha256: must be followed by 64 hexadecimal digits"
-        elif len(token.key) < 8 or not _HEADER_VALUE.match(token.key) or " " in token.key:
+        elif len(token.key) < 8 or not _HEADER_VALUE.fullmatch(token.key) or " " in token.key:
             yield f"{where} key: must have at least 8 characters and no spaces"
-        if token.key in keys:
-            yield f"{where} key: belongs to another token too; each needs its own"
-        keys.add(token.key)
+        else:
+            # A key and its hash are the same key.
+            digest = key_digest(token.key)
+            if digest in digests:
+                yield f"{where} key: belongs to another token too; each needs its own"
+            digests.add(digest)
         for name in token.models:
             if name != "*" and name not in models:
                 yield f'{where} models: there is no model {name!r}; use "*" for all'

@@ -37,7 +37,8 @@ def _replacement(match: re.Match[str], environ: Mapping[str, str]) -> str:
         return "${"
     if malformed is not None:
         raise MissingVariable(
-            f"${{{malformed}}} is not a reference; write ${{NAME}} or ${{NAME:-default}}, "
+            # Not quoted: it may be the key itself, put between the braces.
+            "a ${ does not begin a reference; write ${NAME} or ${NAME:-default}, "
             "or $${ for a literal ${"
         )
     if value := environ.get(name):

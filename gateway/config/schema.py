@@ -36,7 +36,7 @@ class Server(Table, frozen=True):
     keep_alive_comment: Seconds = 15.0
     drain_delay: Seconds = 5.0
     drain_timeout: Seconds = 120.0
-    request_id_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]*$", max_length=64)] = (
+    request_id_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]*\Z", max_length=64)] = (
         "x-request-id"
     )
 

@@ -100,9 +100,12 @@ def _routes(model: Model, by_name: Mapping[str, Model]) -> tuple[Route, ...]:
     return model.routes
 
 
+def key_digest(key: str) -> bytes:
+    """Return the SHA-256 of a configured key, which may be written as `sha256:HEX`."""
+    if key.startswith(_HASH_PREFIX):
+        return bytes.fromhex(key.removeprefix(_HASH_PREFIX))
+    return hashlib.sha256(key.encode("latin-1")).digest()
+
+
 def _caller(token: Token) -> Caller:
-    if token.key.startswith(_HASH_PREFIX):
-        digest = bytes.fromhex(token.key.removeprefix(_HASH_PREFIX))
-    else:
-        digest = hashlib.sha256(token.key.encode("latin-1")).digest()
-    return Caller(name=token.name, digest=digest, models=frozenset(token.models))
+    return Caller(name=token.name, digest=key_digest(token.key), models=frozenset(token.models))

@@ -39,16 +39,17 @@ async def supervise(
     workers: int,
     kill_after: float,
     on_started: Callable[[int], None] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> int:
     """Keep `workers` processes of `command` running until a signal; return the exit status.
 
     Takes the sockets over. SIGTERM and SIGINT are forwarded and then awaited, SIGHUP is only
     forwarded. `kill_after` seconds after the first of them the workers still there are killed.
     The status is 0 if every worker left cleanly after the signal, else 1. `on_started` gets
-    each process id.
+    each process id. Workers inherit `pass_fds` too.
     """
     read_end, write_end = os.pipe()
-    crew = _Crew(command, sockets, read_end, on_started)
+    crew = _Crew(command, sockets, read_end, on_started, pass_fds)
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
@@ -70,12 +71,13 @@ class _Crew:
         sockets: Sequence[socket.socket],
         lifeline: int,
         on_started: Callable[[int], None] | None,
+        pass_fds: Sequence[int],
     ) -> None:
         self.status = 0
         listeners = [sock.fileno() for sock in sockets]
         self._sockets = sockets
         self._argv = list(command(listeners, lifeline))
-        self._descriptors = (*listeners, lifeline)
+        self._descriptors = (*listeners, lifeline, *pass_fds)
         self._on_started = on_started
         self._processes: set[trio.Process] = set()
         self._leaving = trio.Event()

@@ -115,7 +115,9 @@ def _config(drain_timeout: float) -> Config:
     config = Config()
     # A logger, not a target: it goes where the app's logging goes, and where nothing is set up
     # Python's handler of last resort still prints tracebacks to stderr.
-    config.errorlog = logging.getLogger("gateway.serve")
+    # Its "Running on" goes: `on_ready` is for telling people.
+    config.errorlog = logging.getLogger(f"{__package__}.hypercorn")
+    config.errorlog.setLevel(logging.WARNING)
     config.accesslog = None
     config.graceful_timeout = drain_timeout + END_GRACE + 1
     config.include_server_header = False

@@ -1,0 +1,120 @@
+"""From a table as TOML gives it to its Struct, or to everything that is wrong with it.
+
+msgspec stops at the first fault and knows no environment, so this walks a table along its
+type and hands msgspec only the leaves. What it says names each by its full path, such as
+`routes[1].timeouts.idle`, and never quotes a value: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, get_args, get_origin
+
+import msgspec
+
+from .environment import MissingVariable, expand
+
+_TYPE: Final = re.compile(r"`([^`]*)`")
+_WORDS: Final = {
+    "str": "a string",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "an array",
+    "object": "a table",
+    "datetime": "a date and time",
+    "date": "a date",
+    "time": "a time",
+}
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Return what is wrong with a key that is none of `known`, and which was probably meant."""
+    close = difflib.get_close_matches(key, known := sorted(known), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
+    return f"unknown key; {hint}"
+
+
+class TableReader:
+    """Reads one table. `problems` are pairs of a path in it and what is wrong there."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.problems: list[tuple[str, str]] = []
+        self._environ = environ
+
+    def read(self, path: str, value: Any, kind: Any) -> Any:
+        """Return `value`, expanded, in such a form that msgspec converts it to `kind`.
+
+        What it returns is of use only if it has added no problem.
+        """
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return self._struct(path, value, kind)
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin is tuple and isinstance(value, list):
+            return [self.read(f"{path}[{at}]", item, arguments[0]) for at, item in enumerate(value)]
+        if origin is dict and isinstance(value, dict):
+            return {
+                key: self.read(f"{path}.{key}", item, arguments[1]) for key, item in value.items()
+            }
+        return self._leaf(path, value, kind)
+
+    def _struct(self, path: str, value: Any, kind: type[msgspec.Struct]) -> Any:
+        if not isinstance(value, dict):
+            self._problem(path, f"expected a table, got {_WORDS[_type_of(value)]}")
+            return None
+        prefix = f"{path}." if path else ""
+        fields = {field.name: field for field in msgspec.structs.fields(kind)}
+        for name, field in fields.items():
+            if field.required and name not in value:
+                self._problem(f"{prefix}{name}", f"missing; expected {_expected(field.type)}")
+        found = {}
+        for key, item in value.items():
+            if key in fields:
+                found[key] = self.read(f"{prefix}{key}", item, fields[key].type)
+            else:
+                self._problem(f"{prefix}{key}", unknown_key(key, fields))
+        return found
+
+    def _leaf(self, path: str, value: Any, kind: Any) -> Any:
+        try:
+            expanded = expand(value, self._environ)
+        except MissingVariable as exc:
+            self._problem(path, str(exc))
+            return None
+        try:
+            # Strict: a number in quotes is a mistake to point at, not to guess about...
+            # except where the environment, which knows only strings, supplied it.
+            found = msgspec.convert(expanded, kind, strict=expanded == value)
+        except msgspec.ValidationError as exc:
+            self._problem(path, _in_words(str(exc), kind))
+            return None
+        if isinstance(found, float) and not math.isfinite(found):
+            self._problem(path, f"expected a finite number, got {found}")
+        return found
+
+    def _problem(self, path: str, what: str) -> None:
+        self.problems.append((path, what))
+
+
+def _in_words(message: str, kind: Any) -> str:
+    """Return msgspec's `message` as it would be said to a person."""
+    if get_origin(kind) is Literal:
+        return f"expected {_expected(kind)}"
+    message = message.partition(" - at `")[0].replace(" | null`", "`")
+    words = _TYPE.sub(lambda match: _WORDS.get(match[1], match[1]), message)
+    return words[:1].lower() + words[1:]
+
+
+def _expected(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(f'"{choice}"' for choice in get_args(kind))
+    # Of an Annotated type the first argument is the type itself.
+    plain = get_args(kind)[0] if get_args(kind) else kind
+    return _WORDS.get(getattr(plain, "__name__", ""), "a value")
+
+
+def _type_of(value: Any) -> str:
+    return {list: "array", dict: "object"}.get(type(value), type(value).__name__)
