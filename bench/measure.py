@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import psutil
 
 from .check import ask
 from .results import Sample
@@ -128,9 +129,11 @@ def measure(
 ) -> Sample:
     """Measure `subject` under `scenario` once; `number` is the round's."""
     marks: list[tuple[Usage, Usage, Usage]] = []
+    machine: list[float] = []
 
     def mark(load: Tree) -> None:
         marks.append((subject.usage(), load.usage(), provider.tree.usage()))
+        machine.append(_machine_cpu())
 
     provider.late()
     counted = drive(launch, scenario, settings, cores.harness, mark=mark)
@@ -139,6 +142,8 @@ def measure(
     cpu, load_cpu, provider_cpu = (
         after.cpu - before.cpu for before, after in zip(*marks, strict=True)
     )
+    # A direct run's subject is the provider: not to be counted twice.
+    ours = cpu + load_cpu + (0 if launch.port == provider.port else provider_cpu)
     return Sample(
         scenario=scenario.name,
         subject=subject.name,
@@ -147,6 +152,16 @@ def measure(
         cpu=cpu,
         load_cpu=load_cpu,
         provider_cpu=provider_cpu,
+        other_cpu=max(0.0, machine[1] - machine[0] - ours),
         rss=marks[1][0].rss,
         late_ms=late,
     )
+
+
+def _machine_cpu() -> float:
+    """Return the CPU seconds that all processes together have used, the kernel's own included."""
+    times = psutil.cpu_times()
+    idle: float = times.idle + getattr(times, "iowait", 0.0)
+    # Guests are in `user` already (proc_stat(5)).
+    guest: float = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return float(sum(times)) - idle - guest

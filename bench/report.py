@@ -23,6 +23,7 @@ from .scenarios import SCENARIOS
 
 # Above this share of a core the harness itself may be what is measured.
 _BUSY: Final = 0.8
+_OTHERS_BUSY: Final = 0.1
 # A provider that is later than this does not keep its pace.
 _LATE_MS: Final = 20.0
 
@@ -66,6 +67,8 @@ def doubts(found: list[Row]) -> list[str]:
         harness = load if row.subject == "direct" else load + provider
         if harness > _BUSY:
             said.append(f"{where}: load client and provider use {harness:.0%} of their core.")
+        if row.other > _OTHERS_BUSY:
+            said.append(f"{where}: others on this machine used up to {row.other:.0%} of a core.")
         if row.late_ms > _LATE_MS:
             said.append(f"{where}: the provider was up to {row.late_ms:.0f} ms behind its pace.")
         offered = SCENARIOS[row.scenario].offered

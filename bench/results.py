@@ -16,8 +16,9 @@ from .window import Counted
 class Sample(msgspec.Struct, frozen=True):
     """One subject under one scenario in one round.
 
-    CPU is in seconds within the counted window, of whole process trees; `rss` in bytes at its
-    end. `late_ms` is how far behind its pace the provider was at worst.
+    CPU is in seconds within the counted window, of whole process trees, `other_cpu` of everything
+    else on the machine; `rss` in bytes at its end. `late_ms` is how far behind its pace the
+    provider was at worst.
     """
 
     scenario: str
@@ -27,6 +28,7 @@ class Sample(msgspec.Struct, frozen=True):
     cpu: float
     load_cpu: float
     provider_cpu: float
+    other_cpu: float
     rss: int
     late_ms: float
 
@@ -74,7 +76,8 @@ class Row(msgspec.Struct, frozen=True):
     """The medians of one subject under one scenario. Times in µs, `rss` in bytes.
 
     `added` is the delay per event (the time to the answer, not streamed) minus the direct one's.
-    `busy` are the shares of one core that subject, load client and provider used.
+    `busy` are the shares of one core that subject, load client and provider used, `other` what
+    everything else on the machine did, at worst.
     """
 
     scenario: str
@@ -89,6 +92,7 @@ class Row(msgspec.Struct, frozen=True):
     added: tuple[float, float] | None
     rss: float
     busy: tuple[float, float, float]
+    other: float
     late_ms: float
     errors: dict[str, int]
 
@@ -125,6 +129,7 @@ def row(results: Results, scenario: str, subject: str) -> Row:
             share(lambda sample: sample.load_cpu),
             share(lambda sample: sample.provider_cpu),
         ),
+        other=max(sample.other_cpu / sample.counted.seconds for sample in samples),
         late_ms=max(sample.late_ms for sample in samples),
         errors=errors,
     )

@@ -10,12 +10,10 @@ here so that the end of a drain can end it with a reason.
 
 from __future__ import annotations
 
-import contextlib
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
-
-import trio
 
 
 class Phase(enum.Enum):
@@ -32,7 +30,6 @@ class Lifecycle:
     def __init__(self) -> None:
         self.phase = Phase.STARTING
         self._enders: set[Callable[[], None]] = set()
-        self._empty: trio.Event | None = None
 
     def __repr__(self) -> str:
         return f"<Lifecycle {self.phase.value}, {len(self._enders)} in flight>"
@@ -60,26 +57,35 @@ class Lifecycle:
         for end in tuple(self._enders):
             end()
 
-    @contextlib.contextmanager
-    def exchange(self, end: Callable[[], None]) -> Iterator[None]:
+    def exchange(self, end: Callable[[], None]) -> AbstractContextManager[None]:
         """Count an exchange; `end` is called, at most twice, if it must stop for the exit."""
-        self._enders.add(end)
-        try:
-            if self.phase is Phase.ENDING:
-                end()
-            yield
-        finally:
-            self._enders.discard(end)
-            if not self._enders and self._empty is not None:
-                self._empty.set()
+        return _Exchange(self, end)
 
-    async def wait_empty(self) -> None:
-        """Return once no exchange is under way."""
-        while self._enders:
-            self._empty = trio.Event()
-            await self._empty.wait()
+    def _enter(self, end: Callable[[], None]) -> None:
+        self._enders.add(end)
+        if self.phase is Phase.ENDING:
+            end()
+
+    def _leave(self, end: Callable[[], None]) -> None:
+        self._enders.discard(end)
 
     def _advance(self, phase: Phase) -> None:
         # Never backwards: a second SIGTERM, or a late start-up, changes nothing.
         if _ORDER[phase] > _ORDER[self.phase]:
             self.phase = phase
+
+
+class _Exchange:
+    """A class, since a context manager made of a generator costs five times as much."""
+
+    __slots__ = ("_end", "_lifecycle")
+
+    def __init__(self, lifecycle: Lifecycle, end: Callable[[], None]) -> None:
+        self._lifecycle = lifecycle
+        self._end = end
+
+    def __enter__(self) -> None:
+        self._lifecycle._enter(self._end)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._lifecycle._leave(self._end)

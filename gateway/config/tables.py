@@ -117,4 +117,4 @@ def _expected(kind: Any) -> str:
 
 
 def _type_of(value: Any) -> str:
-    return {list: "array", dict: "object"}.get(type(value), type(value).__name__)
+    return "array" if isinstance(value, list) else type(value).__name__

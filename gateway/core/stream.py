@@ -124,17 +124,12 @@ class StreamRewriter:
         except (msgspec.DecodeError, InvalidJSON, RecursionError):
             return self._rewrite_odd(data)
         if chunk.error is not msgspec.UNSET and bytes(chunk.error) not in _NOTHING:
-            self.error = data
+            # OpenRouter's is a chunk like the others, with an error in it.
+            self.error = data if chunk.model is msgspec.UNSET else self._set_model(data)
             return None
         choices = chunk.choices
         if choices:
-            for choice in choices:
-                reason = choice.finish_reason
-                # Some servers send "" until there is a reason.
-                if reason is not msgspec.UNSET and bytes(reason) not in _NOTHING:
-                    self.finished = self.meaningful = True
-            if not self.meaningful:
-                self.meaningful = any(_has_content(choice.delta) for choice in choices)
+            self._note(choices)
         if chunk.usage is not msgspec.UNSET:
             if chunk.usage != _NULL:
                 # The last report counts: who sends one with every chunk sends running totals.
@@ -149,6 +144,15 @@ class StreamRewriter:
                 else:
                     data = splice(data, remove=("usage",))
         return data if chunk.model is msgspec.UNSET else self._set_model(data)
+
+    def _note(self, choices: list[_Choice]) -> None:
+        for choice in choices:
+            reason = choice.finish_reason
+            # Some servers send "" until there is a reason.
+            if reason is not msgspec.UNSET and bytes(reason) not in _NOTHING:
+                self.finished = self.meaningful = True
+        if not self.meaningful:
+            self.meaningful = any(_has_content(choice.delta) for choice in choices)
 
     def _set_model(self, data: bytes) -> bytes:
         """Return `data`, an object that has a model, under the requested name."""
@@ -186,7 +190,7 @@ class StreamRewriter:
             self.malformed += 1
             return None
         if fields.get("error", b"null") not in _NOTHING:
-            self.error = data
+            self.error = splice(data, replace={"model": self._model})
             return None
         # As float: int() refuses numbers with more than 4300 digits.
         choices = json.loads(fields.get("choices", b"null"), parse_int=float)

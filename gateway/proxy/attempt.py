@@ -193,21 +193,16 @@ async def _read_unstreamed(response: UpstreamResponse) -> Failed:
 
 async def _read(response: UpstreamResponse, limit: int, idle: float) -> bytes | None:
     """Return the whole body, or None if it stalled for `idle` seconds."""
-    first = await _within(response, idle)
-    if first is None or not first:
-        return first
-    pieces, size = [first], len(first)
-    while piece := await _within(response, idle):
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            raise ProtocolViolation(f"the answer is larger than {limit} bytes")
-    return None if piece is None else b"".join(pieces)
-
-
-async def _within(response: UpstreamResponse, idle: float) -> bytes | None:
-    with trio.CancelScope(deadline=deadline(trio.current_time(), idle)):
-        return await response.receive_some()
+    pieces: list[bytes] = []
+    size = 0
+    with trio.CancelScope(deadline=deadline(trio.current_time(), idle)) as silence:
+        while piece := await response.receive_some():
+            pieces.append(piece)
+            size += len(piece)
+            if size > limit:
+                raise ProtocolViolation(f"the answer is larger than {limit} bytes")
+            silence.deadline = deadline(trio.current_time(), idle)
+        return b"".join(pieces)
     return None
 
 

@@ -84,7 +84,7 @@ class Exchange:
                 await self._refuse(exc)
             except (ClientGone, SendStalled):
                 raise
-            except Exception:
+            except Exception:  # noqa: BLE001  # logged whole
                 # The caller gets an answer and the log the whole story.
                 _log.exception("request failed", request_id=self.record.request_id)
                 await self._refuse(InternalError("the gateway made a mistake; its log has more"))

@@ -17,6 +17,7 @@ from typing import Any, Final
 import trio
 
 from ..errors import SendStalled
+from ..tcp import receive, send_now
 
 # A piece must be taken whole within the timeout. 16 KiB is one TLS record, and in 30 s a rate
 # of 550 bytes a second: slower than any honest client reads.
@@ -30,7 +31,7 @@ HANG_UP_INTERVAL: Final = 1.0
 LINGER_SECONDS: Final = 1.0
 LINGER_BYTES: Final = 1 << 20
 
-_LOST: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+_LOST: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Link:
@@ -41,6 +42,7 @@ class Link:
         self.inbox = bytearray()
         self._stream = stream
         self._transport = transport
+        self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
         self._send_timeout = send_timeout
         self._writing = trio.Lock()
         self._arrivals = trio.lowlevel.ParkingLot()
@@ -71,7 +73,11 @@ class Link:
                     if pause.cancelled_caught and self._hung_up():
                         await self.lose()
                         return
-                data = await self._stream.receive_some(limit)
+                data = await (
+                    receive(self._socket, limit)
+                    if self._socket is not None
+                    else self._stream.receive_some(limit)
+                )
                 if not data:
                     break
                 if self._lingered is not None:
@@ -146,6 +152,9 @@ class Link:
         try:
             if not self.gone:
                 await self._write_pieces(data)
+        except SendStalled:
+            await self.lose()
+            raise
         except _LOST:
             await self.lose()
         except BaseException:
@@ -155,9 +164,10 @@ class Link:
             self._writing.release()
 
     async def _write_pieces(self, data: bytes) -> None:
+        sent = send_now(self._socket, data) if self._socket is not None else 0
         view = memoryview(data)
         timeout = self._send_timeout
-        for start in range(0, len(data), PIECE):
+        for start in range(sent, len(data), PIECE):
             with trio.CancelScope(deadline=trio.current_time() + timeout) as patience:
                 await self._stream.send_all(view[start : start + PIECE])
             if patience.cancelled_caught:

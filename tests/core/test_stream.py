@@ -68,10 +68,8 @@ def event(data: bytes) -> bytes:
 
 def content(text: str, rest: str = "") -> bytes:
     delta = json.dumps(text, ensure_ascii=False)
-    return (
-        '{"id":"c1","model":"theirs","choices":[{"index":0,"delta":{"content":%s}}]%s}'
-        % (delta, rest)
-    ).encode()
+    choices = f'[{{"index":0,"delta":{{"content":{delta}}}}}]'
+    return f'{{"id":"c1","model":"theirs","choices":{choices}{rest}}}'.encode()
 
 
 def renamed(data: bytes) -> bytes:
@@ -137,11 +135,11 @@ def test_unknown_fields_and_spellings_survive_to_the_byte() -> None:
             1,
             id="last chunk of its own, null before (OpenAI)",
         ),
-        pytest.param([content("a"), content("b", ',"usage":%s' % USAGE.decode())], 0, id="Gemini"),
+        pytest.param([content("a"), content("b", f',"usage":{USAGE.decode()}')], 0, id="Gemini"),
         pytest.param(
             [
                 content("a", ',"usage":{"prompt_tokens":7,"completion_tokens":1}'),
-                content("b", ',"usage":%s' % USAGE.decode()),
+                content("b", f',"usage":{USAGE.decode()}'),
             ],
             0,
             id="running totals in every chunk",
@@ -280,9 +278,10 @@ def test_done_is_kept_back_and_nothing_is_read_beyond_it(end: bytes) -> None:
 )
 def test_an_error_event_ends_the_stream_and_is_kept_aside(data: bytes) -> None:
     outcome = rewrite(event(content("a")) + event(data) + event(content("b")) + DONE)
-    assert outcome.error == data
+    assert outcome.error == data.replace(b'"model":"x"', b'"model":"mine"')
     assert not outcome.done
-    assert not outcome.finished
+    # Its model is as little the provider's as that of any other chunk.
+    assert outcome.error == data.replace(b'"model":"x"', b'"model":' + MODEL)
     assert outcome.output == event(renamed(content("a")))
 
 

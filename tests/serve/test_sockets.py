@@ -26,7 +26,7 @@ def test_listens_with_the_options_that_accepted_sockets_inherit() -> None:
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
                 option = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
-                assert option == 30_000
+                assert option == 31_000
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")

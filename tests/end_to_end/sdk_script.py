@@ -1,0 +1,129 @@
+"""Make calls with the official OpenAI SDK, whichever version is installed, and say what it saw.
+
+    python sdk_script.py < ORDER
+
+ORDER is JSON: {"base_url", "api_key", "client": "sync" or "async", "calls": [CALL...]}. A CALL
+is {"do": "chat", "with": {arguments of create}, "raw": bool}, {"do": "models"} or
+{"do": "model", "id"}; each may have "max_retries" and "api_key". The answer, on stdout, is a JSON
+list with what each call returned or raised. Run by the tests' own interpreter and by that of
+the SDK's older line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+import openai
+
+
+def dumped(value: Any) -> Any:
+    """Return all that the SDK knows of an object, unknown members included."""
+    return value.model_dump(mode="json", exclude_unset=True)
+
+
+def raised(error: openai.OpenAIError) -> dict[str, Any]:
+    """Return what an application sees of an error."""
+    response = getattr(error, "response", None)
+    return {
+        "class": type(error).__name__,
+        "message": getattr(error, "message", str(error)),
+        "status": getattr(error, "status_code", None),
+        "body": getattr(error, "body", None),
+        "code": getattr(error, "code", None),
+        "type": getattr(error, "type", None),
+        "param": getattr(error, "param", None),
+        "request_id": getattr(error, "request_id", None),
+        "retry_after": response.headers.get("retry-after") if response is not None else None,
+    }
+
+
+def made(client: Any, call: dict[str, Any]) -> Any:
+    """Return the client with the options of `call`."""
+    options = {name: call[name] for name in ("max_retries", "api_key") if name in call}
+    return client.with_options(**options) if options else client
+
+
+def sync_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    chunks: list[Any] = []
+    try:
+        client = made(client, call)
+        if call["do"] == "models":
+            seen["models"] = [dumped(model) for model in client.models.list()]
+        elif call["do"] == "model":
+            seen["model"] = dumped(client.models.retrieve(call["id"]))
+        elif call.get("raw"):
+            raw = client.chat.completions.with_raw_response.create(**call["with"])
+            seen["headers"] = dict(raw.headers)
+            seen["request_id"] = raw.request_id
+            answer = raw.parse()
+            if call["with"].get("stream"):
+                chunks.extend(dumped(chunk) for chunk in answer)
+            else:
+                seen["answer"] = dumped(answer)
+        elif call["with"].get("stream"):
+            with client.chat.completions.create(**call["with"]) as stream:
+                for chunk in stream:
+                    chunks.append(dumped(chunk))  # noqa: PERF401  # kept when the next one raises
+        else:
+            seen["answer"] = dumped(client.chat.completions.create(**call["with"]))
+    except openai.OpenAIError as error:
+        seen["error"] = raised(error)
+    if call.get("with", {}).get("stream"):
+        seen["chunks"] = chunks
+    return seen
+
+
+async def async_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    chunks: list[Any] = []
+    try:
+        client = made(client, call)
+        if call["do"] == "models":
+            seen["models"] = [dumped(model) async for model in client.models.list()]
+        elif call["do"] == "model":
+            seen["model"] = dumped(await client.models.retrieve(call["id"]))
+        elif call.get("raw"):
+            raw = await client.chat.completions.with_raw_response.create(**call["with"])
+            seen["headers"] = dict(raw.headers)
+            seen["request_id"] = raw.request_id
+            answer = raw.parse()
+            if call["with"].get("stream"):
+                async for chunk in answer:
+                    chunks.append(dumped(chunk))  # noqa: PERF401  # kept when the next one raises
+            else:
+                seen["answer"] = dumped(answer)
+        elif call["with"].get("stream"):
+            async with await client.chat.completions.create(**call["with"]) as stream:
+                async for chunk in stream:
+                    chunks.append(dumped(chunk))  # noqa: PERF401
+        else:
+            seen["answer"] = dumped(await client.chat.completions.create(**call["with"]))
+    except openai.OpenAIError as error:
+        seen["error"] = raised(error)
+    if call.get("with", {}).get("stream"):
+        seen["chunks"] = chunks
+    return seen
+
+
+async def async_calls(options: dict[str, Any], calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async with openai.AsyncOpenAI(**options) as client:
+        return [await async_call(client, call) for call in calls]
+
+
+def main() -> None:
+    order = json.load(sys.stdin)
+    options = {"base_url": order["base_url"], "api_key": order["api_key"], "timeout": 20}
+    if order["client"] == "async":
+        seen = asyncio.run(async_calls(options, order["calls"]))
+    else:
+        with openai.OpenAI(**options) as client:
+            seen = [sync_call(client, call) for call in order["calls"]]
+    json.dump({"version": openai.__version__, "seen": seen}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.config.schema import Provider, Route
+from gateway.core.call import Origin
+from gateway.core.pricing import Prices
+from gateway.core.routing.deployment import Deployment
+from gateway.core.timeouts import TimeoutOverrides, Timeouts
+from gateway.providers.openai import describe
+
+ROUTE = Route(provider="p", model="m")
+
+
+def described(route: Route = ROUTE, **fields: object) -> Deployment:
+    values: dict[str, object] = {"kind": "openai", "base_url": "https://h/v1"} | fields
+    provider = Provider(**values)  # type: ignore[arg-type]
+    return describe("p", provider, route, Timeouts(), b"gateway/1")
+
+
+@pytest.mark.parametrize(
+    ("url", "origin", "target"),
+    [
+        (
+            "https://api.openai.com/v1",
+            Origin("https", "api.openai.com", 443),
+            b"/v1/chat/completions",
+        ),
+        ("https://H/v1/", Origin("https", "h", 443), b"/v1/chat/completions"),
+        ("http://127.0.0.1:8000", Origin("http", "127.0.0.1", 8000), b"/chat/completions"),
+        ("http://[::1]:80/a/b", Origin("http", "::1", 80), b"/a/b/chat/completions"),
+        ("http://h/%7Ex", Origin("http", "h", 80), b"/%7Ex/chat/completions"),
+    ],
+)
+def test_where_calls_go(url: str, origin: Origin, target: bytes) -> None:
+    found = described(base_url=url)
+    assert (found.origin, found.target) == (origin, target)
+
+
+def test_headers() -> None:
+    found = described(api_key="sk-1", headers={"OpenAI-Organization": "org"})
+    common = {
+        b"content-type": b"application/json",
+        b"accept-encoding": b"identity",
+        b"user-agent": b"gateway/1",
+        b"authorization": b"Bearer sk-1",
+        b"openai-organization": b"org",
+    }
+    assert dict(found.plain_headers) == common | {b"accept": b"application/json"}
+    assert dict(found.stream_headers) == common | {b"accept": b"text/event-stream"}
+    assert len(found.plain_headers) == len(found.stream_headers) == 6
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_without_a_key_there_is_no_authorization(key: str | None) -> None:
+    assert b"authorization" not in dict(described(api_key=key).plain_headers)
+
+
+def test_the_operators_headers_win() -> None:
+    headers = {"Authorization": "", "api-key": "k", "User-Agent": "é", "accept-encoding": ""}
+    found = dict(described(api_key="sk-1", headers=headers).stream_headers)
+    assert b"authorization" not in found
+    assert b"accept-encoding" not in found
+    assert found[b"api-key"] == b"k"
+    assert found[b"user-agent"] == "é".encode("latin-1")
+
+
+def test_everything_else_of_provider_and_route() -> None:
+    route = Route(
+        provider="p",
+        model='o/"m"é',
+        input_price=1,
+        cached_input_price=0.5,
+        output_price=2,
+        weight=3,
+        timeouts=TimeoutOverrides(idle=7),
+    )
+    found = described(
+        route,
+        timeouts=TimeoutOverrides(idle=5, connect=1),
+        stream_usage=False,
+        max_connections=9,
+        ca_file="ca.pem",
+    )
+    assert (found.provider, found.model) == ("p", 'o/"m"é')
+    assert found.model_json == '"o/\\"m\\"é"'.encode()
+    assert found.timeouts == Timeouts(idle=7, connect=1)
+    assert found.prices == Prices(1, 2, 0.5)
+    assert (found.weight, found.stream_usage) == (3, False)
+    assert (found.origin.max_connections, found.origin.ca_file) == (9, "ca.pem")
