@@ -15,7 +15,8 @@ MODEL = b'"mine"'
 def test_only_the_model_changes() -> None:
     body = (
         b'{"id":"c1","model" : "theirs",'
-        b'"choices":[{"message":{"content":"\\u00e9 \\"model\\":1"}}],\n"x":1.50E+2,"usage":{"prompt_tokens":7,"completion_tokens":3}}\n'
+        b'"choices":[{"message":{"content":"\\u00e9 \\"model\\":1"}}],\n'
+        b'"x":1.50E+2,"usage":{"prompt_tokens":7,"completion_tokens":3}}\n'
     )
     answer = rewrite_answer(body, MODEL)
     assert answer.body == body.replace(b'"theirs"', MODEL)

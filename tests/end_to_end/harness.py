@@ -134,7 +134,7 @@ async def in_process(text: str) -> AsyncIterator[InProcess]:
         async with trio.open_nursery() as nursery:
             serve = partial(
                 hypercorn.trio.run.worker_serve,
-                ASGIWrapper(_watched(application, running)),  # type: ignore[arg-type]
+                ASGIWrapper(_watched(application, running)),
                 quiet,
                 sockets=Sockets([], list(sockets), []),
                 shutdown_trigger=stop.wait,
@@ -148,7 +148,7 @@ async def in_process(text: str) -> AsyncIterator[InProcess]:
                 stop.set()
                 watching.cancel()
     finally:
-        hypercorn.trio.run.TCPServer = TCPServer
+        hypercorn.trio.run.TCPServer = TCPServer  # type: ignore[attr-defined]  # as it was
 
 
 async def _watch(roster: Roster, scope: trio.CancelScope) -> None:

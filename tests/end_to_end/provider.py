@@ -217,7 +217,7 @@ def _script(
 async def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
     """Wait until `condition` holds; fail, naming `what`, if it does not come about."""
     with trio.move_on_after(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # any condition, which no event tells
             await trio.sleep(0.005)
         return
     raise AssertionError(f"not within {seconds:g} s: {what}")

@@ -69,6 +69,8 @@ def _check(done: subprocess.CompletedProcess[bytes], version: str) -> None:
 
 def chat(**arguments: Any) -> dict[str, Any]:
     """Return a call of `chat.completions.create`."""
-    options = {name: arguments.pop(name) for name in ("raw", "max_retries", "api_key") if name in arguments}
+    options: dict[str, Any] = {
+        name: arguments.pop(name) for name in ("raw", "max_retries", "api_key") if name in arguments
+    }
     given = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **arguments}
     return {"do": "chat", "with": given, **options}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -39,16 +39,10 @@ def renamed(data: bytes) -> bytes:
     return data.replace(b'"real-model"', b'"m"')
 
 
-@pytest.fixture
-def refused_port() -> Iterator[int]:
-    """A port that nobody listens on and nobody else can get."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        yield sock.getsockname()[1]
-
-
 async def test_whole_answer_arrives_byte_for_byte() -> None:
-    sent = json.dumps(completion("caf\u00e9 \U0001f600", citations=[{"url": "x"}]), indent=1).encode()
+    sent = json.dumps(
+        completion("caf\u00e9 \U0001f600", citations=[{"url": "x"}]), indent=1
+    ).encode()
     script = [(0.0, whole(200, sent, "x-request-id: req-theirs", "set-cookie: a=b"))]
     async with serving(script) as provider, in_process(config(provider.port)) as gateway:
         reply = await ask(gateway.port)
@@ -76,7 +70,7 @@ async def test_whole_answer_arrives_byte_for_byte() -> None:
 @pytest.mark.parametrize("asks", [True, False], ids=["usage", "no-usage"])
 async def test_stream_arrives_as_it_was_but_for_model_and_usage(chunked: bool, asks: bool) -> None:
     events = words("Hello", " there", ".")
-    options = {"stream_options": {"include_usage": True}} if asks else {}
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}} if asks else {}
     async with (
         serving(streamed(events, pace=0.002, chunked=chunked)) as provider,
         in_process(config(provider.port)) as gateway,
@@ -216,7 +210,7 @@ async def test_refusal_of_the_request_is_relayed_as_it_was() -> None:
     assert record.end_reason is EndReason.PROVIDER_REJECTED
 
 
-async def broken_stream(gateway: InProcess, **body: object) -> tuple[Reply, bytes]:
+async def broken_stream(gateway: InProcess, **body: Any) -> tuple[Reply, bytes]:
     """Return a stream's reply and its last event."""
     reply = await ask(gateway.port, stream=True, **body)
     return reply, reply.events[-1]
@@ -272,7 +266,7 @@ async def test_stream_that_falls_silent_gets_an_error_event() -> None:
 
 async def test_malformed_events_are_left_out_and_counted() -> None:
     good = [event({"content": "a"}), event({"content": "b"}), event({}, "stop")]
-    bad = [b"data: {\"choices\": [\n\n", b"data: \xff\xfe\n\n", b"data: so it goes\n\n"]
+    bad = [b'data: {"choices": [\n\n', b"data: \xff\xfe\n\n", b"data: so it goes\n\n"]
     mixed = [good[0], bad[0], bad[1], good[1], bad[2], good[2], DONE]
     async with (
         serving(streamed(mixed)) as provider,
@@ -364,4 +358,3 @@ async def test_event_reaches_the_caller_before_the_next_is_made() -> None:
         assert await caller.head() == 200
         await caller.until(b"first")
         assert not provider.asked[0].played.is_set()
-

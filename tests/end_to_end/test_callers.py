@@ -53,10 +53,18 @@ async def leave(caller: Caller, how: str) -> None:
 @pytest.mark.parametrize("how", ["close", "reset", "half-close"])
 @pytest.mark.parametrize(
     ("script", "stream"),
-    [(SILENT, True), (MUTE_AFTER_HEAD, True), (ONE_WORD, True), (SILENT, False), (HALF_BODY, False)],
+    [
+        (SILENT, True),
+        (MUTE_AFTER_HEAD, True),
+        (ONE_WORD, True),
+        (SILENT, False),
+        (HALF_BODY, False),
+    ],
     ids=["stream-no-head", "stream-no-event", "stream-begun", "whole-no-head", "whole-begun"],
 )
-async def test_caller_that_leaves_frees_the_provider(how: str, script: Script, stream: bool) -> None:
+async def test_caller_that_leaves_frees_the_provider(
+    how: str, script: Script, stream: bool
+) -> None:
     async with (
         serving(script) as provider,
         serving(speaking) as other,
@@ -185,7 +193,8 @@ async def test_stalled_reader_stops_the_provider_and_is_dropped() -> None:
 def _kernel_may_hold() -> int:
     """Return how much two loopback connections can hold: sending and receiving buffers."""
     limits = [
-        int(Path(f"/proc/sys/net/ipv4/tcp_{name}").read_text().split()[2]) for name in ("rmem", "wmem")
+        int(Path(f"/proc/sys/net/ipv4/tcp_{name}").read_text().split()[2])
+        for name in ("rmem", "wmem")
     ]
     return 2 * sum(limits)
 
@@ -259,7 +268,9 @@ async def test_early_refusal_reaches_callers_who_keep_sending(
                 nursery.start_soon(one, gateway)
         await gateway.settled()
         await until(lambda: not gateway.roster.members, "no connection of a caller", PATIENCE)
-        await until(lambda: trio.lowlevel.current_statistics().tasks_living <= tasks, "no task left")
+        await until(
+            lambda: trio.lowlevel.current_statistics().tasks_living <= tasks, "no task left"
+        )
         records = list(gateway.records)
         assert provider.asked == []
     assert answered == [status] * 3
@@ -329,7 +340,9 @@ async def test_storm_of_callers_who_leave_at_random_moments_leaves_nothing_behin
         await provider.wait_open(idle, PATIENCE)
         # Each idle connection has an end in the gateway and one in the provider, with its task.
         await until(lambda: _tasks() <= tasks + idle, "no task left", PATIENCE)
-        await until(lambda: _descriptors() <= descriptors + 2 * idle, "no descriptor left", PATIENCE)
+        await until(
+            lambda: _descriptors() <= descriptors + 2 * idle, "no descriptor left", PATIENCE
+        )
         await trio.sleep(0.05)
         records = gateway.records[1:]
     assert sorted(record.request_id for record in records) == sorted(name for name, _, _ in plans)
@@ -346,4 +359,3 @@ def _tasks() -> int:
 
 def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
-

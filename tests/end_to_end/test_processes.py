@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -38,15 +38,13 @@ from .provider import (
     stream_head,
     until,
 )
+from .sdk import chat, run_sdk
+
+Write = Callable[[str], Path]
 
 BOTH = pytest.mark.parametrize(
     "command", [GATEWAY, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"]
 )
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "config.toml"
 
 
 def slow_stream(seconds: float) -> Script:
@@ -77,9 +75,9 @@ async def refuses_connections(port: int) -> None:
 
 
 @BOTH
-async def test_sigterm_lets_a_stream_finish(command: Sequence[str], file: Path) -> None:
+async def test_sigterm_lets_a_stream_finish(command: Sequence[str], write: Write) -> None:
     async with serving(slow_stream(2.0)) as provider:
-        file.write_text(config(provider.port, server="drain_delay = 0.5"))
+        file = write(config(provider.port, server="drain_delay = 0.5"))
         async with spawned(command, file) as served, calling(served.port) as caller:
             await caller.ask(stream=True)
             await caller.head()
@@ -100,17 +98,24 @@ async def test_sigterm_lets_a_stream_finish(command: Sequence[str], file: Path) 
 
 async def until_not_ready(port: int) -> None:
     with trio.fail_after(PATIENCE):
-        while (reply := await get(port, "/health/ready")).status == 200:
+        while True:
+            reply = await get(port, "/health/ready")
+            if reply.status != 200:
+                break
             await trio.sleep(0.01)
     assert reply.status == 503
     assert reply.json == {"status": "draining"}
     assert reply.headers["connection"] == "close"
 
 
-async def test_drain_that_takes_too_long_ends_streams_with_an_event(file: Path) -> None:
-    script: Script = [(0.0, stream_head()), (0.0, framed(event({"content": "first"}))), (0.0, STALL)]
+async def test_drain_that_takes_too_long_ends_streams_with_an_event(write: Write) -> None:
+    script: Script = [
+        (0.0, stream_head()),
+        (0.0, framed(event({"content": "first"}))),
+        (0.0, STALL),
+    ]
     async with serving(script) as provider:
-        file.write_text(config(provider.port, server="drain_delay = 0\ndrain_timeout = 0.5"))
+        file = write(config(provider.port, server="drain_delay = 0\ndrain_timeout = 0.5"))
         async with (
             spawned(GATEWAY, file) as served,
             calling(served.port) as streaming,
@@ -139,10 +144,14 @@ async def test_drain_that_takes_too_long_ends_streams_with_an_event(file: Path) 
     assert reasons == ["server_shutting_down"] * 2
 
 
-async def test_second_sigterm_ends_streams_at_once(file: Path) -> None:
-    script: Script = [(0.0, stream_head()), (0.0, framed(event({"content": "first"}))), (0.0, STALL)]
+async def test_second_sigterm_ends_streams_at_once(write: Write) -> None:
+    script: Script = [
+        (0.0, stream_head()),
+        (0.0, framed(event({"content": "first"}))),
+        (0.0, STALL),
+    ]
     async with serving(script) as provider:
-        file.write_text(config(provider.port, server="drain_delay = 60"))
+        file = write(config(provider.port, server="drain_delay = 60"))
         async with spawned(GATEWAY, file) as served, calling(served.port) as caller:
             await caller.ask(stream=True)
             await caller.head()
@@ -157,22 +166,21 @@ async def test_second_sigterm_ends_streams_at_once(file: Path) -> None:
 
 
 @BOTH
-async def test_idle_gateway_leaves_at_once(command: Sequence[str], file: Path) -> None:
+async def test_idle_gateway_leaves_at_once(command: Sequence[str], write: Write) -> None:
     async with serving(speaking) as provider:
-        file.write_text(config(provider.port, server="drain_delay = 0"))
-        async with spawned(command, file) as served:
-            async with calling(served.port) as idle:
-                # An open connection that nobody uses must not hold up the exit.
-                assert (await idle.get("/health/live")).status == 200
-                served.terminate()
-                assert await served.exit_status() == 0
-                await idle.ended()
+        file = write(config(provider.port, server="drain_delay = 0"))
+        async with spawned(command, file) as served, calling(served.port) as idle:
+            # An open connection that nobody uses must not hold up the exit.
+            assert (await idle.get("/health/live")).status == 200
+            served.terminate()
+            assert await served.exit_status() == 0
+            await idle.ended()
     assert b"Traceback" not in served.said
 
 
-async def test_hypercorn_cli_serves_both_forms_and_writes_records(file: Path) -> None:
+async def test_hypercorn_cli_serves_both_forms_and_writes_records(write: Write) -> None:
     async with serving(speaking) as provider:
-        file.write_text(config(provider.port, server="drain_delay = 0"))
+        file = write(config(provider.port, server="drain_delay = 0"))
         async with spawned(HYPERCORN, file) as served:
             whole = await ask(served.port)
             stream = await ask(served.port, stream=True)
@@ -184,28 +192,39 @@ async def test_hypercorn_cli_serves_both_forms_and_writes_records(file: Path) ->
     assert [record["stream"] for record in records_of(served)] == [False, True]
 
 
-async def test_demo_answers_out_of_the_box(file: Path) -> None:
+async def test_demo_answers_out_of_the_box(write: Write) -> None:
     shipped = (ROOT / "config.toml").read_text()
     assert '"127.0.0.1:8080"' in shipped
-    file.write_text(shipped.replace('"127.0.0.1:8080"', '"127.0.0.1:0"'))
+    file = write(shipped.replace('"127.0.0.1:8080"', '"127.0.0.1:0"'))
     async with spawned(GATEWAY, file) as served:
         models = await get(served.port, "/v1/models")
         assert [model["id"] for model in models.json["data"]] == ["demo"]
-        whole = await ask(served.port, model="demo")
         stream = await ask(served.port, model="demo", stream=True, max_tokens=5)
+        whole, counted = await run_sdk(
+            "3",
+            served.url,
+            [
+                chat(model="demo"),
+                chat(model="demo", stream=True, stream_options={"include_usage": True}),
+            ],
+        )
         served.process.send_signal(signal.SIGINT)
         assert await served.exit_status() == 0
-    assert "demo provider" in whole.json["choices"][0]["message"]["content"]
-    assert whole.json["model"] == "demo"
+    said = whole["answer"]["choices"][0]["message"]["content"]
+    assert "demo provider" in said
+    assert whole["answer"]["model"] == "demo"
+    *chunks, last = counted["chunks"]
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == said
+    assert last["usage"]["completion_tokens"] == whole["answer"]["usage"]["completion_tokens"]
     assert stream.complete
     assert stream.events[-1] == b"data: [DONE]"
     assert b'"usage":{' not in stream.body
     costs = [record["cost_nano_usd"] for record in records_of(served)]
     assert all(isinstance(cost, int) and cost > 0 for cost in costs)
     # The one line that a person needs is a command that works.
-    said = served.said.decode()
-    assert f"http://127.0.0.1:{served.port}/v1" in said
-    assert "curl -N" in said
+    announced = served.said.decode()
+    assert f"http://127.0.0.1:{served.port}/v1" in announced
+    assert "curl -N" in announced
 
 
 @pytest.mark.parametrize(
@@ -217,8 +236,8 @@ async def test_demo_answers_out_of_the_box(file: Path) -> None:
     ],
     ids=["unknown-key", "not-toml", "unknown-provider"],
 )
-async def test_invalid_configuration_is_refused(text: str, problem: str, file: Path) -> None:
-    file.write_text(text)
+async def test_invalid_configuration_is_refused(text: str, problem: str, write: Write) -> None:
+    file = write(text)
     async with starting(GATEWAY, file) as served:
         assert await served.exit_status() == 1
         await until(lambda: problem.encode() in served.said, f"{problem} in {served.said!r}")
@@ -226,17 +245,17 @@ async def test_invalid_configuration_is_refused(text: str, problem: str, file: P
     assert all(line.startswith("error: ") for line in said.splitlines()), said
 
 
-async def test_hypercorn_cli_refuses_an_invalid_configuration(file: Path) -> None:
-    file.write_text("[server]\nbnd = 1\n")
+async def test_hypercorn_cli_refuses_an_invalid_configuration(write: Write) -> None:
+    file = write("[server]\nbnd = 1\n")
     async with starting(HYPERCORN, file) as served:
         # With which status is Hypercorn's to say, and 0.18 forgets that of its workers.
         await served.exit_status()
         await until(lambda: b"did you mean 'bind'?" in served.said, "the problem on stderr")
 
 
-async def test_port_in_use_is_said_in_one_line(file: Path) -> None:
+async def test_port_in_use_is_said_in_one_line(write: Write) -> None:
     async with serving(speaking) as provider:
-        file.write_text(config(provider.port).replace("127.0.0.1:0", f"127.0.0.1:{provider.port}"))
+        file = write(config(provider.port).replace("127.0.0.1:0", f"127.0.0.1:{provider.port}"))
         async with starting(GATEWAY, file) as served:
             assert await served.exit_status() == 1
             await until(lambda: b"in use" in served.said, "the reason on stderr")
@@ -256,9 +275,9 @@ def seen_pids(pids: Sequence[int], port: int) -> set[int]:
     }
 
 
-async def test_two_workers_both_serve_and_leave_together(file: Path) -> None:
+async def test_two_workers_both_serve_and_leave_together(write: Write) -> None:
     async with serving(speaking) as provider:
-        file.write_text(config(provider.port, server="drain_delay = 0"))
+        file = write(config(provider.port, server="drain_delay = 0"))
         async with spawned([*GATEWAY, "--workers", "2"], file) as served:
             workers = children(served.pid)
             assert len(workers) == 2
@@ -285,7 +304,7 @@ async def test_two_workers_both_serve_and_leave_together(file: Path) -> None:
     assert b"Traceback" not in served.said
 
 
-async def test_killed_worker_is_replaced_while_the_other_serves(file: Path) -> None:
+async def test_killed_worker_is_replaced_while_the_other_serves(write: Write) -> None:
     failures: list[str] = []
     answered = 0
 
@@ -306,7 +325,7 @@ async def test_killed_worker_is_replaced_while_the_other_serves(file: Path) -> N
                 failures.append("incomplete")
 
     async with serving(speaking) as provider:
-        file.write_text(config(provider.port, server="drain_delay = 0"))
+        file = write(config(provider.port, server="drain_delay = 0"))
         async with spawned([*GATEWAY, "--workers", "2"], file) as served:
             victim, other = children(served.pid)
             async with trio.open_nursery() as nursery:
@@ -327,17 +346,16 @@ async def test_killed_worker_is_replaced_while_the_other_serves(file: Path) -> N
             assert await served.exit_status() == 0
 
 
-async def test_workers_leave_when_their_supervisor_is_killed(file: Path) -> None:
+async def test_workers_leave_when_their_supervisor_is_killed(write: Write) -> None:
     async with serving(speaking) as provider:
-        file.write_text(config(provider.port, server="drain_delay = 0"))
+        file = write(config(provider.port, server="drain_delay = 0"))
         async with spawned([*GATEWAY, "--workers", "2"], file) as served:
             workers = children(served.pid)
             os.kill(served.pid, signal.SIGKILL)
 
             def alive() -> bool:
                 return any(
-                    psutil.pid_exists(pid)
-                    and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+                    psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
                     for pid in workers
                 )
 
@@ -348,7 +366,7 @@ async def test_workers_leave_when_their_supervisor_is_killed(file: Path) -> None
 # Memory...
 
 
-async def test_stalled_readers_cost_a_bounded_amount_of_memory(file: Path) -> None:
+async def test_stalled_readers_cost_a_bounded_amount_of_memory(write: Write) -> None:
     block = b"".join(event({"content": "x" * 1000}) for _ in range(800))
     readers = 8
 
@@ -359,7 +377,7 @@ async def test_stalled_readers_cost_a_bounded_amount_of_memory(file: Path) -> No
         return int(psutil.Process(served.pid).memory_info().rss)
 
     async with serving(speaking, flood) as provider:
-        file.write_text(config(provider.port, server="send_timeout = 30"))
+        file = write(config(provider.port, server="send_timeout = 30"))
         async with spawned(GATEWAY, file) as served:
             await ask(served.port)
             before = resident(served)
@@ -390,8 +408,8 @@ async def test_stalled_readers_cost_a_bounded_amount_of_memory(file: Path) -> No
     assert all(asked.sent < 64 * len(block) for asked in flooded)
 
 
-def test_command_line_answers_without_the_server(file: Path) -> None:
-    file.write_text(config(1))
+def test_command_line_answers_without_the_server(write: Write) -> None:
+    file = write(config(1))
     done = subprocess.run(  # noqa: S603  # our own command
         [*GATEWAY[:-1], "check", str(file)], capture_output=True, text=True, cwd=ROOT, check=False
     )
