@@ -17,9 +17,7 @@ async def serve_chat(exchange: Exchange, key: bytes | None) -> None:
     snapshot, record = exchange.snapshot, exchange.record
     caller = authenticate(snapshot, key)
     record.token = caller.name
-    server = snapshot.server
-    body = await exchange.client.read_body(server.max_body_bytes, server.body_timeout)
-    request = parse_chat(body)
+    request = parse_chat(await exchange.read_body())
     record.model, record.stream, record.user = request.model, request.stream, request.user
     model = authorize(snapshot, caller, request.model)
     pipeline = Pipeline(exchange, request, model)

@@ -118,6 +118,14 @@ class Exchange:
         if gone and self._reason is None:
             raise ClientGone
 
+    async def read_body(self) -> bytes:
+        """Return the request's body, unless a shutdown comes first; that raises ShuttingDown."""
+        server = self.snapshot.server
+        with trio.CancelScope() as scope:
+            self.cut_by(scope)
+            return await self.client.read_body(server.max_body_bytes, server.body_timeout)
+        raise ShuttingDown("the gateway is shutting down", retry_after=1)
+
     def cut_by(self, scope: trio.CancelScope) -> None:
         """Let a shutdown cancel `scope`, the one that the request's deadline is on."""
         self._scope = scope
@@ -136,14 +144,17 @@ class Exchange:
             return RelayEnd(EndReason.SHUTTING_DOWN, "the gateway is shutting down")
         return RelayEnd(EndReason.TOTAL_TIMEOUT, f"the request took more than {self._seconds()} s")
 
-    async def conclude(self, end: RelayEnd) -> None:
+    async def conclude(self, end: RelayEnd, *, sealed: bool) -> None:
         """Take note of how a committed answer ended, and tell the caller if it broke.
 
         A broken stream gets an error event and no proper end: [DONE] or a last chunk would
-        make half an answer look like a whole one.
+        make half an answer look like a whole one. Once `sealed` by its last write, which was
+        cut, nothing can be added to it.
         """
         self.end(end.reason, end.message)
         if end.reason in (EndReason.COMPLETE, EndReason.SEND_TIMEOUT) or not self.record.stream:
+            return
+        if sealed:
             return
         event = end.event and b"data: " + end.event.replace(b"\n", b"\ndata: ") + b"\n\n"
         await self.client.send(

@@ -73,6 +73,7 @@ class Pipeline:
         self._model_json = model.json_name
         self._services = exchange.services
         self._failures: list[tuple[Deployment, Failed]] = []
+        self._relay: Relay | None = None
         server = exchange.snapshot.server
         self._limits = Limits(event=server.max_event_bytes, response=server.max_response_bytes)
 
@@ -107,14 +108,25 @@ class Pipeline:
                     log.first_event()
                     end = await self._deliver(deployment, outcome, log)
             if scope.cancelled_caught:
-                if isinstance(outcome, Committed):
+                # Committed, but its head may not have gone out: then the caller gets an answer.
+                if isinstance(outcome, Committed) and self._exchange.client.status is not None:
                     end = self._exchange.cut_short()
                 else:
                     outcome = self._exchange.out_of_time()
+        except SendStalled:
+            raise
+        except Exception:
+            outcome = Failed(Cause.INTERNAL, "the gateway made a mistake")
+            raise
         finally:
+            relay = self._relay
+            if relay is not None and relay.end is not None:
+                # Cut or cancelled behind [DONE]: the caller has it all.
+                end = relay.end
+                self._exchange.end(end.reason, end.message)
             log.finish(outcome, end)
         if end is not None:
-            await self._exchange.conclude(end)
+            await self._exchange.conclude(end, sealed=relay is not None and relay.sealed)
             return None
         assert isinstance(outcome, Failed)
         self._failures.append((deployment, outcome))
@@ -159,7 +171,7 @@ class Pipeline:
             except SendStalled as exc:
                 return RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
             return RelayEnd(EndReason.COMPLETE)
-        relay = Relay(
+        relay = self._relay = Relay(
             client,
             committed,
             rewriter,

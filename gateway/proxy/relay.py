@@ -47,7 +47,12 @@ _COMPLETE: Final = RelayEnd(EndReason.COMPLETE)
 
 
 class Relay:
-    """Relays one committed stream. Once `run` has returned, the upstream is closed."""
+    """Relays one committed stream. Once `run` has returned, the upstream is closed.
+
+    `sealed` says that the last write has begun, so that nothing can be said behind it, and
+    `end` how the stream ended as soon as that is certain: whoever cancels `run` while it only
+    waits for the provider's last bytes changes nothing for the caller.
+    """
 
     def __init__(
         self,
@@ -65,6 +70,8 @@ class Relay:
         self._idle = idle
         self._keep_alive = keep_alive
         self._failure: RelayEnd | None = None
+        self.sealed = False
+        self.end: RelayEnd | None = None
 
     async def run(self) -> RelayEnd:
         """Relay to the end and say which it was.
@@ -136,21 +143,34 @@ class Relay:
         if self._output:
             await self._client.send(self._output)
         while True:
+            data: bytes | None = None
             # One scope for many waits: it costs less to move a deadline than to make a scope.
             with trio.CancelScope() as silence:
                 while True:
                     silence.deadline = deadline(trio.current_time(), self._keep_alive)
-                    try:
-                        chunk = await chunks.receive()
-                    except trio.EndOfChannel:
-                        return await self._conclude(b"")
+                    data = await _receive_waiting(chunks)
                     silence.deadline = math.inf
-                    output = self._rewriter.feed(_with_waiting(chunk, chunks))
-                    if self._rewriter.ended:
-                        return await self._conclude(output)
-                    if output:
-                        await self._client.send(output)
-            await self._client.send(KEEP_ALIVE)
+                    if silence.cancel_called:
+                        # Time was up just as it came: in here, its sending would be cancelled.
+                        break
+                    if (end := await self._pass_on(data)) is not None:
+                        return end
+                    data = None
+            if data is None:
+                await self._client.send(KEEP_ALIVE)
+            elif (end := await self._pass_on(data)) is not None:
+                return end
+
+    async def _pass_on(self, data: bytes) -> RelayEnd | None:
+        """Rewrite and send `data`, b"" at the end; return how the stream ended if it did."""
+        if not data:
+            return await self._conclude(b"")
+        output = self._rewriter.feed(data)
+        if self._rewriter.ended:
+            return await self._conclude(output)
+        if output:
+            await self._client.send(output)
+        return None
 
     async def _conclude(self, output: bytes) -> RelayEnd:
         """Send the last `output` and, only if the stream is whole, what makes it complete."""
@@ -158,7 +178,9 @@ class Relay:
         whole = rewriter.done or (rewriter.finished and self._failure is None)
         if whole and rewriter.error is None and rewriter.broken is None:
             # Some providers forget [DONE]; a finish_reason and a proper end are as good.
+            self.sealed = True
             await self._client.finish(output + DONE)
+            self.end = _COMPLETE
             return _COMPLETE
         if output:
             await self._client.send(output)
@@ -181,12 +203,13 @@ class Relay:
                 return
 
 
-def _with_waiting(chunk: bytes, chunks: trio.MemoryReceiveChannel[bytes]) -> bytes:
-    """Return `chunk` and all that waits behind it."""
-    waiting = [chunk]
+async def _receive_waiting(chunks: trio.MemoryReceiveChannel[bytes]) -> bytes:
+    """Return the next chunk and all that waits behind it; b"" at the end."""
+    waiting: list[bytes] = []
     try:
+        waiting.append(await chunks.receive())
         while True:
             waiting.append(chunks.receive_nowait())
     except (trio.WouldBlock, trio.EndOfChannel):
         # Nothing more for now; an end is found again by the next `receive`.
-        return chunk if len(waiting) == 1 else b"".join(waiting)
+        return waiting[0] if len(waiting) == 1 else b"".join(waiting)

@@ -23,6 +23,8 @@ Message = dict[str, Any]
 Scope = dict[str, Any]
 
 _BODILESS: Final = frozenset({204, 304})
+# How a head ends to which h11 has added chunked framing, in its own spelling.
+_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 class Host(Protocol):
@@ -40,6 +42,7 @@ class Host(Protocol):
 class Cycle:
     __slots__ = (
         "_body_ended",
+        "_chunked",
         "_held",
         "_host",
         "_link",
@@ -64,6 +67,7 @@ class Cycle:
         self._parser = parser
         self.bodiless = scope["method"] == "HEAD"
         self._body_ended = False
+        self._chunked = False
         self._held = b""
 
     def __repr__(self) -> str:
@@ -121,6 +125,7 @@ class Cycle:
         )
         # Held back for the first of the body: one segment and one system call less.
         self._held = self._parser.send(event)
+        self._chunked = self._held.endswith(_CHUNKED)
         self.response = message
         self.bodiless = self.bodiless or event.status_code in _BODILESS
 
@@ -129,7 +134,11 @@ class Cycle:
             raise RuntimeError("The response is not under way")
         output = self._held
         if body and not self.bodiless:
-            output += self._parser.send(h11.Data(data=body))
+            if self._chunked:
+                # What h11 would write, for a tenth of the price; its state stays the same.
+                output += b"%x\r\n%b\r\n" % (len(body), body)
+            else:
+                output += self._parser.send(h11.Data(data=body))
         if not more:
             output += self._parser.send(h11.EndOfMessage())
         self._held = b""

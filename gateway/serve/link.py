@@ -146,12 +146,15 @@ class Link:
         any more. Raises `SendStalled`.
         """
         try:
-            self._writing.acquire_nowait()
-        except trio.WouldBlock:
-            await self._writing.acquire()
-        try:
-            if not self.gone:
-                await self._write_pieces(data)
+            # The usual case: nobody else writes and the kernel has room, so nothing waits.
+            if self._socket is not None and not self.gone and not self._writing.locked():
+                sent = send_now(self._socket, data)
+                if sent == len(data):
+                    return
+                data = data[sent:]
+            async with self._writing:
+                if not self.gone:
+                    await self._write_pieces(data)
         except SendStalled:
             await self.lose()
             raise
@@ -160,14 +163,11 @@ class Link:
         except BaseException:
             await self.lose()
             raise
-        finally:
-            self._writing.release()
 
     async def _write_pieces(self, data: bytes) -> None:
-        sent = send_now(self._socket, data) if self._socket is not None else 0
         view = memoryview(data)
         timeout = self._send_timeout
-        for start in range(sent, len(data), PIECE):
+        for start in range(0, len(data), PIECE):
             with trio.CancelScope(deadline=trio.current_time() + timeout) as patience:
                 await self._stream.send_all(view[start : start + PIECE])
             if patience.cancelled_caught:

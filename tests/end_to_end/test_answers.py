@@ -358,3 +358,23 @@ async def test_event_reaches_the_caller_before_the_next_is_made() -> None:
         assert await caller.head() == 200
         await caller.until(b"first")
         assert not provider.asked[0].played.is_set()
+
+
+async def test_provider_gets_the_request_byte_for_byte_but_for_model_and_usage() -> None:
+    text = "x" * 3_000_000 + "\\u00e9 caf\u00e9 \\/"
+    body = (
+        '{ "messages" :[ {"role":"user","content":"%s"} ],\n "temperature": 1.0e0 , '
+        '"model":%s, "stream": true, "x_unknown": {"model": "m"}, '
+        '"stream_options": { "chunk_size": 3 }}'
+    )
+    async with (
+        serving(speaking) as provider,
+        in_process(config(provider.port)) as gateway,
+        calling(gateway.port) as caller,
+    ):
+        await caller.post((body % (text, '"m"')).encode())
+        assert (await caller.reply()).complete
+        got = provider.asked[0].body.decode()
+    expected = body % (text, '"real-model"')
+    # The new member stands behind the last value; what was white space stays where it was.
+    assert got == expected.replace('"chunk_size": 3 }', '"chunk_size": 3,"include_usage":true }')

@@ -291,6 +291,23 @@ async def test_body_that_never_comes_is_not_awaited_for_ever() -> None:
     assert reply.headers["connection"] == "close"
 
 
+async def test_caller_that_leaves_in_the_middle_of_its_body_asks_nobody() -> None:
+    async with (
+        serving(speaking) as provider,
+        in_process(config(provider.port)) as gateway,
+        calling(gateway.port) as caller,
+    ):
+        await caller.begin(1000, request_id="req-half")
+        await caller.stream.send_all(b'{"model": "m"')
+        await until(lambda: "req-half" in gateway.taken_up, "the request taken up")
+        await caller.stream.aclose()
+        record = await gateway.record()
+        await gateway.settled(WITHIN)
+        assert provider.asked == []
+    assert record.end_reason is EndReason.CLIENT_GONE
+    assert record.status == 499
+
+
 # A crowd...
 
 
@@ -359,3 +376,44 @@ def _tasks() -> int:
 
 def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
+
+
+async def test_crowd_that_leaves_while_it_queues_for_connections_leaves_the_pool_whole() -> None:
+    """What ends a pool for good elsewhere (encode/httpcore issue 1093)."""
+    limit, crowd = 5, 200
+    rng = random.Random(1093)
+    moments = [rng.uniform(0.0, 0.1) for _ in range(crowd)]
+
+    async def one(gateway: InProcess, name: str, moment: float) -> None:
+        async with room, calling(gateway.port) as caller:
+            await caller.ask(stream=True, request_id=name)
+            await until(lambda: name in gateway.taken_up, f"{name} taken up", PATIENCE)
+            await trio.sleep(moment)
+
+    room = trio.CapacityLimiter(40)
+    text = "max_connections = 5"
+    async with (
+        serving(streamed(words("word"), pace=0.01)) as provider,
+        in_process(config(provider.port, provider=text)) as gateway,
+    ):
+        async with trio.open_nursery() as nursery:
+            for number, moment in enumerate(moments):
+                nursery.start_soon(one, gateway, f"req-{number}", moment)
+        await gateway.record(crowd)
+        await gateway.settled()
+        assert gateway.transport is not None
+        (stats,) = gateway.transport.stats().values()
+        assert (stats.in_use, stats.waiting) == (0, 0)
+        assert stats.idle <= limit
+        # Every slot is there to be used: so many at once, and none of them waits in vain.
+        answered: list[int] = []
+
+        async def again() -> None:
+            answered.append((await ask(gateway.port, stream=True)).status)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(limit):
+                nursery.start_soon(again)
+        await gateway.record(crowd + limit)
+        assert len(gateway.records) == crowd + limit
+    assert answered == [200] * limit

@@ -189,6 +189,7 @@ async def test_a_mistake_is_a_500_and_in_the_log(
             "request_id": "req_1",
             "exc_info": True,
             "log_level": "error",
+            "level": "error",
         }
     ]
 

@@ -331,11 +331,11 @@ async def test_a_caller_who_pauses_stops_the_provider(autojump_clock: MockClock)
     assert client.sent[2][0] == 201
     waited = seen(b"".join(events[1 : 1 + CHUNKS_IN_FLIGHT]))
     assert client.sent[2][1].startswith(waited)
-    assert len(client.sent) <= 10
+    assert len(client.sent) < len(steps)
 
 
 async def test_the_idle_clock_starts_again_after_a_pause(autojump_clock: MockClock) -> None:
-    events: list[Step] = [(0, chunk(str(number))) for number in range(5)]
+    events: list[Step] = [(0, chunk(str(number))) for number in range(8)]
     client = ScriptedClient(body(), pauses={2: 100})
     world = World([("a", [(0, Head()), (0, chunk("hi")), *events, (0, STALL)])], client=client)
     record = await world.run()

@@ -1,0 +1,165 @@
+"""An exchange cancelled at every step it takes, three ways; afterwards nothing may be left.
+
+The steps are Trio's: an instrument counts them and strikes before the k-th. Trio shuffles the
+tasks that are ready at once, so its dice are seeded, as Hypothesis does, and some are tried.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gateway.core.record import EndReason
+
+from .scripts import (
+    DONE,
+    EOF,
+    JSON,
+    STOP,
+    Head,
+    Play,
+    ScriptedClient,
+    Step,
+    chunk,
+    status,
+)
+from .world import World, body
+
+STREAM: list[Step] = [
+    (1, Head()),
+    (1, chunk("hi")),
+    (0, chunk("there")),
+    (20, chunk("again")),
+    (0, STOP),
+    (1, DONE),
+    (0.1, EOF),
+]
+ANSWER: list[Step] = [(1, Head(200, (JSON,))), (1, b'{"choices":'), (1, b"[]}"), (0, EOF)]
+FAILED = status(503, after=1)
+
+
+def streamed() -> World:
+    return World([Play("a", STREAM, connect=1)], client=ScriptedClient(body(), body_at=1))
+
+
+def streamed_slowly() -> World:
+    pauses = {1: 1.0, 2: 30.0, 3: 1.0, 4: 1.0, 5: 1.0}
+    return World([("a", STREAM)], client=ScriptedClient(body(), pauses=pauses))
+
+
+def retried() -> World:
+    return World([("a", FAILED), ("a", STREAM)])
+
+
+def answered() -> World:
+    client = ScriptedClient(body(stream=False), body_at=1, pauses={1: 1.0})
+    return World([Play("a", ANSWER, connect=1)], client=client)
+
+
+def answered_after_all() -> World:
+    return World([("a", FAILED), ("a", ANSWER)], stream=False)
+
+
+def refused() -> World:
+    return World([("a", status(400, after=1))])
+
+
+def given_up() -> World:
+    return World([("a", FAILED)] * 3)
+
+
+EXCHANGES = [streamed, streamed_slowly, retried, answered, answered_after_all, refused, given_up]
+
+
+class Striker(trio.abc.Instrument):
+    """Counts steps and strikes before number `at`."""
+
+    def __init__(self, at: int) -> None:
+        self.steps = 0
+        self.strike: Callable[[], None] | None = None
+        self._at = at
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self.strike is not None:
+            self.steps += 1
+            if self.steps == self._at:
+                self.strike()
+
+
+def play(make: Callable[[], World], way: str, at: int, seed: int) -> tuple[World, int, set[Any]]:
+    """Run one exchange, struck at step `at`; return it, its steps, and what tasks are left."""
+    striker = Striker(at)
+    world: World | None = None
+    leftovers: set[Any] = set()
+
+    async def main() -> None:
+        nonlocal world
+        world = make()
+        task = trio.lowlevel.current_task()
+        with trio.CancelScope() as scope:
+            strikes = {
+                "leaves": world.client.leave,
+                "cancelled": scope.cancel,
+                "shutdown": world.lifecycle.end_requests,
+            }
+            striker.strike = strikes[way]
+            await world.exchange()
+        striker.strike = None
+        leftovers.update(child for nursery in task.child_nurseries for child in nursery.child_tasks)
+
+    # What Hypothesis registers for the same purpose (its `register_random`).
+    dice: random.Random = trio._core._run._r
+    dice.seed(seed)
+    trio.run(main, clock=MockClock(autojump_threshold=0), instruments=[striker])
+    assert world is not None
+    return world, striker.steps, leftovers
+
+
+ENDS = {
+    "leaves": {EndReason.CLIENT_GONE},
+    "cancelled": {EndReason.SHUTTING_DOWN},
+    "shutdown": {EndReason.SHUTTING_DOWN},
+}
+
+
+@pytest.mark.parametrize("way", ENDS)
+@pytest.mark.parametrize("make", EXCHANGES)
+def test_nothing_is_left_of_an_exchange_cancelled_at_any_step(
+    make: Callable[[], World], way: str
+) -> None:
+    never = 10**9
+    for seed in range(3):
+        untouched, steps, _ = play(make, way, never, seed)
+        usual = untouched.record.end_reason
+        untouched.check()
+        assert steps > 10
+        seen: set[EndReason] = set()
+        for at in range(1, steps + 1):
+            world, _, leftovers = play(make, way, at, seed)
+            where = f"{way} at step {at} of {steps}, seed {seed}"
+            try:
+                world.check(all_played=False)
+            except AssertionError as exc:
+                exc.add_note(where)
+                raise
+            assert not leftovers, where
+            record, client = world.record, world.client
+            seen.add(record.end_reason)
+            assert record.end_reason in ENDS[way] | {usual}, where
+            if record.end_reason is EndReason.CLIENT_GONE:
+                assert client.finished_at is None, where
+                assert b"error" not in client.text, where
+            if way == "shutdown" and record.end_reason is EndReason.SHUTTING_DOWN:
+                # Whoever still listens is told.
+                assert client.status in {200, 503}, where
+                assert b"server_shutting_down" in client.text or not record.stream, where
+            for name, health in world.health:
+                blamed = sum(row.cause == "server_error" for row in record.attempts)
+                assert health.consecutive_failures <= blamed, (where, name)
+        # The sweep did hit something, and what came too late changed nothing.
+        assert seen == ENDS[way] | {usual}
