@@ -105,8 +105,10 @@ class Application:
                 )
                 if not config.tokens:
                     _log.warning("no [[tokens]]: whoever reaches the port can use every model")
-                yield Running(services, snapshot.take(config, describe, int(time.time())))
-                await transport.aclose()
+                try:
+                    yield Running(services, snapshot.take(config, describe, int(time.time())))
+                finally:
+                    await transport.aclose()
                 nursery.cancel_scope.cancel("the server has stopped")
             recording.cancel_scope.cancel("the server has stopped")
 

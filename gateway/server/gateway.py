@@ -66,10 +66,14 @@ class Gateway:
                 self._lifecycle.ready()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
-        except ConfigError as exc:
-            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+        except Exception as exc:
+            if self._running is not None:
+                raise
+            # Told of no failure, Hypercorn would go on without a lifespan, and nothing would work.
+            await send({"type": "lifespan.startup.failed", "message": _reason(exc)})
             return
-        self._running = None
+        finally:
+            self._running = None
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,15 +90,16 @@ class Gateway:
             content_length=content_length(headers),
         )
         try:
-            if running is None:
-                raise ShuttingDown("the gateway is not running", retry_after=1)
-            name, argument = routes.match(scope["method"], routes.decoded(scope["raw_path"]))
-            if name == routes.CHAT:
-                await self._chat(running, client, scope, headers, identity)
-            else:
-                await client.reply(*self._operation(running, name, argument, headers))
-        except GatewayError as exc:
-            await client.refuse(exc)
+            try:
+                if running is None:
+                    raise ShuttingDown("the gateway is not running", retry_after=1)
+                name, argument = routes.match(scope["method"], routes.decoded(scope["raw_path"]))
+                if name == routes.CHAT:
+                    await self._chat(running, client, scope, headers, identity)
+                else:
+                    await client.reply(*self._operation(running, name, argument, headers))
+            except GatewayError as exc:
+                await client.refuse(exc)
         except SendStalled:
             _log.info("client stalled", request_id=identity.decode("ascii"))
 
@@ -127,3 +132,13 @@ class Gateway:
         if name == routes.MODEL:
             return operations.model(snapshot, caller, argument)
         raise InternalError(f"the route {name} has no handler")
+
+
+def _reason(error: Exception) -> str:
+    """Return why the start failed; a nursery wraps what went wrong inside it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, ConfigError):
+        return str(error)
+    _log.error("the gateway cannot start", exc_info=error)
+    return f"{type(error).__name__}: {error}"

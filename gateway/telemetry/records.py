@@ -8,6 +8,7 @@ costs some 200 µs, which a batch shares.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from typing import Final
 
@@ -37,6 +38,10 @@ class LineRecorder:
         self._queue_lines = queue_lines
         self._arrived = trio.Event()
         self._reported = 0
+        # Held by the thread that writes. One that was abandoned may still be at it, and what
+        # comes next must not end up between its bytes.
+        self._turn = threading.Lock()
+        self._abandoned = False
 
     def __repr__(self) -> str:
         return f"<LineRecorder {len(self._lines)} waiting, {self.dropped} dropped>"
@@ -62,15 +67,18 @@ class LineRecorder:
 
     async def _write(self) -> None:
         self._arrived = trio.Event()
-        if self._lines:
+        if self._lines or self._abandoned:
             batch = list(self._lines)
             self._lines.clear()
-            data = b"\n".join(batch) + b"\n"
+            data = b"".join([line + b"\n" for line in batch])
             try:
                 # Abandoned when cancelled: a reader that is stuck must not hold up the exit.
                 await trio.to_thread.run_sync(
-                    _write_all, self._descriptor, data, abandon_on_cancel=True
+                    _write_all, self._descriptor, data, self._turn, abandon_on_cancel=True
                 )
+            except trio.Cancelled:
+                self._abandoned = True
+                raise
             except OSError as exc:
                 self.dropped += len(batch)
                 _log.error("request records lost", error=str(exc), records=len(batch))
@@ -89,7 +97,8 @@ class NullRecorder:
         await trio.sleep_forever()
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes, turn: threading.Lock) -> None:
     view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+    with turn:
+        while view:
+            view = view[os.write(descriptor, view) :]

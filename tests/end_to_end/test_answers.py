@@ -12,12 +12,12 @@ from gateway.core.record import EndReason
 
 from .caller import Reply, ask, calling
 from .harness import InProcess, config, in_process
-from .provider import (
+from .provider import Asked, serving, speaking
+from .wire import (
     DONE,
     EOF,
     LAST_CHUNK,
     RESET,
-    Asked,
     Deed,
     Script,
     broken,
@@ -25,8 +25,6 @@ from .provider import (
     event,
     failure,
     framed,
-    serving,
-    speaking,
     stream_head,
     streamed,
     usage_event,

@@ -13,19 +13,16 @@ from gateway.core.record import EndReason
 
 from .caller import Caller, ask, calling, chat_body, get
 from .harness import PATIENCE, InProcess, config, in_process
-from .provider import (
+from .provider import Asked, serving, speaking, until
+from .wire import (
     DONE,
     LAST_CHUNK,
     STALL,
-    Asked,
     Script,
     event,
     framed,
-    serving,
-    speaking,
     stream_head,
     streamed,
-    until,
     whole,
     words,
 )

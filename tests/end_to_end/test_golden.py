@@ -17,19 +17,18 @@ from gateway.core.record import EndReason
 from ..golden.transcripts import TRANSCRIPTS, Transcript
 from .caller import ask
 from .harness import config, in_process
-from .provider import (
-    LAST_CHUNK,
-    Asked,
-    Script,
-    completion,
-    framed,
-    serving,
-    stream_head,
-    whole,
-)
+from .provider import Asked, serving
 from .sdk import VERSIONS, chat, run_sdk
+from .wire import LAST_CHUNK, Script, completion, framed, stream_head, whole
 
 BY_NAME = {transcript.name: transcript for transcript in TRANSCRIPTS}
+WHOLE = completion(
+    "Zürich \u2028 \U0001f600",
+    x_groq={"id": "req_1"},
+    citations=["https://example.com"],
+    provider="Someone",
+)
+WHOLE["choices"][0]["message"]["reasoning_content"] = "Hm."
 
 
 def cut(data: bytes, seed: str) -> Script:
@@ -51,7 +50,9 @@ def playing(transcript: Transcript) -> Callable[[Asked], Script]:
 
 
 def play_named(asked: Asked) -> Script:
-    """Play the transcript that the question names."""
+    """Play the transcript that the question names, or else a whole answer."""
+    if not asked.json.get("stream"):
+        return [(0.0, whole(200, WHOLE))]
     transcript = BY_NAME[asked.json["messages"][0]["content"]]
     return playing(transcript)(asked)
 
@@ -88,6 +89,7 @@ async def test_the_sdk_sees_what_the_provider_says(version: str, client: str) ->
         for transcript in TRANSCRIPTS
         for options in ({}, {"stream_options": {"include_usage": True}})
     ]
+    calls.append(chat())
     async with serving(play_named) as provider, in_process(config(provider.port)) as gateway:
         direct = await run_sdk(
             version, f"http://127.0.0.1:{provider.port}/v1", calls, client=client
@@ -95,6 +97,12 @@ async def test_the_sdk_sees_what_the_provider_says(version: str, client: str) ->
         through = await run_sdk(version, gateway.url, calls, client=client)
         await gateway.settled()
     assert len(provider.asked) == 2 * len(calls)
+    calls.pop()
+    plain_answer, relayed_answer = direct.pop()["answer"], through.pop()["answer"]
+    assert plain_answer["choices"][0]["message"]["reasoning_content"] == "Hm."
+    assert relayed_answer.pop("model") == "m"
+    assert plain_answer.pop("model") == "real-model"
+    assert relayed_answer == plain_answer
     for call, plain, relayed in zip(calls, direct, through, strict=True):
         what = call["with"]
         failed = BY_NAME[what["messages"][0]["content"]].failed
@@ -105,24 +113,3 @@ async def test_the_sdk_sees_what_the_provider_says(version: str, client: str) ->
         asks = "stream_options" in what
         counted = any(chunk.get("usage") for chunk in relayed["chunks"])
         assert counted is (asks and not failed), what
-
-
-async def test_the_sdk_sees_the_same_whole_answer() -> None:
-    body = completion(
-        "Zürich \u2028 \U0001f600",
-        x_groq={"id": "req_1"},
-        citations=["https://example.com"],
-        provider="Someone",
-    )
-    body["choices"][0]["message"]["reasoning_content"] = "Hm."
-    script: Script = [(0.0, whole(200, body))]
-    calls = [chat()]
-    for version in VERSIONS:
-        async with serving(script) as provider, in_process(config(provider.port)) as gateway:
-            url = f"http://127.0.0.1:{provider.port}/v1"
-            (plain,) = await run_sdk(version, url, calls)
-            (relayed,) = await run_sdk(version, gateway.url, calls)
-        assert relayed["answer"].pop("model") == "m"
-        assert plain["answer"].pop("model") == "real-model"
-        assert relayed == plain
-        assert plain["answer"]["choices"][0]["message"]["reasoning_content"] == "Hm."

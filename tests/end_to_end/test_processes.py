@@ -25,20 +25,9 @@ from .harness import (
     spawned,
     starting,
 )
-from .provider import (
-    DONE,
-    LAST_CHUNK,
-    STALL,
-    Asked,
-    Script,
-    event,
-    framed,
-    serving,
-    speaking,
-    stream_head,
-    until,
-)
+from .provider import Asked, serving, speaking, until
 from .sdk import chat, run_sdk
+from .wire import DONE, LAST_CHUNK, STALL, Script, event, framed, stream_head
 
 Write = Callable[[str], Path]
 

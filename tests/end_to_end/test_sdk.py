@@ -9,21 +9,20 @@ import pytest
 from gateway.core.record import EndReason
 
 from .harness import config, in_process
-from .provider import (
+from .provider import Asked, serving
+from .sdk import VERSIONS, chat, run_sdk
+from .wire import (
     DONE,
     RESET,
-    Asked,
     Script,
     broken,
     completion,
     event,
     failure,
-    serving,
     streamed,
     usage_event,
     whole,
 )
-from .sdk import VERSIONS, chat, run_sdk
 
 TOKENS = """
 [[tokens]]

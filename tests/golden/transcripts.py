@@ -1,4 +1,4 @@
-"""Streams as providers send them, each with what a caller must get of it, to the byte.
+"""Streams in the ways of real providers, each with what a caller must get, to the byte.
 
     NAME.sse                  what the provider sends to who asks for usage
     NAME.usage.expected.sse   what a caller gets who asks for the model `m`, and for usage
@@ -7,7 +7,8 @@
 The names are those of providers whose ways are shown: Azure's first chunk without choices,
 Gemini's tool call without an index and its usage beside content, OpenRouter's comments and its
 error in the middle, vLLM's usage with every chunk, a server that numbers its events and ends
-its lines in CRLF. Ids and texts are made up. The expected files are written by hand: if one
+its lines in CRLF. They are composed after these, not recorded: ids and texts are made up. What
+is expected was spelled out edit by edit, never taken from the gateway: if one of those files
 must change, so does what callers see.
 """
 

@@ -196,7 +196,7 @@ class ScriptedClient:
         self._stalls = math.inf if stalls is None else stalls
         self._send_timeout = send_timeout
         self._left = trio.Event()
-        self._finishing = False
+        self.sealed = False  # the last write has begun
         self._busy = False
 
     def __repr__(self) -> str:
@@ -240,7 +240,7 @@ class ScriptedClient:
 
     async def wait_gone(self) -> None:
         await self._wait_left()
-        if self._finishing:
+        if self.sealed:
             await trio.sleep_forever()
 
     async def begin(self, status: int, headers: HeaderPairs) -> None:
@@ -252,7 +252,7 @@ class ScriptedClient:
     async def send(self, data: bytes) -> None:
         if self.status is None:
             self.faults.append("sent before the head")
-        if self._finishing:
+        if self.sealed:
             self.faults.append("sent after the end")
         if not data:
             self.faults.append("sent nothing")
@@ -260,9 +260,9 @@ class ScriptedClient:
         self.sent.append((trio.current_time(), data))
 
     async def finish(self, data: bytes) -> None:
-        if self.status is None or self._finishing:
+        if self.status is None or self.sealed:
             self.faults.append("finished before the head, or twice")
-        self._finishing = True
+        self.sealed = True
         await self._write()
         self.sent.append((trio.current_time(), data))
         self.finished_at = trio.current_time()

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+
+from gateway.telemetry import logs
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level, known = list(root.handlers), root.level, structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**known)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    out, err = capsys.readouterr()
+    assert out == ""
+    return [msgspec.json.decode(line) for line in err.splitlines()]
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    structlog.get_logger("test.one").info("it\nhappened", number=1, odd={1, 2} - {2}, raw=object)
+    (line,) = lines(capsys)
+    stamp = line.pop("timestamp")
+    assert stamp.endswith("Z")
+    assert line == {
+        "event": "it\nhappened",
+        "level": "info",
+        "logger": "test.one",
+        "number": 1,
+        "odd": [1],
+        "raw": "<class 'object'>",
+    }
+
+
+def test_exceptions_are_part_of_the_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    try:
+        raise LookupError("what is wrong")
+    except LookupError:
+        structlog.get_logger("test.two").exception("failed", request_id="req_1")
+        logging.getLogger("test.three").exception("failed too")
+    ours, theirs = lines(capsys)
+    for line in (ours, theirs):
+        assert line["level"] == "error"
+        assert "LookupError: what is wrong" in line["exception"]
+    assert ours["request_id"] == "req_1"
+
+
+def test_python_s_own_logging_ends_in_the_same_place(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "json")
+    logging.getLogger("hypercorn.error").warning("running on %s", "a socket")
+    (line,) = lines(capsys)
+    assert (line["event"], line["level"], line["logger"]) == (
+        "running on a socket",
+        "warning",
+        "hypercorn.error",
+    )
+
+
+def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("warning", "json")
+    structlog.get_logger("test.four").info("no")
+    logging.getLogger("test.five").info("no")
+    structlog.get_logger("test.four").warning("yes")
+    assert [line["event"] for line in lines(capsys)] == ["yes"]
+
+
+def test_a_second_call_replaces_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("debug", "console")
+    logs.configure("debug", "json")
+    structlog.get_logger("test.six").debug("once")
+    assert [line["event"] for line in lines(capsys)] == ["once"]
+
+
+def test_a_console_shows_people_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "console")
+    try:
+        raise LookupError("what is wrong")
+    except LookupError:
+        structlog.get_logger("test.seven").exception("failed", request_id="req_1")
+    logging.getLogger("test.eight").info("hello")
+    err = capsys.readouterr().err
+    for part in ("failed", "req_1", "LookupError", "what is wrong", "hello"):
+        assert part in err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_auto_asks_whether_anyone_looks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, terminal: bool
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    logs.configure("info", "auto")
+    structlog.get_logger("test.nine").info("hello")
+    assert capsys.readouterr().err.startswith("{") is not terminal
