@@ -12,7 +12,7 @@ events share one rewrite and one write, and the cost of an event falls under loa
 
 from __future__ import annotations
 
-import math
+import contextlib
 from typing import Final
 
 import msgspec
@@ -20,10 +20,10 @@ import trio
 
 from ..core.record import EndReason
 from ..core.stream import DONE, StreamRewriter
-from ..core.timeouts import deadline
 from ..errors import SendStalled, UpstreamFailure
 from .attempt import Committed
 from .protocols import Client, UpstreamResponse
+from .silence import Silence
 
 # Reads are 32 KiB at most (upstream/connection.py), so a caller who stops reading holds
 # 3 of them in the channel, one in the pump's hand and up to four in the relay's: 256 KiB.
@@ -68,7 +68,7 @@ class Relay:
         self._rewriter = rewriter
         self._output = committed.output
         self._idle = idle
-        self._keep_alive = keep_alive
+        self._silence = Silence(idle, keep_alive)
         self._failure: RelayEnd | None = None
         self.sealed = False
         self.end: RelayEnd | None = None
@@ -92,8 +92,12 @@ class Relay:
     async def _run(self) -> RelayEnd:
         chunks_in, chunks_out = trio.open_memory_channel[bytes](CHUNKS_IN_FLIGHT)
         async with trio.open_nursery() as nursery:
+            pumping = trio.CancelScope()
             pumped = trio.Event()
-            nursery.start_soon(self._pump, chunks_in, pumped)
+            nursery.start_soon(self._pump, chunks_in, pumping, pumped)
+            nursery.start_soon(
+                self._silence.watch, pumping.cancel, lambda: _ask_for_comment(chunks_in)
+            )
             with chunks_out:
                 try:
                     end = await self._relay(chunks_out)
@@ -105,12 +109,17 @@ class Relay:
             nursery.cancel_scope.cancel("stream relayed")
         return end
 
-    async def _pump(self, chunks: trio.MemorySendChannel[bytes], pumped: trio.Event) -> None:
+    async def _pump(
+        self,
+        chunks: trio.MemorySendChannel[bytes],
+        pumping: trio.CancelScope,
+        pumped: trio.Event,
+    ) -> None:
         with chunks:
             try:
-                with trio.CancelScope() as silence:
-                    await self._read(chunks, silence)
-                if silence.cancelled_caught:
+                with pumping:
+                    await self._read(chunks)
+                if pumping.cancelled_caught:
                     message = f"the provider sent nothing for {self._idle:g} s"
                     self._failure = RelayEnd(EndReason.IDLE_TIMEOUT, message)
             except UpstreamFailure as exc:
@@ -119,58 +128,38 @@ class Relay:
                 pumped.set()
                 await self._response.aclose()
 
-    async def _read(self, chunks: trio.MemorySendChannel[bytes], silence: trio.CancelScope) -> None:
-        response, idle = self._response, self._idle
-        while True:
-            if idle:
-                silence.deadline = trio.current_time() + idle
-            chunk = await response.receive_some()
-            if not chunk:
-                return
+    async def _read(self, chunks: trio.MemorySendChannel[bytes]) -> None:
+        response, silence = self._response, self._silence
+        while chunk := await response.receive_some():
+            silence.heard = trio.current_time()
             try:
                 try:
                     chunks.send_nowait(chunk)
                 except trio.WouldBlock:
-                    # The caller is slow, not the provider.
-                    silence.deadline = math.inf
+                    silence.blocked = True
                     await chunks.send(chunk)
+                    silence.blocked = False
+                    silence.heard = trio.current_time()
             except trio.BrokenResourceError:
                 # The relay has all it wants. Read on to the body's end, so that the connection
                 # can be used again; the relay bounds the time for that.
                 continue
 
     async def _relay(self, chunks: trio.MemoryReceiveChannel[bytes]) -> RelayEnd:
-        if self._output:
-            await self._client.send(self._output)
+        client, rewriter, silence = self._client, self._rewriter, self._silence
+        output = self._output
         while True:
-            data: bytes | None = None
-            # One scope for many waits: it costs less to move a deadline than to make a scope.
-            with trio.CancelScope() as silence:
-                while True:
-                    silence.deadline = deadline(trio.current_time(), self._keep_alive)
-                    data = await _receive_waiting(chunks)
-                    silence.deadline = math.inf
-                    if silence.cancel_called:
-                        # Time was up just as it came: in here, its sending would be cancelled.
-                        break
-                    if (end := await self._pass_on(data)) is not None:
-                        return end
-                    data = None
+            if output:
+                await client.send(output)
+                silence.spoke = trio.current_time()
+            data = await _receive_waiting(chunks)
             if data is None:
-                await self._client.send(KEEP_ALIVE)
-            elif (end := await self._pass_on(data)) is not None:
-                return end
-
-    async def _pass_on(self, data: bytes) -> RelayEnd | None:
-        """Rewrite and send `data`, b"" at the end; return how the stream ended if it did."""
-        if not data:
-            return await self._conclude(b"")
-        output = self._rewriter.feed(data)
-        if self._rewriter.ended:
-            return await self._conclude(output)
-        if output:
-            await self._client.send(output)
-        return None
+                return await self._conclude(b"")
+            output = rewriter.feed(data)
+            if rewriter.ended:
+                return await self._conclude(output)
+            if not data and silence.quiet():
+                output = KEEP_ALIVE
 
     async def _conclude(self, output: bytes) -> RelayEnd:
         """Send the last `output` and, only if the stream is whole, what makes it complete."""
@@ -203,11 +192,20 @@ class Relay:
                 return
 
 
-async def _receive_waiting(chunks: trio.MemoryReceiveChannel[bytes]) -> bytes:
-    """Return the next chunk and all that waits behind it; b"" at the end."""
-    waiting: list[bytes] = []
+def _ask_for_comment(chunks: trio.MemorySendChannel[bytes]) -> None:
+    """Wake the relay, the only one who writes, with a piece of nothing."""
+    with contextlib.suppress(trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
+        # Full or ended: then there is something better to say.
+        chunks.send_nowait(b"")
+
+
+async def _receive_waiting(chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | None:
+    """Return the next chunk and all that waits behind it; None at the end."""
     try:
-        waiting.append(await chunks.receive())
+        waiting = [await chunks.receive()]
+    except trio.EndOfChannel:
+        return None
+    try:
         while True:
             waiting.append(chunks.receive_nowait())
     except (trio.WouldBlock, trio.EndOfChannel):

@@ -274,7 +274,7 @@ async def test_an_event_that_comes_just_as_a_comment_is_due_is_not_lost(
     world = World([("a", [*steps, (0, DONE), (0, EOF)])])
     receive = relay.Relay._read
 
-    async def read(self: relay.Relay, chunks: object, silence: object) -> None:
+    async def read(self: relay.Relay, chunks: object) -> None:
         response = self._response
 
         class Late:
@@ -288,7 +288,7 @@ async def test_an_event_that_comes_just_as_a_comment_is_due_is_not_lost(
                 await response.aclose()
 
         self._response = Late()  # type: ignore[assignment]
-        await receive(self, chunks, silence)  # type: ignore[arg-type]
+        await receive(self, chunks)  # type: ignore[arg-type]
 
     monkeypatch.setattr(relay.Relay, "_read", read)
     await world.run()
