@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import trio
@@ -11,7 +11,7 @@ from gateway.tcp import receive, send_now
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[trio.socket.SocketType, socket.socket]]:
+async def pair() -> AsyncIterator[tuple[trio.socket.SocketType, socket.socket]]:
     """Return our end, and the peer's, which blocks."""
     listener = socket.create_server(("127.0.0.1", 0))
     peer = socket.create_connection(listener.getsockname())
