@@ -5,6 +5,7 @@ This module and `cli/` are the only ones that know every part by name.
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -105,12 +106,24 @@ class Application:
                 )
                 if not config.tokens:
                     _log.warning("no [[tokens]]: whoever reaches the port can use every model")
+                if self._watch is not None:
+                    settle_in()
                 try:
                     yield Running(services, snapshot.take(config, describe, int(time.time())))
                 finally:
                     await transport.aclose()
                 nursery.cancel_scope.cancel("the server has stopped")
             recording.cancel_scope.cancel("the server has stopped")
+
+
+def settle_in() -> None:
+    """Tell the garbage collector that what was made so far stays.
+
+    A full collection otherwise walks through every module and takes 30 ms (measured), which
+    then is the slowest percent of all requests; without them it takes microseconds.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _describer(config: schema.Config, nursery: trio.Nursery) -> snapshot.Describe:

@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from .. import __version__
-from ..application import Application
+from ..application import Application, settle_in
 from ..config import load
 from ..config.paths import config_path
 from ..config.schema import Config
@@ -141,6 +141,7 @@ def _command(
 
 
 def _ready(config: Config, inherited: Inherited | None, addresses: list[str]) -> None:
+    settle_in()
     if inherited is None:
         _announce(config, addresses)
     elif inherited.ready is not None:
