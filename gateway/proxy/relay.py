@@ -91,6 +91,7 @@ class Relay:
 
     async def _run(self) -> RelayEnd:
         chunks_in, chunks_out = trio.open_memory_channel[bytes](CHUNKS_IN_FLIGHT)
+        end: RelayEnd | None = None
         async with trio.open_nursery() as nursery:
             pumping = trio.CancelScope()
             pumped = trio.Event()
@@ -98,15 +99,23 @@ class Relay:
             nursery.start_soon(
                 self._silence.watch, pumping.cancel, lambda: _ask_for_comment(chunks_in)
             )
-            with chunks_out:
-                try:
-                    end = await self._relay(chunks_out)
-                except SendStalled as exc:
-                    end = RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
-            if self._rewriter.done:
-                with trio.move_on_after(END_GRACE):
-                    await pumped.wait()
-            nursery.cancel_scope.cancel("stream relayed")
+
+            async def relay() -> None:
+                # A task of its own, though this one has nothing to do meanwhile: to wake a
+                # task goes through every await it stands in, twenty here and three there.
+                nonlocal end
+                with chunks_out:
+                    try:
+                        end = await self._relay(chunks_out)
+                    except SendStalled as exc:
+                        end = RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
+                if self._rewriter.done:
+                    with trio.move_on_after(END_GRACE):
+                        await pumped.wait()
+                nursery.cancel_scope.cancel("stream relayed")
+
+            nursery.start_soon(relay)
+        assert end is not None
         return end
 
     async def _pump(
