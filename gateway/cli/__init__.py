@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -75,5 +76,14 @@ def check(file: Path | None = None, /) -> int:
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    _fill_standard_descriptors()
     status = app()
     raise SystemExit(status if isinstance(status, int) else 0)
+
+
+def _fill_standard_descriptors() -> None:
+    # Whoever starts us with stdout closed would see the next socket become descriptor 1, and
+    # the request log written into it.
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)

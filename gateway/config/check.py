@@ -25,7 +25,10 @@ _HASHED: Final = re.compile(r"sha256:[0-9a-fA-F]{64}")
 _PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 # Written by the transport itself, or able to break the framing of a request.
 _RESERVED_HEADERS: Final = frozenset(
-    {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
+    {
+        *("host", "content-length", "transfer-encoding", "connection", "expect"),
+        *("upgrade", "te", "trailer"),
+    }
 )
 
 
@@ -69,8 +72,8 @@ def _provider(where: str, provider: Provider) -> Iterator[str]:
         yield f"{where} base_url: the demo provider is built in; remove base_url"
     if provider.base_url is not None:
         yield from _base_url(where, provider.base_url)
-    if provider.api_key is not None and not _HEADER_VALUE.fullmatch(provider.api_key):
-        yield f"{where} api_key: has a line break or a control character"
+    if provider.api_key is not None and (wrong := _value(provider.api_key)):
+        yield f"{where} api_key: {wrong}"
     if provider.ca_file is not None and not Path(provider.ca_file).is_file():
         yield f"{where} ca_file: there is no file {provider.ca_file!r}"
     for name, value in provider.headers.items():
@@ -78,8 +81,18 @@ def _provider(where: str, provider: Provider) -> Iterator[str]:
             yield f"{where} headers.{name}: not a header name"
         elif name.lower() in _RESERVED_HEADERS:
             yield f"{where} headers.{name}: is set by the gateway; remove it"
-        elif not _HEADER_VALUE.fullmatch(value):
-            yield f"{where} headers.{name}: has a line break or a control character"
+        elif wrong := _value(value):
+            yield f"{where} headers.{name}: {wrong}"
+
+
+def _value(value: str) -> str | None:
+    """Return what keeps `value` from being a header's."""
+    if not _HEADER_VALUE.fullmatch(value):
+        return "has a line break or a control character"
+    if value != value.strip(" \t"):
+        # No part of a value (RFC 9110 section 5.5), so the request could not be written.
+        return "begins or ends with a blank; remove it"
+    return None
 
 
 def _base_url(where: str, url: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..config.snapshot import ANYONE, Caller, ServedModel, Snapshot
+from ..core.chat import shortened
 from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied
 
 
@@ -26,7 +27,8 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
     model = snapshot.models.get(name)
     if model is None:
         raise ModelNotFound(
-            f"the model {name!r} does not exist or you do not have access to it", param="model"
+            f"the model {shortened(name)!r} does not exist or you do not have access to it",
+            param="model",
         )
     if not caller.may_use(name):
         raise PermissionDenied(

@@ -36,6 +36,8 @@ from .protocols import HeaderPairs, Upstream, UpstreamResponse
 ERROR_BYTES = 64 * 1024
 ERROR_SECONDS = 5.0
 
+_CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
+
 _CAUSES = {
     ConnectFailed: Cause.CONNECT_FAILED,
     ConnectTimeout: Cause.CONNECT_TIMEOUT,
@@ -115,7 +117,16 @@ async def _attempt(
                 await response.aclose()
     except UpstreamFailure as exc:
         outcome = Failed(_CAUSES.get(type(exc), Cause.PROTOCOL_VIOLATION), str(exc))
-    return outcome
+    return _without_secrets(outcome, call) if isinstance(outcome, Failed) else outcome
+
+
+def _without_secrets(failed: Failed, call: Call) -> Failed:
+    """Take our key out of what a provider said: some repeat the whole of it in an error."""
+    message = failed.message
+    for name, value in call.headers:
+        if name in _CREDENTIALS and (key := value.rpartition(b" ")[2].decode("latin-1")):
+            message = message.replace(key, "***")
+    return failed if message is failed.message else msgspec.structs.replace(failed, message=message)
 
 
 async def _read_stream(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..core.chat import parse_chat
+from ..core.chat import parse_chat, shortened
 from .access import authenticate, authorize
 from .exchange import Exchange
 from .pipeline import Pipeline
@@ -18,7 +18,8 @@ async def serve_chat(exchange: Exchange, key: bytes | None) -> None:
     caller = authenticate(snapshot, key)
     record.token = caller.name
     request = parse_chat(await exchange.read_body())
-    record.model, record.stream, record.user = request.model, request.stream, request.user
+    record.model, record.stream = shortened(request.model), request.stream
+    record.user = None if request.user is None else shortened(request.user)
     model = authorize(snapshot, caller, request.model)
     pipeline = Pipeline(exchange, request, model)
     await exchange.while_listening(pipeline.run)

@@ -27,7 +27,7 @@ from ..core.routing.health import HealthTracker
 from ..errors import CallerError, ClientGone, GatewayError, InternalError, SendStalled, ShuttingDown
 from ..lifecycle import Lifecycle
 from .attempt import Failed, RawAnswer
-from .protocols import Client, Recorder, Upstream
+from .protocols import Client, HeaderPairs, Recorder, Upstream
 from .relay import RelayEnd
 
 _log = structlog.get_logger(__name__)
@@ -161,9 +161,12 @@ class Exchange:
             event or self.client.error_event(end.message or "", end.reason.value, "upstream_error")
         )
 
-    async def relay_rejection(self, answer: RawAnswer, message: str) -> None:
+    async def relay_rejection(
+        self, deployment: Deployment, answer: RawAnswer, message: str, headers: HeaderPairs
+    ) -> None:
         """Show a provider's refusal as it came: clients match on its very words."""
         self.end(EndReason.PROVIDER_REJECTED, message)
+        self.record.provider, self.record.provider_model = deployment.provider, deployment.model
         kind = next(
             (value for name, value in answer.headers if name == b"content-type"),
             b"application/json",
@@ -171,15 +174,18 @@ class Exchange:
         length = b"%d" % len(answer.body)
         await self.client.begin(
             answer.status,
-            ((b"content-type", kind), (b"content-length", length), *self.headers()),
+            (
+                (b"content-type", kind),
+                (b"content-length", length),
+                *headers,
+                *self.headers(deployment),
+            ),
         )
         await self.client.finish(answer.body)
 
-    def headers(self, deployment: Deployment | None = None) -> tuple[tuple[bytes, bytes], ...]:
-        """Return the headers that say how an answer came about."""
+    def headers(self, deployment: Deployment) -> HeaderPairs:
+        """Return the headers that say how an answer of `deployment` came about."""
         tries = b"%d" % len(self.record.attempts)
-        if deployment is None:
-            return ((b"x-gateway-attempts", tries),)
         provider = deployment.provider.encode("ascii", "replace")
         return ((b"x-gateway-provider", provider), (b"x-gateway-attempts", tries))
 

@@ -55,11 +55,18 @@ _BROKEN: Final = {
     EndReason.SHUTTING_DOWN: Cause.SHUTDOWN,
 }
 # What of a provider's answer headers a caller gets, under a prefix of its own so that the two
-# sources never mix.
+# sources never mix; but for the limits, which clients pace themselves by and we have none of.
+_RATE_LIMITS: Final = (b"limit", b"remaining", b"reset")
 _PASSED_ON: Final = {
     b"x-request-id": b"x-provider-request-id",
+    b"openai-organization": b"x-provider-openai-organization",
     b"openai-processing-ms": b"x-provider-openai-processing-ms",
     b"openai-version": b"x-provider-openai-version",
+    **{
+        b"x-ratelimit-%b-requests" % each: b"x-ratelimit-%b-requests" % each
+        for each in _RATE_LIMITS
+    },
+    **{b"x-ratelimit-%b-tokens" % each: b"x-ratelimit-%b-tokens" % each for each in _RATE_LIMITS},
 }
 
 
@@ -199,9 +206,10 @@ class Pipeline:
 
     async def _give_up(self, stop: Stop) -> None:
         """Tell the caller how the last attempt, or all of them, failed."""
-        last = self._failures[-1][1]
+        deployment, last = self._failures[-1]
         if last.cause is Cause.REJECTED and last.answer is not None:
-            await self._exchange.relay_rejection(last.answer, last.message)
+            passed_on = _passed_on(last.answer.headers)
+            await self._exchange.relay_rejection(deployment, last.answer, last.message, passed_on)
             return
         if last.cause is Cause.SHUTDOWN:
             raise ShuttingDown(last.message, retry_after=1)
@@ -277,7 +285,12 @@ class _AttemptLog:
 
 
 def _passed_on(headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
-    return [(_PASSED_ON[name], value) for name, value in headers if name in _PASSED_ON]
+    # A control character would be legal for h11 and end up on somebody's terminal.
+    return [
+        (_PASSED_ON[name], value)
+        for name, value in headers
+        if name in _PASSED_ON and value.isascii() and value.decode().isprintable()
+    ]
 
 
 def _describe(deployment: Deployment, failed: Failed) -> str:

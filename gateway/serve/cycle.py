@@ -25,6 +25,9 @@ Scope = dict[str, Any]
 _BODILESS: Final = frozenset({204, 304})
 # How a head ends to which h11 has added chunked framing, in its own spelling.
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
+# h11 needs some 25 us for a chunk however small it is, and one read can bring 10,000 of them:
+# a quarter of a second in which everybody else would wait.
+_CHUNKS_AT_ONCE: Final = 200
 
 
 class Host(Protocol):
@@ -43,6 +46,7 @@ class Cycle:
     __slots__ = (
         "_body_ended",
         "_chunked",
+        "_crowded",
         "_held",
         "_host",
         "_link",
@@ -68,6 +72,8 @@ class Cycle:
         self.bodiless = scope["method"] == "HEAD"
         self._body_ended = False
         self._chunked = False
+        # The last look at the body found more chunks than are parsed at once.
+        self._crowded = False
         self._held = b""
 
     def __repr__(self) -> str:
@@ -82,7 +88,10 @@ class Cycle:
     async def receive(self) -> Message:
         """ASGI's receive. Says `http.disconnect` when the client leaves or has its answer."""
         while not (self.complete or self.refusal or self._link.gone):
-            if self._body_ended:
+            if self._crowded:
+                self._crowded = False
+                await trio.lowlevel.checkpoint()
+            elif self._body_ended:
                 await self._link.wait_end()
             elif message := self._next_message():
                 return message
@@ -119,10 +128,10 @@ class Cycle:
     def _start(self, message: Message) -> None:
         if self.response is not None:
             raise RuntimeError("The response has already been started")
-        event = h11.Response(
-            status_code=message["status"],
-            headers=[*message.get("headers", ()), *self._host.answer_headers()],
-        )
+        headers = list(message.get("headers", ()))
+        # An app that closes by itself has said so already.
+        headers += [pair for pair in self._host.answer_headers() if pair not in headers]
+        event = h11.Response(status_code=message["status"], headers=headers)
         # Held back for the first of the body: one segment and one system call less.
         self._held = self._parser.send(event)
         self._chunked = self._held.endswith(_CHUNKED)
@@ -152,7 +161,7 @@ class Cycle:
     # The request's body...
 
     def _next_message(self) -> Message | None:
-        """Return all of the body that has arrived, as one message."""
+        """Return what has arrived of the body, as one message."""
         parts: list[bytes] = []
         try:
             self._parse_body(parts.append)
@@ -165,7 +174,7 @@ class Cycle:
         return None
 
     def _finish_body(self) -> bool:
-        """Skip what the app left of the body, if all of it is here already."""
+        """Skip what the app left of the body, if it is little and all here already."""
         if not self._body_ended:
             try:
                 self._parse_body(lambda _: None)
@@ -174,7 +183,7 @@ class Cycle:
         return self._body_ended
 
     def _parse_body(self, keep: Callable[[bytes], None]) -> None:
-        while True:
+        for _ in range(_CHUNKS_AT_ONCE):
             event = self._parser.next_event()
             if type(event) is h11.Data:
                 keep(event.data)
@@ -186,6 +195,7 @@ class Cycle:
                 self._parser.receive_data(data)
             else:
                 return
+        self._crowded = True
 
 
 _BOTH_DONE: Final = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}

@@ -115,6 +115,9 @@ class _Crew:
         self._processes.add(process)
         if self._on_started is not None:
             self._on_started(process.pid)
+        if self._leaving.is_set():
+            # The signal came while it was being started, and was not forwarded to it.
+            process.send_signal(signal.SIGTERM)
         try:
             code = await process.wait()
         finally:

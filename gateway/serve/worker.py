@@ -1,6 +1,7 @@
 """One worker process: Hypercorn's Trio worker between the first signal and the exit.
 
 SIGTERM    not ready any more; accept for `drain_delay`, then stop accepting (SIGINT: at once)
+SIGHUP     like SIGINT where the terminal is gone; ignored under the supervisor
            requests in flight finish within `drain_timeout`; after it they are ended
 again      requests in flight are ended now
 hard stop  10 s after all of that should have been over, whatever still runs
@@ -53,9 +54,14 @@ async def serve_worker(
     `lifeline` is the reading end of a pipe: at its EOF, when the supervisor died, the worker
     leaves as after SIGINT. Closes the sockets. Raises `StartupFailed`.
     """
-    if lifeline is not None and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        # The supervisor forwards it; an app that takes no notice of it must not die of it.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    obeyed = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        if lifeline is None:
+            # To die of it would cut every stream and lose the last records.
+            obeyed.append(signal.SIGHUP)
+        else:
+            # The supervisor forwards it; an app that takes no notice must not die of it.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
     roster = install(policy, lifecycle)
     leaving = _Leaving(policy, lifecycle, roster)
     wrapped = _Wrapped(app)
@@ -67,7 +73,7 @@ async def serve_worker(
         shutdown_trigger=leaving.stopped.wait,
     )
     try:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with trio.open_signal_receiver(*obeyed) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(roster.watch)
                 nursery.start_soon(leaving.obey, signals)

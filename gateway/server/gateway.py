@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import structlog
+import trio
 
 from ..config.snapshot import Snapshot
 from ..errors import ConfigError, GatewayError, InternalError, SendStalled, ShuttingDown
@@ -60,6 +61,10 @@ class Gateway:
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
+        if not trio.lowlevel.in_trio_run():
+            message = "the gateway runs on Trio; start it with: hypercorn -k trio gateway.app:app"
+            await send({"type": "lifespan.startup.failed", "message": message})
+            return
         try:
             async with self._start() as running:
                 self._running = running

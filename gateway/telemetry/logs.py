@@ -27,7 +27,8 @@ def configure(level: Level = "info", style: Format = "auto") -> None:
     """Set up both loggers of this process; a second call replaces the first."""
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     rendered: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        # The default shows the local variables of every frame: keys and prompts.
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_dumps)]
     )
@@ -38,6 +39,7 @@ def configure(level: Level = "info", style: Format = "auto") -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )
     )
+    handler.addFilter(_is_ours)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -51,6 +53,12 @@ def configure(level: Level = "info", style: Format = "auto") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    # Hypercorn's command line gives its logger a handler of its own, some time after the app has
+    # set up logging, and lets it propagate as well: every line would come twice.
+    return record.name != "hypercorn.error" or not logging.getLogger(record.name).handlers
 
 
 def _dumps(value: Any, **_: Any) -> str:

@@ -8,8 +8,10 @@ costs some 200 µs, which a batch shares.
 from __future__ import annotations
 
 import os
-import threading
+import select
+import stat
 from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -38,9 +40,10 @@ class LineRecorder:
         self._queue_lines = queue_lines
         self._arrived = trio.Event()
         self._reported = 0
-        # Held by the thread that writes. One that was abandoned may still be at it, and what
-        # comes next must not end up between its bytes.
-        self._turn = threading.Lock()
+        # One thread at a time, also if it was abandoned and is still at it: what comes next must
+        # not end up between its bytes. Not Trio's own limiter, where dozens of DNS queries
+        # that hang would hold up the records.
+        self._limiter = trio.CapacityLimiter(1)
         self._abandoned = False
 
     def __repr__(self) -> str:
@@ -70,11 +73,14 @@ class LineRecorder:
         if self._lines or self._abandoned:
             batch = list(self._lines)
             self._lines.clear()
-            data = b"".join([line + b"\n" for line in batch])
             try:
                 # Abandoned when cancelled: a reader that is stuck must not hold up the exit.
                 await trio.to_thread.run_sync(
-                    _write_all, self._descriptor, data, self._turn, abandon_on_cancel=True
+                    _write_all,
+                    self._descriptor,
+                    batch,
+                    abandon_on_cancel=True,
+                    limiter=self._limiter,
                 )
             except trio.Cancelled:
                 self._abandoned = True
@@ -97,8 +103,28 @@ class NullRecorder:
         await trio.sleep_forever()
 
 
-def _write_all(descriptor: int, data: bytes, turn: threading.Lock) -> None:
-    view = memoryview(data)
-    with turn:
+def _write_all(descriptor: int, lines: Iterable[bytes]) -> None:
+    # Several workers share one pipe, and what is larger than this is not written in one piece
+    # when the pipe is full (pipe(7), PIPE_BUF): their lines would tear each other apart.
+    shared = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    for piece in _pieces(lines, select.PIPE_BUF) if shared else [_joined(lines)]:
+        view = memoryview(piece)
         while view:
             view = view[os.write(descriptor, view) :]
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    return b"".join([line + b"\n" for line in lines])
+
+
+def _pieces(lines: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """Join whole lines to pieces of at most `limit` bytes; a longer line is one of its own."""
+    piece: list[bytes] = []
+    size = 0
+    for line in lines:
+        if piece and size + len(line) + 1 > limit:
+            yield _joined(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += len(line) + 1
+    yield _joined(piece)

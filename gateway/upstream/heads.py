@@ -146,4 +146,5 @@ class HeadReader:
                 if self._informational > MAX_INFORMATIONAL:
                     raise ProtocolViolation("too many informational responses")
         except h11.RemoteProtocolError as exc:
-            raise ProtocolViolation(f"not an HTTP response: {exc}") from exc
+            # h11 quotes the line at fault, which is as long as the peer likes.
+            raise ProtocolViolation(f"not an HTTP response: {str(exc)[:200]}") from exc

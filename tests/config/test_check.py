@@ -108,6 +108,14 @@ def test_bad_api_keys(key: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("key", [" sk", "sk ", " "])
+def test_blanks_around_an_api_key(key: str) -> None:
+    # Checked here, or each request would fail on a header that can't be written.
+    assert of_provider(api_key=key) == [
+        "[providers.p] api_key: begins or ends with a blank; remove it"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
@@ -119,6 +127,9 @@ def test_bad_api_keys(key: str) -> None:
         ("Host", "x", "is set by the gateway; remove it"),
         ("content-length", "1", "is set by the gateway; remove it"),
         ("Transfer-Encoding", "chunked", "is set by the gateway; remove it"),
+        ("Expect", "100-continue", "is set by the gateway; remove it"),
+        ("x", " ", "begins or ends with a blank"),
+        ("x", "a\t", "begins or ends with a blank"),
         ("x", "a\nb", "has a line break"),
         ("x", "a\n", "has a line break"),
         ("x", "☃", "has a line break or a control character"),

@@ -150,6 +150,14 @@ def test_stream_and_wants_usage(rest: bytes, stream: bool, wants_usage: bool) ->
     assert (request.stream, request.wants_usage) == (stream, wants_usage)
 
 
+def test_a_key_that_is_said_back_is_shortened() -> None:
+    key = b'"%b":1' % (b"k" * 100_000)
+    with pytest.raises(InvalidRequest) as caught:
+        parse_chat(b'{"model":"m",%b,%b}' % (key, key))
+    assert caught.value.param is not None
+    assert len(caught.value.param) == len(caught.value.message) == 256
+
+
 def test_model_is_decoded() -> None:
     assert parse_chat(b'{"model":"openai\\/\\u00e9\\ud83d\\ude00"}').model == "openai/é😀"
 

@@ -404,3 +404,13 @@ def test_command_line_answers_without_the_server(write: Write) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "valid; 1 model, 1 provider, 0 tokens" in done.stdout
+
+
+async def test_closed_stdout_never_becomes_a_socket(write: Write) -> None:
+    file = write(config(1, server="drain_delay = 0"))
+    # The shell closes it, then becomes the gateway.
+    command = ("/bin/sh", "-c", 'exec "$@" >&-', "sh", *GATEWAY)
+    async with spawned(command, file) as served:
+        assert os.readlink(f"/proc/{served.pid}/fd/1") == os.devnull
+        served.terminate()
+        assert await served.exit_status() == 0

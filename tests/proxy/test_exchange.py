@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 from structlog.testing import LogCapture
@@ -244,6 +245,13 @@ async def test_a_rejection_is_recorded(autojump_clock: MockClock) -> None:
     world = World([], routes=["a"])
     record = await world.run(work=work)
     assert (record.status, record.end_reason, record.error) == (400, "rejected", "no")
+
+
+async def test_names_that_a_caller_chose_are_recorded_in_short(autojump_clock: MockClock) -> None:
+    asked = msgspec.json.encode({"model": "m" * 100_000, "user": "u" * 100_000})
+    record = await World([], routes=["a"], client=ScriptedClient(asked)).run()
+    assert (record.status, record.end_reason) == (404, "rejected")
+    assert len(msgspec.json.encode(record)) < 2000
 
 
 async def test_a_caller_who_does_not_read_a_refusal(autojump_clock: MockClock) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from email.utils import formatdate
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
@@ -323,7 +324,14 @@ async def test_refusals_are_relayed_as_they_came(
     autojump_clock: MockClock, code: int, *, stream: bool
 ) -> None:
     words = b'{"error": {"message":"context_length_exceeded" , "x":1}}\n'
-    head = Head(code, ((b"content-type", b"application/problem+json"), (b"x-secret", b"1")))
+    head = Head(
+        code,
+        (
+            (b"content-type", b"application/problem+json"),
+            (b"x-secret", b"1"),
+            (b"x-request-id", b"theirs"),
+        ),
+    )
     steps: list[Step] = [(0.5, head), (0, words[:9]), (0, words[9:]), (0, EOF)]
     world = World([("a", steps)], routes=["a", "b"], stream=stream)
     record = await world.run()
@@ -332,10 +340,13 @@ async def test_refusals_are_relayed_as_they_came(
     assert client.headers == {
         b"content-type": b"application/problem+json",
         b"content-length": b"%d" % len(words),
+        b"x-provider-request-id": b"theirs",
+        b"x-gateway-provider": b"a",
         b"x-gateway-attempts": b"1",
     }
     assert client.finished_at == 0.5
     assert (record.status, record.end_reason) == (code, "provider_rejected")
+    assert (record.provider, record.provider_model) == ("a", "real")
     assert world.causes == ["rejected"]
     # It answered: the provider is alive.
     assert world.health["a/real"].consecutive_failures == 0
@@ -455,3 +466,37 @@ async def test_provider_headers_are_passed_on_under_a_prefix(autojump_clock: Moc
     assert world.client.headers[b"x-provider-openai-version"] == b"2020"
     assert b"set-cookie" not in world.client.headers
     assert world.client.headers[b"content-type"] == b"text/event-stream; charset=utf-8"
+
+
+@pytest.mark.parametrize("code", [200, 400])
+async def test_a_provider_s_limits_are_passed_on_as_they_are(
+    autojump_clock: MockClock, code: int
+) -> None:
+    limits = {
+        b"x-ratelimit-limit-requests": b"60",
+        b"x-ratelimit-remaining-tokens": b"149984",
+        b"x-ratelimit-reset-tokens": b"6m0s",
+    }
+    unknown = (b"x-ratelimit-else", b"1")
+    head = Head(code, (EVENTS, *limits.items(), unknown))
+    said: list[Step] = ok()[1:] if code == 200 else [(0, b"{}"), (0, EOF)]
+    world = World([("a", [(0, head), *said])])
+    await world.run()
+    assert world.client.status == code
+    assert limits.items() <= world.client.headers.items()
+    assert unknown[0] not in world.client.headers
+
+
+@pytest.mark.parametrize("code", [401, 500])
+async def test_a_key_that_a_provider_repeats_is_not_written_down(
+    autojump_clock: MockClock, code: int
+) -> None:
+    headers = ((b"authorization", b"Bearer sk-private-1"),)
+    route = msgspec.structs.replace(deployment("a"), stream_headers=headers)
+    text = b"the key sk-private-1 is not good"
+    world = World(
+        [("a", status(code, body=text))], routes=[route], retry=RetryPolicy(max_attempts=1)
+    )
+    record = await world.run()
+    assert record.attempts[0].error == f"{code} the key *** is not good"
+    assert b"sk-private-1" not in world.client.text + msgspec.json.encode(record)

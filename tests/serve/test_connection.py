@@ -140,6 +140,19 @@ async def test_connection_close_is_said_and_done_when_the_process_leaves() -> No
         assert b"connection: close\r\n" in (await guest.read_all()).lower()
 
 
+async def test_connection_close_is_said_once() -> None:
+    async def closing(scope: Any, receive: Any, send: Any) -> None:
+        await read_body(receive)
+        await send({**START, "headers": [(b"connection", b"close")]})
+        await send(body(b"bye", more=False))
+
+    lifecycle = Lifecycle()
+    lifecycle.start_drain()
+    async with visit(closing, lifecycle=lifecycle) as guest:
+        await guest.client.send_all(GET)
+        assert (await guest.read_all()).lower().count(b"connection: close\r\n") == 1
+
+
 async def test_http_1_0_is_answered_and_closed() -> None:
     async with visit(echo) as guest:
         await guest.client.send_all(b"GET /old HTTP/1.0\r\n\r\n")
@@ -581,6 +594,32 @@ async def test_a_malformed_chunk_is_a_400_unless_the_app_has_answered() -> None:
             b"POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n"
         )
         assert (await guest.read_until(b"}")).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_body_of_tiny_chunks_holds_up_nobody() -> None:
+    chunks = 10_000
+    passes = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal passes
+        async with trio.open_nursery() as nursery:
+
+            async def count() -> None:
+                nonlocal passes
+                while True:
+                    passes += 1
+                    await trio.lowlevel.checkpoint()
+
+            nursery.start_soon(count)
+            data = await read_body(receive)
+            nursery.cancel_scope.cancel("read")
+        await answer(send, b"%d" % len(data))
+
+    head = b"POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with visit(app) as guest:
+        await guest.client.send_all(head + b"1\r\nx\r\n" * chunks + b"0\r\n\r\n")
+        await guest.read_until(b"%d" % chunks)
+    assert passes > chunks / 400
 
 
 async def test_an_answer_to_an_unread_body_is_read_before_the_connection_closes(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import Any
 
 import psutil
 import pytest
 import trio
+
+from gateway.serve.supervisor import supervise
 
 from .processes import (
     Address,
@@ -104,3 +107,29 @@ async def test_a_signal_before_anybody_listens_is_obeyed(signum: signal.Signals)
         process.send_signal(signum)
         # A worker that is still importing dies of the signal; that must not hang anything.
         assert await exit_status(process, 5) == 0
+
+
+async def test_a_worker_that_is_being_started_when_the_signal_comes_leaves_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = trio.lowlevel.open_process
+    started: list[int] = []
+
+    async def open_process(*args: Any, **options: Any) -> trio.Process:
+        process = await real(*args, **options)
+        os.kill(os.getpid(), signal.SIGTERM)
+        # The signal is forwarded now, to nobody.
+        await trio.sleep(0.1)
+        return process
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    with trio.fail_after(10):
+        status = await supervise(
+            lambda listeners, lifeline: ["sleep", "60"],
+            sockets=[],
+            workers=1,
+            kill_after=60,
+            on_started=started.append,
+        )
+    assert status == 0
+    assert len(started) == 1

@@ -82,6 +82,16 @@ async def test_an_idle_worker_leaves_right_away() -> None:
             assert await exit_status(process, 1) == 0
 
 
+async def test_a_worker_without_a_supervisor_leaves_cleanly_at_sighup() -> None:
+    async with running(*WORKER, '{"drain_delay": 30}') as process:
+        address = await said_address(process)
+        async with asking(address, "/ticks/5/0.05") as stream:
+            await stream.wait_for(b"tick")
+            process.send_signal(signal.SIGHUP)
+            assert (await stream.wait_end(2)).endswith(b"done\r\n0\r\n\r\n")
+        assert await exit_status(process, 2) == 0
+
+
 async def _refuse_to_start(scope: Any, receive: Any, send: Any) -> None:
     await receive()
     await send({"type": "lifespan.startup.failed", "message": "config.toml: no models"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -353,6 +354,12 @@ async def test_a_start_that_fails_for_another_reason_fails_too(autojump_clock: M
     said = await _failing_start(OSError("no such socket"))
     assert [each["type"] for each in said] == ["lifespan.startup.failed"]
     assert "no such socket" in said[0]["message"]
+
+
+def test_a_server_that_is_not_on_trio_is_told_so() -> None:
+    said = asyncio.run(_failing_start(AssertionError("it was never started")))
+    assert [each["type"] for each in said] == ["lifespan.startup.failed"]
+    assert "hypercorn -k trio" in said[0]["message"]
 
 
 class FailingStart(AbstractAsyncContextManager[Running]):

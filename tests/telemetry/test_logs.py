@@ -16,7 +16,11 @@ from gateway.telemetry import logs
 def _restored() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level, known = list(root.handlers), root.level, structlog.get_config()
+    # Tests of the server before these leave a handler there.
+    hypercorns = logging.getLogger("hypercorn.error")
+    theirs, hypercorns.handlers = hypercorns.handlers, []
     yield
+    hypercorns.handlers = theirs
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.configure(**known)
@@ -69,6 +73,20 @@ def test_python_s_own_logging_ends_in_the_same_place(capsys: pytest.CaptureFixtu
     )
 
 
+def test_what_hypercorn_has_written_itself_is_not_repeated(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("info", "json")
+    hypercorns = logging.getLogger("hypercorn.error")
+    own = logging.StreamHandler(sys.stderr)
+    hypercorns.addHandler(own)
+    try:
+        hypercorns.warning("running on %s", "a socket")
+    finally:
+        hypercorns.removeHandler(own)
+    assert capsys.readouterr().err == "running on a socket\n"
+
+
 def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("warning", "json")
     structlog.get_logger("test.four").info("no")
@@ -104,3 +122,16 @@ def test_auto_asks_whether_anyone_looks(
     logs.configure("info", "auto")
     structlog.get_logger("test.nine").info("hello")
     assert capsys.readouterr().err.startswith("{") is not terminal
+
+
+def test_a_person_is_not_shown_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info", "console")
+    # Made of two, since the source line is shown.
+    api_key = "sk-" + "secret"
+    try:
+        raise LookupError("what is wrong")
+    except LookupError:
+        structlog.get_logger("test.one").exception("failed")
+    err = capsys.readouterr().err
+    assert "what is wrong" in err
+    assert api_key not in err

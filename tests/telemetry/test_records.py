@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import select
 import time
 from collections.abc import Iterator
 
@@ -224,3 +225,34 @@ async def test_nothing_is_kept_when_nothing_is_wanted(autojump_clock: MockClock)
     with trio.move_on_after(1) as scope:
         await recorder.run()
     assert scope.cancelled_caught
+
+
+async def test_a_pipe_is_written_in_pieces_that_can_not_be_torn(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several workers write into one pipe."""
+    writer = pipe[1]
+    written: list[bytes] = []
+
+    def write(descriptor: int, data: memoryview) -> int:
+        assert descriptor == writer
+        written.append(bytes(data))
+        return len(data)
+
+    recorder = LineRecorder(writer)
+    for number in range(50):
+        recorder.record(record(number))
+    recorder.record(record(50, error="x" * 5000))
+    recorder.record(record(51))
+    monkeypatch.setattr(os, "write", write)
+    await run_briefly(recorder)
+    monkeypatch.undo()
+    *short, long, last = written
+    assert len(short) > 1
+    assert all(len(piece) <= select.PIPE_BUF for piece in short)
+    assert all(piece.endswith(b"\n") for piece in written)
+    assert (long.count(b"\n"), last.count(b"\n")) == (1, 1)
+    lines = b"".join(written).splitlines()
+    assert [msgspec.json.decode(line)["request_id"] for line in lines] == [
+        f"req_{number}" for number in range(52)
+    ]

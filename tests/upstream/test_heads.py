@@ -45,6 +45,12 @@ def test_no_length_without_a_body_where_none_is_expected() -> None:
     assert b"content-length: 0\r\n" in rendered.render(call(method=b"POST", body=b""))
 
 
+def test_what_is_said_of_an_illegal_head_is_short() -> None:
+    with pytest.raises(ProtocolViolation) as caught:
+        HeadReader().feed(b"HTTP/1.1 200 OK\r\n" + b"x" * 30_000 + b"\r\n\r\n")
+    assert len(str(caught.value)) < 300
+
+
 def test_the_number_of_kept_heads_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heads, "MAX_HEADS_KEPT", 4)
     rendered = RequestHeads()

@@ -6,8 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 Rng = Callable[[], float]
+
+# Nobody waits so long, and what is longer would overflow where it is counted in milliseconds.
+LONGEST_ASKED: Final = 365 * 86400.0
 
 
 def full_jitter(retry: int, base: float, cap: float, rng: Rng) -> float:
@@ -24,7 +28,7 @@ def retry_after(headers: Sequence[tuple[bytes, bytes]], epoch: float) -> float |
 
     `retry-after-ms` (OpenAI, Azure) is finer and wins over `Retry-After`, which is seconds
     or an HTTP date (RFC 9110 section 10.2.3) measured against `epoch`. What cannot be read,
-    is negative or not finite is as good as absent.
+    is negative or not finite is as good as absent; a year is the most that is returned.
     """
     found = {name: value for name, value in headers if name.startswith(b"retry-after")}
     if (milliseconds := _number(found.get(b"retry-after-ms"))) is not None:
@@ -38,7 +42,7 @@ def retry_after(headers: Sequence[tuple[bytes, bytes]], epoch: float) -> float |
         date = parsedate_to_datetime(value.decode("ascii"))
         # HTTP dates are GMT; the obsolete form does not say so (RFC 9110 section 5.6.7).
         date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        return max(0.0, date.timestamp() - epoch)
+        return min(LONGEST_ASKED, max(0.0, date.timestamp() - epoch))
     except (ValueError, OverflowError):
         return None
 
@@ -59,4 +63,4 @@ def _number(value: bytes | None) -> float | None:
         number = float(value)
     except ValueError:
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return min(number, LONGEST_ASKED) if math.isfinite(number) and number >= 0 else None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.routing.backoff import full_jitter, no_earlier, retry_after
+from gateway.core.routing.backoff import LONGEST_ASKED, full_jitter, no_earlier, retry_after
 
 # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110 section 5.6.7.
 EXAMPLE = 784_111_777.0
@@ -47,6 +47,10 @@ def test_full_jitter_stays_in_its_bounds(
         ([(b"retry-after", b"nan")], None),
         ([(b"retry-after", b"inf")], None),
         ([(b"retry-after", b"1e999")], None),
+        # Finite, but its milliseconds are not.
+        ([(b"retry-after", b"1e306")], LONGEST_ASKED),
+        ([(b"retry-after-ms", b"1e308")], LONGEST_ASKED / 1000),
+        ([(b"retry-after", b"Fri, 31 Dec 9999 23:59:59 GMT")], LONGEST_ASKED),
         ([(b"retry-after", b"")], None),
         ([(b"retry-after", b"soon")], None),
         ([(b"retry-after", b"\xff")], None),
