@@ -144,8 +144,11 @@ class ProvidersRateLimited(UpstreamError):
     status = 429
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
-    # A wait cures this one, and the provider said how long.
-    should_retry = None
+
+    @property
+    def should_retry(self) -> bool:  # type: ignore[override]
+        """Say yes to a wait that is worth it; OpenAI's SDK would sleep through two minutes."""
+        return self.retry_after is None or self.retry_after <= 60
 
 
 class ProvidersTimedOut(UpstreamError):

@@ -176,5 +176,5 @@ def _reachable(address: str) -> str:
     """Return an address that a client can use: nobody connects to 0.0.0.0."""
     host, _, port = address.rpartition(":")
     if host in ("0.0.0.0", "[::]"):  # noqa: S104  # compared, not bound
-        host = socket.gethostname() or "localhost"
+        host = "127.0.0.1" if host == "0.0.0.0" else "[::1]"  # noqa: S104
     return f"{host}:{port}"

@@ -8,6 +8,7 @@ answer since the caller has not seen a byte.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
@@ -37,6 +38,8 @@ ERROR_BYTES = 64 * 1024
 ERROR_SECONDS = 5.0
 
 _CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
+
+_UNPAID = b'"insufficient_quota"'
 
 _CAUSES = {
     ConnectFailed: Cause.CONNECT_FAILED,
@@ -176,7 +179,10 @@ async def _read_error(response: UpstreamResponse, cause: Cause, limits: Limits) 
     relayed = cause is Cause.REJECTED
     with trio.move_on_after(ERROR_SECONDS):
         limit = limits.response if relayed else ERROR_BYTES
-        body = await _read_up_to(response, limit) or b""
+        body = await _read_up_to(response, limit)
+        if cause is Cause.RATE_LIMITED and _UNPAID in body:
+            # OpenAI says 429 for that too (its error codes guide), but no wait cures it.
+            cause = Cause.AUTH_FAILED
         return Failed(
             cause,
             f"{response.status} {error_message(body)}".rstrip(),
@@ -197,9 +203,12 @@ async def _read_unstreamed(response: UpstreamResponse) -> Failed:
     body = b""
     with trio.move_on_after(ERROR_SECONDS):
         body = await _read_up_to(response, ERROR_BYTES)
-    kind = _content_type(response).decode("latin-1")
-    message = f"{kind} instead of a stream: {error_message(body)}"
-    return Failed(Cause.STREAM_ERROR, message, response.status)
+    kind = _content_type(response).partition(b";")[0].decode("latin-1")
+    message = f"{kind} instead of a stream"
+    if b'"error"' in body:
+        # Otherwise it may be a whole answer, which has no place in messages and logs.
+        return Failed(Cause.STREAM_ERROR, f"{message}: {error_message(body)}", response.status)
+    return Failed(Cause.NOT_A_STREAM, message, response.status)
 
 
 async def _read(response: UpstreamResponse, limit: int, idle: float) -> bytes | None:
@@ -219,14 +228,12 @@ async def _read(response: UpstreamResponse, limit: int, idle: float) -> bytes | 
 
 async def _read_up_to(response: UpstreamResponse, limit: int) -> bytes:
     """Return at most `limit` bytes; more is left unread, and so the connection is closed."""
-    body = b""
-    try:
+    body = bytearray()
+    # A broken error answer is still that error, with what was received of it.
+    with contextlib.suppress(UpstreamFailure):
         while len(body) < limit and (piece := await response.receive_some()):
             body += piece
-    except UpstreamFailure:
-        # A broken error answer is still that error, with what was received of it.
-        return body
-    return body[:limit]
+    return bytes(body[:limit])
 
 
 def error_message(body: bytes) -> str:

@@ -13,26 +13,23 @@ import trio
 from ..config.snapshot import ServedModel
 from ..core.chat import ChatRequest, body_for
 from ..core.pricing import cost
-from ..core.record import AttemptRecord, EndReason, milliseconds
+from ..core.record import EndReason
 from ..core.routing.attempts import Attempts, Failure, Stop, Try
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
-from ..core.routing.health import Sample
 from ..core.stream import StreamRewriter
 from ..core.timeouts import deadline
 from ..core.usage import Usage
 from ..errors import (
-    GatewayError,
-    ProvidersFailed,
-    ProvidersRateLimited,
-    ProvidersTimedOut,
     SendStalled,
     ShuttingDown,
 )
 from .attempt import Committed, Failed, Limits, attempt_answer, attempt_stream
+from .attempt_log import AttemptLog
 from .exchange import Exchange
 from .protocols import HeaderPairs
 from .relay import Relay, RelayEnd
+from .verdict import verdict
 
 _STREAM_HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -40,20 +37,6 @@ _STREAM_HEADERS: Final = (
     # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
     (b"x-accel-buffering", b"no"),
 )
-_TIMEOUTS: Final = {
-    Cause.CONNECT_TIMEOUT: EndReason.CONNECT_TIMEOUT,
-    Cause.FIRST_EVENT_TIMEOUT: EndReason.FIRST_EVENT_TIMEOUT,
-    Cause.IDLE_TIMEOUT: EndReason.IDLE_TIMEOUT,
-    Cause.TOTAL_TIMEOUT: EndReason.TOTAL_TIMEOUT,
-}
-# What a stream that broke after its commit says about the provider.
-_BROKEN: Final = {
-    EndReason.UPSTREAM_BROKE: Cause.TRUNCATED,
-    EndReason.IDLE_TIMEOUT: Cause.IDLE_TIMEOUT,
-    EndReason.TOTAL_TIMEOUT: Cause.TOTAL_TIMEOUT,
-    EndReason.SEND_TIMEOUT: Cause.CLIENT_GONE,
-    EndReason.SHUTTING_DOWN: Cause.SHUTDOWN,
-}
 # What of a provider's answer headers a caller gets, under a prefix of its own so that the two
 # sources never mix; but for the limits, which clients pace themselves by and we have none of.
 _RATE_LIMITS: Final = (b"limit", b"remaining", b"reset")
@@ -101,7 +84,7 @@ class Pipeline:
     async def _try(self, step: Try, total: float) -> Failed | None:
         """Make one attempt and, if it commits, deliver it; None says it was delivered."""
         deployment = self._deployments[step.target]
-        log = _AttemptLog(self._exchange, deployment, step.wait)
+        log = AttemptLog(self._exchange, deployment, step.wait)
         outcome: Committed | Failed | None = None
         end: RelayEnd | None = None
         try:
@@ -157,7 +140,7 @@ class Pipeline:
         return await attempt_stream(upstream, call, rewriter, deployment.timeouts, self._limits)
 
     async def _deliver(
-        self, deployment: Deployment, committed: Committed, log: _AttemptLog
+        self, deployment: Deployment, committed: Committed, log: AttemptLog
     ) -> RelayEnd:
         client = self._exchange.client
         headers = (*_passed_on(committed.response.headers), *self._exchange.headers(deployment))
@@ -213,75 +196,9 @@ class Pipeline:
             return
         if last.cause is Cause.SHUTDOWN:
             raise ShuttingDown(last.message, retry_after=1)
-        causes = {failed.cause for _, failed in self._failures}
-        said = "; ".join(_describe(where, failed) for where, failed in self._failures)
-        message = f"all providers failed: {said}"
-        # The deadlines are to blame if time ran out, or if nobody did anything but time out.
-        if (stop is Stop.OUT_OF_TIME and last.cause is not Cause.RATE_LIMITED) or causes <= set(
-            _TIMEOUTS
-        ):
-            reason = _TIMEOUTS.get(last.cause, EndReason.TOTAL_TIMEOUT)
-            self._fail(ProvidersTimedOut(message), reason)
-        if causes == {Cause.RATE_LIMITED}:
-            waits = [failed.retry_after for _, failed in self._failures if failed.retry_after]
-            wait = min(waits, default=None)
-            self._fail(ProvidersRateLimited(message, retry_after=wait), EndReason.PROVIDERS_FAILED)
-        self._fail(ProvidersFailed(message), EndReason.PROVIDERS_FAILED)
-
-    def _fail(self, error: GatewayError, reason: EndReason) -> None:
+        error, reason = verdict(stop, self._failures)
         self._exchange.end(reason, error.message)
         raise error
-
-
-class _AttemptLog:
-    """Writes one attempt into the record and into the deployment's health, however it ends."""
-
-    def __init__(self, exchange: Exchange, deployment: Deployment, wait: float) -> None:
-        self._exchange = exchange
-        self._deployment = deployment
-        self._started: float | None = None
-        self._first_event: float | None = None
-        self._row = AttemptRecord(
-            provider=deployment.provider, model=deployment.model, wait_ms=milliseconds(wait)
-        )
-
-    def start(self) -> None:
-        self._started = trio.current_time()
-        self._exchange.record.attempts.append(self._row)
-
-    def first_event(self) -> None:
-        assert self._started is not None
-        now = trio.current_time()
-        self._first_event = now - self._started
-        record = self._exchange.record
-        record.provider = self._deployment.provider
-        record.provider_model = self._deployment.model
-        record.first_event_ms = milliseconds(now - self._exchange.started)
-
-    def finish(self, outcome: Committed | Failed | None, end: RelayEnd | None) -> None:
-        if self._started is None:
-            return  # It never got beyond its wait.
-        now = trio.current_time()
-        latency = now - self._started
-        cause, row = self._cause(outcome, end), self._row
-        row.cause = cause.value if cause else None
-        row.duration_ms = milliseconds(latency)
-        if self._first_event is not None:
-            row.first_event_ms = milliseconds(self._first_event)
-        if isinstance(outcome, Failed):
-            row.status, row.error = outcome.status, outcome.message
-        elif isinstance(outcome, Committed):
-            row.status, row.error = outcome.response.status, end.message if end else None
-        sample = Sample(cause, latency, self._first_event)
-        self._exchange.services.health.add(self._deployment.name, sample, now)
-
-    def _cause(self, outcome: Committed | Failed | None, end: RelayEnd | None) -> Cause | None:
-        if isinstance(outcome, Failed):
-            return outcome.cause
-        if end is None:
-            # Cancelled from outside: says nothing about the provider.
-            return Cause.CLIENT_GONE
-        return _BROKEN.get(end.reason)
 
 
 def _passed_on(headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
@@ -291,10 +208,3 @@ def _passed_on(headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
         for name, value in headers
         if name in _PASSED_ON and value.isascii() and value.decode().isprintable()
     ]
-
-
-def _describe(deployment: Deployment, failed: Failed) -> str:
-    # What a provider says about our key is not the caller's to read.
-    if failed.cause is Cause.AUTH_FAILED:
-        return f"{deployment.name}: {failed.cause.value}"
-    return f"{deployment.name}: {failed.cause.value} ({failed.message})"

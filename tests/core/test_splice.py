@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.core import splice as module
 from gateway.core.json_scan import MAX_MEMBERS, scan
 from gateway.core.splice import (
+    MAX_SCAN,
     DuplicateKey,
     InvalidJSON,
     Member,
@@ -371,9 +372,14 @@ def test_large_values_are_skipped_in_c() -> None:
         members = ",".join(f'"k{n}": {value}' for n, value in enumerate(values))
         return b"{%b%b" % (members.encode(), end)
 
-    # As it is, and in both ways to need the thorough reader.
-    for end, more in ((b"}", []), (b',"k0":1}', ["k0"]), (b',"s":"\\ud800"}', ["s"])):
-        large = body(100_000, end)
+    # As it is, and in both ways to need the thorough reader, up to what that is given.
+    for size, end, more in (
+        (100_000, b"}", []),
+        (5_000, b',"k0":1}', ["k0"]),
+        (5_000, b',"s":"\\ud800"}', ["s"]),
+    ):
+        large = body(size, end)
+        assert more == [] or len(large) <= MAX_SCAN
         assert [member.key for member in members(large)] == ["k0", "k1", "k2", "k3", *more]
         assert steps(large) == steps(body(20, end)) < 300
 
@@ -387,7 +393,7 @@ def test_bounds_the_number_of_members(key: str) -> None:
 
 
 def test_a_key_may_be_large_and_full_of_escapes() -> None:
-    key = '\n"' * 100_000
+    key = '\n"' * 50_000
     body = json.dumps({"a": 1, key: 2, "b": 3}, indent=1).encode()
     assert [member.key for member in members(body)] == ["a", key, "b"]
     assert pairs(splice(body, remove=(key,))) == [("a", 1), ("b", 3)]
@@ -401,3 +407,40 @@ def test_remembers_only_so_many_keys() -> None:
     members(b'{"%b":1}' % (b"k" * 100))
     assert 0 < len(module._PREFIXES) <= 1024
     assert "k" * 100 not in module._PREFIXES
+
+
+# Large bodies, of which no Python objects are made...
+
+
+def pad(text: str) -> bytes:
+    """Return an object whose first member takes it beyond what is scanned."""
+    return b'{"pad":"' + b"x" * MAX_SCAN + b'",' + text.encode("ascii") + b"}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'"model":"\ud83d"',
+        r'"b\ud800" : 1, "model":"x"',
+        r'"\\ud800":"\\ud800","\uDFFF":[{"model":"\udc00"}]',
+    ],
+)
+def test_lone_surrogates_in_a_large_body_are_found_where_they_are(text: str) -> None:
+    body = pad(text)
+    assert members(body) == scan(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (pad('"a":[1,]'), "trailing comma"),
+        (pad('"a":NaN'), "invalid character"),
+        (pad(r'"a":"\ud800",'), "trailing comma"),
+        (pad('"a":1,"a":1'), "more than once"),
+        (pad('"a":' + "[" * 100_000), "nested too deeply"),
+        (b"[" + b"1," * MAX_SCAN + b"1]", "expected a JSON object"),
+    ],
+)
+def test_faults_of_a_large_body_are_named(body: bytes, message: str) -> None:
+    with pytest.raises(InvalidJSON, match=message):
+        members(body)

@@ -56,7 +56,12 @@ def test_missing_members_are_null() -> None:
 def test_retry_after_is_rounded_up(seconds: float, rounded: bytes, milliseconds: bytes) -> None:
     headers, _ = error_reply(errors.ProvidersRateLimited("wait", retry_after=seconds))
     assert dict(headers) == dict(
-        [JSON, (b"retry-after", rounded), (b"retry-after-ms", milliseconds)]
+        [
+            JSON,
+            (b"x-should-retry", b"true"),
+            (b"retry-after", rounded),
+            (b"retry-after-ms", milliseconds),
+        ]
     )
 
 

@@ -26,6 +26,7 @@ class Cause(enum.Enum):
     REJECTED = "rejected"
     STREAM_ERROR = "stream_error"
     EMPTY_STREAM = "empty_stream"
+    NOT_A_STREAM = "not_a_stream"
     TRUNCATED = "truncated"
     CLIENT_GONE = "client_gone"
     SHUTDOWN = "shutdown"
@@ -71,6 +72,8 @@ RULES: Final[dict[Cause, Rule]] = {
     Cause.REJECTED: Rule(Again.NOWHERE, failure=False),
     Cause.STREAM_ERROR: Rule(Again.ANYWHERE),
     Cause.EMPTY_STREAM: Rule(Again.ANYWHERE),
+    # It cannot stream, or stands behind something that cannot: it will not learn it now.
+    Cause.NOT_A_STREAM: Rule(Again.ELSEWHERE),
     # After commit, or by our own hand: no other attempt.
     Cause.TRUNCATED: Rule(Again.NOWHERE),
     Cause.CLIENT_GONE: Rule(Again.NOWHERE, failure=None),
