@@ -39,6 +39,10 @@ def draw(results: Results, path: Path) -> None:
     plt.close(figure)
 
 
+def _label(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _bars(
     axes: Axes, results: Results, found: list[Row], value: Callable[[Row], float | None]
 ) -> None:
@@ -54,7 +58,7 @@ def _bars(
             label=subject,
             color=_COLOURS[subject],
         )
-        axes.bar_label(bars, fmt="{:.3g}", fontsize=7)
+        axes.bar_label(bars, fmt=_label, fontsize=7)
     axes.set_yscale("log")
     axes.margins(y=0.12)
     axes.set_xticks(range(len(scenarios)), [SCENARIOS[name].title for name in scenarios])
