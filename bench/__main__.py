@@ -37,16 +37,26 @@ class Options:
 
     Parameters
     ----------
-    scenario: One of nonstream, burst, paced64, paced256, paced1000; again for more. Default all.
-    subject: One of direct, hypercorn, gateway, litellm; again for more.
-    rounds: How often everything is measured; medians are shown.
-    seconds: How long one measurement counts.
-    requests: End a measurement after so many answered requests; 0 for no limit.
-    warm_up: Seconds of load before counting, after all connections have started.
-    usage: Let clients ask for usage in streams.
-    pin: Give the subject a core for itself; load client and provider share another.
-    profile: Then record flame graphs of the gateway with py-spy.
-    out: The directory for results; a new one under bench/results by default.
+    scenario
+        One of nonstream, burst, paced64, paced256, paced1000; again for more. Default all.
+    subject
+        One of direct, hypercorn, gateway, litellm; again for more.
+    rounds
+        How often everything is measured; medians are shown.
+    seconds
+        How long one measurement counts.
+    requests
+        End a measurement after so many answered requests; 0 for no limit.
+    warm_up
+        Seconds of load before counting, after all connections have started.
+    usage
+        Let clients ask for usage in streams.
+    pin
+        Give the subject a core for itself; load client and provider share another.
+    profile
+        Then record flame graphs of the gateway with py-spy.
+    out
+        The directory for results; a new one under bench/results by default.
     """
 
     scenario: list[ScenarioName] = field(default_factory=list)

@@ -20,6 +20,9 @@ def names() -> list[str]:
 
 def main(chosen: Sequence[str]) -> int:
     console = Console(width=None if sys.stdout.isatty() else 100)
+    if {"-h", "--help"} & set(chosen):
+        console.print(f"python -m bench.micro [NAME ...]: one or more of {', '.join(names())}")
+        return 0
     unknown = sorted(set(chosen) - set(names()))
     if unknown:
         console.print(f"{', '.join(unknown)}: not among {', '.join(names())}")

@@ -167,20 +167,8 @@ class Exchange:
         """Show a provider's refusal as it came: clients match on its very words."""
         self.end(EndReason.PROVIDER_REJECTED, message)
         self.record.provider, self.record.provider_model = deployment.provider, deployment.model
-        kind = next(
-            (value for name, value in answer.headers if name == b"content-type"),
-            b"application/json",
-        )
-        length = b"%d" % len(answer.body)
-        await self.client.begin(
-            answer.status,
-            (
-                (b"content-type", kind),
-                (b"content-length", length),
-                *headers,
-                *self.headers(deployment),
-            ),
-        )
+        length = (b"content-length", b"%d" % len(answer.body))
+        await self.client.begin(answer.status, (length, *headers, *self.headers(deployment)))
         await self.client.finish(answer.body)
 
     def headers(self, deployment: Deployment) -> HeaderPairs:

@@ -6,6 +6,7 @@ between them: it waits, keeps the request's deadline, and writes down what each 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import trio
@@ -51,6 +52,10 @@ _PASSED_ON: Final = {
     },
     **{b"x-ratelimit-%b-tokens" % each: b"x-ratelimit-%b-tokens" % each for each in _RATE_LIMITS},
 }
+
+
+# And of a rejection that is relayed as it came.
+_ABOUT_BODY: Final = {name: name for name in (b"content-type", b"content-encoding")}
 
 
 class Pipeline:
@@ -143,7 +148,10 @@ class Pipeline:
         self, deployment: Deployment, committed: Committed, log: AttemptLog
     ) -> RelayEnd:
         client = self._exchange.client
-        headers = (*_passed_on(committed.response.headers), *self._exchange.headers(deployment))
+        headers = (
+            *_clean(committed.response.headers, _PASSED_ON),
+            *self._exchange.headers(deployment),
+        )
         rewriter = committed.rewriter
         if rewriter is None:
             await committed.response.aclose()
@@ -191,8 +199,11 @@ class Pipeline:
         """Tell the caller how the last attempt, or all of them, failed."""
         deployment, last = self._failures[-1]
         if last.cause is Cause.REJECTED and last.answer is not None:
-            passed_on = _passed_on(last.answer.headers)
-            await self._exchange.relay_rejection(deployment, last.answer, last.message, passed_on)
+            given = last.answer.headers
+            about_body = _clean(given, _ABOUT_BODY) or [(b"content-type", b"application/json")]
+            await self._exchange.relay_rejection(
+                deployment, last.answer, last.message, [*about_body, *_clean(given, _PASSED_ON)]
+            )
             return
         if last.cause is Cause.SHUTDOWN:
             raise ShuttingDown(last.message, retry_after=1)
@@ -201,10 +212,11 @@ class Pipeline:
         raise error
 
 
-def _passed_on(headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
+def _clean(headers: HeaderPairs, names: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """Return those `headers` that have a new name in `names`, under it."""
     # A control character would be legal for h11 and end up on somebody's terminal.
     return [
-        (_PASSED_ON[name], value)
+        (names[name], value)
         for name, value in headers
-        if name in _PASSED_ON and value.isascii() and value.decode().isprintable()
+        if name in names and value.isascii() and value.decode().isprintable()
     ]

@@ -56,20 +56,19 @@ class Health:
 
     def add(self, sample: Sample, now: float) -> None:
         self.attempts += 1
+        failure: bool | None = False
+        if sample.cause is not None:
+            self.failures[sample.cause] += 1
+            failure = RULES[sample.cause].failure
+        if failure is None:
+            # Cut off by a caller who left, say: how long that took is no news of the provider.
+            return
+        # A refusal of a bad request resets the count as well: the provider is alive.
+        self.consecutive_failures = self.consecutive_failures + 1 if failure else 0
         if sample.latency is not None:
             self.latency.add(sample.latency, now)
         if sample.first_event is not None:
             self.first_event.add(sample.first_event, now)
-        if sample.cause is None:
-            self.consecutive_failures = 0
-            return
-        self.failures[sample.cause] += 1
-        failure = RULES[sample.cause].failure
-        if failure:
-            self.consecutive_failures += 1
-        elif failure is False:
-            # It answered, if only to refuse: the provider is alive.
-            self.consecutive_failures = 0
 
 
 class HealthTracker:

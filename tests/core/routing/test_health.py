@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.routing.causes import Cause
-from gateway.core.routing.health import TAU, HealthTracker, PeakEwma, Sample
+from gateway.core.routing.health import TAU, Health, HealthTracker, PeakEwma, Sample
 
 
 def test_ewma_believes_bad_news_at_once_and_good_news_slowly() -> None:
@@ -75,3 +75,14 @@ def test_deployments_are_kept_apart() -> None:
     tracker.add("a/m", Sample(Cause.TRUNCATED), now=0)
     assert tracker["b/m"].attempts == 0
     assert {name: health.attempts for name, health in tracker} == {"a/m": 1, "b/m": 0}
+
+
+@pytest.mark.parametrize("cause", [Cause.CLIENT_GONE, Cause.SHUTDOWN, Cause.RATE_LIMITED])
+def test_what_says_nothing_of_the_provider_leaves_its_times_alone(cause: Cause) -> None:
+    health = Health()
+    health.add(Sample(None, latency=1.0, first_event=0.5), now=0)
+    health.add(Sample(Cause.SERVER_ERROR, latency=1.0), now=1)
+    health.add(Sample(cause, latency=99.0, first_event=98.0), now=2)
+    assert (health.latency.value, health.first_event.value) == (1.0, 0.5)
+    assert health.consecutive_failures == 1
+    assert (health.attempts, health.failures[cause]) == (3, 1)
