@@ -8,7 +8,7 @@ from .exchange import Exchange
 from .pipeline import Pipeline
 
 
-async def serve_chat(exchange: Exchange, key: bytes | None) -> None:
+async def serve_chat(exchange: Exchange, key: bytes | None, patience: float | None = None) -> None:
     """Serve one `POST /v1/chat/completions`. Raises GatewayError, ClientGone, SendStalled.
 
     The key is checked before the body is read, so that nobody unknown can make the gateway
@@ -21,5 +21,5 @@ async def serve_chat(exchange: Exchange, key: bytes | None) -> None:
     record.model, record.stream = shortened(request.model), request.stream
     record.user = None if request.user is None else shortened(request.user)
     model = authorize(snapshot, caller, request.model)
-    pipeline = Pipeline(exchange, request, model)
+    pipeline = Pipeline(exchange, request, model, patience)
     await exchange.while_listening(pipeline.run)

@@ -6,6 +6,7 @@ between them: it waits, keeps the request's deadline, and writes down what each 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -61,8 +62,16 @@ _ABOUT_BODY: Final = {name: name for name in (b"content-type", b"content-encodin
 class Pipeline:
     """Serves one chat completion over the deployments of one model."""
 
-    def __init__(self, exchange: Exchange, request: ChatRequest, model: ServedModel) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        request: ChatRequest,
+        model: ServedModel,
+        patience: float | None = None,
+    ) -> None:
+        """Take what to serve; `patience` is the caller's own limit in seconds, if it has one."""
         self._exchange = exchange
+        self._patience = math.inf if patience is None else patience
         self._request = request
         self._deployments = model.deployments
         self._model_json = model.json_name
@@ -75,7 +84,11 @@ class Pipeline:
     async def run(self) -> None:
         """Answer the caller. Raises a GatewayError if no provider's answer is to be shown."""
         started = self._exchange.started
-        deadlines = [deadline(started, each.timeouts.total) for each in self._deployments]
+        # A caller may ask for less time than the configuration gives, never for more.
+        latest = started + self._patience
+        deadlines = [
+            min(deadline(started, each.timeouts.total), latest) for each in self._deployments
+        ]
         attempts = Attempts(self._exchange.snapshot.retry, deadlines)
         step: Try | Stop = attempts.first()
         while isinstance(step, Try):

@@ -18,7 +18,14 @@ from ..proxy.exchange import Exchange, Services
 from . import operations, routes
 from .client import AsgiClient, Message, Receive, Send
 from .operations import Reply
-from .request import api_key, content_length, has_body, headers_of, request_id
+from .request import (
+    api_key,
+    content_length,
+    has_body,
+    headers_of,
+    request_id,
+    request_timeout,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -121,7 +128,7 @@ class Gateway:
             running.services, running.snapshot, client, identity, peer[0] if peer else None
         )
         key = api_key(headers)
-        await exchange.run(lambda exchange: serve_chat(exchange, key))
+        await exchange.run(lambda exchange: serve_chat(exchange, key, request_timeout(headers)))
 
     def _operation(
         self, running: Running, name: str, argument: str, headers: dict[bytes, bytes]

@@ -7,8 +7,11 @@ import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ..errors import InvalidRequest
+
 # Long enough for a UUID with a prefix; narrow enough to stand in a log line or a header.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_MILLISECONDS: Final = re.compile(rb"[0-9]{1,12}")
 
 
 def headers_of(scope: Mapping[str, Any]) -> dict[bytes, bytes]:
@@ -43,3 +46,17 @@ def content_length(headers: Mapping[bytes, bytes]) -> int | None:
 def has_body(headers: Mapping[bytes, bytes]) -> bool:
     """Say whether body events are still to come (RFC 9112 section 6.3)."""
     return b"transfer-encoding" in headers or bool(content_length(headers))
+
+
+def request_timeout(headers: Mapping[bytes, bytes]) -> float | None:
+    """Return the seconds that the client gives the whole request; None if it does not say.
+
+    Raises InvalidRequest (400) for what is no positive number of milliseconds. The SDK's
+    `x-stainless-read-timeout` is something else: how long it waits for one read.
+    """
+    value = headers.get(b"x-request-timeout-ms")
+    if value is None:
+        return None
+    if not _MILLISECONDS.fullmatch(value) or not int(value):
+        raise InvalidRequest("x-request-timeout-ms must be a whole number of milliseconds above 0")
+    return int(value) / 1000

@@ -13,6 +13,7 @@ from trio.testing import MockClock
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.timeouts import TimeoutOverrides, Timeouts
 from gateway.errors import ConnectFailed, ConnectionLost, ProtocolViolation
+from gateway.proxy.chat import serve_chat
 
 from .scripts import (
     DONE,
@@ -34,7 +35,7 @@ from .scripts import (
     ok,
     status,
 )
-from .world import World, body, deployment
+from .world import KEY, World, body, deployment
 
 
 def said(*texts: str) -> bytes:
@@ -547,3 +548,13 @@ async def test_a_header_with_control_characters_is_not_relayed(autojump_clock: M
     await world.run()
     assert world.client.headers[b"content-type"] == b"application/json"
     assert b"x-provider-request-id" not in world.client.headers
+
+
+@pytest.mark.parametrize(("patience", "until"), [(2.5, 2.5), (900.0, 600.0), (None, 600.0)])
+async def test_a_caller_may_give_its_request_less_time(
+    autojump_clock: MockClock, patience: float | None, until: float
+) -> None:
+    world = World([("a", SILENCE)], timeouts=Timeouts(first_event=0))
+    record = await world.run(work=lambda exchange: serve_chat(exchange, KEY, patience))
+    assert trio.current_time() == until
+    assert (world.client.status, record.end_reason) == (504, "total_timeout")

@@ -19,7 +19,7 @@ from gateway.lifecycle import Lifecycle, Phase
 from gateway.proxy.exchange import Services
 from gateway.server.client import Message
 from gateway.server.gateway import Gateway, Running
-from tests.proxy.scripts import Play, ScriptedUpstream, answer, ok
+from tests.proxy.scripts import STALL, Head, Play, ScriptedUpstream, answer, ok
 from tests.proxy.world import Records, body, deployment, snapshot_of
 
 from .asgi import Server, piece
@@ -465,3 +465,18 @@ async def test_a_caller_who_reads_nothing_does_no_harm(
     async with app.running():
         await app.gateway(scope, server.receive, server.send)
     assert len(server.sent) == 1
+
+
+async def test_the_callers_own_time_limit_comes_with_a_header(autojump_clock: MockClock) -> None:
+    app = App(Play("a", [(0, Head()), (0, STALL)]))
+    server = await app.call(headers=[(b"x-request-timeout-ms", b"2500")], data=body())
+    assert (server.status, server.sent[0][0]) == (504, 2.5)
+    assert app.records.all[0].end_reason == "total_timeout"
+
+
+async def test_an_odd_time_limit_is_a_400_and_on_record(autojump_clock: MockClock) -> None:
+    app = App()
+    server = await app.call(headers=[(b"x-request-timeout-ms", b"soon")], data=body())
+    assert server.status == 400
+    assert "x-request-timeout-ms" in server.json["error"]["message"]
+    assert app.records.all[0].end_reason == "rejected"

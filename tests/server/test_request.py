@@ -4,7 +4,15 @@ import re
 
 import pytest
 
-from gateway.server.request import api_key, content_length, has_body, headers_of, request_id
+from gateway.errors import InvalidRequest
+from gateway.server.request import (
+    api_key,
+    content_length,
+    has_body,
+    headers_of,
+    request_id,
+    request_timeout,
+)
 
 NAME = b"x-request-id"
 
@@ -71,3 +79,17 @@ def test_api_key(headers: dict[bytes, bytes], key: bytes | None) -> None:
 def test_length_and_body(headers: dict[bytes, bytes], length: int | None, body: bool) -> None:
     assert content_length(headers) == length
     assert has_body(headers) is body
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [(None, None), (b"1", 0.001), (b"20000", 20.0), (b"0100", 0.1)]
+)
+def test_a_client_may_limit_its_request(value: bytes | None, seconds: float | None) -> None:
+    headers = {} if value is None else {b"x-request-timeout-ms": value}
+    assert request_timeout(headers) == seconds
+
+
+@pytest.mark.parametrize("value", [b"", b"0", b"-1", b"1.5", b"1e3", b"soon", b"9" * 13])
+def test_an_odd_limit_is_refused(value: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="x-request-timeout-ms"):
+        request_timeout({b"x-request-timeout-ms": value})
