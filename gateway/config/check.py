@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from .schema import Config, Model, Provider
+from .schema import Config, Cors, Model, Provider
 from .snapshot import key_digest
 
 # To be matched in full: `$` would let a line break at the end pass.
@@ -23,6 +23,8 @@ _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _HASHED: Final = re.compile(r"sha256:[0-9a-fA-F]{64}")
 # It stands in a header of every answer.
 _PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
+# As browsers write it (RFC 6454 section 6.1): they are compared letter by letter.
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 # Written by the transport itself, or able to break the framing of a request.
 _RESERVED_HEADERS: Final = frozenset(
     {
@@ -45,6 +47,7 @@ _ALL_READ: Final = Unread(set(), set())
 def cross_check(config: Config, unread: Unread = _ALL_READ) -> Iterator[str]:
     """Yield every problem that no single table can see."""
     yield from _bind(config.server.bind)
+    yield from _cors(config.cors)
     for name, provider in config.providers.items():
         yield from _provider(f"[providers.{name}]", provider)
         if not _PROVIDER_NAME.fullmatch(name):
@@ -53,6 +56,24 @@ def cross_check(config: Config, unread: Unread = _ALL_READ) -> Iterator[str]:
         yield "[[models]]: there is no model; add one with a name and routes"
     yield from _models(config, unread)
     yield from _tokens(config, unread)
+
+
+def _cors(cors: Cors) -> Iterator[str]:
+    for origin in cors.allow_origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            yield (
+                f'[cors] allow_origins: {origin!r} is not an origin; write "*" or scheme://host'
+                "[:port] in lower case and without a path, as in https://chat.example.com"
+            )
+    if "*" in cors.allow_origins and cors.allow_credentials:
+        yield (
+            '[cors] allow_credentials: not together with allow_origins = ["*"], which browsers '
+            "refuse; name the origins"
+        )
+    for key in ("allow_methods", "allow_headers", "expose_headers"):
+        for name in getattr(cors, key):
+            if not _HEADER_NAME.fullmatch(name):
+                yield f"[cors] {key}: {name!r} is not a name"
 
 
 def _bind(bind: str) -> Iterator[str]:

@@ -28,6 +28,7 @@ _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
     "timeouts": Timeouts,
     "retry": RetryPolicy,
     "log": schema.Log,
+    "cors": schema.Cors,
 }
 _KNOWN: Final = (*_SINGLE, "providers", "models", "tokens")
 

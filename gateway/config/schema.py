@@ -88,11 +88,33 @@ class Log(Table, frozen=True):
     requests: bool = True
 
 
+class Cors(Table, frozen=True):
+    """Which web pages may call from a browser (Fetch standard, "CORS protocol"). Off by default.
+
+    `*` in `allow_headers` stands for whatever a page asks for: the standard's own `*` leaves
+    out Authorization. `max_age` is seconds that a browser may remember a preflight.
+    """
+
+    allow_origins: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = ("GET", "POST")
+    allow_headers: tuple[str, ...] = ("*",)
+    expose_headers: tuple[str, ...] = (
+        *("x-request-id", "x-should-retry", "retry-after", "retry-after-ms"),
+        *("x-gateway-provider", "x-gateway-attempts", "x-provider-request-id"),
+        *("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"),
+        *("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"),
+        *("x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"),
+    )
+    max_age: Annotated[int, Meta(ge=0, le=86_400)] = 600
+    allow_credentials: bool = False
+
+
 class Config(Table, frozen=True):
     server: Server = Server()
     timeouts: Timeouts = Timeouts()
     retry: RetryPolicy = RetryPolicy()
     log: Log = Log()
+    cors: Cors = Cors()
     providers: dict[str, Provider] = {}
     models: tuple[Model, ...] = ()
     tokens: tuple[Token, ...] = ()

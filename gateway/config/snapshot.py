@@ -15,7 +15,7 @@ import msgspec
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.deployment import Deployment
 from ..core.timeouts import Timeouts
-from .schema import Config, Model, Provider, Route, Server, Token
+from .schema import Config, Cors, Model, Provider, Route, Server, Token
 
 Describe = Callable[[str, Provider, Route, Timeouts], Deployment]
 
@@ -53,6 +53,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     server: Server
     retry: RetryPolicy
     created: int
+    cors: Cors = Cors()
 
     @property
     def open(self) -> bool:
@@ -91,6 +92,7 @@ def take(config: Config, describe: Describe, created: int) -> Snapshot:
         server=config.server,
         retry=config.retry,
         created=created,
+        cors=config.cors,
     )
 
 

@@ -41,13 +41,15 @@ class AsgiClient:
         *,
         has_body: bool = True,
         content_length: int | None = None,
+        always: HeaderPairs = (),
     ) -> None:
         self.status: int | None = None
         self._receive = receive
         self._send = send
-        self._request_id = request_id
         self._lifecycle = lifecycle
         self._content_length = content_length
+        # What every answer carries, whatever it is.
+        self._always = (*always, (b"x-request-id", request_id))
         # All of the body has been taken from Hypercorn.
         self._body_ended = not has_body
         self._gone = False
@@ -87,7 +89,7 @@ class AsgiClient:
 
     async def begin(self, status: int, headers: HeaderPairs) -> None:
         self.status = status
-        own: list[tuple[bytes, bytes]] = [*headers, (b"x-request-id", self._request_id)]
+        own: list[tuple[bytes, bytes]] = [*headers, *self._always]
         if not self._body_ended or self._lifecycle.leaving:
             own.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": status, "headers": own})

@@ -15,7 +15,7 @@ from ..lifecycle import Lifecycle
 from ..proxy.access import authenticate
 from ..proxy.chat import serve_chat
 from ..proxy.exchange import Exchange, Services
-from . import operations, routes
+from . import cors, operations, routes
 from .client import AsgiClient, Message, Receive, Send
 from .operations import Reply
 from .request import (
@@ -100,11 +100,19 @@ class Gateway:
             self._lifecycle,
             has_body=has_body(headers),
             content_length=content_length(headers),
+            always=cors.answer_headers(running.snapshot.cors, headers.get(b"origin"))
+            if running
+            else (),
         )
         try:
             try:
                 if running is None:
                     raise ShuttingDown("the gateway is not running", retry_after=1)
+                if scope["method"] == "OPTIONS":
+                    allowed = cors.preflight(running.snapshot.cors, headers)
+                    if allowed is not None:
+                        await client.reply(200, allowed, b"")
+                        return
                 name, argument = routes.match(scope["method"], routes.decoded(scope["raw_path"]))
                 if name == routes.CHAT:
                     await self._chat(running, client, scope, headers, identity)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config.check import Unread, cross_check
-from gateway.config.schema import Config, Model, Provider, Route, Server, Token
+from gateway.config.schema import Config, Cors, Model, Provider, Route, Server, Token
 
 DEMO = {"demo": Provider(kind="demo")}
 ROUTE = Route(provider="demo", model="d")
@@ -251,3 +251,42 @@ def test_what_could_not_be_read_is_not_missing() -> None:
     assert len(list(cross_check(config))) == 3
     assert list(cross_check(config, Unread({"demo"}, {"c"}))) == []
     assert list(cross_check(Config(), Unread(set(), {""}))) == []
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [(), ("*",), ("https://a.example", "http://localhost:3000", "http://[::1]:80", "app://x")],
+)
+def test_good_origins(origins: tuple[str, ...]) -> None:
+    assert problems(cors=Cors(allow_origins=origins)) == []
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "a.example",
+        "https://a.example/",
+        "https://A.example",
+        "https://a.example\n",
+        "https://*",
+    ],
+)
+def test_bad_origins(origin: str) -> None:
+    (problem,) = problems(cors=Cors(allow_origins=(origin,)))
+    assert problem.startswith("[cors] allow_origins: ")
+    assert "https://chat.example.com" in problem
+
+
+def test_credentials_do_not_go_with_every_origin() -> None:
+    (problem,) = problems(cors=Cors(allow_origins=("*",), allow_credentials=True))
+    assert problem.startswith("[cors] allow_credentials: ")
+    named = Cors(allow_origins=("https://a.example",), allow_credentials=True)
+    assert problems(cors=named) == []
+
+
+@pytest.mark.parametrize("key", ["allow_methods", "allow_headers", "expose_headers"])
+def test_bad_names_in_cors(key: str) -> None:
+    changed: dict[str, Any] = {key: ("fine", "x\r\ny: z")}
+    (problem,) = problems(cors=Cors(**changed))
+    assert problem.startswith(f"[cors] {key}: ")

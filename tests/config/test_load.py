@@ -133,7 +133,7 @@ PLAIN = '[providers.p]\nkind = "openai"\nbase_url = "http://h/v1"\n'
     [
         # Keys that are unknown...
         ("[servr]\n", "[servr]: unknown key; did you mean 'server'?"),
-        ("x = 1\n", "[x]: unknown key; known keys: log, models, providers, retry, server, "),
+        ("x = 1\n", "[x]: unknown key; known keys: cors, log, models, providers, retry, server, "),
         ("[server]\nbnd = 1\n", "[server] bnd: unknown key; did you mean 'bind'?"),
         (
             "[timeouts]\nzzz = 1\n",

@@ -12,6 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gateway.config.schema import Cors
 from gateway.config.snapshot import Snapshot
 from gateway.core.routing.health import HealthTracker
 from gateway.errors import ConfigError
@@ -32,7 +33,12 @@ KEYS = {b"sk-all": ("*",), b"sk-some": ("openai/gpt 4o",), b"sk-none": ()}
 class App:
     """A gateway that runs for as long as the context manager is open."""
 
-    def __init__(self, *plays: Play, keys: dict[bytes, tuple[str, ...]] | None = None) -> None:
+    def __init__(
+        self,
+        *plays: Play,
+        keys: dict[bytes, tuple[str, ...]] | None = None,
+        cors: Cors | None = None,
+    ) -> None:
         self.upstream = ScriptedUpstream(plays)
         self.records = Records()
         self.lifecycle = Lifecycle()
@@ -40,7 +46,7 @@ class App:
         served = snapshot.models["m"]
         other = msgspec.structs.replace(served, name="openai/gpt 4o", json_name=b'"openai/gpt 4o"')
         self.snapshot: Snapshot = msgspec.structs.replace(
-            snapshot, models={**snapshot.models, other.name: other}
+            snapshot, models={**snapshot.models, other.name: other}, cors=cors or Cors()
         )
         self.gateway = Gateway(self.lifecycle, self._start)
 
@@ -480,3 +486,36 @@ async def test_an_odd_time_limit_is_a_400_and_on_record(autojump_clock: MockCloc
     assert server.status == 400
     assert "x-request-timeout-ms" in server.json["error"]["message"]
     assert app.records.all[0].end_reason == "rejected"
+
+
+PAGE = (b"origin", b"https://chat.example.com")
+
+
+async def test_a_page_may_call_where_its_origin_is_allowed(autojump_clock: MockClock) -> None:
+    cors = Cors(allow_origins=("https://chat.example.com",))
+    asked = [PAGE, (b"access-control-request-method", b"POST")]
+    server = await App(cors=cors).call(method="OPTIONS", headers=asked)
+    assert (server.status, server.body) == (200, b"")
+    assert server.headers[b"access-control-allow-origin"] == PAGE[1]
+    assert server.headers[b"access-control-allow-methods"] == b"GET, POST"
+    server = await App(Play("a", ok()), cors=cors).call(headers=[PAGE], data=body())
+    assert server.status == 200
+    assert server.headers[b"access-control-allow-origin"] == PAGE[1]
+    # Errors, too: a page must be able to read them.
+    server = await App(cors=cors).call(path="/nowhere", headers=[PAGE])
+    assert (server.status, server.headers[b"access-control-allow-origin"]) == (404, PAGE[1])
+
+
+async def test_a_page_of_another_origin_may_not(autojump_clock: MockClock) -> None:
+    app = App(cors=Cors(allow_origins=("https://other.example",)))
+    asked = [PAGE, (b"access-control-request-method", b"POST")]
+    server = await app.call(method="OPTIONS", headers=asked)
+    assert server.status == 403
+    assert b"access-control-allow-origin" not in server.headers
+
+
+async def test_without_cors_options_is_what_it_was(autojump_clock: MockClock) -> None:
+    asked = [PAGE, (b"access-control-request-method", b"POST")]
+    server = await App().call(method="OPTIONS", headers=asked)
+    assert server.status == 405
+    assert not [name for name in server.headers if name.startswith(b"access-control")]
