@@ -8,8 +8,7 @@
     │   ├── NotFound             404    (ModelNotFound is one)
     │   ├── MethodNotAllowed     405
     │   ├── BodyTimeout          408
-    │   ├── BodyTooLarge         413
-    │   └── HeadersTooLarge      431
+    │   └── BodyTooLarge         413
     ├── UpstreamError                   the providers are at fault
     │   ├── ProvidersFailed      502
     │   ├── ProvidersRateLimited 429
@@ -119,11 +118,6 @@ class BodyTimeout(CallerError):
 class BodyTooLarge(CallerError):
     status = 413
     code = "request_too_large"
-
-
-class HeadersTooLarge(CallerError):
-    status = 431
-    code = "headers_too_large"
 
 
 # The providers are at fault...

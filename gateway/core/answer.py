@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from .json_scan import NOTHING
 from .splice import InvalidJSON, members, splice
 from .usage import Usage, read_usage
-
-_NOTHING = frozenset({b"null", b'""', b"[]", b"{}", b"false", b"0"})
 
 
 class NotAnAnswer(ValueError):
@@ -34,7 +33,7 @@ def rewrite_answer(body: bytes, model: bytes) -> Answer:
     except InvalidJSON as exc:
         raise NotAnAnswer(f"the answer is not a JSON object: {exc}") from exc
     fields = {member.key: body[member.value_start : member.end] for member in found}
-    if "choices" not in fields and fields.get("error", b"null") not in _NOTHING:
+    if "choices" not in fields and fields.get("error", b"null") not in NOTHING:
         raise NotAnAnswer("the answer is an error with status 200", error=True)
     usage = read_usage(fields["usage"]) if "usage" in fields else None
     return Answer(splice(body, replace={"model": model}, known=found), usage)

@@ -21,6 +21,9 @@ import msgspec
 # of `"a":1,` would hold up every other request for 10 s.
 MAX_MEMBERS: Final = 4096
 
+# Values that say as little as an absent member: servers write any of them for "no error".
+NOTHING: Final = frozenset({b"null", b'""', b"[]", b"{}", b"false", b"0"})
+
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from .json_scan import check_utf8
+from .json_scan import NOTHING, check_utf8
 from .splice import InvalidJSON, Member, members, splice
 from .sse import Decoder, Event, EventTooLarge, encode
 from .usage import Usage, read_usage
@@ -45,7 +45,6 @@ class _Chunk(msgspec.Struct, gc=False):
 
 _CHUNK: Final = msgspec.json.Decoder(_Chunk)
 _DELTA: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_NOTHING: Final = frozenset({b"null", b'""', b"[]", b"{}", b"false", b"0"})
 _MODEL_KEY: Final = b'"model"'
 # Every escaped spelling of the key "model" has one of its letters, all U+0064 to U+006F, as
 # \u006X.
@@ -123,7 +122,7 @@ class StreamRewriter:
             chunk = _CHUNK.decode(data)
         except (msgspec.DecodeError, InvalidJSON, RecursionError):
             return self._rewrite_odd(data)
-        if chunk.error is not msgspec.UNSET and bytes(chunk.error) not in _NOTHING:
+        if chunk.error is not msgspec.UNSET and bytes(chunk.error) not in NOTHING:
             # OpenRouter's is a chunk like the others, with an error in it.
             self.error = data if chunk.model is msgspec.UNSET else self._set_model(data)
             return None
@@ -149,7 +148,7 @@ class StreamRewriter:
         for choice in choices:
             reason = choice.finish_reason
             # Some servers send "" until there is a reason.
-            if reason is not msgspec.UNSET and bytes(reason) not in _NOTHING:
+            if reason is not msgspec.UNSET and bytes(reason) not in NOTHING:
                 self.finished = self.meaningful = True
         if not self.meaningful:
             self.meaningful = any(_has_content(choice.delta) for choice in choices)
@@ -189,7 +188,7 @@ class StreamRewriter:
         except InvalidJSON:
             self.malformed += 1
             return None
-        if fields.get("error", b"null") not in _NOTHING:
+        if fields.get("error", b"null") not in NOTHING:
             self.error = splice(data, replace={"model": self._model})
             return None
         # As float: int() refuses numbers with more than 4300 digits.
@@ -214,7 +213,7 @@ def _has_content(delta: _Found) -> bool:
         fields = _DELTA.decode(delta)
     except (msgspec.DecodeError, RecursionError):
         return True
-    return any(key != "role" and bytes(value) not in _NOTHING for key, value in fields.items())
+    return any(key != "role" and bytes(value) not in NOTHING for key, value in fields.items())
 
 
 def _finishes(choice: object) -> bool:

@@ -26,10 +26,7 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
     """Return the model `name`. Raises ModelNotFound (404) or PermissionDenied (403), as OpenAI."""
     model = snapshot.models.get(name)
     if model is None:
-        raise ModelNotFound(
-            f"the model {shortened(name)!r} does not exist or you do not have access to it",
-            param="model",
-        )
+        raise no_such_model(name)
     if not caller.may_use(name):
         raise PermissionDenied(
             f"this key does not have access to the model {name!r}",
@@ -37,6 +34,14 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
             param="model",
         )
     return model
+
+
+def no_such_model(name: str) -> ModelNotFound:
+    """Return OpenAI's error, which does not say whether others have the model."""
+    return ModelNotFound(
+        f"the model {shortened(name)!r} does not exist or you do not have access to it",
+        param="model",
+    )
 
 
 def visible(snapshot: Snapshot, caller: Caller) -> list[ServedModel]:

@@ -167,9 +167,8 @@ class Exchange:
         """Show a provider's refusal as it came: clients match on its very words."""
         self.end(EndReason.PROVIDER_REJECTED, message)
         self.record.provider, self.record.provider_model = deployment.provider, deployment.model
-        length = (b"content-length", b"%d" % len(answer.body))
-        await self.client.begin(answer.status, (length, *headers, *self.headers(deployment)))
-        await self.client.finish(answer.body)
+        headers = (*headers, *self.headers(deployment))
+        await self.client.reply(answer.status, headers, answer.body)
 
     def headers(self, deployment: Deployment) -> HeaderPairs:
         """Return the headers that say how an answer of `deployment` came about."""

@@ -22,10 +22,7 @@ from ..core.routing.deployment import Deployment
 from ..core.stream import StreamRewriter
 from ..core.timeouts import deadline
 from ..core.usage import Usage
-from ..errors import (
-    SendStalled,
-    ShuttingDown,
-)
+from ..errors import SendStalled, ShuttingDown
 from .attempt import Committed, Failed, Limits, attempt_answer, attempt_stream
 from .attempt_log import AttemptLog
 from .exchange import Exchange
@@ -33,6 +30,7 @@ from .protocols import HeaderPairs
 from .relay import Relay, RelayEnd
 from .verdict import verdict
 
+_JSON: Final = (b"content-type", b"application/json")
 _STREAM_HEADERS: Final = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -53,8 +51,6 @@ _PASSED_ON: Final = {
     },
     **{b"x-ratelimit-%b-tokens" % each: b"x-ratelimit-%b-tokens" % each for each in _RATE_LIMITS},
 }
-
-
 # And of a rejection that is relayed as it came.
 _ABOUT_BODY: Final = {name: name for name in (b"content-type", b"content-encoding")}
 
@@ -114,7 +110,7 @@ class Pipeline:
                 outcome = await self._call(deployment)
                 if isinstance(outcome, Committed):
                     log.first_event()
-                    end = await self._deliver(deployment, outcome, log)
+                    end = await self._deliver(deployment, outcome)
             if scope.cancelled_caught:
                 # Committed, but its head may not have gone out: then the caller gets an answer.
                 if isinstance(outcome, Committed) and self._exchange.client.status is not None:
@@ -157,9 +153,7 @@ class Pipeline:
         )
         return await attempt_stream(upstream, call, rewriter, deployment.timeouts, self._limits)
 
-    async def _deliver(
-        self, deployment: Deployment, committed: Committed, log: AttemptLog
-    ) -> RelayEnd:
+    async def _deliver(self, deployment: Deployment, committed: Committed) -> RelayEnd:
         client = self._exchange.client
         headers = (
             *_clean(committed.response.headers, _PASSED_ON),
@@ -170,15 +164,7 @@ class Pipeline:
             await committed.response.aclose()
             self._account(deployment, committed.usage)
             try:
-                await client.begin(
-                    200,
-                    (
-                        (b"content-type", b"application/json"),
-                        (b"content-length", b"%d" % len(committed.output)),
-                        *headers,
-                    ),
-                )
-                await client.finish(committed.output)
+                await client.reply(200, (_JSON, *headers), committed.output)
             except SendStalled as exc:
                 return RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
             return RelayEnd(EndReason.COMPLETE)
@@ -213,7 +199,7 @@ class Pipeline:
         deployment, last = self._failures[-1]
         if last.cause is Cause.REJECTED and last.answer is not None:
             given = last.answer.headers
-            about_body = _clean(given, _ABOUT_BODY) or [(b"content-type", b"application/json")]
+            about_body = _clean(given, _ABOUT_BODY) or [_JSON]
             await self._exchange.relay_rejection(
                 deployment, last.answer, last.message, [*about_body, *_clean(given, _PASSED_ON)]
             )

@@ -83,6 +83,10 @@ class Client(Protocol):
         """Send the last piece; the answer is complete."""
         ...
 
+    async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        """Send a whole answer of known length."""
+        ...
+
     async def refuse(self, error: GatewayError) -> None:
         """Answer with `error`; nothing has been sent before."""
         ...

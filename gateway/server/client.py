@@ -4,11 +4,12 @@ Two things about Hypercorn shape it. `send()` never fails because the caller lef
 `receive()` says so. And its queue towards the app holds ten events: whoever answers without
 taking the rest of the body leaves Hypercorn's reader blocked for ever, with the task and the
 socket (measured; a test guards it). So somebody is receiving during the whole life of a
-request: `read_body`, then `wait_gone`, and `_drain` around an answer that comes early.
+request: `read_body`, then `wait_gone`, and `_finish_early` for an answer that comes before.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -81,9 +82,7 @@ class AsgiClient:
         it finishes a request, and who cancels on that cancels the recycling of the connection.
         Nor once a write has stalled: the disconnect is then ours, and who wrote knows of it.
         """
-        while not self._gone:
-            message = await self._receive()
-            self._gone = message["type"] == "http.disconnect"
+        await self._until_gone()
         if self._finishing or self._stalled:
             await trio.sleep_forever()
 
@@ -133,19 +132,17 @@ class AsgiClient:
     async def _finish_early(self, data: bytes) -> None:
         """Finish before the body has been read: let the caller read the answer, then close."""
         await self.send(data)
-        with trio.move_on_after(LINGER_SECONDS):
-            await self._drain(LINGER_BYTES)
+        with trio.move_on_after(LINGER_SECONDS), contextlib.suppress(ClientGone):
+            size = 0
+            while not self._body_ended and size < LINGER_BYTES:
+                size += len(await self._next())
         async with trio.open_nursery() as nursery:
             # Hypercorn's own disconnect needs room in its queue, whatever still comes in.
-            nursery.start_soon(self._drain)
+            nursery.start_soon(self._until_gone)
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             nursery.cancel_scope.cancel("answer sent")
 
-    async def _drain(self, limit: float = float("inf")) -> None:
-        size = 0
-        while not self._gone and not (self._body_ended and limit != float("inf")) and size < limit:
+    async def _until_gone(self) -> None:
+        while not self._gone:
             message = await self._receive()
             self._gone = message["type"] == "http.disconnect"
-            if not self._gone:
-                size += len(message.get("body", b""))
-                self._body_ended = not message.get("more_body", False)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..config.snapshot import Caller, ServedModel, Snapshot
-from ..errors import ModelNotFound
 from ..lifecycle import Lifecycle, Phase
-from ..proxy.access import visible
+from ..proxy.access import no_such_model, visible
 from .replies import HeaderList, json_reply
 
 Reply = tuple[int, HeaderList, bytes]
@@ -22,9 +21,7 @@ def models(snapshot: Snapshot, caller: Caller) -> Reply:
 def model(snapshot: Snapshot, caller: Caller, name: str) -> Reply:
     found = snapshot.models.get(name)
     if found is None or not caller.may_use(name):
-        raise ModelNotFound(
-            f"the model {name!r} does not exist or you do not have access to it", param="model"
-        )
+        raise no_such_model(name)
     return 200, *json_reply(_entry(found, snapshot))
 
 

@@ -267,6 +267,10 @@ class ScriptedClient:
         self.sent.append((trio.current_time(), data))
         self.finished_at = trio.current_time()
 
+    async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        await self.begin(status, (*headers, (b"content-length", b"%d" % len(body))))
+        await self.finish(body)
+
     async def refuse(self, error: GatewayError) -> None:
         self.refused = error
         headers, body = error_reply(error)

@@ -18,7 +18,6 @@ SHOWN = [
     errors.ModelNotFound,
     errors.BodyTimeout,
     errors.BodyTooLarge,
-    errors.HeadersTooLarge,
     errors.ProvidersRateLimited,
     *PROVIDERS,
     errors.InternalError,
