@@ -7,6 +7,7 @@ prefix, keep hitting.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -35,6 +36,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     wants_usage: bool
     stream_options: bytes | None
     user: str | None = None
+    max_tokens: int | None = None
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -57,6 +59,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         wants_usage=wants_usage,
         stream_options=options,
         user=_string(user, "user") if user.startswith(b'"') else None,
+        max_tokens=_max_tokens(values),
     )
 
 
@@ -112,6 +115,16 @@ def _flag(raw: bytes | None, name: str) -> bool:
     if raw != _TRUE:
         raise InvalidRequest(f"{name} must be true or false", param=name)
     return True
+
+
+def _max_tokens(values: Mapping[str, bytes]) -> int | None:
+    """Return what the caller allows the answer; what is no such number is the provider's affair."""
+    # The newer name first; null is as good as absent.
+    for name in ("max_completion_tokens", "max_tokens"):
+        raw = values.get(name, b"null")
+        if raw != b"null":
+            return int(raw) if len(raw) < 10 and raw.isdigit() else None
+    return None
 
 
 def _stream_options(raw: bytes | None) -> tuple[bytes | None, bool]:

@@ -35,3 +35,8 @@ def cost(usage: Usage, prices: Prices) -> int:
         + usage.output_tokens * prices.output
     )
     return round(dollars_per_million * NANO_PER_TOKEN)
+
+
+def input_cost(tokens: int, prices: Prices) -> int:
+    """Return what a prompt of `tokens` costs in nano-dollars, before any answer."""
+    return round(tokens * prices.input * NANO_PER_TOKEN)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.core.call import Origin
 from gateway.core.chat import body_for, parse_chat
 from gateway.core.pricing import Prices
-from gateway.core.routing.deployment import Deployment
+from gateway.core.routing.deployment import Credential, Deployment
 from gateway.core.timeouts import Timeouts
 from gateway.errors import InvalidRequest
 
@@ -22,8 +22,7 @@ def deployment(model: str = "theirs", *, stream_usage: bool = True) -> Deploymen
         model_json=json.dumps(model).encode(),
         origin=Origin("https", "api.example.com", 443),
         target=b"/v1/chat/completions",
-        stream_headers=(),
-        plain_headers=(),
+        credentials=(Credential(stream_headers=(), plain_headers=()),),
         timeouts=Timeouts(),
         prices=Prices(),
         stream_usage=stream_usage,
@@ -168,6 +167,33 @@ def test_model_is_decoded() -> None:
 )
 def test_user_is_noted_if_it_is_a_string(raw: bytes, user: str | None) -> None:
     assert parse_chat(b'{"model":"x","user":%b}' % raw).user == user
+
+
+@pytest.mark.parametrize(
+    ("rest", "tokens"),
+    [
+        (b"", None),
+        (b',"max_tokens":7', 7),
+        (b',"max_completion_tokens":7', 7),
+        (b',"max_tokens":0', 0),
+        # The newer name counts, whichever comes first.
+        (b',"max_tokens":7,"max_completion_tokens":9', 9),
+        (b',"max_completion_tokens":9,"max_tokens":7', 9),
+        (b',"max_tokens":7,"max_completion_tokens":null', 7),
+        (b',"max_tokens":null', None),
+        (b',"max_tokens":999999999', 999_999_999),
+        # What is no such number is the provider's affair.
+        (b',"max_tokens":9999999999', None),
+        (b',"max_tokens":-1', None),
+        (b',"max_tokens":1.0', None),
+        (b',"max_tokens":1e3', None),
+        (b',"max_tokens":"7"', None),
+        (b',"max_tokens":true', None),
+        (b',"max_tokens":[7]', None),
+    ],
+)
+def test_max_tokens(rest: bytes, tokens: int | None) -> None:
+    assert parse_chat(b'{"model":"x"%b}' % rest).max_tokens == tokens
 
 
 # What is sent...

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.pricing import Prices, cost
+from gateway.core.pricing import Prices, cost, input_cost
 from gateway.core.usage import Usage
 
 
@@ -36,6 +36,26 @@ def test_cost(usage: Usage, prices: Prices, nano_dollars: int) -> None:
     found = cost(usage, prices)
     assert found == nano_dollars
     assert isinstance(found, int)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "prices", "nano_dollars"),
+    [
+        (0, Prices(input=2.5), 0),
+        (1000, Prices(), 0),
+        (1000, Prices(output=10), 0),
+        (1000, Prices(input=2.5, output=10), 2_500_000),
+        # An estimate knows nothing of the provider's cache.
+        (1000, Prices(input=1, cached_input=0), 1_000_000),
+        (1, Prices(input=0.0006), 1),
+        (1, Prices(input=0.0004), 0),
+    ],
+)
+def test_input_cost(tokens: int, prices: Prices, nano_dollars: int) -> None:
+    found = input_cost(tokens, prices)
+    assert found == nano_dollars
+    assert isinstance(found, int)
+    assert found == cost(Usage(tokens, 0), prices)
 
 
 TOKENS = st.integers(0, 10_000_000)

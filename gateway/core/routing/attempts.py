@@ -1,6 +1,7 @@
 """Which deployment a request tries next, and when. Decides; `proxy/attempt.py` acts.
 
-    routes in order, each once and without a wait      a fallback costs no time
+    another key of the same route, if its key was at fault
+    routes in the strategy's order, each once, without a wait    a fallback costs no time
     then again, the least tried first, after a wait    full jitter, Retry-After as a floor
 
 until one commits, `max_attempts` are spent, no target is left, or time is short. A silent
@@ -11,7 +12,9 @@ target is not tried again while another exists: it has shown that it can cost a 
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import accumulate
 from typing import Annotated
 
 import msgspec
@@ -19,6 +22,7 @@ from msgspec import Meta
 
 from .backoff import Rng, full_jitter, no_earlier
 from .causes import RULES, Again, Cause
+from .retry_budget import RetryBudgetPolicy
 
 Seconds = Annotated[float, Meta(ge=0)]
 
@@ -30,7 +34,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     per_target        retries of one route: it sees at most one attempt more than this
     base, cap         seconds of the backoff, U(0, min(cap, base * 2^n)); openai-python's own
     max_retry_after   seconds; a provider that asks for more is left alone by this request
-    min_attempt_time  seconds that must be left for a try after a silent provider
+    min_attempt_time  seconds that must be left for a try after a silent provider, or a quarter
+                      of the request's time if that is less
+    budget            what keeps retries from multiplying the load of a deployment in trouble
     """
 
     max_attempts: Annotated[int, Meta(ge=1, le=20)] = 3
@@ -39,6 +45,27 @@ class RetryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     cap: Seconds = 8.0
     max_retry_after: Seconds = 60.0
     min_attempt_time: Seconds = 10.0
+    budget: RetryBudgetPolicy = RetryBudgetPolicy()
+
+    def override(self, other: RetryOverrides) -> RetryPolicy:
+        """Return this policy with what `other` sets."""
+        changes = {
+            name: value
+            for name in other.__struct_fields__
+            if (value := getattr(other, name)) is not None
+        }
+        return msgspec.structs.replace(self, **changes) if changes else self
+
+
+class RetryOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Like `RetryPolicy`, for one model; what is absent is inherited."""
+
+    max_attempts: Annotated[int, Meta(ge=1, le=20)] | None = None
+    per_target: Annotated[int, Meta(ge=0, le=20)] | None = None
+    base: Seconds | None = None
+    cap: Seconds | None = None
+    max_retry_after: Seconds | None = None
+    min_attempt_time: Seconds | None = None
 
 
 class Try(msgspec.Struct, frozen=True):
@@ -57,76 +84,192 @@ class Stop(enum.Enum):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """How the attempt on `target` ended. `retry_after` is what the provider asked for."""
+    """How the attempt on `target` ended.
+
+    `retry_after` is what the provider asked for. `another_key` says that only the key was at
+    fault, and that the target has one more; `probe` that a breaker had let it through as one.
+    """
 
     target: int
     cause: Cause
     retry_after: float | None = None
+    another_key: bool = False
+    probe: bool = False
 
 
 class Attempts:
-    """The attempts of one request. `deadlines` holds each target's own end of the request."""
+    """The attempts of one request.
 
-    def __init__(self, policy: RetryPolicy, deadlines: Sequence[float]) -> None:
+    order      the targets' numbers, best first; taken from it only as far as needed
+    deadline   a target's own end of the request
+    groups     how many targets each model has: its own routes first, then each fallback's
+    switch_on  refusals of the request itself after which another model is asked
+    """
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        order: Iterator[int],
+        deadline: Callable[[int], float],
+        *,
+        groups: Sequence[int] = (),
+        switch_on: frozenset[Cause] = frozenset(),
+    ) -> None:
         self._policy = policy
-        self._deadlines = deadlines
-        self._tries = [0] * len(deadlines)
-        self._silent = [False] * len(deadlines)
-        self._out = [False] * len(deadlines)
-        self._not_before = [0.0] * len(deadlines)
+        self._order = order
+        self._deadline = deadline
+        self._groups = groups
+        self._switch_on = switch_on
+        self._made = 0
+        self._tries: dict[int, int] = {}  # of those taken from the order, in that order
+        self._silent: set[int] = set()
+        self._out: set[int] = set()
+        self._stayed: set[int] = set()  # where a second key has been tried
+        self._not_before: dict[int, float] = {}
+        self._first_group = 0
+        self._after_silence = False
+        self._began = 0.0
 
     def __repr__(self) -> str:
         return f"<Attempts {self._tries} of {self._policy.max_attempts}>"
 
-    def first(self) -> Try:
+    def first(self, now: float, rng: Rng) -> Try | Stop:
         """Return the first attempt, which nothing precedes."""
-        self._tries[0] = 1
-        return Try(target=0)
+        self._began = now
+        return self._next(now, rng)
+
+    def beside(self, running: Collection[int], now: float, rng: Rng) -> Try | None:
+        """Return an attempt to make while those on `running` are under way; None if there is none.
+
+        Only on a target that was not tried: it is to be another provider's luck.
+        """
+        step = self._next(now, rng)
+        if not isinstance(step, Try):
+            return None
+        groups = {self._group(target) for target in running}
+        again = self._tries[step.target] > 1 or step.target in running
+        if again or self._group(step.target) not in groups:
+            self.take_back(step)
+            return None
+        return step
+
+    def take_back(self, step: Try) -> None:
+        """Undo `step`, which was not begun: its target may still be tried as if for the first time.
+
+        Unlike one that was not let through (`skip`), and that is not asked again.
+        """
+        self._made -= 1
+        self._tries[step.target] -= 1
+
+    def failed(self, failure: Failure, now: float, rng: Rng) -> None:
+        """Take note of a failure that another attempt went on beside."""
+        self._note(failure, now, rng)
+
+    def skip(self, step: Try, now: float, rng: Rng) -> Try | Stop:
+        """Say what follows if `step` was not let through: it was no attempt, and never will be."""
+        self._made -= 1
+        self._out.add(step.target)
+        return self._next(now, rng)
 
     def after(self, failure: Failure, now: float, rng: Rng) -> Try | Stop:
         """Say what follows `failure`, which ended at `now`."""
         rule = RULES[failure.cause]
-        if rule.again is Again.NOWHERE:
+        if failure.cause in self._switch_on:
+            self._first_group = max(self._first_group, self._group(failure.target) + 1)
+        elif rule.again is Again.NOWHERE:
             timed_out = failure.cause is Cause.TOTAL_TIMEOUT
             return Stop.OUT_OF_TIME if timed_out else Stop.REJECTED
-        self._note(failure, now, rng)
-        if sum(self._tries) >= self._policy.max_attempts:
+        if failure.probe:
+            # It was asked for the breaker's sake, before others that are known to be well. Now
+            # the breaker is open again.
+            self._made -= 1
+            self._out.add(failure.target)
+        if failure.another_key and not (failure.probe or self._rather_elsewhere(failure.target)):
+            if self._made >= self._policy.max_attempts:
+                return Stop.EXHAUSTED
+            if now >= self._deadline(failure.target):
+                return Stop.OUT_OF_TIME
+            self._made += 1
+            self._stayed.add(failure.target)
+            return Try(failure.target)
+        if failure.another_key:
+            self._not_before.pop(failure.target, None)
+        else:
+            self._note(failure, now, rng)
+        self._after_silence = failure.cause in (Cause.FIRST_EVENT_TIMEOUT, Cause.IDLE_TIMEOUT)
+        return self._next(now, rng)
+
+    def _rather_elsewhere(self, target: int) -> bool:
+        """Say whether another target should have its turn before one more key of this one."""
+        if target not in self._stayed:
+            return False
+        best = next(self._candidates(), None)
+        return best is not None and not self._tries[best]
+
+    def _next(self, now: float, rng: Rng) -> Try | Stop:
+        if self._made >= self._policy.max_attempts:
             return Stop.EXHAUSTED
-        # Whoever waited out a silent provider has little left: better an honest timeout now
-        # than another one later.
-        slow = failure.cause in (Cause.FIRST_EVENT_TIMEOUT, Cause.IDLE_TIMEOUT)
-        needed = self._policy.min_attempt_time if slow else 0.0
         late = False
         for target in self._candidates():
             wait = self._wait(target, now, rng)
-            if now + wait + needed < self._deadlines[target]:
+            if now + wait + self._needed(target) < self._deadline(target):
+                self._made += 1
                 self._tries[target] += 1
                 return Try(target, wait)
             late = True
         return Stop.OUT_OF_TIME if late else Stop.EXHAUSTED
 
+    def _needed(self, target: int) -> float:
+        """Return how many seconds must be left for an attempt on `target`.
+
+        Whoever waited out a silent provider has little left: better an honest timeout now than
+        another one later. But a caller who gave little time to begin with has asked for haste.
+        """
+        if not self._after_silence:
+            return 0.0
+        given = self._deadline(target) - self._began
+        return min(self._policy.min_attempt_time, given / 4)
+
     def _note(self, failure: Failure, now: float, rng: Rng) -> None:
         target, rule = failure.target, RULES[failure.cause]
-        self._silent[target] |= rule.silent
-        self._out[target] |= rule.again is Again.ELSEWHERE
+        if rule.silent:
+            self._silent.add(target)
+        if rule.again is Again.ELSEWHERE:
+            self._out.add(target)
         if failure.retry_after is not None:
             if failure.retry_after > self._policy.max_retry_after:
-                self._out[target] = True
+                self._out.add(target)
             self._not_before[target] = now + no_earlier(failure.retry_after, rng)
 
-    def _candidates(self) -> list[int]:
-        """Return the targets that may be tried, best first."""
-        open_targets = [
+    def _candidates(self) -> Iterator[int]:
+        """Yield the targets that may be tried, best first."""
+        for target, tries in self._tries.items():
+            if not tries and self._eligible(target):
+                yield target
+        for target in self._order:
+            self._tries[target] = 0
+            if self._eligible(target):
+                yield target
+        again = [
             target
-            for target, tries in enumerate(self._tries)
-            if not self._out[target] and tries <= self._policy.per_target
+            for target, tries in self._tries.items()
+            if 0 < tries <= self._policy.per_target and self._eligible(target)
         ]
-        loud = [target for target in open_targets if not self._silent[target]]
-        return sorted(loud or open_targets, key=lambda target: (self._tries[target], target))
+        loud = [target for target in again if target not in self._silent]
+        yield from sorted(loud or again, key=self._tries.__getitem__)
+
+    def _eligible(self, target: int) -> bool:
+        if target in self._out:
+            return False
+        return not self._first_group or self._group(target) >= self._first_group
+
+    def _group(self, target: int) -> int:
+        ends = list(accumulate(self._groups))
+        return bisect_right(ends, target)
 
     def _wait(self, target: int, now: float, rng: Rng) -> float:
         retries = self._tries[target] - 1
         if retries < 0:
             return 0.0
         backoff = full_jitter(retries, self._policy.base, self._policy.cap, rng)
-        return max(backoff, self._not_before[target] - now)
+        return max(backoff, self._not_before.get(target, now) - now)

@@ -24,10 +24,13 @@ class Cause(enum.Enum):
     SERVER_ERROR = "server_error"
     AUTH_FAILED = "auth_failed"
     REJECTED = "rejected"
+    CONTEXT_LENGTH = "context_length"
+    CONTENT_POLICY = "content_policy"
     STREAM_ERROR = "stream_error"
     EMPTY_STREAM = "empty_stream"
     NOT_A_STREAM = "not_a_stream"
     TRUNCATED = "truncated"
+    HEDGED = "hedged"
     CLIENT_GONE = "client_gone"
     SHUTDOWN = "shutdown"
     INTERNAL = "internal_error"
@@ -62,7 +65,8 @@ RULES: Final[dict[Cause, Rule]] = {
     Cause.PROTOCOL_VIOLATION: Rule(Again.ANYWHERE),
     Cause.FIRST_EVENT_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
     Cause.IDLE_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
-    Cause.TOTAL_TIMEOUT: Rule(Again.NOWHERE, silent=True),
+    # The caller may have given very little: its haste says nothing of the provider.
+    Cause.TOTAL_TIMEOUT: Rule(Again.NOWHERE, silent=True, failure=None),
     # A full bucket is not a sick provider.
     Cause.RATE_LIMITED: Rule(Again.ANYWHERE, failure=None),
     Cause.SERVER_ERROR: Rule(Again.ANYWHERE),
@@ -70,12 +74,17 @@ RULES: Final[dict[Cause, Rule]] = {
     Cause.AUTH_FAILED: Rule(Again.ELSEWHERE, failure=None),
     # The request is at fault: every provider would say so.
     Cause.REJECTED: Rule(Again.NOWHERE, failure=False),
+    # Other models may take what this one refuses; the model's `fallback_on` says whether to ask.
+    Cause.CONTEXT_LENGTH: Rule(Again.NOWHERE, failure=False),
+    Cause.CONTENT_POLICY: Rule(Again.NOWHERE, failure=False),
     Cause.STREAM_ERROR: Rule(Again.ANYWHERE),
     Cause.EMPTY_STREAM: Rule(Again.ANYWHERE),
     # It cannot stream, or stands behind something that cannot: it will not learn it now.
     Cause.NOT_A_STREAM: Rule(Again.ELSEWHERE),
     # After commit, or by our own hand: no other attempt.
     Cause.TRUNCATED: Rule(Again.NOWHERE),
+    # Cut because another attempt was faster: whether it would have answered nobody knows.
+    Cause.HEDGED: Rule(Again.NOWHERE, failure=None),
     Cause.CLIENT_GONE: Rule(Again.NOWHERE, failure=None),
     Cause.SHUTDOWN: Rule(Again.NOWHERE, failure=None),
     Cause.INTERNAL: Rule(Again.NOWHERE, failure=None),
@@ -96,6 +105,32 @@ def of_status(status: int) -> Cause | None:
     return Cause.PROTOCOL_VIOLATION
 
 
+def of_refusal(cause: Cause, status: int, body: bytes) -> Cause:
+    """Return what the words of a refused request make of `cause`, the meaning of its status.
+
+    Some classes of errors have no status of their own. Only marks that a provider's
+    documentation names are looked for, never a caller's own words: a refusal may quote them.
+    """
+    if cause is Cause.RATE_LIMITED and b'"insufficient_quota"' in body:
+        # OpenAI says 429 for that too (its error codes guide), but no wait cures it.
+        return Cause.AUTH_FAILED
+    if cause is Cause.REJECTED and any(mark in body for mark in _CONTEXT_LENGTH):
+        return Cause.CONTEXT_LENGTH
+    if status in (400, 403) and any(mark in body for mark in _CONTENT_POLICY):
+        return Cause.CONTENT_POLICY
+    return cause
+
+
+_CONTEXT_LENGTH: Final = (
+    b'"context_length_exceeded"',  # OpenAI, Azure, Groq: the error's code
+    b"maximum context length",  # vLLM, DeepSeek, OpenRouter: the message
+    b"prompt is too long",  # Anthropic
+)
+_CONTENT_POLICY: Final = (
+    b'"content_policy_violation"',  # OpenAI
+    b'"content_filter"',  # Azure
+    b"flagged_input",  # OpenRouter's 403, which has nothing to do with the key
+)
 _BY_STATUS: Final = {
     401: Cause.AUTH_FAILED,
     402: Cause.AUTH_FAILED,  # DeepSeek, OpenRouter: our balance there is spent

@@ -6,14 +6,28 @@ import msgspec
 
 from ..call import Call, Headers, Origin
 from ..pricing import Prices
-from ..timeouts import Timeouts
+from ..timeouts import Timeouts, deadline
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """One key's headers of a call, which differ in `accept`.
+
+    `id` is derived from the key's digest, so that what is known of a key outlives a reload;
+    `label` is for people and never holds any of the key.
+    """
+
+    stream_headers: Headers
+    plain_headers: Headers
+    id: str = ""
+    label: str = "key 1"
 
 
 class Deployment(msgspec.Struct, frozen=True):
     """All that a call needs but the body, prepared once when the configuration is loaded.
 
-    `model_json` is the provider's model name as JSON. The two header sets hold the
-    provider's credentials and differ in `accept`.
+    `model_json` is the provider's model name as JSON. `pattern` is the model as it stands in
+    the route, if that ends in `*`: what is known of the deployment is kept under it, since
+    callers could make up names without end.
     """
 
     provider: str
@@ -21,20 +35,35 @@ class Deployment(msgspec.Struct, frozen=True):
     model_json: bytes
     origin: Origin
     target: bytes
-    stream_headers: Headers
-    plain_headers: Headers
+    credentials: tuple[Credential, ...]
     timeouts: Timeouts
     prices: Prices
     weight: float = 1.0
     stream_usage: bool = True
+    pattern: str | None = None
 
     @property
     def name(self) -> str:
-        """Return the key of everything that is kept per deployment."""
+        """Return what people know it by."""
         return f"{self.provider}/{self.model}"
 
-    def call(self, body: bytes, request_id: bytes, *, stream: bool) -> Call:
-        headers = self.stream_headers if stream else self.plain_headers
+    @property
+    def state_key(self) -> str:
+        """Return the key of everything that is kept per deployment."""
+        return f"{self.provider}/{self.pattern or self.model}"
+
+    def credential(self, id: str) -> Credential:
+        """Return the credential `id`; the first, if a reload has taken that one away."""
+        for credential in self.credentials:
+            if credential.id == id:
+                return credential
+        return self.credentials[0]
+
+    def call(
+        self, body: bytes, request_id: bytes, *, stream: bool, credential: Credential | None = None
+    ) -> Call:
+        key = credential or self.credentials[0]
+        headers = key.stream_headers if stream else key.plain_headers
         return Call(
             origin=self.origin,
             method=b"POST",
@@ -45,3 +74,18 @@ class Deployment(msgspec.Struct, frozen=True):
             body=body,
             connect_timeout=self.timeouts.connect,
         )
+
+
+class Deadlines(msgspec.Struct, frozen=True, gc=False):
+    """When a request that began at `started` must be over, by the number of its deployment.
+
+    A caller may ask for less time than the configuration gives, never for more: `latest`.
+    """
+
+    deployments: tuple[Deployment, ...]
+    started: float
+    latest: float
+
+    def __call__(self, number: int) -> float:
+        total = self.deployments[number].timeouts.total
+        return min(deadline(self.started, total), self.latest)

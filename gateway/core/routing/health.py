@@ -1,14 +1,14 @@
 """What each deployment has shown of itself, attempt by attempt.
 
-Nothing acts on it yet but reports; strategies and breakers will read it. Latencies are peak
-EWMAs (Finagle): a worse sample counts at once, better ones pull it down over `TAU` seconds.
+Reports show all of it, and `lowest_latency` goes by the time to the first event; breakers keep
+counts of their own. Latencies are peak EWMAs (Finagle): a worse sample counts at once, better
+ones pull it down over `TAU` seconds.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -27,21 +27,21 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 
 
 class PeakEwma:
-    """A moving average that believes bad news at once."""
+    """A moving average that believes bad news at once. `at` is when it was last fed."""
 
-    __slots__ = ("_at", "value")
+    __slots__ = ("at", "value")
 
     def __init__(self) -> None:
         self.value: float | None = None
-        self._at = 0.0
+        self.at = 0.0
 
     def add(self, sample: float, now: float) -> None:
         if self.value is None or sample > self.value:
             self.value = sample
         else:
-            keep = math.exp(-max(0.0, now - self._at) / TAU)
+            keep = math.exp(-max(0.0, now - self.at) / TAU)
             self.value = sample + (self.value - sample) * keep
-        self._at = now
+        self.at = now
 
 
 class Health:
@@ -69,23 +69,3 @@ class Health:
             self.latency.add(sample.latency, now)
         if sample.first_event is not None:
             self.first_event.add(sample.first_event, now)
-
-
-class HealthTracker:
-    """The records of all deployments, by `Deployment.name`."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Health] = {}
-
-    def add(self, name: str, sample: Sample, now: float) -> None:
-        """Take note of an attempt that ended at `now`."""
-        health = self._known.get(name)
-        if health is None:
-            health = self._known[name] = Health()
-        health.add(sample, now)
-
-    def __getitem__(self, name: str) -> Health:
-        return self._known.setdefault(name, Health())
-
-    def __iter__(self) -> Iterator[tuple[str, Health]]:
-        return iter(self._known.items())

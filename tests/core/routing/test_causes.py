@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.routing.causes import RULES, Again, Cause, of_status
+from gateway.core.routing.causes import RULES, Again, Cause, of_refusal, of_status
 
 
 def test_every_cause_has_a_rule() -> None:
@@ -14,7 +14,10 @@ def test_nothing_leads_elsewhere_after_commit_or_by_our_own_hand() -> None:
     assert nowhere == {
         Cause.TOTAL_TIMEOUT,
         Cause.REJECTED,
+        Cause.CONTEXT_LENGTH,
+        Cause.CONTENT_POLICY,
         Cause.TRUNCATED,
+        Cause.HEDGED,
         Cause.CLIENT_GONE,
         Cause.SHUTDOWN,
         Cause.INTERNAL,
@@ -25,11 +28,21 @@ def test_what_is_not_the_providers_doing_says_nothing_of_its_health() -> None:
     silent = {cause for cause, rule in RULES.items() if rule.failure is None}
     assert silent == {
         Cause.POOL_TIMEOUT,
+        Cause.TOTAL_TIMEOUT,
         Cause.RATE_LIMITED,
         Cause.AUTH_FAILED,
+        Cause.HEDGED,
         Cause.CLIENT_GONE,
         Cause.SHUTDOWN,
         Cause.INTERNAL,
+    }
+
+
+def test_a_refusal_of_the_request_is_no_failure() -> None:
+    assert {cause for cause, rule in RULES.items() if rule.failure is False} == {
+        Cause.REJECTED,
+        Cause.CONTEXT_LENGTH,
+        Cause.CONTENT_POLICY,
     }
 
 
@@ -60,3 +73,53 @@ def test_of_status(statuses: list[int], cause: Cause | None) -> None:
 def test_every_status_has_an_answer_and_only_success_has_no_cause() -> None:
     fine = [status for status in range(1000) if of_status(status) is None]
     assert fine == list(range(200, 300))
+
+
+OPENAI_CONTEXT = (
+    b'{"error":{"message":"This model\'s maximum context length is 8192 tokens.",'
+    b'"type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}'
+)
+VLLM_CONTEXT = b'{"object":"error","message":"This model\'s maximum context length is 4096 tokens"}'
+ANTHROPIC_CONTEXT = (
+    b'{"type":"error","error":{"type":"invalid_request_error",'
+    b'"message":"prompt is too long: 210000 tokens > 200000 maximum"}}'
+)
+AZURE_POLICY = b'{"error":{"code":"content_filter","status":400,"message":"The response was"}}'
+OPENAI_POLICY = b'{"error":{"code": "content_policy_violation"}}'
+OPENROUTER_POLICY = (
+    b'{"error":{"code":403,"message":"flagged","metadata":{"reasons":["x"],"flagged_input":"y"}}}'
+)
+QUOTA = b'{"error":{"type":"insufficient_quota","code":"insufficient_quota"}}'
+LIMIT = b'{"error":{"type":"tokens","code":"rate_limit_exceeded"}}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cause"),
+    [
+        (400, OPENAI_CONTEXT, Cause.CONTEXT_LENGTH),
+        (400, VLLM_CONTEXT, Cause.CONTEXT_LENGTH),
+        (400, ANTHROPIC_CONTEXT, Cause.CONTEXT_LENGTH),
+        (413, ANTHROPIC_CONTEXT, Cause.CONTEXT_LENGTH),
+        (400, AZURE_POLICY, Cause.CONTENT_POLICY),
+        (400, OPENAI_POLICY, Cause.CONTENT_POLICY),
+        # OpenRouter's 403 says nothing of the key...
+        (403, OPENROUTER_POLICY, Cause.CONTENT_POLICY),
+        # ...and where it does, it is the key.
+        (403, b'{"error":{"message":"key disabled"}}', Cause.AUTH_FAILED),
+        (401, OPENROUTER_POLICY, Cause.AUTH_FAILED),
+        (429, QUOTA, Cause.AUTH_FAILED),
+        (429, LIMIT, Cause.RATE_LIMITED),
+        (429, OPENAI_CONTEXT, Cause.RATE_LIMITED),
+        # A caller's own words, quoted, name no code.
+        (400, b'{"error":{"message":"bad value: insufficient_quota"}}', Cause.REJECTED),
+        (400, b'{"error":{"message":"bad value: content_filter"}}', Cause.REJECTED),
+        (400, b"", Cause.REJECTED),
+        (500, OPENAI_CONTEXT, Cause.SERVER_ERROR),
+        (500, AZURE_POLICY, Cause.SERVER_ERROR),
+        (503, QUOTA, Cause.SERVER_ERROR),
+    ],
+)
+def test_of_refusal(status: int, body: bytes, cause: Cause) -> None:
+    by_status = of_status(status)
+    assert by_status is not None
+    assert of_refusal(by_status, status, body) is cause

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.routing.causes import Cause
-from gateway.core.routing.health import TAU, Health, HealthTracker, PeakEwma, Sample
+from gateway.core.routing.health import TAU, Health, PeakEwma, Sample
 
 
 def test_ewma_believes_bad_news_at_once_and_good_news_slowly() -> None:
@@ -43,7 +43,7 @@ def test_ewma_stays_between_its_samples(samples: list[tuple[float, float]]) -> N
 
 
 def test_failures_in_a_row() -> None:
-    tracker = HealthTracker()
+    health = Health()
     rows: list[tuple[Cause | None, int]] = [
         (Cause.SERVER_ERROR, 1),
         (Cause.CONNECT_FAILED, 2),
@@ -55,29 +55,23 @@ def test_failures_in_a_row() -> None:
         (None, 0),
     ]
     for cause, expected in rows:
-        tracker.add("p/m", Sample(cause), now=0)
-        assert tracker["p/m"].consecutive_failures == expected
-    health = tracker["p/m"]
+        health.add(Sample(cause), now=0)
+        assert health.consecutive_failures == expected
     assert health.attempts == len(rows)
     assert health.failures[Cause.SERVER_ERROR] == 2
     assert sum(health.failures.values()) == len(rows) - 1
 
 
 def test_latencies_are_kept_apart_and_only_if_reached() -> None:
-    tracker = HealthTracker()
-    tracker.add("p/m", Sample(None, latency=3.0, first_event=0.5), now=0)
-    tracker.add("p/m", Sample(Cause.CONNECT_FAILED), now=1)
-    assert (tracker["p/m"].latency.value, tracker["p/m"].first_event.value) == (3.0, 0.5)
+    health = Health()
+    health.add(Sample(None, latency=3.0, first_event=0.5), now=0)
+    health.add(Sample(Cause.CONNECT_FAILED), now=1)
+    assert (health.latency.value, health.first_event.value) == (3.0, 0.5)
 
 
-def test_deployments_are_kept_apart() -> None:
-    tracker = HealthTracker()
-    tracker.add("a/m", Sample(Cause.TRUNCATED), now=0)
-    assert tracker["b/m"].attempts == 0
-    assert {name: health.attempts for name, health in tracker} == {"a/m": 1, "b/m": 0}
-
-
-@pytest.mark.parametrize("cause", [Cause.CLIENT_GONE, Cause.SHUTDOWN, Cause.RATE_LIMITED])
+@pytest.mark.parametrize(
+    "cause", [Cause.CLIENT_GONE, Cause.SHUTDOWN, Cause.RATE_LIMITED, Cause.HEDGED]
+)
 def test_what_says_nothing_of_the_provider_leaves_its_times_alone(cause: Cause) -> None:
     health = Health()
     health.add(Sample(None, latency=1.0, first_event=0.5), now=0)

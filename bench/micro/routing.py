@@ -1,0 +1,149 @@
+"""What a whole decision costs: authenticate, admit, order the deployments, take a place.
+
+With 100 deployments behind one model and 100,000 tokens, each with all limits: the time from
+key to the first deployment that is to be called. What follows the answer is measured apart.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Final, get_args
+
+import trio
+
+from gateway.config.schema import Config, Limits, Model, Provider, Route, Token
+from gateway.config.snapshot import Snapshot, take
+from gateway.core.cached import CachePolicy
+from gateway.core.limits.budget import Budget
+from gateway.core.limits.ledger import Demand, Grant
+from gateway.core.routing.attempts import Attempts, Try
+from gateway.core.routing.deployment import Deployment
+from gateway.core.routing.health import Sample
+from gateway.core.routing.strategies import StrategyName
+from gateway.core.timeouts import Timeouts
+from gateway.lifecycle import Lifecycle
+from gateway.providers import openai
+from gateway.proxy.access import authenticate, authorize
+from gateway.proxy.cache import ResponseCache
+from gateway.proxy.services import Services
+from gateway.proxy.traffic import Traffic
+from gateway.proxy.visit import Visit, visit
+from gateway.state.memory import MemoryState
+
+TOKENS: Final = 100_000
+DEPLOYMENTS: Final = 100
+ROUNDS: Final = 2_000
+DEMAND: Final = Demand(tokens=1500, cost=20_000_000)
+
+
+def run() -> dict[str, float]:
+    """Return µs per request, by what was measured."""
+    return trio.run(_run)
+
+
+async def _run() -> dict[str, float]:
+    results: dict[str, float] = {}
+    state = MemoryState()
+    services = Services(
+        upstream=_nothing(),
+        state=state,
+        traffic=Traffic(Lifecycle()),
+        cache=ResponseCache(CachePolicy()),
+        recorder=_nothing(),
+        lifecycle=Lifecycle(),
+        rng=random.random,
+    )
+    for strategy in get_args(StrategyName):
+        snapshot = take(_config(strategy), _describe, 0, state)
+        decide = await _best(services, snapshot)
+        for what, micros in decide.items():
+            results[f"{strategy}: {what}"] = micros
+    return results
+
+
+async def _best(services: Services, snapshot: Snapshot) -> dict[str, float]:
+    decided = left = float("inf")
+    for _ in range(3):
+        going = finishing = 0.0
+        for number in range(ROUNDS):
+            key = b"sk-%06d" % (number * 7919 % TOKENS)
+            start = time.perf_counter()
+            grant, place = await _decide(services, snapshot, key)
+            going += time.perf_counter() - start
+            start = time.perf_counter()
+            place.leave(Sample(None, 1.0, 0.5), None, (), 800)
+            services.traffic.everyone.give()
+            services.state.settle(grant, 800, 12_000_000, trio.current_time(), time.time())
+            finishing += time.perf_counter() - start
+        decided, left = min(decided, going), min(left, finishing)
+    return {
+        "decision": decided / ROUNDS * 1e6,
+        "settling": left / ROUNDS * 1e6,
+    }
+
+
+async def _decide(services: Services, snapshot: Snapshot, key: bytes) -> tuple[Grant, Visit]:
+    """Do what a request does before its first call, and nothing else."""
+    caller = authenticate(snapshot, key, time.time())
+    model = authorize(snapshot, caller, "m")
+    now, rng = trio.current_time(), services.rng
+    grant = await services.state.admit(caller.scopes, DEMAND, now, time.time())
+    assert isinstance(grant, Grant)
+    assert services.traffic.everyone.take_now()
+    attempts = Attempts(
+        model.retry, model.order(now, rng, caller.digest), model.deadlines(now, now + 600)
+    )
+    step = attempts.first(now, rng)
+    assert isinstance(step, Try)
+    place = await visit(
+        services,
+        snapshot,
+        model.deployments[step.target],
+        model.targets[step.target],
+        caller=caller.name,
+        demand=DEMAND,
+        deadline=now + 600,
+        later=False,
+    )
+    assert isinstance(place, Visit)
+    return grant, place
+
+
+def _config(strategy: StrategyName) -> Config:
+    routes = tuple(
+        Route(provider="p", model=f"real-{number}", input_price=float(number), weight=1.0)
+        for number in range(DEPLOYMENTS)
+    )
+    return Config(
+        providers={"p": Provider(kind="openai", base_url="http://127.0.0.1:9/v1", api_key="k")},
+        models=(Model(name="m", routes=routes, strategy=strategy, sticky_by=("token",)),),
+        limits=Limits(rpm=10**9, tpm=10**12, max_concurrent=10**6),
+        tokens=_TOKENS,
+    )
+
+
+_TOKENS: Final = tuple(
+    Token(
+        name=f"t{number}",
+        key=f"sk-{number:06d}",
+        rpm=100_000,
+        tpm=10**9,
+        max_concurrent=10_000,
+        budget=Budget(usd=1e8),
+    )
+    for number in range(TOKENS)
+)
+
+
+def _describe(
+    name: str, provider: Provider, route: Route, timeouts: Timeouts, pattern: str | None
+) -> Deployment:
+    return openai.describe(name, provider, route, timeouts, b"bench", pattern)
+
+
+def _nothing() -> Any:
+    """Stand in for what a decision never touches."""
+    unused: Callable[[], None] = lambda: None  # noqa: E731
+    return unused

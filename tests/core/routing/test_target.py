@@ -1,0 +1,362 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.routing.breaker import BreakerPolicy, Permit, State
+from gateway.core.routing.causes import RULES, Cause
+from gateway.core.routing.health import Sample
+from gateway.core.routing.hedging import MIN_SAMPLES
+from gateway.core.routing.keys import Key
+from gateway.core.routing.retry_budget import RetryBudgetPolicy
+from gateway.core.routing.target import PENALTY, WORST, Target
+
+POLICY = BreakerPolicy(consecutive_failures=3, open_time=5, successes=2, slow_start=10)
+
+
+def half() -> float:
+    """Make every jitter 1."""
+    return 0.5
+
+
+def target(policy: BreakerPolicy = POLICY, keys: int = 1) -> Target:
+    known = [Key(f"id{number}", f"key {number}") for number in range(1, keys + 1)]
+    return Target("p/m", known, policy, RetryBudgetPolicy())
+
+
+def attempt(
+    subject: Target,
+    cause: Cause | None,
+    now: float,
+    *,
+    latency: float | None = None,
+    first_event: float | None = None,
+    retry_after: float | None = None,
+    counts: bool = True,
+) -> None:
+    """Enter and leave at `now`."""
+    permit = subject.enter(now)
+    assert permit is not None
+    sample = Sample(cause, latency, first_event)
+    subject.leave(permit, sample, now, half, retry_after=retry_after, counts=counts)
+
+
+def tripped(now: float = 0.0, policy: BreakerPolicy = POLICY) -> Target:
+    subject = target(policy)
+    for _ in range(policy.consecutive_failures):
+        attempt(subject, Cause.SERVER_ERROR, now)
+    return subject
+
+
+@pytest.mark.parametrize(
+    "cause", [Cause.REJECTED, Cause.CONTEXT_LENGTH, Cause.CONTENT_POLICY, Cause.TOTAL_TIMEOUT]
+)
+def test_what_a_caller_can_bring_about_neither_opens_nor_closes(cause: Cause) -> None:
+    subject = target()
+    for _ in range(100):
+        attempt(subject, cause, 0)
+    assert subject.breaker.closed
+    # Nor does it part failures in a row.
+    for _ in range(POLICY.consecutive_failures - 1):
+        attempt(subject, Cause.SERVER_ERROR, 0)
+        attempt(subject, cause, 0)
+    assert subject.breaker.closed
+    attempt(subject, Cause.SERVER_ERROR, 0)
+    assert subject.breaker.opens == 1
+    for _ in range(10):
+        attempt(subject, cause, 5)
+    assert subject.breaker.state(5) is State.HALF_OPEN
+    for _ in range(POLICY.successes):
+        attempt(subject, None, 5)
+    assert subject.breaker.closed
+
+
+# The time to the first event...
+
+
+def test_a_good_attempt_shows_its_own_time() -> None:
+    subject = target()
+    attempt(subject, None, 1, latency=3.0, first_event=0.4)
+    assert subject.first_event.value == 0.4
+    assert subject.health.latency.value == 3.0
+
+
+def test_a_failure_counts_as_slow_and_worse_each_time() -> None:
+    subject = target(BreakerPolicy(consecutive_failures=100, min_requests=100))
+    attempt(subject, None, 0, first_event=0.1)
+    seen = []
+    for _ in range(8):
+        attempt(subject, Cause.CONNECT_FAILED, 1)
+        seen.append(subject.first_event.value)
+    assert seen == [PENALTY, 10, 20, 40, 80, 160, WORST, WORST]
+
+
+def test_a_slow_deployment_that_fails_is_worse_than_slow() -> None:
+    subject = target()
+    attempt(subject, None, 0, first_event=20.0)
+    attempt(subject, Cause.SERVER_ERROR, 0)
+    assert subject.first_event.value == 40.0
+
+
+@pytest.mark.parametrize(
+    "cause", [c for c, rule in RULES.items() if not rule.failure and c is not Cause.HEDGED]
+)
+def test_what_is_no_failure_is_no_penalty(cause: Cause) -> None:
+    subject = target()
+    attempt(subject, None, 0, first_event=0.1)
+    attempt(subject, cause, 1, latency=50.0)
+    assert subject.first_event.value == 0.1
+
+
+def test_who_lost_a_race_is_at_least_as_slow_as_that() -> None:
+    subject = target()
+    attempt(subject, None, 0, first_event=0.1)
+    attempt(subject, Cause.HEDGED, 5, latency=2.5)
+    assert subject.first_event.value == 2.5
+    # Cut sooner than it usually answers: that is no news.
+    attempt(subject, Cause.HEDGED, 6, latency=1.0)
+    assert subject.first_event.value == 2.5
+    attempt(subject, Cause.HEDGED, 7)
+    assert subject.first_event.value == 2.5
+    assert subject.breaker.state(7) is State.CLOSED
+    assert subject.health.consecutive_failures == 0
+
+
+def test_who_lost_its_first_race_is_known_by_that() -> None:
+    subject = target()
+    attempt(subject, Cause.HEDGED, 5, latency=2.5)
+    assert subject.first_event.value == 2.5
+
+
+def test_what_we_were_too_slow_for_says_nothing() -> None:
+    subject = target()
+    attempt(subject, None, 0, first_event=0.1)
+    for _ in range(10):
+        attempt(subject, Cause.FIRST_EVENT_TIMEOUT, 1, counts=False)
+        attempt(subject, Cause.HEDGED, 1, latency=9.0, counts=False)
+    assert subject.first_event.value == 0.1
+    assert subject.breaker.state(1) is State.CLOSED
+    # It is reported all the same.
+    assert subject.health.failures[Cause.FIRST_EVENT_TIMEOUT] == 10
+
+
+def test_only_answers_make_up_what_is_usual() -> None:
+    subject = target(BreakerPolicy(consecutive_failures=1000, min_requests=1000))
+    for _ in range(MIN_SAMPLES - 1):
+        attempt(subject, None, 0, first_event=0.5)
+    for cause in (Cause.TRUNCATED, Cause.CLIENT_GONE, Cause.HEDGED):
+        attempt(subject, cause, 0, latency=9.0, first_event=9.0)
+    attempt(subject, None, 0, first_event=9.0, counts=False)
+    assert subject.usual.p95 is None
+    attempt(subject, None, 0, first_event=0.5)
+    assert subject.usual.p95 == 0.5
+
+
+# Who is let through...
+
+
+def test_an_attempt_is_in_flight_until_it_leaves() -> None:
+    subject = target()
+    permits = [subject.enter(0) for _ in range(3)]
+    assert repr(subject) == "<Target p/m, 3 in flight>"
+    for left, permit in zip((2, 1, 0), permits, strict=True):
+        assert permit is Permit.NORMAL
+        subject.leave(permit, Sample(Cause.CLIENT_GONE), 1, half)
+        assert subject.in_flight == left
+
+
+def test_an_open_one_lets_nobody_in_and_one_probe_at_a_time_later() -> None:
+    subject = tripped()
+    assert (subject.available(0), subject.probe_due(0)) == (False, False)
+    assert subject.enter(4.9) is None
+    assert subject.in_flight == 0
+    assert subject.free_at(1) == 5
+    assert (subject.available(5), subject.probe_due(5)) == (False, True)
+    assert subject.enter(5) is Permit.PROBE
+    assert (subject.available(5), subject.probe_due(5)) == (False, False)
+    assert subject.enter(5) is None
+    assert subject.in_flight == 1
+    subject.leave(Permit.PROBE, Sample(None), 6, half)
+    assert (subject.available(6), subject.probe_due(6)) == (False, True)
+    attempt(subject, None, 7)
+    assert (subject.available(7), subject.probe_due(7)) == (True, False)
+
+
+def test_a_probe_that_lost_a_race_gives_the_token_back() -> None:
+    subject = tripped()
+    assert subject.enter(5) is Permit.PROBE
+    subject.leave(Permit.PROBE, Sample(Cause.HEDGED, latency=1.0), 6, half)
+    assert subject.in_flight == 0
+    assert subject.probe_due(6)
+    assert subject.breaker.opens == 1
+
+
+def test_a_probe_that_fails_opens_it_for_longer() -> None:
+    subject = tripped()
+    attempt(subject, Cause.SERVER_ERROR, 5)
+    assert not subject.probe_due(14.9)
+    assert subject.probe_due(15)
+
+
+def test_the_factor_is_that_of_a_slow_start() -> None:
+    subject = tripped()
+    for now in (5, 6):
+        attempt(subject, None, now)
+    assert [subject.factor(now) for now in (6, 7, 11, 16, 60)] == [0.1, 0.1, 0.5, 1.0, 1.0]
+    assert target().factor(0) == 1.0
+
+
+def test_without_a_usable_key_it_is_neither_available_nor_to_be_probed() -> None:
+    subject = tripped()
+    (key,) = subject.keyring.keys
+    subject.keyring.limit(key, 0, 20)
+    assert (subject.available(6), subject.probe_due(6)) == (False, False)
+    assert subject.free_at(6) == 20
+    assert subject.probe_due(20)
+    well = target()
+    well.keyring.limit(well.keyring.keys[0], 0, 20)
+    assert not well.available(19.9)
+    assert well.free_at(3) == 20
+    assert well.available(20)
+    assert well.free_at(21) == 21
+
+
+def test_one_usable_key_is_enough() -> None:
+    subject = target(keys=2)
+    subject.keyring.limit(subject.keyring.keys[0], 0, 20)
+    assert subject.available(1)
+    assert subject.free_at(1) == 1
+
+
+# What is kept to save a look...
+
+
+def test_clear_until_something_happens_and_somebody_has_looked() -> None:
+    subject = target()
+    (key,) = subject.keyring.keys
+    seen = [subject.clear]
+
+    def look(now: float) -> None:
+        seen.append(subject.clear)
+        seen.append(subject.available(now))
+        seen.append(subject.clear)
+
+    attempt(subject, None, 0)
+    look(0)
+    assert seen == [True, True, True, True]
+    seen.clear()
+    attempt(subject, Cause.REJECTED, 0)
+    look(0)
+    assert seen == [False, True, True]
+    seen.clear()
+    attempt(subject, Cause.RATE_LIMITED, 1)
+    subject.keyring.limit(key, 1, 5)
+    look(1)
+    assert seen == [False, False, False]
+    seen.clear()
+    # The rest is over, but nobody has been served since.
+    look(6)
+    assert seen == [False, True, False]
+    seen.clear()
+    subject.keyring.accepted(key, 6)
+    look(6)
+    assert seen == [False, True, True]
+
+
+def test_an_open_one_is_never_clear() -> None:
+    subject = tripped()
+    for now in (0, 4, 5, 100):
+        assert not subject.available(now)
+        assert not subject.clear
+
+
+# What a provider asks for...
+
+
+@pytest.mark.parametrize(
+    ("cause", "until"),
+    [
+        (Cause.SERVER_ERROR, 60),
+        # 429 is about a key; a stream that breaks asks for nothing.
+        (Cause.CONNECTION_LOST, 5),
+        (Cause.STREAM_ERROR, 5),
+    ],
+)
+def test_retry_after_keeps_it_open_only_if_the_provider_is_down(cause: Cause, until: float) -> None:
+    subject = target(BreakerPolicy(consecutive_failures=1, open_time=5))
+    attempt(subject, cause, 0, retry_after=60)
+    assert not subject.probe_due(until - 0.1)
+    assert subject.probe_due(until)
+
+
+def test_the_rate_rule_can_be_held_back() -> None:
+    policy = BreakerPolicy(consecutive_failures=1000, min_requests=10)
+    for by_rate, state in ((False, State.CLOSED), (True, State.OPEN)):
+        subject = target(policy)
+        for _ in range(10):
+            permit = subject.enter(0)
+            assert permit is not None
+            subject.leave(permit, Sample(Cause.SERVER_ERROR), 0, half, by_rate=by_rate)
+        assert subject.breaker.state(0) is state
+
+
+def test_failures_of_what_began_before_it_closed_are_of_the_past() -> None:
+    subject = tripped()
+    for now in (5, 6):
+        attempt(subject, None, now)
+    for _ in range(5):
+        attempt(subject, Cause.FIRST_EVENT_TIMEOUT, 30, latency=25.0)
+    assert subject.breaker.state(30) is State.CLOSED
+    for _ in range(3):
+        attempt(subject, Cause.FIRST_EVENT_TIMEOUT, 30, latency=23.0)
+    assert subject.breaker.state(30) is State.OPEN
+
+
+# What strategies count on...
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["enter", "leave", "limit", "refuse", "accept"]),
+        st.sampled_from([None, *Cause]),
+        st.floats(0, 20),
+    ),
+    max_size=40,
+)
+
+
+@given(STEPS, st.booleans(), st.floats(0, 10))
+def test_available_and_due_exclude_each_other_whatever_happens(
+    steps: list[tuple[str, Cause | None, float]], enabled: bool, slow_start: float
+) -> None:
+    policy = BreakerPolicy(
+        enabled=enabled, consecutive_failures=2, min_requests=2, slow_start=slow_start
+    )
+    subject, now = target(policy, keys=2), 0.0
+    permits: list[Permit] = []
+    for number, (what, cause, passed) in enumerate(steps):
+        now += passed
+        key = subject.keyring.keys[number % 2]
+        if what == "enter":
+            permit = subject.enter(now)
+            permits += [permit] if permit is not None else []
+        elif what == "leave" and permits:
+            subject.leave(permits.pop(0), Sample(cause, passed, passed), now, half)
+        elif what == "limit":
+            subject.keyring.limit(key, now, passed)
+        elif what == "refuse":
+            subject.keyring.refuse(key, now, "401", everywhere=cause is None)
+        elif what == "accept":
+            subject.keyring.accepted(key, now)
+        assert subject.in_flight == len(permits)
+        available, due = subject.available(now), subject.probe_due(now)
+        assert not (available and due)
+        assert subject.clear <= available
+        assert 0.1 <= subject.factor(now) <= 1.0
+        assert subject.free_at(now) >= now
+        if available or due:
+            assert subject.keyring.pick(now) is not None
+            assert subject.breaker.available(now)
+            assert subject.free_at(now) == now
+        else:
+            assert subject.free_at(now) > now
