@@ -11,6 +11,7 @@ class EndReason(enum.StrEnum):
     """How a request ended. Everything but COMPLETE and CACHED is someone's fault."""
 
     COMPLETE = "complete"
+    CACHED = "cached"  # from the cache, or with the answer to another's equal request
     CLIENT_GONE = "client_gone"
     REJECTED = "rejected"  # by the gateway: bad request, bad key, unknown model
     PROVIDER_REJECTED = "provider_rejected"  # a provider's 4xx, relayed as it was
@@ -36,13 +37,15 @@ class AttemptRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     wait_ms: float = 0.0
     duration_ms: float = 0.0
     first_event_ms: float | None = None
+    cost_nano_usd: int | None = None  # estimated, where no usage was reported
 
 
 class Record(msgspec.Struct, kw_only=True):
     """One request. `time` is Unix seconds at its arrival, durations are milliseconds.
 
     Tokens are None where no provider reported any. `cost_nano_usd` is in billionths of a
-    dollar. `status` is what the caller saw, or 499 (nginx's) if it had left before.
+    dollar. `status` is what the caller saw, or 499 (nginx's) if it had left before. `cached`
+    says that the answer was made for an earlier or another request, which has its cost.
     """
 
     request_id: str
@@ -67,6 +70,7 @@ class Record(msgspec.Struct, kw_only=True):
     malformed_events: int = 0
     user: str | None = None
     client: str | None = None
+    cached: bool = False
 
 
 def milliseconds(seconds: float) -> float:

@@ -24,6 +24,7 @@ def test_a_record_says_nothing_it_does_not_know() -> None:
         "attempts": [],
         "events": 0,
         "malformed_events": 0,
+        "cached": False,
     }
 
 

@@ -1,0 +1,98 @@
+"""Money per calendar window, in integer nano-dollars.
+
+Windows are calendar ones in UTC, since bills are: a day, an ISO week (from Monday), a month, or
+all time. What is spent is spent when it is known: an answer that ends after midnight is charged
+to the new day, and the reserve that it held on the old one went with that.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+Window = Literal["day", "week", "month", "total"]
+
+NANO_PER_USD: Final = 1_000_000_000
+DAY: Final = 86_400  # seconds; Unix time has no leap seconds
+
+
+class Budget(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """At most `usd` in each `window`. A billion is as good as none, and fits into 64 bits."""
+
+    usd: Annotated[float, Meta(gt=0, le=1e9)]
+    window: Window = "month"
+
+    @property
+    def nano(self) -> int:
+        """Return the budget in nano-dollars, at least one."""
+        return max(1, round(self.usd * NANO_PER_USD))
+
+
+def bounds(window: Window, epoch: float) -> tuple[float, float]:
+    """Return when the window around `epoch` starts and ends, in Unix seconds; the end is out."""
+    if window == "total":
+        return -math.inf, math.inf
+    if window == "month":
+        here = datetime.fromtimestamp(epoch, UTC)
+        first = datetime(here.year, here.month, 1, tzinfo=UTC)
+        then = datetime(here.year + here.month // 12, here.month % 12 + 1, 1, tzinfo=UTC)
+        return first.timestamp(), then.timestamp()
+    day = math.floor(epoch / DAY)
+    if window == "day":
+        return float(day * DAY), float((day + 1) * DAY)
+    # 1970-01-01 was a Thursday, three days into its week.
+    monday = day - (day + 3) % 7
+    return float(monday * DAY), float((monday + 7) * DAY)
+
+
+class Spending(msgspec.Struct, gc=False):
+    """What `budget` has spent and reserved in one window, in nano-dollars.
+
+    When the window is over another takes its place. A reserve is given back to the window that
+    it was made in, so one that outlived its window is given back to nobody.
+    """
+
+    budget: Budget
+    starts: float
+    ends: float
+    limit: int
+    spent: int = 0
+    reserved: int = 0
+
+    @property
+    def exhausted(self) -> bool:
+        # Not `+ cost > limit`: an estimate that is too high would make the last of a budget
+        # unusable for good. The excess is at most what one request costs more than was left.
+        return self.spent + self.reserved >= self.limit
+
+    def at(self, epoch: float) -> Spending:
+        """Return the spending that counts at `epoch`: this one, or that of a new window."""
+        if self.starts <= epoch < self.ends:
+            return self
+        if epoch >= self.ends:
+            return begin(self.budget, epoch)
+        # The clock was set back. Nothing is forgiven for that, but it shall end when its window
+        # does by the new time: a clock that was a year ahead for a second must not lock out
+        # anybody for a year.
+        self.starts, self.ends = bounds(self.budget.window, epoch)
+        return self
+
+    def under(self, budget: Budget, epoch: float) -> Spending:
+        """Return the spending to go on with when `budget` has taken the place of the old one.
+
+        Another amount keeps what is spent. Another window begins with nothing: what a day has
+        cost says little of its month, and what a month has would use up any day.
+        """
+        if budget.window != self.budget.window:
+            return begin(budget, epoch)
+        self.budget, self.limit = budget, budget.nano
+        return self
+
+
+def begin(budget: Budget, epoch: float) -> Spending:
+    """Return the spending of nothing, in the window of `budget` around `epoch`."""
+    return Spending(budget, *bounds(budget.window, epoch), budget.nano)

@@ -1,0 +1,51 @@
+"""How many tokens a request will need, guessed before any model has seen it.
+
+OpenAI's own limiter guesses as well: "the maximum of max_tokens and the estimated number of
+tokens based on the character count of your request"
+(platform.openai.com/docs/guides/rate-limits, "Reduce the max_tokens"). Here the two are added,
+as Azure and Cerebras do (inference-docs.cerebras.ai/support/rate-limits), since both will be
+used. It is only a reserve: true usage takes its place when the answer is there.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+BYTES_PER_TOKEN: Final = 4  # of English text and of JSON, by OpenAI's rule of thumb
+
+# An image of 1024 x 1024 is 765 tokens to GPT-4o and about 1,400 to Claude; its base64 is a
+# megabyte, which by length would be 250,000.
+TOKENS_PER_FILE: Final = 1000
+
+# It is looked for so often and no more: 30 MiB of nothing but marks would take a second. The
+# OpenAI API takes 500 images in a request.
+MOST_FILES: Final = 2000
+
+# More than any answer has; JSON numbers may have a million digits.
+MOST_TOKENS: Final = 2**53
+
+_MARK: Final = b";base64,"
+
+
+def estimate_tokens(body: bytes, max_tokens: int | None) -> int:
+    """Return about how many tokens `body` and its answer will need together.
+
+    `max_tokens` is what the caller allows the answer; without it only the prompt counts. Base64
+    in data URLs (RFC 2397) counts by the file, not by its length.
+    """
+    size, files, found = len(body), 0, -1
+    for _ in range(MOST_FILES):
+        found = body.find(_MARK, found + 1)
+        if found < 0:
+            break
+        start = found + len(_MARK)
+        end = body.find(b'"', start)
+        if end < 0:
+            break
+        # A short one costs what its length says: it may as well be text about data URLs.
+        if end - start > TOKENS_PER_FILE * BYTES_PER_TOKEN:
+            size -= end - start
+            files += 1
+        found = end
+    prompt = -(-size // BYTES_PER_TOKEN) + files * TOKENS_PER_FILE
+    return prompt + max(0, min(max_tokens or 0, MOST_TOKENS))

@@ -1,0 +1,74 @@
+"""OpenAI's rate limit headers (platform.openai.com/docs/guides/rate-limits, "in headers").
+
+A caller paces itself by them, so in each dimension they speak of the scope with the least left:
+that is where it would be stopped. The three numbers of a dimension always come from one scope,
+and one that nobody limits has no headers at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from .bucket import Level
+from .ledger import Standing
+
+_Names = tuple[bytes, bytes, bytes]
+
+_REQUESTS: Final[_Names] = (
+    b"x-ratelimit-limit-requests",
+    b"x-ratelimit-remaining-requests",
+    b"x-ratelimit-reset-requests",
+)
+_TOKENS: Final[_Names] = (
+    b"x-ratelimit-limit-tokens",
+    b"x-ratelimit-remaining-tokens",
+    b"x-ratelimit-reset-tokens",
+)
+
+
+def rate_limit_headers(standings: Sequence[Standing]) -> list[tuple[bytes, bytes]]:
+    """Return the headers for a request that passed these scopes, its own token's first.
+
+    Of two scopes with as much left, the first is the one to speak of.
+    """
+    requests: Level | None = None
+    tokens: Level | None = None
+    for standing in standings:
+        level = standing.requests
+        if level is not None and (requests is None or level.remaining < requests.remaining):
+            requests = level
+        level = standing.tokens
+        if level is not None and (tokens is None or level.remaining < tokens.remaining):
+            tokens = level
+    headers: list[tuple[bytes, bytes]] = []
+    for names, level in ((_REQUESTS, requests), (_TOKENS, tokens)):
+        if level is not None:
+            limit, remaining, reset = names
+            headers.append((limit, b"%d" % level.limit))
+            headers.append((remaining, b"%d" % level.remaining))
+            headers.append((reset, duration(level.reset)))
+    return headers
+
+
+def duration(seconds: float) -> bytes:
+    """Write `seconds` as OpenAI does, which is as Go does: `20ms`, `1s`, `6m0s`, `1h2m3.5s`.
+
+    To the millisecond, rounded up: who comes back when told shall not come too early.
+    """
+    # The little that is left out is what floats have added to 12.172 * 1000.
+    milliseconds = math.ceil(seconds * 1000 - 1e-4)
+    if milliseconds <= 0:
+        return b"0s"
+    if milliseconds < 1000:
+        return b"%dms" % milliseconds
+    whole, part = divmod(milliseconds, 1000)
+    minutes, rest = divmod(whole, 60)
+    last = b"%d.%03d" % (rest, part)
+    text = last.rstrip(b"0") if part else b"%d" % rest
+    if not minutes:
+        return text + b"s"
+    if minutes < 60:
+        return b"%dm%ss" % (minutes, text)
+    return b"%dh%dm%ss" % (minutes // 60, minutes % 60, text)

@@ -1,0 +1,194 @@
+"""Who has used how much, and who may go on.
+
+A scope is whatever has limits of its own: a token, a provider, everybody together. Each has an
+account here, opened when it is first met. A request is admitted to all of its scopes or to none:
+every limit is checked before anything is written, so that a refusal has nothing to take back.
+
+    admit ──> Refusal                    nothing has happened
+      └─────> Grant ──> settle           the reserve makes room for what was really used
+                   └──> void             as if it had never been, for what is refused later on
+
+The grant is the lease as well: it counts against `max_concurrent` until it is released, settled
+or voided, and whatever comes after one of the last two does nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+
+from .account import Account, Kind, Limits, Scope, open_account
+from .bucket import Level
+from .budget import Spending
+
+__all__ = ["Demand", "Grant", "Kind", "Ledger", "Limits", "Refusal", "Scope", "Standing"]
+
+
+class Demand(msgspec.Struct, frozen=True, gc=False):
+    """One request's estimate: tokens of prompt and answer, and their cost in nano-dollars."""
+
+    tokens: int = 0
+    cost: int = 0
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a request may not go on: of all limits in its way, the one that is so for longest.
+
+    `retry_after` is the seconds until the same request would be admitted if nothing else
+    happened; None if it never would. `message` is for the caller.
+    """
+
+    scope: Scope
+    kind: Kind
+    retry_after: float | None
+    message: str
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What is left in one scope; None is a dimension that it does not limit."""
+
+    requests: Level | None
+    tokens: Level | None
+
+
+# What a grant has taken from one account: seconds of both buckets, and where the cost is reserved.
+_Charge = tuple[Account, float, float, Spending | None]
+
+
+class Grant:
+    """Leave for one request, and its lease. Whoever has it settles or voids it in the end."""
+
+    __slots__ = ("charges", "demand", "leased")
+
+    def __init__(self, demand: Demand, charges: Sequence[_Charge]) -> None:
+        self.demand = demand
+        self.charges = charges
+        self.leased = True
+
+    def __repr__(self) -> str:
+        scopes = ", ".join(charge[0].scope.key for charge in self.charges)
+        return f"<Grant of {self.demand} by {scopes or 'nobody any more'}>"
+
+
+class Ledger:
+    """The accounts of all scopes, by `Scope.key`. As many as the configuration has scopes."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Account] = {}
+
+    def __repr__(self) -> str:
+        return f"<Ledger of {len(self._accounts)} accounts, {self.held()} held>"
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self._accounts.values())
+
+    def admit(
+        self, scopes: Sequence[Scope], demand: Demand, now: float, epoch: float
+    ) -> Grant | Refusal:
+        """Reserve `demand` in all of `scopes`, or say why not and reserve nothing."""
+        accounts = []
+        refused = False
+        tokens = demand.tokens
+        for scope in scopes:
+            account = self._accounts.get(scope.key)
+            if account is None:
+                account = self._accounts[scope.key] = open_account(scope, epoch)
+            elif account.scope is not scope:
+                account.follow(scope, now, epoch)
+            accounts.append(account)
+            refused = not account.admits(tokens, now, epoch) or refused
+        if refused:
+            return _refusal(accounts, tokens, now, epoch)
+        charges: list[_Charge] = []
+        for account in accounts:
+            account.leases += 1
+            requests, bucket, spending = account.requests, account.tokens, account.spending
+            request_charge = 0.0 if requests is None else requests.take(1, now)
+            token_charge = 0.0 if bucket is None else bucket.take(tokens, now)
+            if spending is not None:
+                spending.reserved += demand.cost
+            charges.append((account, request_charge, token_charge, spending))
+        return Grant(demand, charges)
+
+    def release(self, grant: Grant) -> None:
+        """End the lease of `grant` before its use is known. Does nothing if it has ended."""
+        if grant.leased:
+            grant.leased = False
+            for account, _, _, _ in grant.charges:
+                account.leases -= 1
+
+    def settle(self, grant: Grant, tokens: int, cost: int, now: float, epoch: float) -> None:
+        """Put what was used in the place of what `grant` reserved, and end its lease.
+
+        `cost` counts in the window of `epoch`, and by the budget that holds then. Does nothing
+        if the grant has been settled or voided.
+        """
+        self.release(grant)
+        charges, grant.charges = grant.charges, ()
+        for account, _, token_charge, reserved_in in charges:
+            if account.tokens is not None:
+                account.tokens.settle(token_charge, tokens, now)
+            if reserved_in is not None:
+                reserved_in.reserved -= grant.demand.cost
+            spending = account.spending
+            if spending is not None:
+                spending = account.spending = spending.at(epoch)
+                spending.spent += cost
+
+    def void(self, grant: Grant, now: float, epoch: float) -> None:
+        """Give back all that `grant` took, the request included, and end its lease.
+
+        Does nothing if the grant has been settled or voided.
+        """
+        self.release(grant)
+        charges, grant.charges = grant.charges, ()
+        for account, request_charge, token_charge, reserved_in in charges:
+            if account.requests is not None:
+                account.requests.settle(request_charge, 0, now)
+            if account.tokens is not None:
+                account.tokens.settle(token_charge, 0, now)
+            if reserved_in is not None:
+                reserved_in.reserved -= grant.demand.cost
+
+    def standing(self, scope: Scope, now: float) -> Standing:
+        """Return what is left of the requests and tokens of `scope`; charges nothing."""
+        account = self._accounts.get(scope.key)
+        if account is None:
+            rpm, tpm = scope.limits.rpm, scope.limits.tpm
+            return Standing(
+                None if rpm is None else Level(rpm, rpm, 0.0),
+                None if tpm is None else Level(tpm, tpm, 0.0),
+            )
+        requests, tokens = account.requests, account.tokens
+        return Standing(
+            None if requests is None else requests.level(now),
+            None if tokens is None else tokens.level(now),
+        )
+
+    def retain(self, keys: Collection[str]) -> None:
+        """Forget the scopes that are not among `keys`, except while something of theirs is held.
+
+        Those go with the next call that does not name them.
+        """
+        kept = frozenset(keys)
+        for account in [*self]:
+            if account.leases == 0 and account.scope.key not in kept:
+                del self._accounts[account.scope.key]
+
+    def held(self) -> int:
+        """Return how many leases are held in all: each grant has one in each of its scopes."""
+        return sum(account.leases for account in self)
+
+
+def _refusal(accounts: Sequence[Account], tokens: int, now: float, epoch: float) -> Refusal:
+    wait, kind, message, scope = max(
+        (
+            (*obstacle, account.scope)
+            for account in accounts
+            for obstacle in account.obstacles(tokens, now, epoch)
+        ),
+        key=lambda each: each[0],
+    )
+    return Refusal(scope, kind, None if wait == math.inf else wait, message)
