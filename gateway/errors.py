@@ -8,14 +8,18 @@
     │   ├── NotFound             404    (ModelNotFound is one)
     │   ├── MethodNotAllowed     405
     │   ├── BodyTimeout          408
-    │   └── BodyTooLarge         413
+    │   ├── BodyTooLarge         413
+    │   ├── RateLimited          429
+    │   └── QuotaExceeded        429
     ├── UpstreamError                   the providers are at fault
     │   ├── ProvidersFailed      502
     │   ├── ProvidersRateLimited 429
+    │   ├── ProvidersUnavailable 503
     │   └── ProvidersTimedOut    504
     └── GatewayFault                    we are
         ├── InternalError        500
-        └── ShuttingDown         503
+        ├── ShuttingDown         503
+        └── Overloaded           503
 
     UpstreamFailure                     one exchange with one provider failed; an attempt
     ├── ConnectFailed                   decides what that means, a caller never sees it
@@ -48,7 +52,7 @@ class GatewayError(Exception):
 
     status: ClassVar[int] = 500
     code: str = "internal_error"
-    type: ClassVar[str] = "server_error"
+    type: str = "server_error"
     should_retry: ClassVar[bool | None] = None
 
     def __init__(
@@ -120,6 +124,31 @@ class BodyTooLarge(CallerError):
     code = "request_too_large"
 
 
+class RateLimited(CallerError):
+    """A limit of the caller's own. `type` is the dimension, as OpenAI says it."""
+
+    status = 429
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, kind: str, retry_after: float | None) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.type = kind
+
+    @property
+    def should_retry(self) -> bool:  # type: ignore[override]
+        """Say yes to a wait that is worth it; a request that never fits gets none."""
+        return self.retry_after is not None and self.retry_after <= 60
+
+
+class QuotaExceeded(CallerError):
+    """The caller's budget is spent; OpenAI's own words for it."""
+
+    status = 429
+    code = "insufficient_quota"
+    type = "insufficient_quota"
+    should_retry: ClassVar[bool | None] = False
+
+
 # The providers are at fault...
 
 
@@ -138,11 +167,27 @@ class ProvidersRateLimited(UpstreamError):
     status = 429
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
+    # False once the retry budget is spent: the client's retries would be no better.
+    worth_a_retry = True
 
     @property
     def should_retry(self) -> bool:  # type: ignore[override]
         """Say yes to a wait that is worth it; OpenAI's SDK would sleep through two minutes."""
-        return self.retry_after is None or self.retry_after <= 60
+        return self.worth_a_retry and (self.retry_after is None or self.retry_after <= 60)
+
+
+class ProvidersUnavailable(UpstreamError):
+    """No provider was asked: every breaker is open, every key set aside, every place taken.
+
+    `retry_after` says when one may be; then a client's retry costs nobody anything.
+    """
+
+    status = 503
+    code = "no_healthy_upstream"
+
+    @property
+    def should_retry(self) -> bool:  # type: ignore[override]
+        return self.retry_after is not None and self.retry_after <= 60
 
 
 class ProvidersTimedOut(UpstreamError):
@@ -164,6 +209,13 @@ class InternalError(GatewayFault):
 class ShuttingDown(GatewayFault):
     status = 503
     code = "server_shutting_down"
+
+
+class Overloaded(GatewayFault):
+    """More than we, or what we allow a provider, can take. Give it a jittered `retry_after`."""
+
+    status = 503
+    code = "overloaded"
 
 
 # One exchange with one provider...

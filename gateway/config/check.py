@@ -14,13 +14,16 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ..core.limits.shedding import OverloadPolicy
+from ..core.routing.breaker import BreakerPolicy
+from .catalog import Names
+from .check_keys import KeyCheck
+from .check_models import check_models
 from .schema import Config, Cors, Model, Provider
-from .snapshot import key_digest
 
 # To be matched in full: `$` would let a line break at the end pass.
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_HASHED: Final = re.compile(r"sha256:[0-9a-fA-F]{64}")
 # It stands in a header of every answer.
 _PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 # As browsers write it (RFC 6454 section 6.1): they are compared letter by letter.
@@ -44,18 +47,51 @@ class Unread(msgspec.Struct, frozen=True):
 _ALL_READ: Final = Unread(set(), set())
 
 
-def cross_check(config: Config, unread: Unread = _ALL_READ) -> Iterator[str]:
-    """Yield every problem that no single table can see."""
-    yield from _bind(config.server.bind)
+def all_names(config: Config, unread: Unread = _ALL_READ) -> Names:
+    """Return the models by name, with stand-ins for those that could not be read."""
+    absent = [Model(name=name) for name in sorted(unread.models) if name]
+    return Names([*absent, *config.models])
+
+
+def cross_check(
+    config: Config, unread: Unread = _ALL_READ, keys: KeyCheck | None = None
+) -> Iterator[str]:
+    """Yield every problem that no single table can see.
+
+    `keys` is told of the tokens and admins, so that it can check those of another file.
+    """
+    names = all_names(config, unread)
+    yield from check_bind(config.server.bind)
     yield from _cors(config.cors)
+    yield from _breaker(config.breaker)
+    yield from _overload(config.overload)
     for name, provider in config.providers.items():
         yield from _provider(f"[providers.{name}]", provider)
         if not _PROVIDER_NAME.fullmatch(name):
             yield f"[providers.{name!r}]: use letters, digits, '.', '_' and '-' in the name"
     if not config.models and not unread.models:
         yield "[[models]]: there is no model; add one with a name and routes"
-    yield from _models(config, unread)
-    yield from _tokens(config, unread)
+    known = ", ".join(config.providers) or "none yet"
+    yield from check_models(config.models, names, config.providers.keys() | unread.providers, known)
+    keys = keys or KeyCheck(names)
+    yield from keys.tokens(config.tokens)
+    yield from keys.admins(config.admins)
+
+
+def _breaker(breaker: BreakerPolicy) -> Iterator[str]:
+    if breaker.open_time > breaker.max_open_time:
+        yield (
+            f"[breaker] open_time: {breaker.open_time:g} is more than max_open_time, which is "
+            f"{breaker.max_open_time:g}; raise that or lower this"
+        )
+
+
+def _overload(overload: OverloadPolicy) -> Iterator[str]:
+    if overload.lag >= overload.lag_max and overload.lag:
+        yield (
+            f"[overload] lag: {overload.lag:g} is not less than lag_max, which is "
+            f"{overload.lag_max:g}; raise that or lower this"
+        )
 
 
 def _cors(cors: Cors) -> Iterator[str]:
@@ -76,7 +112,8 @@ def _cors(cors: Cors) -> Iterator[str]:
                 yield f"[cors] {key}: {name!r} is not a name"
 
 
-def _bind(bind: str) -> Iterator[str]:
+def check_bind(bind: str) -> Iterator[str]:
+    """Yield what is wrong with an address to listen on."""
     if bind.startswith("unix:"):
         if len(bind) == len("unix:"):
             yield "[server] bind: 'unix:' needs a path, such as unix:/run/gateway.sock"
@@ -93,8 +130,12 @@ def _provider(where: str, provider: Provider) -> Iterator[str]:
         yield f"{where} base_url: the demo provider is built in; remove base_url"
     if provider.base_url is not None:
         yield from _base_url(where, provider.base_url)
-    if provider.api_key is not None and (wrong := _value(provider.api_key)):
-        yield f"{where} api_key: {wrong}"
+    yield from _api_keys(where, provider)
+    if (provider.max_concurrent or 0) > provider.max_connections:
+        yield (
+            f"{where} max_concurrent: {provider.max_concurrent} is more than max_connections, "
+            f"which is {provider.max_connections}; each call takes a connection of its own"
+        )
     if provider.ca_file is not None and not Path(provider.ca_file).is_file():
         yield f"{where} ca_file: there is no file {provider.ca_file!r}"
     for name, value in provider.headers.items():
@@ -104,6 +145,22 @@ def _provider(where: str, provider: Provider) -> Iterator[str]:
             yield f"{where} headers.{name}: is set by the gateway; remove it"
         elif wrong := _value(value):
             yield f"{where} headers.{name}: {wrong}"
+
+
+def _api_keys(where: str, provider: Provider) -> Iterator[str]:
+    if provider.api_key is not None and provider.api_keys:
+        yield f"{where} api_keys: not together with api_key; put that into the list"
+    if provider.api_key is not None and (wrong := _value(provider.api_key)):
+        yield f"{where} api_key: {wrong}"
+    first: dict[str, int] = {}
+    for number, key in enumerate(provider.api_keys):
+        if not key:
+            yield f"{where} api_keys[{number}]: is empty; remove it"
+        elif wrong := _value(key):
+            yield f"{where} api_keys[{number}]: {wrong}"
+        elif key in first:
+            yield f"{where} api_keys[{number}]: is api_keys[{first[key]}] again; give each key once"
+        first.setdefault(key, number)
 
 
 def _value(value: str) -> str | None:
@@ -134,70 +191,3 @@ def _base_url(where: str, url: str) -> Iterator[str]:
         yield f"{where} base_url: has a space, a control or a non-ASCII character"
     elif parts.path.rstrip("/").endswith("/chat/completions"):
         yield f"{where} base_url: ends in /chat/completions; stop before it, as in .../v1"
-
-
-def _models(config: Config, unread: Unread) -> Iterator[str]:
-    names: dict[str, Model] = {}
-    for model in config.models:
-        where = f"[[models]] {model.name!r}"
-        if model.name in names:
-            yield f"{where} name: appears twice; give each model its own name"
-        names[model.name] = model
-        if (model.alias is None) == (not model.routes):
-            yield f'{where}: needs either routes = [...] or alias = "...", and not both'
-        for number, route in enumerate(model.routes):
-            if route.provider not in config.providers.keys() | unread.providers:
-                known = ", ".join(config.providers) or "none yet"
-                yield (
-                    f"{where} routes[{number}].provider: there is no [providers.{route.provider}]"
-                    f"; known providers: {known}"
-                )
-        if model.routes and not any(route.weight > 0 for route in model.routes):
-            yield f"{where} routes: every weight is 0; give at least one route a weight above 0"
-    for model in names.values():
-        yield from _alias(model, names, unread)
-
-
-def _alias(model: Model, names: dict[str, Model], unread: Unread) -> Iterator[str]:
-    seen = [model.name]
-    while model.alias is not None:
-        if model.alias not in names:
-            # Reported once, by the model that holds the dangling name.
-            if len(seen) == 1 and model.alias not in unread.models:
-                known = ", ".join(names)
-                yield (
-                    f"[[models]] {model.name!r} alias: there is no model {model.alias!r}"
-                    f"; known models: {known}"
-                )
-            return
-        if model.alias in seen:
-            if model.alias == seen[0]:
-                loop = " -> ".join([*seen, model.alias])
-                yield f"[[models]] {seen[0]!r} alias: loop {loop}; point one of them at routes"
-            return
-        seen.append(model.alias)
-        model = names[model.alias]
-
-
-def _tokens(config: Config, unread: Unread) -> Iterator[str]:
-    names: set[str] = set()
-    digests: set[bytes] = set()
-    models = {model.name for model in config.models} | unread.models
-    for token in config.tokens:
-        where = f"[[tokens]] {token.name!r}"
-        if token.name in names:
-            yield f"{where} name: appears twice; give each token its own name"
-        names.add(token.name)
-        if token.key.startswith("sha256:") and not _HASHED.fullmatch(token.key):
-            yield f"{where} key: sha256: must be followed by 64 hexadecimal digits"
-        elif len(token.key) < 8 or not _HEADER_VALUE.fullmatch(token.key) or " " in token.key:
-            yield f"{where} key: must have at least 8 characters and no spaces"
-        else:
-            # A key and its hash are the same key.
-            digest = key_digest(token.key)
-            if digest in digests:
-                yield f"{where} key: belongs to another token too; each needs its own"
-            digests.add(digest)
-        for name in token.models:
-            if name != "*" and name not in models:
-                yield f'{where} models: there is no model {name!r}; use "*" for all'

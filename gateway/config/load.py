@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
 
+from ..core.cached import CachePolicy
+from ..core.limits.shedding import OverloadPolicy
 from ..core.routing.attempts import RetryPolicy
+from ..core.routing.breaker import BreakerPolicy
 from ..core.timeouts import Timeouts
 from ..errors import ConfigError
 from . import schema
-from .check import Unread, cross_check
-from .tables import TableReader, unknown_key
+from .check import Unread, all_names, check_bind, cross_check
+from .check_keys import KeyCheck
+from .paths import tokens_path
+from .tables import TableReader, read_plain, unknown_key
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,46 +34,82 @@ _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
     "retry": RetryPolicy,
     "log": schema.Log,
     "cors": schema.Cors,
+    "breaker": BreakerPolicy,
+    "limits": schema.Limits,
+    "overload": OverloadPolicy,
+    "cache": CachePolicy,
 }
-_KNOWN: Final = (*_SINGLE, "providers", "models", "tokens")
+_KNOWN: Final = (*_SINGLE, "providers", "models", "tokens", "admins")
+
+
+class TokensFile(msgspec.Struct, frozen=True):
+    """The text of a file of tokens; `name` stands for the file in messages."""
+
+    text: str
+    name: str
 
 
 def load(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Config:
-    """Read, expand and check the file at `path`. Raises ConfigError with every problem."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            [f"{path}: no such file; pass --config FILE or set GATEWAY_CONFIG"]
-        ) from None
-    except UnicodeDecodeError as exc:
-        raise ConfigError([f"{path}: not UTF-8 (byte {exc.start}); TOML files must be"]) from exc
-    except OSError as exc:
-        raise ConfigError([f"{path}: cannot be read: {exc.strerror}"]) from exc
-    return parse(text, str(path), environ)
+    """Read, expand and check the file at `path`, and the file of tokens beside it.
+
+    Raises ConfigError with every problem.
+    """
+    text = _read(path)
+    if text is None:
+        raise ConfigError([f"{path}: no such file; pass --config FILE or set GATEWAY_CONFIG"])
+    beside = tokens_path(path)
+    tokens = _read(beside) if beside != path else None
+    return parse(text, str(path), environ, TokensFile(tokens, str(beside)) if tokens else None)
 
 
-def parse(text: str, name: str, environ: Mapping[str, str]) -> schema.Config:
-    """Like `load`, of a text; `name` stands for the file in messages."""
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError([f"{name}: not valid TOML: {exc}"]) from exc
+def parse(
+    text: str, name: str, environ: Mapping[str, str], tokens: TokensFile | None = None
+) -> schema.Config:
+    """Like `load`, of texts; `name` stands for the file in messages."""
     reader = _Reader(name, environ)
-    config = reader.config(tree)
-    reader.problems += [f"{name}: {problem}" for problem in cross_check(config, reader.unread)]
-    if reader.problems:
-        raise ConfigError(reader.problems)
+    config = reader.config(_toml(text, name))
+    keys = KeyCheck(all_names(config, reader.unread))
+    reader.check(cross_check(config, reader.unread, keys))
+    problems = reader.problems
+    if tokens is not None:
+        reader = _Reader(tokens.name, environ)
+        try:
+            more = reader.tokens_only(_toml(tokens.text, tokens.name))
+        except ConfigError as exc:
+            raise ConfigError([*problems, *exc.problems]) from exc
+        reader.check(keys.tokens(more))
+        problems += reader.problems
+        config = msgspec.structs.replace(config, tokens=config.tokens + more)
+    if problems:
+        raise ConfigError(problems)
     return config
 
 
 def with_bind(config: schema.Config, bind: str) -> schema.Config:
     """Return `config` that binds to `bind` instead. Raises ConfigError."""
-    server = msgspec.structs.replace(config.server, bind=bind)
-    changed = msgspec.structs.replace(config, server=server)
-    if problems := [f"--bind: {problem}" for problem in cross_check(changed)]:
+    if problems := [f"--bind: {problem}" for problem in check_bind(bind)]:
         raise ConfigError(problems)
-    return changed
+    server = msgspec.structs.replace(config.server, bind=bind)
+    return msgspec.structs.replace(config, server=server)
+
+
+def _read(path: Path) -> str | None:
+    """Return what the file holds, None if there is none. Raises ConfigError."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as exc:
+        raise ConfigError([f"{path}: not UTF-8 (byte {exc.start}); TOML files must be"]) from exc
+    except OSError as exc:
+        raise ConfigError([f"{path}: cannot be read: {exc.strerror}"]) from exc
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError([f"{name}: not valid TOML: {exc}"]) from exc
 
 
 class _Reader:
@@ -92,7 +133,19 @@ class _Reader:
         fields["providers"] = self._providers(tree.get("providers", {}))
         fields["models"] = self._array("models", tree, schema.Model, self.unread.models)
         fields["tokens"] = self._array("tokens", tree, schema.Token, set())
+        fields["admins"] = self._array("admins", tree, schema.Admin, set())
         return schema.Config(**fields)
+
+    def tokens_only(self, tree: dict[str, Any]) -> tuple[schema.Token, ...]:
+        """Return what could be read of a `tree` that may hold tokens and nothing else."""
+        for key in tree:
+            if key != "tokens":
+                self._problem(f"[{key}]", "", "only [[tokens]] may stand in this file")
+        return self._array("tokens", tree, schema.Token, set())
+
+    def check(self, problems: Iterable[str]) -> None:
+        """Take note of what a check across tables has found."""
+        self.problems += [f"{self._name}: {problem}" for problem in problems]
 
     def _providers(self, tree: Any) -> dict[str, schema.Provider]:
         if not isinstance(tree, dict):
@@ -128,6 +181,8 @@ class _Reader:
         return tuple(found)
 
     def _table(self, where: str, tree: Any, kind: type[T]) -> T | None:
+        if (plain := read_plain(tree, kind)) is not None:
+            return plain
         reader = TableReader(self._environ)
         found = reader.read("", tree, kind)
         for path, what in reader.problems:

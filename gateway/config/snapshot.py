@@ -1,59 +1,128 @@
 """What requests run on: the configuration, resolved and immutable.
 
 A request takes the snapshot once and keeps it to its end, so that a reload never changes a
-request in mid-flight.
+request in mid-flight. What is learned while the gateway runs is not in here: a snapshot points
+to it, and so do the next ones.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
+from ..core.cached import CachePolicy, ModelCache
+from ..core.limits.ledger import Limits, Scope
 from ..core.routing.attempts import RetryPolicy
-from ..core.routing.deployment import Deployment
+from ..core.routing.backoff import Rng
+from ..core.routing.causes import Cause
+from ..core.routing.deployment import Deadlines, Deployment
+from ..core.routing.hedging import HedgeCap, HedgePolicy
+from ..core.routing.strategies import Balancer, StrategyName
+from ..core.routing.target import Target
 from ..core.timeouts import Timeouts
-from .schema import Config, Cors, Model, Provider, Route, Server, Token
+from .catalog import Catalog, Match, Names
+from .schema import Config, Cors, Provider, Route, Server, Token
 
-Describe = Callable[[str, Provider, Route, Timeouts], Deployment]
+# The last argument is the route's model as it is configured, if that ends in `*`.
+Describe = Callable[[str, Provider, Route, Timeouts, str | None], Deployment]
 
 _HASH_PREFIX = "sha256:"
 
 
+class Known(Protocol):
+    """What outlives a reload, and is made for whatever a new configuration brings."""
+
+    def target(self, deployment: Deployment) -> Target: ...
+
+    def balancer(
+        self, strategy: StrategyName, deployments: Sequence[Deployment], targets: Sequence[Target]
+    ) -> Balancer: ...
+
+    def hedge_cap(self, model: str) -> HedgeCap: ...
+
+
 class ServedModel(msgspec.Struct, frozen=True):
-    """A name that clients may ask for. `json_name` is the name as JSON."""
+    """A name that clients may ask for. `json_name` is the name as JSON.
+
+    `deployments` are the model's own, then those of its fallbacks; `groups` says how many are
+    of each, and `targets` and `balancers` go with them.
+    """
 
     name: str
     json_name: bytes
     deployments: tuple[Deployment, ...]
+    targets: tuple[Target, ...]
+    groups: tuple[int, ...]
+    balancers: tuple[Balancer, ...]
+    retry: RetryPolicy
+    fingerprint: bytes
+    sticky_by: tuple[str, ...] = ()
+    switch_on: frozenset[Cause] = frozenset()
+    hedge: HedgePolicy | None = None
+    hedge_cap: HedgeCap | None = None
+    cache: ModelCache | None = None
+
+    def deadlines(self, started: float, latest: float) -> Deadlines:
+        return Deadlines(self.deployments, started, latest)
+
+    def order(
+        self, now: float, rng: Rng, key: bytes | None, *, probing: bool = True
+    ) -> Iterator[int]:
+        """Return the numbers of the deployments, best first, fallbacks last."""
+        if len(self.balancers) == 1:
+            return self.balancers[0].order(now, rng, key, probing=probing)
+        return self._order_all(now, rng, key, probing=probing)
+
+    def _order_all(
+        self, now: float, rng: Rng, key: bytes | None, *, probing: bool
+    ) -> Iterator[int]:
+        start = 0
+        for size, balancer in zip(self.groups, self.balancers, strict=True):
+            for number in balancer.order(now, rng, key, probing=probing and not start):
+                yield start + number
+            start += size
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who a key belongs to. `digest` is the key's SHA-256."""
+    """Who a key belongs to. `digest` is the key's SHA-256, `expires` Unix time in seconds.
+
+    `scopes` are all the limits that hold for its requests, its own first if it has any.
+    """
 
     name: str
     digest: bytes
     models: frozenset[str]
+    beginnings: tuple[str, ...] = ()
+    scopes: tuple[Scope, ...] = ()
+    limited: bool = False
+    expires: float | None = None
 
     def may_use(self, model: str) -> bool:
-        return "*" in self.models or model in self.models
+        return model in self.models or model.startswith(self.beginnings)
 
 
 # What everybody is when the configuration has no [[tokens]].
-ANYONE = Caller(name="anonymous", digest=b"", models=frozenset({"*"}))
+ANYONE = Caller(name="anonymous", digest=b"", models=frozenset(), beginnings=("",))
 
 
 class Snapshot(msgspec.Struct, frozen=True):
     """`created` is Unix time in seconds, and the `created` of `/v1/models`."""
 
-    models: Mapping[str, ServedModel]
+    models: Catalog[ServedModel]
     callers: Mapping[bytes, Caller]
     server: Server
-    retry: RetryPolicy
     created: int
+    admins: Mapping[bytes, str] = {}
+    # Who calls without a key, where none is needed.
+    anyone: Caller = ANYONE
+    # By provider, what it may be sent; only of those that have such a limit.
+    provider_scopes: Mapping[str, Scope] = {}
     cors: Cors = Cors()
+    cache: CachePolicy = CachePolicy()
 
     @property
     def open(self) -> bool:
@@ -70,36 +139,121 @@ class Snapshot(msgspec.Struct, frozen=True):
         caller = self.callers.get(digest, ANYONE)
         return caller if hmac.compare_digest(caller.digest, digest) else None
 
+    def admin(self, key: bytes) -> str | None:
+        """Return the name of the admin that `key` belongs to, as `authenticate` does."""
+        digest = hashlib.sha256(key).digest()
+        found = next((each for each in self.admins if hmac.compare_digest(each, digest)), None)
+        return None if found is None else self.admins[found]
 
-def take(config: Config, describe: Describe, created: int) -> Snapshot:
-    """Resolve a checked `config`; `describe` makes a deployment of a route."""
-    by_name = {model.name: model for model in config.models}
+
+def take(
+    config: Config,
+    describe: Describe,
+    created: int,
+    known: Known,
+    callers: Mapping[bytes, Caller] | None = None,
+) -> Snapshot:
+    """Resolve a checked `config`; `describe` makes a deployment of a route.
+
+    `callers` are those of `config` if they have been made before.
+    """
+    maker = _Maker(config, describe, known)
+    shared = _shared(config)
     return Snapshot(
-        models={
-            model.name: ServedModel(
-                name=model.name,
-                json_name=msgspec.json.encode(model.name),
-                deployments=tuple(
-                    describe(
-                        route.provider, config.providers[route.provider], route, config.timeouts
-                    )
-                    for route in _routes(model, by_name)
-                ),
-            )
-            for model in config.models
-        },
-        callers={caller.digest: caller for caller in map(_caller, config.tokens)},
+        models=Catalog(maker.names, maker.served),
+        callers=callers_of(config) if callers is None else callers,
         server=config.server,
-        retry=config.retry,
         created=created,
+        admins={key_digest(admin.key): admin.name for admin in config.admins},
+        anyone=msgspec.structs.replace(ANYONE, scopes=shared, limited=bool(shared)),
+        provider_scopes={
+            name: scope
+            for name, provider in config.providers.items()
+            for scope in _scopes(f"provider:{name}", provider.rpm, provider.tpm)
+        },
         cors=config.cors,
+        cache=config.cache,
     )
 
 
-def _routes(model: Model, by_name: Mapping[str, Model]) -> tuple[Route, ...]:
-    while model.alias is not None:
-        model = by_name[model.alias]
-    return model.routes
+def callers_of(config: Config) -> dict[bytes, Caller]:
+    """Return who may call, by the digests of their keys.
+
+    The one part that may take long, half a second for 10^5 tokens; it needs nothing that only
+    the event loop's thread may touch.
+    """
+    shared = _shared(config)
+    return {caller.digest: caller for caller in (_caller(each, shared) for each in config.tokens)}
+
+
+class _Maker:
+    """Makes what is served under a name."""
+
+    def __init__(self, config: Config, describe: Describe, known: Known) -> None:
+        self.names = Names(config.models)
+        self._config = config
+        self._describe = describe
+        self._known = known
+        self._targets: dict[str, Target] = {}
+
+    def served(self, name: str) -> ServedModel:
+        last = self._last(name)
+        model = last.model
+        groups = [self._deployments(last)]
+        owners = [model]
+        for fallback in model.fallbacks:
+            other = self._last(last.fill(fallback))
+            if other == last:
+                continue  # a family falls back to one of its own: that one has nothing else
+            groups.append(self._deployments(other))
+            owners.append(other.model)
+        deployments = tuple(each for group in groups for each in group)
+        targets = [[self._target(each) for each in group] for group in groups]
+        return ServedModel(
+            name=name,
+            json_name=msgspec.json.encode(name),
+            deployments=deployments,
+            targets=tuple(each for group in targets for each in group),
+            groups=tuple(len(group) for group in groups),
+            balancers=tuple(
+                self._known.balancer(owner.strategy, group, known)
+                for owner, group, known in zip(owners, groups, targets, strict=True)
+            ),
+            retry=self._config.retry.override(model.retry),
+            # Whatever decides what is asked of whom: other answers are of other deployments.
+            fingerprint=repr(
+                [(each.name, each.origin, each.target) for each in deployments]
+            ).encode(),
+            sticky_by=model.sticky_by,
+            switch_on=frozenset(Cause(each) for each in model.fallback_on),
+            hedge=model.hedge,
+            hedge_cap=self._known.hedge_cap(model.name) if model.hedge else None,
+            cache=model.cache,
+        )
+
+    def _target(self, deployment: Deployment) -> Target:
+        # A name that ends in `*` is resolved when it is first asked for, perhaps by a request
+        # that began before a reload: that must not give a target the old keys again.
+        found = self._targets.get(deployment.state_key)
+        if found is None:
+            found = self._targets[deployment.state_key] = self._known.target(deployment)
+        return found
+
+    def _last(self, name: str) -> Match:
+        """Return what the aliases of `name` lead to; the check has seen that it is there."""
+        *_, last = self.names.follow(name)
+        return last
+
+    def _deployments(self, match: Match) -> list[Deployment]:
+        found = []
+        for route in match.model.routes:
+            pattern = route.model if route.model.endswith("*") else None
+            filled = msgspec.structs.replace(route, model=match.fill(route.model))
+            provider = self._config.providers[route.provider]
+            found.append(
+                self._describe(route.provider, provider, filled, self._config.timeouts, pattern)
+            )
+        return found
 
 
 def key_digest(key: str) -> bytes:
@@ -109,5 +263,25 @@ def key_digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("latin-1")).digest()
 
 
-def _caller(token: Token) -> Caller:
-    return Caller(name=token.name, digest=key_digest(token.key), models=frozenset(token.models))
+def _shared(config: Config) -> tuple[Scope, ...]:
+    return _scopes("global", config.limits.rpm, config.limits.tpm)
+
+
+def _scopes(key: str, rpm: int | None, tpm: int | None) -> tuple[Scope, ...]:
+    return (Scope(key, Limits(rpm=rpm, tpm=tpm)),) if rpm or tpm else ()
+
+
+def _caller(token: Token, shared: tuple[Scope, ...]) -> Caller:
+    limits = Limits(rpm=token.rpm, tpm=token.tpm, max_concurrent=token.max_concurrent)
+    own: tuple[Scope, ...] = ()
+    if limits != Limits() or token.budget is not None:
+        own = (Scope(f"token:{token.name}", limits, token.budget),)
+    return Caller(
+        name=token.name,
+        digest=key_digest(token.key),
+        models=frozenset(token.models),
+        beginnings=tuple(name[:-1] for name in token.models if name.endswith("*")),
+        scopes=(*own, *shared),
+        limited=bool(own or shared),
+        expires=token.expires_at.timestamp() if token.expires_at else None,
+    )

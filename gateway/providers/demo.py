@@ -8,15 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ..config.schema import Provider, Route
-from ..core.routing.deployment import Deployment
-from ..core.timeouts import Timeouts
-from . import openai
+from ..config.schema import Provider
 
 
-def describe(
-    name: str, provider: Provider, route: Route, timeouts: Timeouts, user_agent: bytes, port: int
-) -> Deployment:
-    """Describe calls to the demo server that listens on `port`."""
-    located = msgspec.structs.replace(provider, base_url=f"http://127.0.0.1:{port}/v1")
-    return openai.describe(name, located, route, timeouts, user_agent)
+def located(provider: Provider, port: int) -> Provider:
+    """Return the demo provider whose server listens on `port` as what `openai` describes."""
+    return msgspec.structs.replace(provider, base_url=f"http://127.0.0.1:{port}/v1")

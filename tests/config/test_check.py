@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.config.check import Unread, cross_check
-from gateway.config.schema import Config, Cors, Model, Provider, Route, Server, Token
+from gateway.config.check import Unread, all_names, check_bind, cross_check
+from gateway.config.schema import Admin, Config, Cors, Model, Probe, Provider, Route, Server, Token
+from gateway.core.limits.shedding import OverloadPolicy
+from gateway.core.routing.breaker import BreakerPolicy
 
 DEMO = {"demo": Provider(kind="demo")}
 ROUTE = Route(provider="demo", model="d")
@@ -148,108 +149,79 @@ def test_ca_file(tmp_path: Path) -> None:
     assert of_provider(ca_file=missing) == [f"[providers.p] ca_file: there is no file {missing!r}"]
 
 
-def alias(name: str, target: str) -> Model:
-    return Model(name=name, alias=target)
-
-
 @pytest.mark.parametrize(
-    ("models", "expected"),
+    ("fields", "expected"),
     [
-        ((), ["[[models]]: there is no model; add one with a name and routes"]),
-        ((MODEL, alias("a", "m"), alias("b", "a")), []),
-        ((MODEL, MODEL), ["[[models]] 'm' name: appears twice; give each model its own name"]),
+        ({"api_keys": ("one", "two")}, []),
+        ({"api_keys": ("one",)}, []),
+        # What the environment gave nothing for.
+        ({"api_key": ""}, []),
         (
-            (Model(name="m"),),
-            ["[[models]] 'm': needs either routes = [...] or alias = \"...\", and not both"],
+            {"api_key": "one", "api_keys": ("two",)},
+            ["api_keys: not together with api_key; put that into the list"],
         ),
         (
-            (MODEL, Model(name="a", routes=(ROUTE,), alias="m")),
-            ["[[models]] 'a': needs either routes = [...] or alias = \"...\", and not both"],
-        ),
-        (
-            (Model(name="m", routes=(ROUTE, Route(provider="dmeo", model="x"))),),
+            {"api_keys": ("one", "two", "one", "one")},
             [
-                "[[models]] 'm' routes[1].provider: there is no [providers.dmeo]"
-                "; known providers: demo"
+                "api_keys[2]: is api_keys[0] again; give each key once",
+                "api_keys[3]: is api_keys[0] again; give each key once",
             ],
         ),
         (
-            (Model(name="m", routes=(Route(provider="demo", model="x", weight=0),)),),
-            ["[[models]] 'm' routes: every weight is 0; give at least one route a weight above 0"],
-        ),
-        (
-            (MODEL, alias("a", "x"), alias("b", "a")),
-            ["[[models]] 'a' alias: there is no model 'x'; known models: m, a, b"],
-        ),
-        ((alias("a", "a"),), ["[[models]] 'a' alias: loop a -> a; point one of them at routes"]),
-        (
-            (alias("a", "b"), alias("b", "c"), alias("c", "b"), MODEL),
+            {"api_keys": ("", "a\n", " b", "")},
             [
-                "[[models]] 'b' alias: loop b -> c -> b; point one of them at routes",
-                "[[models]] 'c' alias: loop c -> b -> c; point one of them at routes",
+                "api_keys[0]: is empty; remove it",
+                "api_keys[1]: has a line break or a control character",
+                "api_keys[2]: begins or ends with a blank; remove it",
+                "api_keys[3]: is empty; remove it",
+            ],
+        ),
+        ({"max_concurrent": 10, "max_connections": 10}, []),
+        (
+            {"max_concurrent": 11, "max_connections": 10},
+            [
+                "max_concurrent: 11 is more than max_connections, which is 10; each call takes a "
+                "connection of its own"
             ],
         ),
     ],
 )
-def test_models(models: tuple[Model, ...], expected: list[str]) -> None:
-    assert problems(models=models) == expected
+def test_keys_and_connections(fields: dict[str, Any], expected: list[str]) -> None:
+    assert of_provider(**fields) == [f"[providers.p] {each}" for each in expected]
+
+
+def test_the_demo_provider_may_be_probed() -> None:
+    assert problems(providers={"demo": Provider(kind="demo", probe=Probe())}) == []
+
+
+def test_models_and_keys_are_checked_too() -> None:
+    found = problems(
+        models=(MODEL, Model(name="a", alias="x")),
+        tokens=(Token(name="t", key="12345678"),),
+        admins=(Admin(name="a", key="12345678"),),
+    )
+    assert found == [
+        "[[models]] 'a' alias: there is no model 'x'; known models: m, a",
+        "[[admins]] 'a' key: belongs to a token too; each needs its own",
+    ]
+    assert problems(models=()) == ["[[models]]: there is no model; add one with a name and routes"]
 
 
 def token(name: str, key: str, *models: str) -> Token:
-    return Token(name=name, key=key, models=models or ("*",))
-
-
-HASHED = "sha256:" + hashlib.sha256(b"12345678").hexdigest()
-
-
-@pytest.mark.parametrize(
-    ("tokens", "expected"),
-    [
-        ((token("a", "12345678"), token("b", "87654321", "m")), []),
-        ((token("a", HASHED),), []),
-        (
-            (token("a", "12345678"), token("a", "87654321")),
-            ["[[tokens]] 'a' name: appears twice; give each token its own name"],
-        ),
-        *(
-            (
-                (token("a", key),),
-                ["[[tokens]] 'a' key: must have at least 8 characters and no spaces"],
-            )
-            for key in ("", "1234567", "1234 5678", "12345678\n", "1234567\u2028")
-        ),
-        *(
-            (
-                (token("a", key),),
-                ["[[tokens]] 'a' key: sha256: must be followed by 64 hexadecimal digits"],
-            )
-            for key in ("sha256:", HASHED[:-1], HASHED + "0", HASHED[:-1] + "g", HASHED + "\n")
-        ),
-        *(
-            (
-                (token("a", "12345678"), token("b", other)),
-                ["[[tokens]] 'b' key: belongs to another token too; each needs its own"],
-            )
-            # However the same key is written.
-            for other in ("12345678", HASHED, "sha256:" + HASHED.removeprefix("sha256:").upper())
-        ),
-        (
-            (token("a", "12345678", "m", "x"),),
-            ["[[tokens]] 'a' models: there is no model 'x'; use \"*\" for all"],
-        ),
-    ],
-)
-def test_tokens(tokens: tuple[Token, ...], expected: list[str]) -> None:
-    assert problems(tokens=tokens) == expected
+    return Token(name=name, key=key, models=models)
 
 
 def test_what_could_not_be_read_is_not_missing() -> None:
     config = Config(
-        models=(Model(name="a", routes=(ROUTE,)), alias("b", "c")),
-        tokens=(token("t", "12345678", "c"),),
+        models=(
+            Model(name="a", routes=(ROUTE,), fallbacks=("c", "f/x")),
+            Model(name="b", alias="c"),
+            Model(name="g/*", alias="f/*"),
+        ),
+        tokens=(token("t", "12345678", "c", "f/*"),),
     )
-    assert len(list(cross_check(config))) == 3
-    assert list(cross_check(config, Unread({"demo"}, {"c"}))) == []
+    assert len(list(cross_check(config))) == 7
+    assert list(cross_check(config, Unread({"demo"}, {"c", "f/*"}))) == []
     assert list(cross_check(Config(), Unread(set(), {""}))) == []
 
 
@@ -290,3 +262,39 @@ def test_bad_names_in_cors(key: str) -> None:
     changed: dict[str, Any] = {key: ("fine", "x\r\ny: z")}
     (problem,) = problems(cors=Cors(**changed))
     assert problem.startswith(f"[cors] {key}: ")
+
+
+@pytest.mark.parametrize(
+    ("overload", "fine"),
+    [
+        (OverloadPolicy(lag=0.1, lag_max=0.2), True),
+        (OverloadPolicy(lag=0, lag_max=0), True),
+        (OverloadPolicy(lag=1, lag_max=1), False),
+        (OverloadPolicy(lag=2, lag_max=1), False),
+    ],
+)
+def test_shedding_begins_before_all_is_shed(overload: OverloadPolicy, fine: bool) -> None:
+    expected = f"[overload] lag: {overload.lag} is not less than lag_max, which is 1; raise that "
+    found = problems(overload=overload)
+    assert not found if fine else found[0].startswith(expected)
+
+
+def test_a_breaker_opens_no_longer_than_it_may() -> None:
+    assert problems(breaker=BreakerPolicy(open_time=3, max_open_time=3)) == []
+    assert problems(breaker=BreakerPolicy(open_time=3.5, max_open_time=3)) == [
+        "[breaker] open_time: 3.5 is more than max_open_time, which is 3; raise that or lower this"
+    ]
+
+
+def test_check_bind() -> None:
+    assert list(check_bind("127.0.0.1:8080")) == []
+    assert len(list(check_bind("nowhere"))) == 1
+
+
+def test_all_names_have_stand_ins_for_what_could_not_be_read() -> None:
+    config = Config(models=(MODEL,))
+    names = all_names(config, Unread(set(), {"", "x", "f/*", "m"}))
+    assert names.exact.keys() == {"m", "x"}
+    assert names.families.keys() == {"f/*"}
+    # What could be read is what stands for a name that appears twice.
+    assert names.exact["m"] is MODEL

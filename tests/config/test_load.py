@@ -1,20 +1,36 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.config import load, schema
-from gateway.core.routing.attempts import RetryPolicy
-from gateway.core.timeouts import TimeoutOverrides, Timeouts
+from gateway.core.cached import ModelCache
+from gateway.core.limits.budget import Budget
+from gateway.core.routing.attempts import RetryOverrides
+from gateway.core.routing.hedging import HedgePolicy
+from gateway.core.routing.retry_budget import RetryBudgetPolicy
+from gateway.core.routing.strategies import STRATEGIES
+from gateway.core.timeouts import TimeoutOverrides
 from gateway.errors import ConfigError
 
+# The tables that there are one of.
+SINGLE: dict[str, type[msgspec.Struct]] = {
+    field.name: field.type
+    for field in msgspec.structs.fields(schema.Config)
+    if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+}
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 DEMO = '[providers.demo]\nkind = "demo"\n'
 MODEL = '[[models]]\nname = "m"\nroutes = [{ provider = "demo", model = "d" }]\n'
 ENOUGH = DEMO + MODEL
+TOKEN = '[[tokens]]\nname = "t"\nkey = "12345678"\n'
+PLAIN = '[providers.p]\nkind = "openai"\nbase_url = "http://h/v1"\n'
 HASH = "sha256:" + "ab" * 32
 
 
@@ -59,32 +75,51 @@ def test_what_the_shipped_file_calls_default_is_the_default() -> None:
     shipped, full = load.load(SHIPPED, {}), uncommented(text)
     tables = full[: full.index("# -----")]
     config = parse(tables + ENOUGH)
-    assert (config.server, config.timeouts) == (schema.Server(), Timeouts())
-    assert (config.retry, config.log) == (RetryPolicy(), schema.Log())
-    assert shipped.server == config.server
+    # Limits that are absent do not limit; what stands there is an example.
+    unlimited = msgspec.structs.replace(config.limits, rpm=None, tpm=None, max_concurrent=None)
+    assert config.limits != unlimited == schema.Limits()
+    for key in SINGLE.keys() - {"limits"}:
+        assert getattr(config, key) == getattr(schema.Config(), key) == getattr(shipped, key)
     # Nothing of these tables is left unsaid.
-    for kind in (schema.Server, Timeouts, RetryPolicy, schema.Log):
-        for name in kind.__struct_fields__:
-            assert re.search(rf"^{name} = ", tables, re.MULTILINE), name
+    raw = tomllib.loads(tables)
+    for key, kind in SINGLE.items():
+        assert raw[key].keys() == set(kind.__struct_fields__)
+    assert raw["retry"]["budget"].keys() == set(RetryBudgetPolicy.__struct_fields__)
 
 
 def test_every_example_in_the_shipped_file_is_valid(tmp_path: Path) -> None:
     authority = tmp_path / "private-ca.pem"
     authority.touch()
     text = uncommented(SHIPPED.read_text()).replace("/etc/ssl/private-ca.pem", str(authority))
-    environ = {"OPENAI_API_KEY": "sk-1", "OPENROUTER_API_KEY": "sk-2", "MY_APP_KEY": "my-app-key"}
+    keys = ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "OPENROUTER_API_KEY_2", "MY_APP_KEY")
+    environ = {key: f"value-of-{key}" for key in (*keys, "GATEWAY_ADMIN_KEY")}
     config = parse(text, environ)
     assert list(config.providers) == ["demo", "openai", "openrouter", "local"]
-    assert [model.name for model in config.models] == ["demo", "gpt-4o-mini", "fast"]
-    assert config.providers["openai"].api_key == "sk-1"
+    names = ["demo", "gpt-4o-mini", "llama", "openrouter/*", "fast", "or/*"]
+    assert [model.name for model in config.models] == names
+    assert config.providers["openai"].api_key == "value-of-OPENAI_API_KEY"
+    assert len(config.providers["openrouter"].api_keys) == 2
+    assert config.providers["local"].probe == schema.Probe()
     assert config.providers["openai"].timeouts == TimeoutOverrides(first_event=120)
     assert config.models[1].routes[1].timeouts == TimeoutOverrides(first_event=30)
-    assert config.models[2].alias == "gpt-4o-mini"
-    assert [token.name for token in config.tokens] == ["my-app"]
+    assert config.models[1].hedge == HedgePolicy()
+    assert config.models[1].cache == ModelCache(ttl=300, coalesce=True)
+    assert config.models[4].alias == "gpt-4o-mini"
+    (token,) = config.tokens
+    assert (token.name, token.budget) == ("my-app", Budget(usd=20))
+    assert token.expires_at == datetime(2027, 1, 1, tzinfo=UTC)
+    assert [admin.name for admin in config.admins] == ["ops"]
     # And every key that there is stands in it.
-    for kind in (schema.Provider, schema.Route, schema.Model, schema.Token):
-        for name in set(kind.__struct_fields__) - {"weight"}:
+    tables: tuple[type[msgspec.Struct], ...] = (
+        *(schema.Provider, schema.Route, schema.Model, schema.Token, schema.Admin, schema.Probe),
+        *(Budget, HedgePolicy, ModelCache),
+    )
+    for kind in tables:
+        for name in kind.__struct_fields__:
             assert re.search(rf"\b{name} = ", text), name
+    # Every strategy is at least named.
+    for strategy in STRATEGIES:
+        assert strategy in text
 
 
 # Where the file comes from...
@@ -115,6 +150,102 @@ def test_load_reads_the_environment_it_is_given(tmp_path: Path) -> None:
     assert load.load(path, {"KEY": "12345678"}).tokens[0].key == "12345678"
 
 
+def test_tables_without_fault_or_reference_take_the_short_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A file may hold a hundred thousand tokens, and the long way takes ten times as long.
+    def reader(environ: Mapping[str, str]) -> None:
+        raise AssertionError("this table needs no walk")
+
+    monkeypatch.setattr(load, "TableReader", reader)
+    text = ENOUGH + TOKEN + "budget = { usd = 1 }\nexpires_at = 2027-01-01T00:00:00Z\n"
+    assert len(parse(text).tokens) == 1
+    with pytest.raises(AssertionError):
+        parse(f'{ENOUGH}[[tokens]]\nname = "t"\nkey = "${{KEY}}"\n', {"KEY": "12345678"})
+
+
+# The file of tokens...
+
+
+def beside(folder: Path, tokens: str | bytes, config: str = ENOUGH) -> schema.Config:
+    (folder / "c.toml").write_text(config)
+    (folder / "tokens.toml").write_bytes(tokens if isinstance(tokens, bytes) else tokens.encode())
+    return load.load(folder / "c.toml", {"KEY": "from-environ"})
+
+
+def test_tokens_beside_the_file_are_read_with_it(tmp_path: Path) -> None:
+    more = '[[tokens]]\nname = "u"\nkey = "${KEY}"\nmodels = ["m"]\n'
+    config = beside(tmp_path, more, ENOUGH + TOKEN)
+    assert [(token.name, token.key) for token in config.tokens] == [
+        ("t", "12345678"),
+        ("u", "from-environ"),
+    ]
+    for nothing in ("", "# none yet\n", "tokens = []\n"):
+        assert [token.name for token in beside(tmp_path, nothing, ENOUGH + TOKEN).tokens] == ["t"]
+
+
+def test_a_file_of_tokens_does_not_include_itself(tmp_path: Path) -> None:
+    path = tmp_path / "tokens.toml"
+    path.write_text(ENOUGH + TOKEN)
+    assert len(load.load(path, {}).tokens) == 1
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        # Each names the file that it is in.
+        ("[[tokens]]\nname = 'u'\n", ["[[tokens]] 'u' key: missing; expected a string"]),
+        (
+            "[[tokens]]\nname = 'u'\nkey = 'short'\n",
+            ["[[tokens]] 'u' key: must have at least 8 characters and no spaces"],
+        ),
+        (
+            "[[tokens]]\nname = 't'\nkey = '87654321'\n",
+            ["[[tokens]] 't' name: appears twice; give each token its own name"],
+        ),
+        (
+            "[[tokens]]\nname = 'u'\nkey = '12345678'\n",
+            ["[[tokens]] 'u' key: belongs to another token too; each needs its own"],
+        ),
+        (
+            "[[tokens]]\nname = 'u'\nkey = 'of-admin'\nmodels = ['x']\n",
+            [
+                "[[tokens]] 'u' key: belongs to an admin too; each needs its own",
+                "[[tokens]] 'u' models: there is no model 'x'; use \"*\" for all",
+            ],
+        ),
+        (
+            "x = 1\n[server]\nbind = 'nowhere'\n[[tokens]]\nname = 7\nkey = '87654321'\n",
+            [
+                "[x]: only [[tokens]] may stand in this file",
+                "[server]: only [[tokens]] may stand in this file",
+                "[[tokens]] #1 name: expected a string, got a whole number",
+            ],
+        ),
+        ("[tokens]\n", ["[[tokens]]: expected an array of tables: write [[tokens]]"]),
+        ("[[tokens]\n", ["not valid TOML: "]),
+        (b"# \xff", ["not UTF-8 (byte 2); TOML files must be"]),
+    ],
+)
+def test_what_is_wrong_with_a_file_of_tokens(
+    tmp_path: Path, tokens: str | bytes, expected: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        beside(tmp_path, tokens, ENOUGH + TOKEN + '[[admins]]\nname = "a"\nkey = "of-admin"\n')
+    assert len(caught.value.problems) == len(expected), caught.value.problems
+    for problem, start in zip(caught.value.problems, expected, strict=True):
+        assert problem.startswith(f"{tmp_path / 'tokens.toml'}: {start}")
+
+
+@pytest.mark.parametrize("tokens", ["[[tokens]]\nname = 'u'\n", "[[tokens]\n"])
+def test_the_faults_of_both_files_are_reported_at_once(tmp_path: Path, tokens: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        beside(tmp_path, tokens, ENOUGH + "[sevrer]\n")
+    first, second = caught.value.problems
+    assert first.startswith(f"{tmp_path / 'c.toml'}: [sevrer]: ")
+    assert second.startswith(f"{tmp_path / 'tokens.toml'}: ")
+
+
 def test_with_bind() -> None:
     config = parse(ENOUGH)
     assert load.with_bind(config, "[::1]:9").server.bind == "[::1]:9"
@@ -125,15 +256,25 @@ def test_with_bind() -> None:
 
 # What is wrong in one table: where it is, and what would be right...
 
-PLAIN = '[providers.p]\nkind = "openai"\nbase_url = "http://h/v1"\n'
-
 
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         # Keys that are unknown...
         ("[servr]\n", "[servr]: unknown key; did you mean 'server'?"),
-        ("x = 1\n", "[x]: unknown key; known keys: cors, log, models, providers, retry, server, "),
+        (
+            "x = 1\n",
+            "[x]: unknown key; known keys: admins, breaker, cache, cors, limits, log, models, "
+            "overload, providers, retry, server, timeouts, tokens",
+        ),
+        (
+            "[retry]\nbudget = { rate = 1 }\n",
+            "[retry] budget.rate: unknown key; did you mean 'ratio'?",
+        ),
+        (
+            "[[models]]\nname = 'x'\nhedge = { aftr = 1 }\n",
+            "[[models]] 'x' hedge.aftr: unknown key; did you mean 'after'?",
+        ),
         ("[server]\nbnd = 1\n", "[server] bnd: unknown key; did you mean 'bind'?"),
         (
             "[timeouts]\nzzz = 1\n",
@@ -156,6 +297,9 @@ PLAIN = '[providers.p]\nkind = "openai"\nbase_url = "http://h/v1"\n'
             "[[models]] 'x' routes[0].model: missing; expected a string",
         ),
         ('[[tokens]]\nname = "t"\n', "[[tokens]] 't' key: missing; expected a string"),
+        ('[[admins]]\nname = "a"\n', "[[admins]] 'a' key: missing; expected a string"),
+        (TOKEN + "budget = {}\n", "[[tokens]] 't' budget.usd: missing; expected a number"),
+        ("[[models]]\nname = 'x'\ncache = {}\n", "[[models]] 'x' cache.ttl: missing; expected a n"),
         # ...of the wrong type...
         (
             '[server]\nbody_timeout = "5"\n',
@@ -189,7 +333,46 @@ PLAIN = '[providers.p]\nkind = "openai"\nbase_url = "http://h/v1"\n'
             '[[tokens]]\nname = "t"\nkey = "12345678"\nmodels = ["m", 7]\n',
             "[[tokens]] 't' models[1]: expected a string, got a whole number",
         ),
+        (
+            "[[models]]\nname = 'x'\nstrategy = 'fastest'\n",
+            '[[models]] \'x\' strategy: expected "priority" or "weighted" or "round_robin" or ',
+        ),
+        (
+            "[[models]]\nname = 'x'\nfallback_on = ['refusal']\n",
+            '[[models]] \'x\' fallback_on[0]: expected "context_length" or "content_policy"',
+        ),
+        (
+            "[[models]]\nname = 'x'\nhedge = { after = 'p99' }\n",
+            "[[models]] 'x' hedge.after: expected \"p95\" or a number > 0",
+        ),
+        (
+            "[[models]]\nname = 'x'\nhedge = { after = 0 }\n",
+            "[[models]] 'x' hedge.after: expected \"p95\" or a number > 0",
+        ),
+        (
+            "[[models]]\nname = 'x'\nhedge = { after = inf }\n",
+            "[[models]] 'x' hedge.after: expected a finite number, got inf",
+        ),
+        (PLAIN + "probe = true\n", "[providers.p] probe: expected a table, got true or false"),
+        (
+            PLAIN + "probe = { path = 'models' }\n",
+            "[providers.p] probe.path: expected a path such as /models",
+        ),
+        (TOKEN + "rpm = '60'\n", "[[tokens]] 't' rpm: expected a whole number, got a string"),
+        *(
+            (
+                f"{TOKEN}expires_at = {moment}\n",
+                "[[tokens]] 't' expires_at: expected a date and time with an offset, such as "
+                "2027-01-01T00:00:00Z",
+            )
+            for moment in ("2027-01-01", "2027-01-01T00:00:00", "12:00:00", "7", '"tomorrow"')
+        ),
         # ...out of range...
+        (TOKEN + "rpm = 0\n", "[[tokens]] 't' rpm: expected a whole number >= 1"),
+        (TOKEN + "budget = { usd = 0 }\n", "[[tokens]] 't' budget.usd: expected a number > 0.0"),
+        ("[cache]\nmax_bytes = -1\n", "[cache] max_bytes: expected a whole number >= 0"),
+        ("[limits]\nmax_queue = -1\n", "[limits] max_queue: expected a whole number >= 0"),
+        ("[retry.budget]\nratio = 2\n", "[retry] budget.ratio: expected a number <= 1.0"),
         ("[timeouts]\nidle = -1\n", "[timeouts] idle: expected a number >= 0.0"),
         ("[timeouts]\nidle = nan\n", "[timeouts] idle: expected a number >= 0.0"),
         ("[timeouts]\nidle = inf\n", "[timeouts] idle: expected a finite number, got inf"),
@@ -232,7 +415,7 @@ PLAIN = '[providers.p]\nkind = "openai"\nbase_url = "http://h/v1"\n'
 def test_one_fault(text: str, problem: str) -> None:
     rest = ENOUGH.replace(DEMO, "") if text.startswith("providers =") else ENOUGH
     # Keys without a table come before any.
-    text = text + rest if not text.startswith(("[[models]]", "[[tokens]]")) else rest + text
+    text = rest + text if text.startswith("[[") else text + rest
     found = problems(text)
     assert found[0].startswith(problem), found
     if not text.startswith("providers ="):
@@ -268,6 +451,23 @@ def test_the_environment_supplies_numbers_and_switches() -> None:
     config = parse(text, {"T": "2.5"})
     assert config.server.body_timeout == 2.5
     assert config.log.requests is False
+
+
+def test_the_environment_supplies_whatever_a_string_can_stand_for() -> None:
+    text = f"""{ENOUGH}
+retry = {{ max_attempts = "${{ATTEMPTS}}" }}
+hedge = {{ after = "${{AFTER:-0.5}}" }}
+{TOKEN}expires_at = "${{UNTIL}}"
+budget = {{ usd = "${{USD}}", window = "${{WINDOW}}" }}
+"""
+    environ = {"ATTEMPTS": "5", "UNTIL": "2027-01-01T00:00:00+02:00", "USD": "1", "WINDOW": "day"}
+    config = parse(text, environ)
+    assert config.models[0].retry == RetryOverrides(max_attempts=5)
+    assert config.models[0].hedge == HedgePolicy(after=0.5)
+    assert config.tokens[0].budget == Budget(usd=1, window="day")
+    assert config.tokens[0].expires_at == datetime(2026, 12, 31, 22, tzinfo=UTC)
+    changed = parse(text, environ | {"AFTER": "p95"})
+    assert changed.models[0].hedge == HedgePolicy(after="p95")
 
 
 def test_a_quoted_number_stays_a_mistake_beside_a_reference() -> None:
@@ -346,6 +546,16 @@ SECRET = "s3cr3t-value"
         f'[[tokens]]\nname = "t"\nkey = "{SECRET}\\n"\n',
         f'[[tokens]]\nname = "t"\nkey = "sha256:{SECRET}"\n',
         f'[[tokens]]\nname = "t"\nkey = ["{SECRET}"]\n',
+        f'[[tokens]]\nname = "t"\nkey = "12345678"\nexpires_at = "{SECRET}"\n',
+        f'[[admins]]\nname = "a"\nkey = "{SECRET}"\n[[admins]]\nname = "b"\nkey = "{SECRET}"\n',
+        f'[[admins]]\nname = "a"\nkey = "{SECRET} "\n',
+        f'{PLAIN}api_keys = ["{SECRET}", "{SECRET}"]\n',
+        f'{PLAIN}api_keys = ["{SECRET}\\n"]\n',
+        f'{PLAIN}api_keys = "{SECRET}"\n',
+        f'{PLAIN}api_key = "{SECRET}"\napi_keys = ["{SECRET}"]\n',
+        f'[[models]]\nname = "x"\nhedge = {{ after = "{SECRET}" }}\n',
+        f'{PLAIN}probe = "{SECRET}"\n',
+        f'{PLAIN}probe = {{ path = "{SECRET}" }}\n',
         f'[[tokens]]\nname = "a"\nkey = "{SECRET}"\n[[tokens]]\nname = "b"\nkey = "{SECRET}"\n',
         f'{PLAIN}api_key = "{SECRET}\\n"\n',
         f'{PLAIN}api_key = ["{SECRET}"]\n',

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config.paths import config_path
+from gateway.config.paths import config_path, tokens_path
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,11 @@ def test_config_path(monkeypatch: pytest.MonkeyPatch, value: str | None, expecte
     if value is not None:
         monkeypatch.setenv("GATEWAY_CONFIG", value)
     assert config_path() == Path(expected)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [("config.toml", "tokens.toml"), ("/etc/gateway/main.toml", "/etc/gateway/tokens.toml")],
+)
+def test_tokens_path(config: str, expected: str) -> None:
+    assert tokens_path(Path(config)) == Path(expected)

@@ -4,7 +4,13 @@ import msgspec
 import pytest
 
 from gateway.config import schema
-from gateway.core.routing.attempts import RetryPolicy
+from gateway.core.cached import CachePolicy, ModelCache
+from gateway.core.limits.budget import Budget
+from gateway.core.limits.shedding import OverloadPolicy
+from gateway.core.routing.attempts import RetryOverrides, RetryPolicy
+from gateway.core.routing.breaker import BreakerPolicy
+from gateway.core.routing.hedging import HedgePolicy
+from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.core.timeouts import TimeoutOverrides, Timeouts
 
 TABLES: list[type[msgspec.Struct]] = [
@@ -15,9 +21,21 @@ TABLES: list[type[msgspec.Struct]] = [
     schema.Model,
     schema.Token,
     schema.Log,
+    schema.Cors,
+    schema.Limits,
+    schema.Probe,
+    schema.Admin,
     Timeouts,
     TimeoutOverrides,
     RetryPolicy,
+    RetryOverrides,
+    RetryBudgetPolicy,
+    BreakerPolicy,
+    OverloadPolicy,
+    CachePolicy,
+    ModelCache,
+    HedgePolicy,
+    Budget,
 ]
 
 
@@ -28,9 +46,13 @@ def test_every_table_is_frozen_and_forbids_unknown_keys(table: type[msgspec.Stru
     assert config.forbid_unknown_fields
 
 
-@pytest.mark.parametrize(
-    "table", [schema.Config, schema.Server, schema.Log, Timeouts, TimeoutOverrides, RetryPolicy]
-)
+WITHOUT_DEFAULTS = {schema.Provider, schema.Route, schema.Model, schema.Token, schema.Admin} | {
+    ModelCache,
+    Budget,
+}
+
+
+@pytest.mark.parametrize("table", [table for table in TABLES if table not in WITHOUT_DEFAULTS])
 def test_an_empty_table_is_valid(table: type[msgspec.Struct]) -> None:
     assert msgspec.convert({}, table) == table()
 
@@ -41,3 +63,11 @@ def test_defaults_obey_their_own_types(table: type[msgspec.Struct]) -> None:
         if not field.required and field.default is not msgspec.NODEFAULT:
             default = msgspec.to_builtins(field.default)
             assert msgspec.convert(default, field.type) == field.default
+
+
+def test_what_a_model_overrides_of_retry_is_part_of_it() -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(RetryPolicy)}
+    for field in msgspec.structs.fields(RetryOverrides):
+        assert field.default is None
+        # The same range, and optional.
+        assert field.type == fields[field.name].type | None

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.schema import Provider, Route
+from gateway.config.schema import Probe, Provider, Route
 from gateway.core.call import Origin
 from gateway.core.pricing import Prices
 from gateway.core.routing.deployment import Deployment
 from gateway.core.timeouts import TimeoutOverrides, Timeouts
-from gateway.providers.openai import describe
+from gateway.providers.openai import describe, probe_call
 
 ROUTE = Route(provider="p", model="m")
 
@@ -46,19 +46,19 @@ def test_headers() -> None:
         b"authorization": b"Bearer sk-1",
         b"openai-organization": b"org",
     }
-    assert dict(found.plain_headers) == common | {b"accept": b"application/json"}
-    assert dict(found.stream_headers) == common | {b"accept": b"text/event-stream"}
-    assert len(found.plain_headers) == len(found.stream_headers) == 6
+    assert dict(found.credentials[0].plain_headers) == common | {b"accept": b"application/json"}
+    assert dict(found.credentials[0].stream_headers) == common | {b"accept": b"text/event-stream"}
+    assert len(found.credentials[0].plain_headers) == len(found.credentials[0].stream_headers) == 6
 
 
 @pytest.mark.parametrize("key", [None, ""])
 def test_without_a_key_there_is_no_authorization(key: str | None) -> None:
-    assert b"authorization" not in dict(described(api_key=key).plain_headers)
+    assert b"authorization" not in dict(described(api_key=key).credentials[0].plain_headers)
 
 
 def test_the_operators_headers_win() -> None:
     headers = {"Authorization": "", "api-key": "k", "User-Agent": "é", "accept-encoding": ""}
-    found = dict(described(api_key="sk-1", headers=headers).stream_headers)
+    found = dict(described(api_key="sk-1", headers=headers).credentials[0].stream_headers)
     assert b"authorization" not in found
     assert b"accept-encoding" not in found
     assert found[b"api-key"] == b"k"
@@ -88,3 +88,41 @@ def test_everything_else_of_provider_and_route() -> None:
     assert found.prices == Prices(1, 2, 0.5)
     assert (found.weight, found.stream_usage) == (3, False)
     assert (found.origin.max_connections, found.origin.ca_file) == (9, "ca.pem")
+
+
+@pytest.mark.parametrize(
+    ("url", "probe", "target"),
+    [
+        ("https://h/v1", Probe(), b"/v1/models"),
+        ("https://h/v1/", Probe(path="/health?x=1"), b"/v1/health?x=1"),
+        ("https://h", Probe(path="/"), b"/"),
+    ],
+)
+def test_a_health_check(url: str, probe: Probe, target: bytes) -> None:
+    provider = Provider(
+        kind="openai",
+        base_url=url,
+        api_keys=("sk-1", "sk-2"),
+        headers={"OpenAI-Organization": "org"},
+        max_connections=9,
+        probe=probe,
+    )
+    call = probe_call("p", provider, b"gateway/1")
+    route = Route(provider="p", model="m")
+    # The same pool of connections as everybody's.
+    assert call.origin == describe("p", provider, route, Timeouts(), b"").origin
+    assert (call.method, call.target, call.body) == (b"GET", target, b"")
+    assert call.connect_timeout == 5.0
+    assert dict(call.headers) == {
+        b"accept": b"application/json",
+        b"accept-encoding": b"identity",
+        b"user-agent": b"gateway/1",
+        b"authorization": b"Bearer sk-1",
+        b"openai-organization": b"org",
+    }
+
+
+@pytest.mark.parametrize("key", [None, ""])
+def test_a_health_check_without_a_key(key: str | None) -> None:
+    provider = Provider(kind="openai", base_url="http://h/v1", api_key=key, probe=Probe())
+    assert b"authorization" not in dict(probe_call("p", provider, b"g").headers)

@@ -1,0 +1,1 @@
+"""What is short-lived and shared between requests: limits, breakers, health."""
