@@ -30,6 +30,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self.phase = Phase.STARTING
         self._enders: set[Callable[[], None]] = set()
+        self._on_drain: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         return f"<Lifecycle {self.phase.value}, {len(self._enders)} in flight>"
@@ -50,6 +51,12 @@ class Lifecycle:
     def start_drain(self) -> None:
         """Turn readiness off and ask clients to move; work goes on. Idempotent."""
         self._advance(Phase.DRAINING)
+        for tell in self._on_drain:
+            tell()
+
+    def when_draining(self, tell: Callable[[], None]) -> None:
+        """Call `tell` at the beginning of the drain, perhaps more than once."""
+        self._on_drain.append(tell)
 
     def end_requests(self) -> None:
         """End every exchange with `server_shutting_down`, and any that still arrives."""

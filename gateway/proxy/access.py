@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ..config.snapshot import ANYONE, Caller, ServedModel, Snapshot
-from ..core.chat import shortened
+from ..config.snapshot import Caller, ServedModel, Snapshot
+from ..core.chat import MAX_SHOWN, shortened
 from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied
 
 
-def authenticate(snapshot: Snapshot, key: bytes | None) -> Caller:
+def authenticate(snapshot: Snapshot, key: bytes | None, epoch: float) -> Caller:
     """Return who is calling with `key`. Raises AuthenticationFailed, which never echoes it."""
     if snapshot.open:
-        return ANYONE
+        return snapshot.anyone
     if not key:
         raise AuthenticationFailed(
             "you did not provide an API key; send it as 'Authorization: Bearer KEY' "
@@ -19,15 +19,22 @@ def authenticate(snapshot: Snapshot, key: bytes | None) -> Caller:
     caller = snapshot.authenticate(key)
     if caller is None:
         raise AuthenticationFailed("incorrect API key provided")
+    if caller.expires is not None and epoch >= caller.expires:
+        raise AuthenticationFailed("this API key has expired", code="expired_api_key")
     return caller
 
 
 def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
     """Return the model `name`. Raises ModelNotFound (404) or PermissionDenied (403), as OpenAI."""
-    model = snapshot.models.get(name)
+    if name not in snapshot.models and (len(name) > MAX_SHOWN or not name.isprintable()):
+        # A family lets callers choose the name, which stands in headers, in logs and in memory.
+        raise no_such_model(name)
+    # Asked first: what a wildcard lets through is only made for who may use it.
+    allowed = caller.may_use(name)
+    model = snapshot.models.get(name) if allowed or name in snapshot.models else None
     if model is None:
         raise no_such_model(name)
-    if not caller.may_use(name):
+    if not allowed:
         raise PermissionDenied(
             f"this key does not have access to the model {name!r}",
             code="model_not_found",
@@ -45,5 +52,12 @@ def no_such_model(name: str) -> ModelNotFound:
 
 
 def visible(snapshot: Snapshot, caller: Caller) -> list[ServedModel]:
-    """Return the models that `caller` may use, in the configuration's order."""
-    return [model for model in snapshot.models.values() if caller.may_use(model.name)]
+    """Return the models that `caller` may use, in the configuration's order.
+
+    A name that ends in `*` is none that could be asked for. Of the models behind it those are
+    known that the caller's token names.
+    """
+    found = [model for model in snapshot.models if caller.may_use(model.name)]
+    listed = {model.name for model in found}
+    named = [name for name in sorted(caller.models - listed) if not name.endswith("*")]
+    return found + [model for name in named if (model := snapshot.models.get(name))]

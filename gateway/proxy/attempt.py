@@ -17,8 +17,8 @@ import trio
 
 from ..core.answer import NotAnAnswer, rewrite_answer
 from ..core.call import Call
-from ..core.routing.backoff import retry_after
-from ..core.routing.causes import Cause, of_status
+from ..core.routing.causes import Cause, of_refusal, of_status
+from ..core.routing.cooldown import asked_wait
 from ..core.stream import MAX_HELD, StreamRewriter
 from ..core.timeouts import Timeouts, deadline
 from ..core.usage import Usage
@@ -37,9 +37,8 @@ from .protocols import HeaderPairs, Upstream, UpstreamResponse
 ERROR_BYTES = 64 * 1024
 ERROR_SECONDS = 5.0
 
+_CUT = "..."
 _CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
-
-_UNPAID = b'"insufficient_quota"'
 
 _CAUSES = {
     ConnectFailed: Cause.CONNECT_FAILED,
@@ -125,11 +124,25 @@ async def _attempt(
 
 def _without_secrets(failed: Failed, call: Call) -> Failed:
     """Take our key out of what a provider said: some repeat the whole of it in an error."""
-    message = failed.message
     for name, value in call.headers:
-        if name in _CREDENTIALS and (key := value.rpartition(b" ")[2].decode("latin-1")):
-            message = message.replace(key, "***")
-    return failed if message is failed.message else msgspec.structs.replace(failed, message=message)
+        if name in _CREDENTIALS and (key := value.rpartition(b" ")[2]):
+            failed = _without(failed, key)
+    return failed
+
+
+def _without(failed: Failed, key: bytes) -> Failed:
+    text, message, answer = key.decode("latin-1"), failed.message, failed.answer
+    message = message.replace(text, "***")
+    if message.endswith(_CUT):
+        # What was shortened may end in the beginning of it.
+        begun = message.removesuffix(_CUT)
+        known = next((n for n in range(len(text), 3, -1) if begun.endswith(text[:n])), 0)
+        message = begun[: len(begun) - known] + _CUT
+    if answer is not None and key in answer.body:
+        answer = msgspec.structs.replace(answer, body=answer.body.replace(key, b"***"))
+    if message == failed.message and answer is failed.answer:
+        return failed
+    return msgspec.structs.replace(failed, message=message, answer=answer)
 
 
 async def _read_stream(
@@ -180,14 +193,11 @@ async def _read_error(response: UpstreamResponse, cause: Cause, limits: Limits) 
     with trio.move_on_after(ERROR_SECONDS):
         limit = limits.response if relayed else ERROR_BYTES
         body = await _read_up_to(response, limit)
-        if cause is Cause.RATE_LIMITED and _UNPAID in body:
-            # OpenAI says 429 for that too (its error codes guide), but no wait cures it.
-            cause = Cause.AUTH_FAILED
         return Failed(
-            cause,
+            of_refusal(cause, response.status, body[:ERROR_BYTES]),
             f"{response.status} {error_message(body)}".rstrip(),
             response.status,
-            retry_after(response.headers, time.time()),
+            asked_wait(response.headers, time.time()),
             RawAnswer(response.status, response.headers, body),
         )
     # The status is news enough; the caller's own error replaces a body that never came.
@@ -195,7 +205,7 @@ async def _read_error(response: UpstreamResponse, cause: Cause, limits: Limits) 
         cause if not relayed else Cause.PROTOCOL_VIOLATION,
         f"{response.status}, and its body stalled",
         response.status,
-        retry_after(response.headers, time.time()),
+        asked_wait(response.headers, time.time()),
     )
 
 
@@ -252,7 +262,7 @@ def error_message(body: bytes) -> str:
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= 300 else line[:297] + "..."
+    return line if len(line) <= 300 else line[:297] + _CUT
 
 
 def _content_type(response: UpstreamResponse) -> bytes:

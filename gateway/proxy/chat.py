@@ -2,24 +2,98 @@
 
 from __future__ import annotations
 
-from ..core.chat import parse_chat, shortened
+from ..config.snapshot import ServedModel
+from ..core.cache_key import cache_key
+from ..core.cached import cache_control
+from ..core.chat import ChatRequest, parse_chat, shortened
+from ..core.limits.estimate import estimate_tokens
+from ..core.limits.ledger import Demand
+from ..core.pricing import input_cost
 from .access import authenticate, authorize
+from .admission import admit
+from .cache import Caching
 from .exchange import Exchange
+from .options import Asked, Options, sticky_key
 from .pipeline import Pipeline
 
+ASKED_NOTHING = Asked()
 
-async def serve_chat(exchange: Exchange, key: bytes | None, patience: float | None = None) -> None:
+
+async def serve_chat(exchange: Exchange, key: bytes | None, asked: Asked = ASKED_NOTHING) -> None:
     """Serve one `POST /v1/chat/completions`. Raises GatewayError, ClientGone, SendStalled.
 
     The key is checked before the body is read, so that nobody unknown can make the gateway
     hold 32 MiB.
     """
-    snapshot, record = exchange.snapshot, exchange.record
-    caller = authenticate(snapshot, key)
+    snapshot, record, services = exchange.snapshot, exchange.record, exchange.services
+    services.traffic.overload.check(services.rng)
+    caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
     record.token = caller.name
     request = parse_chat(await exchange.read_body())
     record.model, record.stream = shortened(request.model), request.stream
     record.user = None if request.user is None else shortened(request.user)
     model = authorize(snapshot, caller, request.model)
-    pipeline = Pipeline(exchange, request, model, patience)
-    await exchange.while_listening(pipeline.run)
+    ttl = cache_control(asked.cache, model.cache, services.cache.store.policy.max_ttl)
+    demand = _demand(exchange, request, model)
+    options = Options(
+        patience=asked.patience,
+        single=asked.single,
+        repeated=asked.repeated,
+        sticky_key=sticky_key(model, request, caller, exchange.headers),
+        demand=demand,
+    )
+    until = exchange.started + asked.patience
+
+    async def work() -> None:
+        with await admit(exchange, demand, until):
+            await _answer(exchange, request, model, options, ttl, until)
+
+    await exchange.while_listening(work)
+
+
+async def _answer(
+    exchange: Exchange,
+    request: ChatRequest,
+    model: ServedModel,
+    options: Options,
+    ttl: float | None,
+    until: float,
+) -> None:
+    """Answer from the cache or from a provider."""
+    caller = exchange.caller
+    key = (
+        None
+        if ttl is None
+        else cache_key(caller.name, caller.digest, request.model, model.fingerprint, request.body)
+    )
+    if ttl is None or key is None:
+        await Pipeline(exchange, request, model, options).run()
+        return
+
+    async def work(on: Exchange) -> None:
+        if on is exchange:
+            await Pipeline(on, request, model, options).run()
+            return
+        # A flight is not one caller's: it has only the deadlines of the configuration.
+        shared = Options(
+            repeated=options.repeated, sticky_key=options.sticky_key, demand=options.demand
+        )
+        await on.while_listening(Pipeline(on, request, model, shared).run)
+
+    coalesce = model.cache is not None and model.cache.coalesce
+    await exchange.services.cache.serve(exchange, Caching(key, ttl, coalesce), work, until)
+
+
+def _demand(exchange: Exchange, request: ChatRequest, model: ServedModel) -> Demand:
+    """Estimate what the request will take, where somebody counts it."""
+    if not (exchange.caller.scopes or exchange.snapshot.provider_scopes or model.hedge):
+        return _NOTHING
+    tokens = estimate_tokens(request.body, request.max_tokens)
+    exchange.prompt = tokens - min(tokens, request.max_tokens or 0)
+    # The answer may turn out short: reserving its price would refuse what could be paid.
+    prices = [each.prices for each in model.deployments]
+    cost = max((input_cost(exchange.prompt, each) for each in prices), default=0)
+    return Demand(tokens, cost)
+
+
+_NOTHING = Demand()

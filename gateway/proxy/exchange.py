@@ -12,40 +12,49 @@ by a shutdown, and then the caller is told. Whatever happens, the request is set
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 import structlog
 import trio
 
-from ..config.snapshot import Snapshot
+from ..config.snapshot import ANYONE, Caller, Snapshot
+from ..core.limits.headers import rate_limit_headers
+from ..core.limits.ledger import Grant
 from ..core.record import EndReason, Record, milliseconds
-from ..core.routing.backoff import Rng
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
-from ..core.routing.health import HealthTracker
-from ..errors import CallerError, ClientGone, GatewayError, InternalError, SendStalled, ShuttingDown
-from ..lifecycle import Lifecycle
+from ..core.routing.target import Target
+from ..errors import (
+    CallerError,
+    ClientGone,
+    GatewayError,
+    InternalError,
+    Overloaded,
+    ProvidersTimedOut,
+    SendStalled,
+    ShuttingDown,
+    UpstreamError,
+)
 from .attempt import Failed, RawAnswer
-from .protocols import Client, HeaderPairs, Recorder, Upstream
+from .protocols import Client, HeaderPairs, State
 from .relay import RelayEnd
+from .services import Services
+from .slots import SlotLease
 
 _log = structlog.get_logger(__name__)
 
-
-@dataclass(frozen=True)
-class Services:
-    """What every exchange of a process shares."""
-
-    upstream: Upstream
-    health: HealthTracker
-    recorder: Recorder
-    lifecycle: Lifecycle
-    rng: Rng
+NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
 class Exchange:
-    """The state of one request. `request_id` is sane: printable ASCII."""
+    """The state of one request. `request_id` is sane: printable ASCII.
+
+    `headers` are the request's, by lower-case name. What is learned on the way: who the
+    `caller` is, about how many tokens the `prompt` has, and from which `pool` of targets the
+    deployment is chosen.
+    """
 
     def __init__(
         self,
@@ -54,16 +63,26 @@ class Exchange:
         client: Client,
         request_id: bytes,
         peer: str | None = None,
+        headers: Mapping[bytes, bytes] = NO_HEADERS,
     ) -> None:
         self.services = services
         self.snapshot = snapshot
         self.client = client
         self.request_id = request_id
+        self.headers = headers
+        self.caller: Caller = ANYONE
+        self.grant: Grant | None = None
+        self.prompt = 0
+        # About how many tokens were sent to a provider and cut before it answered.
+        self.unanswered = 0
+        self.pool: tuple[Target, ...] = ()
         self.started = trio.current_time()
         self.record = Record(request_id=request_id.decode("ascii"), time=time.time(), client=peer)
         self._reason: EndReason | None = None
         self._scope: trio.CancelScope | None = None
         self._shutting_down = False
+        self._lease: Grant | None = None
+        self._place: SlotLease | None = None
 
     def __repr__(self) -> str:
         return f"<Exchange {self.record.request_id} {self._reason or 'under way'}>"
@@ -124,7 +143,24 @@ class Exchange:
         with trio.CancelScope() as scope:
             self.cut_by(scope)
             return await self.client.read_body(server.max_body_bytes, server.body_timeout)
-        raise ShuttingDown("the gateway is shutting down", retry_after=1)
+        raise self.shutting_down()
+
+    def take_place(self, grant: Grant | None, place: SlotLease) -> None:
+        """Hold what the request was admitted with."""
+        self.grant = self._lease = grant
+        self._place = place
+
+    def give_place(self) -> None:
+        """Let another request have the place of this one, whose answer is all but sent.
+
+        A caller that goes on when it has the last byte would otherwise meet its own request,
+        which still has some tidying to do, at a `max_concurrent` of 1.
+        """
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            self.services.state.release(lease)
+        if self._place is not None:
+            self._place.give()
 
     def cut_by(self, scope: trio.CancelScope) -> None:
         """Let a shutdown cancel `scope`, the one that the request's deadline is on."""
@@ -167,14 +203,41 @@ class Exchange:
         """Show a provider's refusal as it came: clients match on its very words."""
         self.end(EndReason.PROVIDER_REJECTED, message)
         self.record.provider, self.record.provider_model = deployment.provider, deployment.model
-        headers = (*headers, *self.headers(deployment))
         await self.client.reply(answer.status, headers, answer.body)
 
-    def headers(self, deployment: Deployment) -> HeaderPairs:
-        """Return the headers that say how an answer of `deployment` came about."""
-        tries = b"%d" % len(self.record.attempts)
-        provider = deployment.provider.encode("ascii", "replace")
-        return ((b"x-gateway-provider", provider), (b"x-gateway-attempts", tries))
+    def provenance(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that say how an answer came about."""
+        record = self.record
+        headers: list[tuple[bytes, bytes]] = []
+        if record.provider is not None:
+            # A wildcard lets callers choose the name: nothing that could end a header.
+            model = (record.provider_model or "").encode("ascii", "replace")
+            headers.append((b"x-gateway-provider", record.provider.encode("ascii", "replace")))
+            headers.append((b"x-gateway-model", model))
+        if record.attempts:
+            headers.append((b"x-gateway-attempts", b"%d" % len(record.attempts)))
+        return headers
+
+    def about(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers of every answer: how it came about, and what the caller has left."""
+        headers = self.provenance()
+        if self.caller.limited:
+            headers += rate_limits(self.services.state, self.caller)
+        return headers
+
+    def shutting_down(self) -> ShuttingDown:
+        """Return the error for a request that a shutdown has cut before its answer began."""
+        return ShuttingDown("the gateway is shutting down", retry_after=1)
+
+    def tokens_used(self) -> int:
+        """Return how many tokens the answer took; about how many, if no provider said it."""
+        record = self.record
+        if record.input_tokens is not None:
+            return record.input_tokens + (record.output_tokens or 0)
+        if record.first_event_ms is None:
+            return self.unanswered
+        # A token an event is what most providers send.
+        return self.prompt + record.events
 
     def end(self, reason: EndReason, message: str | None = None) -> None:
         """Say how the request ended. The first word counts: what follows is its consequence."""
@@ -186,8 +249,12 @@ class Exchange:
     async def _refuse(self, error: GatewayError) -> None:
         if isinstance(error, ShuttingDown):
             self.end(EndReason.SHUTTING_DOWN, error.message)
-        elif isinstance(error, CallerError):
+        elif isinstance(error, CallerError | Overloaded):
             self.end(EndReason.REJECTED, error.message)
+        elif isinstance(error, ProvidersTimedOut):
+            self.end(EndReason.TOTAL_TIMEOUT, error.message)
+        elif isinstance(error, UpstreamError):
+            self.end(EndReason.PROVIDERS_FAILED, error.message)
         else:
             self.end(EndReason.INTERNAL_ERROR, error.message)
         if self.client.status is None:
@@ -206,5 +273,15 @@ class Exchange:
         # Cancelled from outside means that the server is being stopped hard.
         record.end_reason = self._reason or EndReason.SHUTTING_DOWN
         record.status = self.client.status or 499
-        record.latency_ms = milliseconds(trio.current_time() - self.started)
+        now = trio.current_time()
+        record.latency_ms = milliseconds(now - self.started)
+        if self.grant is not None:
+            cost = record.cost_nano_usd or 0
+            self.services.state.settle(self.grant, self.tokens_used(), cost, now, time.time())
         self.services.recorder.record(record)
+
+
+def rate_limits(state: State, caller: Caller) -> list[tuple[bytes, bytes]]:
+    """Return the headers that say what a limited `caller` has left."""
+    now = trio.current_time()
+    return rate_limit_headers([state.standing(scope, now) for scope in caller.scopes])

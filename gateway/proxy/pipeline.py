@@ -6,10 +6,6 @@ between them: it waits, keeps the request's deadline, and writes down what each 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Final
-
 import trio
 
 from ..config.snapshot import ServedModel
@@ -17,42 +13,22 @@ from ..core.chat import ChatRequest, body_for
 from ..core.pricing import cost
 from ..core.record import EndReason
 from ..core.routing.attempts import Attempts, Failure, Stop, Try
-from ..core.routing.causes import Cause
+from ..core.routing.causes import RULES, Again, Cause
 from ..core.routing.deployment import Deployment
+from ..core.routing.hedging import delay
 from ..core.stream import StreamRewriter
-from ..core.timeouts import deadline
 from ..core.usage import Usage
-from ..errors import SendStalled, ShuttingDown
+from ..errors import SendStalled
+from .answer_headers import ABOUT_BODY, JSON, PASSED_ON, PASSED_ON_WITH_LIMITS, STREAM, clean
 from .attempt import Committed, Failed, Limits, attempt_answer, attempt_stream
 from .attempt_log import AttemptLog
 from .exchange import Exchange
+from .hedge import Race
+from .options import DEFAULT, Options
 from .protocols import HeaderPairs
 from .relay import Relay, RelayEnd
-from .verdict import verdict
-
-_JSON: Final = (b"content-type", b"application/json")
-_STREAM_HEADERS: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
-    (b"x-accel-buffering", b"no"),
-)
-# What of a provider's answer headers a caller gets, under a prefix of its own so that the two
-# sources never mix; but for the limits, which clients pace themselves by and we have none of.
-_RATE_LIMITS: Final = (b"limit", b"remaining", b"reset")
-_PASSED_ON: Final = {
-    b"x-request-id": b"x-provider-request-id",
-    b"openai-organization": b"x-provider-openai-organization",
-    b"openai-processing-ms": b"x-provider-openai-processing-ms",
-    b"openai-version": b"x-provider-openai-version",
-    **{
-        b"x-ratelimit-%b-requests" % each: b"x-ratelimit-%b-requests" % each
-        for each in _RATE_LIMITS
-    },
-    **{b"x-ratelimit-%b-tokens" % each: b"x-ratelimit-%b-tokens" % each for each in _RATE_LIMITS},
-}
-# And of a rejection that is relayed as it came.
-_ABOUT_BODY: Final = {name: name for name in (b"content-type", b"content-encoding")}
+from .verdict import RELAYED, unavailable, verdict
+from .visit import Skipped, visit
 
 
 class Pipeline:
@@ -63,108 +39,181 @@ class Pipeline:
         exchange: Exchange,
         request: ChatRequest,
         model: ServedModel,
-        patience: float | None = None,
+        options: Options = DEFAULT,
     ) -> None:
-        """Take what to serve; `patience` is the caller's own limit in seconds, if it has one."""
         self._exchange = exchange
-        self._patience = math.inf if patience is None else patience
         self._request = request
-        self._deployments = model.deployments
-        self._model_json = model.json_name
+        self._model = model
+        self._options = options
         self._services = exchange.services
         self._failures: list[tuple[Deployment, Failed]] = []
+        self._skipped: list[Skipped] = []
+        self._logs: list[AttemptLog] = []
         self._relay: Relay | None = None
+        # A client's own retry is one for the providers, too.
+        self._later = options.repeated
         server = exchange.snapshot.server
         self._limits = Limits(event=server.max_event_bytes, response=server.max_response_bytes)
+        self._deadline = model.deadlines(exchange.started, exchange.started + options.patience)
+        exchange.pool = model.targets
 
     async def run(self) -> None:
         """Answer the caller. Raises a GatewayError if no provider's answer is to be shown."""
-        started = self._exchange.started
-        # A caller may ask for less time than the configuration gives, never for more.
-        latest = started + self._patience
-        deadlines = [
-            min(deadline(started, each.timeouts.total), latest) for each in self._deployments
-        ]
-        attempts = Attempts(self._exchange.snapshot.retry, deadlines)
-        step: Try | Stop = attempts.first()
+        model, options, rng = self._model, self._options, self._services.rng
+        now = trio.current_time()
+        self._attempts = attempts = Attempts(
+            options.retry(model.retry),
+            model.order(now, rng, options.sticky_key, probing=options.probing),
+            self._deadline,
+            groups=model.groups,
+            switch_on=model.switch_on,
+        )
+        step = attempts.first(now, rng)
         while isinstance(step, Try):
-            failed = await self._try(step, deadlines[step.target])
-            if failed is None:
+            tried = await self._try(step)
+            if tried is None:
                 return
-            failure = Failure(step.target, failed.cause, failed.retry_after)
-            step = attempts.after(failure, trio.current_time(), self._services.rng)
+            now = trio.current_time()
+            if isinstance(tried, Skipped):
+                self._skipped.append(tried)
+                step = attempts.skip(step, now, rng)
+            else:
+                step = attempts.after(tried, now, rng)
         await self._give_up(step)
 
-    async def _try(self, step: Try, total: float) -> Failed | None:
+    async def _try(self, step: Try) -> Failure | Skipped | None:
         """Make one attempt and, if it commits, deliver it; None says it was delivered."""
-        deployment = self._deployments[step.target]
-        log = AttemptLog(self._exchange, deployment, step.wait)
-        outcome: Committed | Failed | None = None
+        self._logs = []
+        cut: Failed | None = None
         end: RelayEnd | None = None
+        exchange = self._exchange
         try:
-            with trio.CancelScope(deadline=total) as scope:
-                self._exchange.cut_by(scope)
+            with trio.CancelScope(deadline=self._deadline(step.target)) as scope:
+                exchange.cut_by(scope)
                 if step.wait:
                     await trio.sleep(step.wait)
-                log.start()
-                outcome = await self._call(deployment)
-                if isinstance(outcome, Committed):
-                    log.first_event()
-                    end = await self._deliver(deployment, outcome)
+                first = await self._begin(step, hedge=False)
+                if isinstance(first, Skipped):
+                    return first
+                winner = await self._run(first)
+                if winner is not None:
+                    end = await self._deliver(winner)
             if scope.cancelled_caught:
                 # Committed, but its head may not have gone out: then the caller gets an answer.
-                if isinstance(outcome, Committed) and self._exchange.client.status is not None:
-                    end = self._exchange.cut_short()
+                if self._winner() is not None and exchange.client.status is not None:
+                    end = exchange.cut_short()
                 else:
-                    outcome = self._exchange.out_of_time()
+                    cut = exchange.out_of_time()
         except SendStalled:
             raise
         except Exception:
-            outcome = Failed(Cause.INTERNAL, "the gateway made a mistake")
+            cut = Failed(Cause.INTERNAL, "the gateway made a mistake")
             raise
         finally:
             relay = self._relay
             if relay is not None and relay.end is not None:
                 # Cut or cancelled behind [DONE]: the caller has it all.
                 end = relay.end
-                self._exchange.end(end.reason, end.message)
-            log.finish(outcome, end)
+                exchange.end(end.reason, end.message)
+            await self._finish(cut, end)
         if end is not None:
-            await self._exchange.conclude(end, sealed=relay is not None and relay.sealed)
+            await exchange.conclude(end, sealed=relay is not None and relay.sealed)
             return None
-        assert isinstance(outcome, Failed)
-        self._failures.append((deployment, outcome))
-        return outcome
+        return self._failure(step, cut)
 
-    async def _call(self, deployment: Deployment) -> Committed | Failed:
-        request = self._request
+    async def _begin(self, step: Try, *, hedge: bool) -> AttemptLog | Skipped:
+        """Take a place with a deployment and open the log of the attempt."""
+        exchange, number = self._exchange, step.target
+        visited = await visit(
+            self._services,
+            exchange.snapshot,
+            self._model.deployments[number],
+            self._model.targets[number],
+            caller=exchange.caller.name,
+            demand=self._options.demand,
+            deadline=self._deadline(number),
+            later=self._later,
+            hedge=hedge,
+        )
+        if isinstance(visited, Skipped):
+            return visited
+        if not self._later:
+            self._model.targets[number].retries.deposit(trio.current_time())
+            self._later = True
+        log = AttemptLog(exchange, visited, number, step.wait)
+        self._logs.append(log)
+        return log
+
+    async def _run(self, first: AttemptLog) -> AttemptLog | None:
+        """Let the attempt run, with others beside it if the model is hedged."""
+        hedge, cap = self._model.hedge, self._model.hedge_cap
+        after = None
+        if hedge is not None and cap is not None:
+            cap.request()
+            after = delay(hedge, first.visit.target.usual.p95)
+        if hedge is None or after is None:
+            first.outcome = await self._call(first)
+        else:
+            await Race(first, self._call).run(after, hedge.max_extra, self._another)
+        return self._winner()
+
+    async def _another(self) -> AttemptLog | None:
+        cap = self._model.hedge_cap
+        assert cap is not None
+        running = [log.number for log in self._logs]
+        step = self._attempts.beside(running, trio.current_time(), self._services.rng)
+        if step is None:
+            return None
+        begun: AttemptLog | Skipped | None = None
+        spent = cap.spend()
+        try:
+            if spent:
+                begun = await self._begin(step, hedge=True)
+        finally:
+            if not isinstance(begun, AttemptLog):
+                # Should the others fail, it is the next to be asked.
+                self._attempts.take_back(step)
+                if spent:
+                    cap.give_back()
+                begun = None
+        return begun
+
+    def _winner(self) -> AttemptLog | None:
+        return next((log for log in self._logs if isinstance(log.outcome, Committed)), None)
+
+    async def _call(self, log: AttemptLog) -> Committed | Failed:
+        request, place = self._request, log.visit
+        deployment = place.deployment
         call = deployment.call(
-            body_for(request, deployment), self._exchange.request_id, stream=request.stream
+            body_for(request, deployment),
+            self._exchange.request_id,
+            stream=request.stream,
+            credential=place.credential,
         )
         upstream = self._services.upstream
         if not request.stream:
             return await attempt_answer(
-                upstream, call, self._model_json, deployment.timeouts, self._limits
+                upstream, call, self._model.json_name, deployment.timeouts, self._limits
             )
         rewriter = StreamRewriter(
-            self._model_json,
+            self._model.json_name,
             keep_usage=request.wants_usage,
             max_event_bytes=self._limits.event,
         )
         return await attempt_stream(upstream, call, rewriter, deployment.timeouts, self._limits)
 
-    async def _deliver(self, deployment: Deployment, committed: Committed) -> RelayEnd:
-        client = self._exchange.client
-        headers = (
-            *_clean(committed.response.headers, _PASSED_ON),
-            *self._exchange.headers(deployment),
-        )
+    async def _deliver(self, log: AttemptLog) -> RelayEnd:
+        committed, deployment, exchange = log.outcome, log.visit.deployment, self._exchange
+        assert isinstance(committed, Committed)
+        log.first_event()
+        client = exchange.client
+        headers = (*self._passed_on(committed.response.headers), *exchange.provenance())
         rewriter = committed.rewriter
         if rewriter is None:
             await committed.response.aclose()
             self._account(deployment, committed.usage)
             try:
-                await client.reply(200, (_JSON, *headers), committed.output)
+                await client.reply(200, (JSON, *headers), committed.output)
             except SendStalled as exc:
                 return RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
             return RelayEnd(EndReason.COMPLETE)
@@ -173,16 +222,48 @@ class Pipeline:
             committed,
             rewriter,
             idle=deployment.timeouts.idle,
-            keep_alive=self._exchange.snapshot.server.keep_alive_comment,
+            keep_alive=exchange.snapshot.server.keep_alive_comment,
         )
         try:
-            await client.begin(200, (*_STREAM_HEADERS, *headers))
+            await client.begin(200, (*STREAM, *headers))
             return await relay.run()
         finally:
             await committed.response.aclose()
             self._account(deployment, rewriter.usage)
-            self._exchange.record.events = rewriter.events
-            self._exchange.record.malformed_events = rewriter.malformed
+            exchange.record.events = rewriter.events
+            exchange.record.malformed_events = rewriter.malformed
+
+    async def _finish(self, cut: Failed | None, end: RelayEnd | None) -> None:
+        """Close the logs of this try; whatever was committed and not shown is closed too."""
+        for log in self._logs:
+            if isinstance(log.outcome, Committed):
+                await log.outcome.response.aclose()
+            if cut is not None and not isinstance(log.outcome, Failed) and not log.hedged:
+                log.outcome = cut
+            log.finish(end if isinstance(log.outcome, Committed) else None)
+
+    def _failure(self, step: Try, cut: Failed | None) -> Failure:
+        """Return what the attempts of this try came to."""
+        now, rng = trio.current_time(), self._services.rng
+        found = [
+            (log.failure(now), log.visit.deployment, log.outcome)
+            for log in self._logs
+            if isinstance(log.outcome, Failed)
+        ]
+        # What decides comes last: a refusal of the request itself, then of a key that has
+        # others beside it, or the latest failure.
+        found.sort(
+            key=lambda each: (RULES[each[0].cause].again is Again.NOWHERE, each[0].another_key)
+        )
+        self._failures += [(deployment, failed) for _, deployment, failed in found]
+        if not found:
+            # The time was up before the attempt had begun.
+            assert cut is not None
+            self._failures.append((self._model.deployments[step.target], cut))
+            return Failure(step.target, cut.cause)
+        for failure, _, _ in found[:-1]:
+            self._attempts.failed(failure, now, rng)
+        return found[-1][0]
 
     def _account(self, deployment: Deployment, usage: Usage | None) -> None:
         if usage is None:
@@ -192,30 +273,28 @@ class Pipeline:
         record.output_tokens = usage.output_tokens
         record.cached_tokens = usage.cached_tokens
         record.reasoning_tokens = usage.reasoning_tokens
-        record.cost_nano_usd = cost(usage, deployment.prices)
+        # Added: a race may have been lost before, which costs as well.
+        record.cost_nano_usd = (record.cost_nano_usd or 0) + cost(usage, deployment.prices)
+
+    def _passed_on(self, headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
+        # Limits of ours and of the provider's in one answer would make no sense together.
+        limited = self._exchange.caller.limited
+        return clean(headers, PASSED_ON if limited else PASSED_ON_WITH_LIMITS)
 
     async def _give_up(self, stop: Stop) -> None:
         """Tell the caller how the last attempt, or all of them, failed."""
+        if not self._failures:
+            raise unavailable(stop, self._skipped, trio.current_time(), self._services.rng)
         deployment, last = self._failures[-1]
-        if last.cause is Cause.REJECTED and last.answer is not None:
+        if last.cause in RELAYED and last.answer is not None:
             given = last.answer.headers
-            about_body = _clean(given, _ABOUT_BODY) or [_JSON]
+            about_body = clean(given, ABOUT_BODY) or [JSON]
             await self._exchange.relay_rejection(
-                deployment, last.answer, last.message, [*about_body, *_clean(given, _PASSED_ON)]
+                deployment, last.answer, last.message, [*about_body, *self._passed_on(given)]
             )
             return
         if last.cause is Cause.SHUTDOWN:
-            raise ShuttingDown(last.message, retry_after=1)
-        error, reason = verdict(stop, self._failures)
+            raise self._exchange.shutting_down()
+        error, reason = verdict(stop, self._failures, self._skipped, trio.current_time())
         self._exchange.end(reason, error.message)
         raise error
-
-
-def _clean(headers: HeaderPairs, names: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-    """Return those `headers` that have a new name in `names`, under it."""
-    # A control character would be legal for h11 and end up on somebody's terminal.
-    return [
-        (names[name], value)
-        for name, value in headers
-        if name in names and value.isascii() and value.decode().isprintable()
-    ]

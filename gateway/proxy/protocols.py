@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from ..core.call import Call
+from ..core.limits.ledger import Demand, Grant, Refusal, Scope, Standing
 from ..core.record import Record
+from ..core.routing.attempts import RetryPolicy
+from ..core.routing.backoff import Rng
+from ..core.routing.breaker import BreakerPolicy, Permit
+from ..core.routing.health import Sample
+from ..core.routing.target import Target
 from ..errors import GatewayError
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
@@ -100,3 +106,71 @@ class Recorder(Protocol):
     """Takes records. Must neither wait nor fail: a full disk is not the caller's problem."""
 
     def record(self, record: Record) -> None: ...
+
+
+class State(Protocol):
+    """What is short-lived and shared: limits, breakers, health. Perhaps with other processes.
+
+    What a request needs leave for is awaited, since a shared store has to be asked. What is
+    only reported is not: it must neither wait nor fail, and a shared store queues it. A
+    `Target` is what this process knows of a deployment; a shared store keeps it up to date.
+    Times are Trio's seconds, `epoch` is Unix time.
+    """
+
+    @property
+    def targets(self) -> Iterable[Target]:
+        """Return all that is known of deployments, to look at."""
+        ...
+
+    async def admit(
+        self, scopes: Sequence[Scope], demand: Demand, now: float, epoch: float
+    ) -> Grant | Refusal:
+        """Check all limits of `scopes` in one step and reserve `demand`, or charge nothing."""
+        ...
+
+    def release(self, grant: Grant) -> None:
+        """End the lease, though what was used is not known yet. Idempotent."""
+        ...
+
+    def settle(self, grant: Grant, tokens: int, cost: int, now: float, epoch: float) -> None:
+        """Replace the reserve by what was used, and end the lease. Idempotent."""
+        ...
+
+    def void(self, grant: Grant, now: float, epoch: float) -> None:
+        """Take the grant back as if it had never been. Idempotent."""
+        ...
+
+    def standing(self, scope: Scope, now: float) -> Standing:
+        """Return what is left in `scope`; charges nothing."""
+        ...
+
+    async def enter(self, target: Target, now: float) -> Permit | None:
+        """Begin an attempt on `target`; None if its breaker refuses it."""
+        ...
+
+    def prove(self, target: Target, now: float, rng: Rng) -> None:
+        """Say that an attempt let through as a probe has been answered; it goes on as others."""
+        ...
+
+    def leave(
+        self,
+        target: Target,
+        permit: Permit,
+        sample: Sample,
+        now: float,
+        rng: Rng,
+        *,
+        retry_after: float | None = None,
+        pool: Sequence[Target] = (),
+        counts: bool = True,
+    ) -> None:
+        """End it, with what it has shown. `pool` are all the targets it was chosen from."""
+        ...
+
+    def configure(self, breaker: BreakerPolicy, retry: RetryPolicy) -> None:
+        """Take new policies; what has been learned stays."""
+        ...
+
+    def retain(self, targets: Collection[Target], scopes: Collection[str]) -> None:
+        """Forget all but these: no configuration knows the others any more."""
+        ...

@@ -8,10 +8,20 @@ from typing import Final
 
 from ..core.record import EndReason
 from ..core.routing.attempts import Stop
+from ..core.routing.backoff import Rng
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
-from ..errors import ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut, UpstreamError
+from ..errors import (
+    GatewayError,
+    Overloaded,
+    ProvidersFailed,
+    ProvidersRateLimited,
+    ProvidersTimedOut,
+    ProvidersUnavailable,
+    UpstreamError,
+)
 from .attempt import Failed
+from .visit import Skipped, Why
 
 _TIMEOUTS: Final = {
     Cause.CONNECT_TIMEOUT: EndReason.CONNECT_TIMEOUT,
@@ -19,6 +29,8 @@ _TIMEOUTS: Final = {
     Cause.IDLE_TIMEOUT: EndReason.IDLE_TIMEOUT,
     Cause.TOTAL_TIMEOUT: EndReason.TOTAL_TIMEOUT,
 }
+# A refusal of the request itself is shown as it came.
+RELAYED: Final = frozenset({Cause.REJECTED, Cause.CONTEXT_LENGTH, Cause.CONTENT_POLICY})
 # What only concerns the operator: addresses, and what a provider says about our key.
 _INTERNAL: Final = frozenset(
     {
@@ -32,7 +44,10 @@ _INTERNAL: Final = frozenset(
 
 
 def verdict(
-    stop: Stop, failures: Sequence[tuple[Deployment, Failed]]
+    stop: Stop,
+    failures: Sequence[tuple[Deployment, Failed]],
+    skipped: Sequence[Skipped] = (),
+    now: float = 0.0,
 ) -> tuple[UpstreamError, EndReason]:
     """Return the error that sums up `failures`, and how the request ended by it.
 
@@ -46,9 +61,34 @@ def verdict(
         return ProvidersTimedOut(message), _TIMEOUTS[last]
     if causes == {Cause.RATE_LIMITED}:
         waits = [failed.retry_after for _, failed in failures if failed.retry_after]
+        # One that was passed over, since it is limited as well, may be the first to be back.
+        waits += [
+            each.until - now for each in skipped if each.why is Why.RATE_LIMITED and each.until
+        ]
         limited = ProvidersRateLimited(message, retry_after=min(waits, default=None))
+        if any(each.why is Why.RETRY_BUDGET for each in skipped):
+            limited.worth_a_retry = False
         return limited, EndReason.PROVIDERS_FAILED
     return ProvidersFailed(message), EndReason.PROVIDERS_FAILED
+
+
+def unavailable(stop: Stop, skipped: Sequence[Skipped], now: float, rng: Rng) -> GatewayError:
+    """Return the error for a request that no deployment was asked for, and when to come back."""
+    if stop is Stop.OUT_OF_TIME and not skipped:
+        return ProvidersTimedOut("the time was up before a provider could be asked")
+    times = [each.until for each in skipped if each.until is not None]
+    wait = max(0.0, min(times) - now) if times else None
+    reasons = {each.why for each in skipped}
+    if reasons == {Why.RATE_LIMITED}:
+        return ProvidersRateLimited("all providers are rate limited", retry_after=wait)
+    if reasons == {Why.KEYS_REFUSED}:
+        message = "the gateway has no key that a provider of this model takes"
+        return ProvidersUnavailable(message, code="auth_unavailable", retry_after=wait)
+    if reasons == {Why.BUSY}:
+        message = "the providers of this model have as much to do as they may"
+        return Overloaded(message, retry_after=wait if wait else 1.0 + 4.0 * rng())
+    message = "no provider of this model is healthy at the moment"
+    return ProvidersUnavailable(message, retry_after=wait)
 
 
 def _list(failures: Sequence[tuple[Deployment, Failed]]) -> str:

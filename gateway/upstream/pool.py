@@ -55,6 +55,7 @@ class Pool:
         self._in_use = 0
         self._waiters: OrderedDict[_Waiter, None] = OrderedDict()
         self._closed = False
+        self._retired = False
 
     def __repr__(self) -> str:
         stats = self.stats
@@ -113,6 +114,13 @@ class Pool:
         self._idle = [each for each in self._idle if not self._expired(each, now)]
         return bool(self._idle or self._in_use or self._waiters)
 
+    def retire(self) -> None:
+        """Close what is idle now, and each other connection when its request is done."""
+        self._retired = True
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
     def close(self) -> None:
         """Close what is idle, refuse who waits; what is in use is closed when it comes back."""
         self._closed = True
@@ -132,7 +140,8 @@ class Pool:
         )
 
     def _put_back(self, connection: Connection | None) -> None:
-        if connection is None or self._closed or self._expired(connection, trio.current_time()):
+        over = self._closed or self._retired
+        if connection is None or over or self._expired(connection, trio.current_time()):
             self.forfeit(connection)
         elif self._waiters:
             self._call_next(connection)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import trio
@@ -201,6 +201,17 @@ class Transport:
             await trio.sleep(pause)
             # Origins vanish when the configuration changes, and their pools with them.
             self._pools = {origin: pool for origin, pool in self._pools.items() if pool.sweep()}
+
+    def retire(self, origins: Iterable[Origin]) -> None:
+        """Close idle connections to `origins` at once and used ones when their answer ends.
+
+        A request that began before may still call such an origin: it gets a new connection,
+        which then is idle for `idle_timeout` at most.
+        """
+        for origin in origins:
+            pool = self._pools.pop(origin, None)
+            if pool is not None:
+                pool.retire()
 
     async def aclose(self) -> None:
         """Close idle connections at once and used ones when their answer ends; refuse calls."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -195,6 +195,7 @@ class ScriptedClient:
         self._pauses = pauses or {}
         self._stalls = math.inf if stalls is None else stalls
         self._send_timeout = send_timeout
+        self._carried: Callable[[], HeaderPairs] = tuple
         self._left = trio.Event()
         self.sealed = False  # the last write has begun
         self._busy = False
@@ -215,6 +216,9 @@ class ScriptedClient:
     def leave(self) -> None:
         """Close the connection now."""
         self._left.set()
+
+    def carry(self, headers: Callable[[], HeaderPairs]) -> None:
+        self._carried = headers
 
     async def read_body(self, limit: int, seconds: float) -> bytes:
         if len(self._body) > limit:
@@ -247,7 +251,7 @@ class ScriptedClient:
         if self.status is not None:
             self.faults.append(f"began with {status} after {self.status}")
         await self._write()
-        self.status, self.headers = status, dict(headers)
+        self.status, self.headers = status, {**dict(self._carried()), **dict(headers)}
 
     async def send(self, data: bytes) -> None:
         if self.status is None:

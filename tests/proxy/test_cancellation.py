@@ -6,6 +6,7 @@ tasks that are ready at once, so its dice are seeded, as Hypothesis does, and so
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gateway.config.snapshot import Caller
+from gateway.core.limits.budget import Budget
+from gateway.core.limits.ledger import Limits, Scope
 from gateway.core.record import EndReason
+from gateway.core.routing.hedging import HedgeCap, HedgePolicy
 
 from .scripts import (
     DONE,
@@ -28,7 +33,7 @@ from .scripts import (
     chunk,
     status,
 )
-from .world import World, body
+from .world import KEY, World, body
 
 STREAM: list[Step] = [
     (1, Head()),
@@ -73,7 +78,88 @@ def given_up() -> World:
     return World([("a", FAILED)] * 3)
 
 
-EXCHANGES = [streamed, streamed_slowly, retried, answered, answered_after_all, refused, given_up]
+# Hedged, and limited in every way...
+
+LIMITED = Caller(
+    name="limited",
+    digest=hashlib.sha256(KEY).digest(),
+    models=frozenset(),
+    beginnings=("",),
+    scopes=(
+        Scope(
+            "token:limited",
+            Limits(rpm=9, tpm=9999, max_concurrent=1),
+            Budget(usd=1.0, window="total"),
+        ),
+    ),
+    limited=True,
+)
+
+
+def raced(*plays: Play, stream: bool = True) -> World:
+    world = World(
+        plays,
+        stream=stream,
+        callers=[LIMITED],
+        provider_scopes={
+            name: Scope(f"provider:{name}", Limits(rpm=9, tpm=9999, max_concurrent=1))
+            for name in "ab"
+        },
+        hedge=HedgePolicy(after=1.0),
+        hedge_cap=HedgeCap(),
+    )
+    for slots in (world.traffic.everyone, world.traffic.provider("a"), world.traffic.provider("b")):
+        slots.limit = 1
+    return world
+
+
+SLOW: list[Step] = [(3, Head()), (3, chunk("late")), (1, DONE), (0, EOF)]
+SLOW_ANSWER: list[Step] = [(4, Head(200, (JSON,))), (4, b"{}"), (0, EOF)]
+
+
+def raced_and_overtaken() -> World:
+    return raced(Play("a", SLOW), Play("b", STREAM))
+
+
+def raced_and_won() -> World:
+    return raced(Play("a", STREAM), Play("b", SLOW))
+
+
+def raced_whole() -> World:
+    return raced(Play("a", SLOW_ANSWER), Play("b", ANSWER), stream=False)
+
+
+def raced_and_won_whole() -> World:
+    return raced(Play("a", ANSWER), Play("b", SLOW_ANSWER), stream=False)
+
+
+def raced_to_a_draw() -> World:
+    """Let both commit in the same tick."""
+    return raced(Play("a", STREAM, connect=1), Play("b", STREAM))
+
+
+def raced_after_a_failure() -> World:
+    return raced(Play("a", status(503, after=2)), Play("b", STREAM))
+
+
+RACES = [
+    raced_and_overtaken,
+    raced_and_won,
+    raced_whole,
+    raced_and_won_whole,
+    raced_to_a_draw,
+    raced_after_a_failure,
+]
+EXCHANGES = [
+    streamed,
+    streamed_slowly,
+    retried,
+    answered,
+    answered_after_all,
+    refused,
+    given_up,
+    *RACES,
+]
 
 
 class Striker(trio.abc.Instrument):
@@ -159,8 +245,28 @@ def test_nothing_is_left_of_an_exchange_cancelled_at_any_step(
                 assert client.status in {200, 503}, where
                 told = b"server_shutting_down" in client.text
                 assert told or client.sealed or not record.stream, where
-            for name, health in world.health:
+            for target in world.state.targets:
+                assert target.breaker.closed, where
+            if make in RACES:
+                _check_settled(world, where)
+            for name, health in world.health.items():
                 blamed = sum(row.cause == "server_error" for row in record.attempts)
                 assert health.consecutive_failures <= blamed, (where, name)
         # The sweep did hit something, and what came too late changed nothing.
         assert seen == ENDS[way] | {usual}
+
+
+def _check_settled(world: World, where: str) -> None:
+    """Hold that what the limits have reserved became what was used, and no more."""
+    record = world.record
+    paid = sum(row.cost_nano_usd or 0 for row in record.attempts)
+    assert (record.cost_nano_usd or 0) == paid, where
+    assert len(record.attempts) == len(world.upstream.calls), where
+    for row in record.attempts:
+        # No provider here reports its usage: whatever was not refused has an estimate, be it that
+        # it lost, that it was cut off with the request, or that it came to its end.
+        assert (row.cause == "server_error") == (row.cost_nano_usd is None), where
+    accounts = {account.scope.key: account for account in world.state.ledger}
+    spending = accounts["token:limited"].spending if "token:limited" in accounts else None
+    if spending is not None:
+        assert (spending.reserved, spending.spent) == (0, paid), where

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from email.utils import formatdate
 
@@ -11,9 +12,10 @@ import trio
 from trio.testing import MockClock
 
 from gateway.core.routing.attempts import RetryPolicy
+from gateway.core.routing.causes import Cause
 from gateway.core.timeouts import TimeoutOverrides, Timeouts
 from gateway.errors import ConnectFailed, ConnectionLost, ProtocolViolation
-from gateway.proxy.chat import serve_chat
+from gateway.proxy.options import Asked
 
 from .scripts import (
     DONE,
@@ -35,7 +37,7 @@ from .scripts import (
     ok,
     status,
 )
-from .world import KEY, World, body, deployment
+from .world import World, body, deployment
 
 
 def said(*texts: str) -> bytes:
@@ -224,6 +226,9 @@ async def test_retry_after_is_a_floor(
 ) -> None:
     world = World([("a", status(code, header)), ("a", ok())])
     await world.run()
+    if code == 429 and wait == 0.25 and header[1] != b"0.1":
+        # Without a hint its key rests for a second.
+        wait = 1.05
     assert world.upstream.called == [(0, "a"), (pytest.approx(wait), "a")]
 
 
@@ -326,7 +331,7 @@ async def test_a_connection_that_takes_too_long_is_another_s_turn(
 async def test_refusals_are_relayed_as_they_came(
     autojump_clock: MockClock, code: int, *, stream: bool
 ) -> None:
-    words = b'{"error": {"message":"context_length_exceeded" , "x":1}}\n'
+    words = b'{"error": {"message":"it is not good" , "x":1}}\n'
     head = Head(
         code,
         (
@@ -345,6 +350,7 @@ async def test_refusals_are_relayed_as_they_came(
         b"content-length": b"%d" % len(words),
         b"x-provider-request-id": b"theirs",
         b"x-gateway-provider": b"a",
+        b"x-gateway-model": b"real",
         b"x-gateway-attempts": b"1",
     }
     assert client.finished_at == 0.5
@@ -403,7 +409,20 @@ async def test_total_counts_over_attempts_and_waits(autojump_clock: MockClock) -
     assert world.client.error["code"] == "upstream_timeout"
     assert world.client.headers[b"x-should-retry"] == b"false"
     assert world.causes == ["server_error", "total_timeout"]
-    assert world.health["a/real"].consecutive_failures == 2
+    # What ended by the request's deadline is neither a failure nor a success.
+    assert world.health["a/real"].consecutive_failures == 1
+
+
+async def test_without_time_for_a_first_attempt_it_is_a_timeout(
+    autojump_clock: MockClock,
+) -> None:
+    client = ScriptedClient(body(), body_at=2.0)
+    world = World([], routes=["a", "b"], client=client)
+    record = await world.run(asked=Asked(patience=1.5))
+    assert (client.status, client.error["code"]) == (504, "upstream_timeout")
+    assert client.error["message"] == "the time was up before a provider could be asked"
+    assert (record.end_reason, record.attempts) == ("total_timeout", [])
+    assert record.cost_nano_usd is None
 
 
 async def test_a_wait_that_would_not_end_in_time_is_not_begun(autojump_clock: MockClock) -> None:
@@ -496,8 +515,7 @@ async def test_a_provider_s_limits_are_passed_on_as_they_are(
 async def test_a_key_that_a_provider_repeats_is_not_written_down(
     autojump_clock: MockClock, code: int
 ) -> None:
-    headers = ((b"authorization", b"Bearer sk-private-1"),)
-    route = msgspec.structs.replace(deployment("a"), stream_headers=headers)
+    route = deployment("a", keys=(b"sk-private-1",))
     text = b"the key sk-private-1 is not good"
     world = World(
         [("a", status(code, body=text))], routes=[route], retry=RetryPolicy(max_attempts=1)
@@ -505,6 +523,39 @@ async def test_a_key_that_a_provider_repeats_is_not_written_down(
     record = await world.run()
     assert record.attempts[0].error == f"{code} the key *** is not good"
     assert b"sk-private-1" not in world.client.text + msgspec.json.encode(record)
+
+
+@pytest.mark.parametrize("key", [b"sk-private-1", b"Bearer sk-private-1"])
+@pytest.mark.parametrize("code", [400, 404, 422])
+async def test_a_refusal_that_repeats_our_key_is_shown_without_it(
+    autojump_clock: MockClock, code: int, key: bytes
+) -> None:
+    words = b'{"error":{"message":"no model for sk-private-1", "key":"sk-private-1"}}'
+    route = deployment("a", keys=(key,))
+    world = World([("a", status(code, body=words))], routes=[route])
+    record = await world.run()
+    client = world.client
+    assert (client.status, record.end_reason) == (code, "provider_rejected")
+    assert client.text == b'{"error":{"message":"no model for ***", "key":"***"}}'
+    assert client.headers[b"content-length"] == b"%d" % len(client.text)
+    assert record.error == record.attempts[0].error == f"{code} no model for ***"
+    assert b"sk-private" not in msgspec.json.encode(record)
+
+
+@pytest.mark.parametrize("shown", range(13))
+async def test_what_is_shortened_in_the_middle_of_our_key_has_none_of_it(
+    autojump_clock: MockClock, shown: int
+) -> None:
+    key = b"sk-private-1"
+    # A message has 300 characters, of which "401 " and "..." take seven.
+    text = b"x" * (293 - shown) + key + b"y" * 20
+    world = World([("a", status(401, body=text))], routes=[deployment("a", keys=(key,))])
+    record = await world.run()
+    error = record.attempts[0].error
+    assert error is not None
+    # Three of its first characters name no key: they are all the same.
+    assert error.startswith("401 xxx")
+    assert "sk-p" not in error
 
 
 async def test_a_provider_that_cannot_stream_is_not_asked_again(autojump_clock: MockClock) -> None:
@@ -550,11 +601,101 @@ async def test_a_header_with_control_characters_is_not_relayed(autojump_clock: M
     assert b"x-provider-request-id" not in world.client.headers
 
 
-@pytest.mark.parametrize(("patience", "until"), [(2.5, 2.5), (900.0, 600.0), (None, 600.0)])
+@pytest.mark.parametrize(("patience", "until"), [(2.5, 2.5), (900.0, 600.0), (math.inf, 600.0)])
 async def test_a_caller_may_give_its_request_less_time(
-    autojump_clock: MockClock, patience: float | None, until: float
+    autojump_clock: MockClock, patience: float, until: float
 ) -> None:
     world = World([("a", SILENCE)], timeouts=Timeouts(first_event=0))
-    record = await world.run(work=lambda exchange: serve_chat(exchange, KEY, patience))
+    record = await world.run(asked=Asked(patience=patience))
     assert trio.current_time() == until
     assert (world.client.status, record.end_reason) == (504, "total_timeout")
+
+
+# Other models...
+
+TOO_LONG = b'{"error":{"message":"too long","code":"context_length_exceeded"}}'
+AGAINST_POLICY = b'{"error":{"message":"no","code":"content_policy_violation"}}'
+REFUSALS = {
+    Cause.CONTEXT_LENGTH: status(400, after=0.5, body=TOO_LONG),
+    Cause.CONTENT_POLICY: status(400, after=0.5, body=AGAINST_POLICY),
+}
+
+
+async def test_fallbacks_are_tried_after_all_of_the_model_s_own_routes(
+    autojump_clock: MockClock,
+) -> None:
+    world = World(
+        [("a", status(503)), ("b", status(503)), ("c", ok("from c"))],
+        routes=["a", "b"],
+        fallbacks=[deployment("c")],
+    )
+    record = await world.run()
+    assert trio.current_time() == 0
+    assert world.client.text == said("from c")
+    assert world.client.headers[b"x-gateway-provider"] == b"c"
+    assert world.client.headers[b"x-gateway-attempts"] == b"3"
+    assert [row.provider for row in record.attempts] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("cause", REFUSALS)
+async def test_another_model_may_take_what_one_refuses(
+    autojump_clock: MockClock, cause: Cause
+) -> None:
+    world = World(
+        [("a", REFUSALS[cause]), ("c", ok("from c"))],
+        routes=["a", "b"],
+        fallbacks=[deployment("c")],
+        switch_on=frozenset({cause}),
+    )
+    await world.run()
+    # All routes of one model would say the same.
+    assert world.upstream.called == [(0, "a"), (0.5, "c")]
+    assert world.causes == [cause.value, "ok"]
+    assert world.client.text == said("from c")
+    assert world.health["a/real"].consecutive_failures == 0
+
+
+@pytest.mark.parametrize("cause", REFUSALS)
+@pytest.mark.parametrize("switched", [False, True], ids=["not switched on", "the other one"])
+async def test_what_is_not_switched_on_is_relayed_as_it_came(
+    autojump_clock: MockClock, cause: Cause, switched: bool
+) -> None:
+    others = frozenset(REFUSALS) - {cause} if switched else frozenset()
+    world = World(
+        [("a", REFUSALS[cause])], routes=["a"], fallbacks=[deployment("c")], switch_on=others
+    )
+    record = await world.run()
+    assert world.client.status == 400
+    assert world.client.text in (TOO_LONG, AGAINST_POLICY)
+    assert (world.causes, record.end_reason) == ([cause.value], "provider_rejected")
+
+
+async def test_a_refusal_that_no_other_model_is_there_for_is_relayed(
+    autojump_clock: MockClock,
+) -> None:
+    cause = Cause.CONTEXT_LENGTH
+    world = World([("a", REFUSALS[cause])], routes=["a", "b"], switch_on=frozenset({cause}))
+    await world.run()
+    assert (world.client.status, world.client.text) == (400, TOO_LONG)
+
+
+async def test_the_second_model_s_refusal_is_relayed(autojump_clock: MockClock) -> None:
+    cause = Cause.CONTEXT_LENGTH
+    longer = TOO_LONG.replace(b"too long", b"still too long")
+    world = World(
+        [("a", REFUSALS[cause]), ("c", status(400, body=longer))],
+        routes=["a"],
+        fallbacks=[deployment("c")],
+        switch_on=frozenset({cause}),
+    )
+    record = await world.run()
+    assert world.client.text == longer
+    assert (record.provider, world.causes) == ("c", [cause.value, cause.value])
+
+
+async def test_failures_say_how_many_attempts_there_were(autojump_clock: MockClock) -> None:
+    world = World([("a", status(503)), ("b", status(503)), ("a", status(503))])
+    await world.run()
+    assert world.client.headers[b"x-gateway-attempts"] == b"3"
+    # No provider's answer is shown, so none is named.
+    assert b"x-gateway-provider" not in world.client.headers

@@ -180,7 +180,8 @@ async def test_total_cuts_a_stream_that_never_stops(autojump_clock: MockClock) -
     assert (record.end_reason, world.causes) == ("total_timeout", ["total_timeout"])
     assert error_of(world)["code"] == "total_timeout"
     assert record.error == "the request took more than 10.5 s"
-    assert world.health["a/real"].consecutive_failures == 1
+    # It has talked all the time: how much of it is too much is not its fault.
+    assert world.health["a/real"].consecutive_failures == 0
     assert record.events == 10
 
 

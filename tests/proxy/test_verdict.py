@@ -7,7 +7,8 @@ from gateway.core.routing.causes import Cause
 from gateway.core.routing.deployment import Deployment
 from gateway.errors import ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
 from gateway.proxy.attempt import Failed
-from gateway.proxy.verdict import verdict
+from gateway.proxy.verdict import unavailable, verdict
+from gateway.proxy.visit import Skipped, Why
 
 from .world import deployment
 
@@ -45,3 +46,71 @@ def test_the_message_says_each_failure_once_and_no_addresses() -> None:
         f"all providers failed: {A.name}: server_error (503 busy), 2 times; "
         f"{B.name}: connect_failed"
     )
+
+
+# Nobody was asked, or not everybody...
+
+
+@pytest.mark.parametrize(
+    ("skipped", "status", "code", "wait", "retry"),
+    [
+        ([Skipped(Why.CIRCUIT_OPEN, 12.5)], 503, "no_healthy_upstream", 2.5, True),
+        ([Skipped(Why.CIRCUIT_OPEN, 90.0)], 503, "no_healthy_upstream", 80.0, False),
+        ([Skipped(Why.CIRCUIT_OPEN)], 503, "no_healthy_upstream", None, False),
+        ([Skipped(Why.CIRCUIT_OPEN, 9.0)], 503, "no_healthy_upstream", 0.0, True),
+        (
+            [Skipped(Why.CIRCUIT_OPEN, 20.0), Skipped(Why.RATE_LIMITED, 14.0)],
+            503,
+            "no_healthy_upstream",
+            4.0,
+            True,
+        ),
+        (
+            [Skipped(Why.RATE_LIMITED, 20.0), Skipped(Why.RATE_LIMITED, 14.0)],
+            429,
+            "rate_limit_exceeded",
+            4.0,
+            True,
+        ),
+        ([Skipped(Why.KEYS_REFUSED, 40.0)], 503, "auth_unavailable", 30.0, True),
+        ([Skipped(Why.BUSY, 12.0), Skipped(Why.BUSY)], 503, "overloaded", 2.0, None),
+        ([Skipped(Why.BUSY)], 503, "overloaded", 3.0, None),
+        ([Skipped(Why.RETRY_BUDGET)], 503, "no_healthy_upstream", None, False),
+    ],
+)
+def test_nobody_was_asked(
+    skipped: list[Skipped], status: int, code: str, wait: float | None, retry: bool | None
+) -> None:
+    error = unavailable(Stop.EXHAUSTED, skipped, 10.0, lambda: 0.5)
+    assert (error.status, error.code, error.retry_after) == (status, code, wait)
+    assert error.should_retry is retry
+
+
+def test_there_was_no_time_to_ask_anybody() -> None:
+    error = unavailable(Stop.OUT_OF_TIME, [], 10.0, lambda: 0.5)
+    assert isinstance(error, ProvidersTimedOut)
+    assert (error.status, error.code, error.retry_after) == (504, "upstream_timeout", None)
+    # Who was passed over says more than the clock.
+    skipped = [Skipped(Why.CIRCUIT_OPEN, 12.5)]
+    error = unavailable(Stop.OUT_OF_TIME, skipped, 10.0, lambda: 0.5)
+    assert (error.status, error.code, error.retry_after) == (503, "no_healthy_upstream", 2.5)
+
+
+def test_no_time_was_left_to_ask_anybody() -> None:
+    error = unavailable(Stop.OUT_OF_TIME, [], 10.0, lambda: 0.5)
+    assert (error.status, error.code, error.should_retry) == (504, "upstream_timeout", False)
+
+
+def test_one_that_was_passed_over_may_be_the_first_to_be_back() -> None:
+    passed = [Skipped(Why.RATE_LIMITED, 15.0), Skipped(Why.RATE_LIMITED)]
+    error, _ = verdict(Stop.EXHAUSTED, [(A, LIMITED)], passed, now=10.0)
+    assert (error.retry_after, error.should_retry) == (5.0, True)
+    # What keeps an open breaker shut is another matter.
+    opened = [Skipped(Why.CIRCUIT_OPEN, 15.0)]
+    error, _ = verdict(Stop.EXHAUSTED, [(A, LIMITED)], opened, now=10.0)
+    assert error.retry_after == 20.0
+
+
+def test_without_a_retry_budget_no_wait_is_worth_it() -> None:
+    error, _ = verdict(Stop.EXHAUSTED, [(A, LIMITED)], [Skipped(Why.RETRY_BUDGET)], now=10.0)
+    assert (error.status, error.retry_after, error.should_retry) == (429, 20.0, False)

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import trio
 
-from gateway.config.schema import Server
+from gateway.config.catalog import Catalog, Names
+from gateway.config.schema import Model, Server
 from gateway.config.snapshot import Caller, ServedModel, Snapshot
+from gateway.core.cached import CachePolicy
 from gateway.core.call import Origin
+from gateway.core.limits.ledger import Scope
 from gateway.core.pricing import Prices
 from gateway.core.record import Record
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.backoff import Rng
-from gateway.core.routing.deployment import Deployment
-from gateway.core.routing.health import HealthTracker
+from gateway.core.routing.deployment import Credential, Deployment
+from gateway.core.routing.health import Health
+from gateway.core.routing.strategies import StrategyName
 from gateway.core.timeouts import Timeouts
 from gateway.lifecycle import Lifecycle
-from gateway.proxy.chat import serve_chat
-from gateway.proxy.exchange import Exchange, Services
+from gateway.proxy.cache import ResponseCache
+from gateway.proxy.chat import ASKED_NOTHING, serve_chat
+from gateway.proxy.exchange import NO_HEADERS, Exchange
+from gateway.proxy.options import Asked
+from gateway.proxy.services import Services
+from gateway.proxy.traffic import Traffic
+from gateway.state.memory import MemoryState
 
 from .scripts import Play, ScriptedClient, ScriptedUpstream, Step
 
@@ -39,37 +48,85 @@ class Records:
         self.all.append(msgspec.structs.replace(record))
 
 
-def deployment(provider: str, timeouts: Timeouts = TIMEOUTS) -> Deployment:
+def deployment(
+    provider: str, timeouts: Timeouts = TIMEOUTS, *, keys: Sequence[bytes] = (b"key-1",)
+) -> Deployment:
     return Deployment(
         provider=provider,
         model="real",
         model_json=b'"real"',
         origin=Origin(scheme="http", host=provider, port=80),
         target=b"/v1/chat/completions",
-        stream_headers=((b"accept", b"text/event-stream"),),
-        plain_headers=((b"accept", b"application/json"),),
+        credentials=tuple(
+            Credential(
+                stream_headers=((b"accept", b"text/event-stream"), (b"authorization", key)),
+                plain_headers=((b"accept", b"application/json"), (b"authorization", key)),
+                id=key.decode(),
+                label=key.decode(),
+            )
+            for key in keys
+        ),
         timeouts=timeouts,
         prices=Prices(input=2.0, cached_input=0.5, output=8.0),
     )
 
 
+def served(
+    *deployments: Deployment,
+    state: MemoryState,
+    strategy: StrategyName = "priority",
+    fallbacks: Sequence[Deployment] = (),
+    retry: RetryPolicy | None = None,
+    name: str = "m",
+    **more: Any,
+) -> ServedModel:
+    """Return the model `name` over `deployments`, bound to `state`."""
+    groups = [list(deployments), *([list(fallbacks)] if fallbacks else [])]
+    targets = [[state.target(each) for each in group] for group in groups]
+    return ServedModel(
+        name=name,
+        json_name=msgspec.json.encode(name),
+        deployments=tuple(each for group in groups for each in group),
+        targets=tuple(each for group in targets for each in group),
+        groups=tuple(len(group) for group in groups),
+        balancers=tuple(
+            state.balancer(strategy, *pair) for pair in zip(groups, targets, strict=True)
+        ),
+        retry=retry or RetryPolicy(),
+        fingerprint=b"test",
+        **more,
+    )
+
+
 def snapshot_of(
     *deployments: Deployment,
+    state: MemoryState | None = None,
     server: Server | None = None,
-    retry: RetryPolicy | None = None,
     keys: dict[bytes, tuple[str, ...]] | None = None,
+    callers: Sequence[Caller] = (),
+    provider_scopes: Mapping[str, Scope] | None = None,
+    **model: Any,
 ) -> Snapshot:
     """Return a configuration that serves `deployments` as "m"; `keys` maps keys to models."""
     callers = [
-        Caller(name="tester", digest=hashlib.sha256(key).digest(), models=frozenset(models))
-        for key, models in (keys or {}).items()
+        *callers,
+        *(
+            Caller(
+                name="tester",
+                digest=hashlib.sha256(key).digest(),
+                models=frozenset(models),
+                beginnings=tuple(each[:-1] for each in models if each.endswith("*")),
+            )
+            for key, models in (keys or {}).items()
+        ),
     ]
+    found = served(*deployments, state=state or MemoryState(), **model)
     return Snapshot(
-        models={"m": ServedModel(name="m", json_name=b'"m"', deployments=deployments)},
+        models=Catalog(Names([Model(name="m")]), lambda _: found),
         callers={caller.digest: caller for caller in callers},
         server=server or Server(),
-        retry=retry or RetryPolicy(),
         created=1_700_000_000,
+        provider_scopes=provider_scopes or {},
     )
 
 
@@ -96,6 +153,10 @@ class World:
         server: Server | None = None,
         retry: RetryPolicy | None = None,
         rng: Rng = lambda: 0.5,
+        state: MemoryState | None = None,
+        callers: Sequence[Caller] = (),
+        provider_scopes: Mapping[str, Scope] | None = None,
+        **model: Any,
     ) -> None:
         script = [play if isinstance(play, Play) else Play(*play) for play in plays]
         if routes is None:
@@ -106,11 +167,20 @@ class World:
         ]
         self.upstream = ScriptedUpstream(script)
         self.client = client or ScriptedClient(body(stream=stream))
-        self.health = HealthTracker()
+        self.state = state or MemoryState()
         self.lifecycle = Lifecycle()
         self.records = Records()
+        self.traffic = Traffic(self.lifecycle)
+        self.cache = ResponseCache(CachePolicy())
         self.snapshot = snapshot_of(
-            *self.deployments, server=server, retry=retry, keys={KEY: ("*",)}
+            *self.deployments,
+            state=self.state,
+            server=server,
+            keys={} if callers else {KEY: ("*",)},
+            callers=callers,
+            provider_scopes=provider_scopes,
+            retry=retry,
+            **model,
         )
         self._rng = rng
 
@@ -130,20 +200,44 @@ class World:
         all_played: bool = True,
         key: bytes | None = KEY,
         work: Callable[[Exchange], Awaitable[None]] | None = None,
+        asked: Asked = ASKED_NOTHING,
+        headers: Mapping[bytes, bytes] = NO_HEADERS,
     ) -> Record:
         """Serve the request and hold whatever must hold of any; return its record."""
         try:
-            await self.exchange(key, work)
+            await self.exchange(key, work, asked, headers)
         finally:
             self.check(all_played=all_played)
         return self.record
 
+    @property
+    def health(self) -> dict[str, Health]:
+        return {target.name: target.health for target in self.state.targets}
+
+    @property
+    def services(self) -> Services:
+        return Services(
+            upstream=self.upstream,
+            state=self.state,
+            traffic=self.traffic,
+            cache=self.cache,
+            recorder=self.records,
+            lifecycle=self.lifecycle,
+            rng=self._rng,
+        )
+
     async def exchange(
-        self, key: bytes | None = KEY, work: Callable[[Exchange], Awaitable[None]] | None = None
+        self,
+        key: bytes | None = KEY,
+        work: Callable[[Exchange], Awaitable[None]] | None = None,
+        asked: Asked = ASKED_NOTHING,
+        headers: Mapping[bytes, bytes] = NO_HEADERS,
     ) -> None:
-        services = Services(self.upstream, self.health, self.records, self.lifecycle, self._rng)
-        exchange = Exchange(services, self.snapshot, self.client, b"req_1", "192.0.2.1")
-        await exchange.run(work or (lambda exchange: serve_chat(exchange, key)))
+        exchange = Exchange(
+            self.services, self.snapshot, self.client, b"req_1", "192.0.2.1", headers
+        )
+        self.client.carry(exchange.about)
+        await exchange.run(work or (lambda exchange: serve_chat(exchange, key, asked)))
 
     async def run_and_end_at(self, seconds: float) -> Record:
         """Serve the request, and end the process's requests `seconds` from now."""
@@ -161,6 +255,11 @@ class World:
         self.upstream.check(all_played=all_played)
         client.check()
         assert self.lifecycle.in_flight == 0
+        assert [slots for slots in self.traffic if slots.held or slots.waiting] == []
+        assert self.state.ledger.held() == 0
+        for target in self.state.targets:
+            assert target.in_flight == 0, target
+            assert target.retries.retries_in_flight == 0, target
         assert record.status == (client.status or 499)
         assert len(record.attempts) <= len(self.upstream.calls)
         assert client.text.count(b"[DONE]") == (record.stream and record.end_reason == "complete")

@@ -483,3 +483,63 @@ async def test_a_closed_transport_refuses_and_lets_the_rest_finish() -> None:
         assert await response.read(9) == b"ok"
         assert transport.stats()[call.origin] == NOTHING
         assert open_sockets(server.port) == 0
+
+
+async def test_retired_origins_lose_idle_connections_at_once_and_used_ones_when_done() -> None:
+    more = trio.Event()
+
+    async def handler(stream: trio.abc.Stream) -> None:
+        while request := await read_request(stream):
+            if b"slow" in request:
+                await stream.send_all(CHUNKED + b"1\r\na\r\n")
+                await more.wait()
+                await stream.send_all(b"1\r\nb\r\n0\r\n\r\n")
+            else:
+                await stream.send_all(OK)
+
+    async with serving(handler) as gone, serving(replying(OK)) as kept:
+        transport = Transport()
+        slow = await transport.request(gone.call(b"slow"))
+        for server in (gone, kept):
+            await (await transport.request(server.call())).read(10)
+        assert (open_sockets(gone.port), open_sockets(kept.port)) == (2, 1)
+        transport.retire([gone.origin(), gone.origin(host="192.0.2.1")])
+        assert (open_sockets(gone.port), open_sockets(kept.port)) == (1, 1)
+        assert transport.stats() == {kept.origin(): IDLE}
+        more.set()
+        assert await slow.read(10) == b"ab"
+        assert open_sockets(gone.port) == 0
+        # Whoever began before may still call it, and whoever comes when it is back.
+        await (await transport.request(gone.call())).read(10)
+        assert transport.stats()[gone.origin()] == IDLE
+        await transport.aclose()
+
+
+async def test_who_waits_for_a_retired_origin_gets_a_connection_of_its_own() -> None:
+    more = trio.Event()
+
+    async def handler(stream: trio.abc.Stream) -> None:
+        while request := await read_request(stream):
+            if b"slow" in request:
+                await more.wait()
+            await stream.send_all(OK)
+
+    async with serving(handler) as server, trio.open_nursery() as nursery:
+        transport = Transport()
+        answers: list[bytes] = []
+
+        async def ask(body: bytes) -> None:
+            response = await transport.request(server.call(body, max_connections=1))
+            answers.append(await response.read(10))
+
+        for body in (b"slow", b"quick"):
+            nursery.start_soon(ask, body)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+        transport.retire([server.origin(max_connections=1)])
+        more.set()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert answers == [b"ok", b"ok"]
+        # The connection of the first was not for anybody else.
+        assert server.accepted == 2
+        assert open_sockets(server.port) == 0
+        await transport.aclose()

@@ -1,0 +1,71 @@
+"""What a caller asks of the gateway itself, beside its request to a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from ..config.snapshot import Caller, ServedModel
+from ..core.chat import ChatRequest
+from ..core.limits.ledger import Demand
+from ..core.routing.attempts import RetryPolicy
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the request's head asks for.
+
+    patience  seconds for the whole request; infinite if the caller does not say
+    single    make one attempt only
+    repeated  this is a retry of the client's own
+    cache     the value of `x-gateway-cache`
+    """
+
+    patience: float = math.inf
+    single: bool = False
+    repeated: bool = False
+    cache: bytes | None = None
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How one request is to be served. `sticky_key` is what its deployment depends on."""
+
+    patience: float = math.inf
+    single: bool = False
+    repeated: bool = False
+    sticky_key: bytes | None = None
+    demand: Demand = Demand()
+
+    @property
+    def probing(self) -> bool:
+        """Say whether it may be sent where nobody knows if it will be answered.
+
+        Not with a single attempt, nor in haste: a silent deployment could take all of it.
+        """
+        return not self.single and self.patience == math.inf
+
+    def retry(self, policy: RetryPolicy) -> RetryPolicy:
+        """Return `policy`, or that of a caller who wants one attempt."""
+        return msgspec.structs.replace(policy, max_attempts=1) if self.single else policy
+
+
+DEFAULT: Final = Options()
+
+
+def sticky_key(
+    model: ServedModel, request: ChatRequest, caller: Caller, headers: Mapping[bytes, bytes]
+) -> bytes | None:
+    """Return the first that the request has of what `model` goes by; None if it has none."""
+    for source in model.sticky_by:
+        if source == "user":
+            value = request.user.encode("utf-8", "backslashreplace") if request.user else b""
+        elif source == "token":
+            value = caller.digest
+        else:
+            value = headers.get(source.removeprefix("header:").lower().encode("ascii"), b"")
+        if value:
+            # So that a user called as a token is are not the same.
+            return source.encode("ascii") + b"=" + value
+    return None

@@ -1,0 +1,40 @@
+"""What every exchange of a process shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..config.schema import Config
+from ..config.snapshot import Snapshot
+from ..core.routing.backoff import Rng
+from ..lifecycle import Lifecycle
+from .protocols import Recorder, State, Upstream
+from .traffic import Traffic
+
+if TYPE_CHECKING:
+    from .cache import ResponseCache
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts; `configure` is called with each configuration, the first and every reload's."""
+
+    upstream: Upstream
+    state: State
+    traffic: Traffic
+    cache: ResponseCache
+    recorder: Recorder
+    lifecycle: Lifecycle
+    rng: Rng
+
+    def configure(self, config: Config, snapshot: Snapshot) -> None:
+        """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""
+        self.state.configure(config.breaker, config.retry)
+        targets = {target for model in snapshot.models.everything() for target in model.targets}
+        scopes = {scope.key for caller in snapshot.callers.values() for scope in caller.scopes}
+        scopes |= {scope.key for scope in snapshot.anyone.scopes}
+        scopes |= {scope.key for scope in snapshot.provider_scopes.values()}
+        self.state.retain(targets, scopes)
+        self.traffic.configure(config.limits, config.overload, config.providers)
+        self.cache.store.adopt(config.cache)
