@@ -33,8 +33,20 @@ api_key = "sk-fake"
 # More than the most streams at once: a thousand of them must not wait for each other.
 max_connections = 4000
 
+# A subject is stopped while others have their turn, and looks overloaded when it goes on.
+[overload]
+lag = 0
+
+# Limits that are never reached, all of them, and a strategy that has to look: what it costs to
+# have them is part of the figures.
+[limits]
+rpm = 100_000_000
+tpm = 100_000_000_000
+max_concurrent = 100_000
+
 [[models]]
 name = "bench"
+strategy = "lowest_latency"
 routes = [
   {{ provider = "fake", model = "fake-model", input_price = 1.0, output_price = 2.0 }},
 ]
@@ -43,6 +55,10 @@ routes = [
 name = "bench"
 key = "${{BENCH_KEY}}"
 models = ["*"]
+rpm = 100_000_000
+tpm = 100_000_000_000
+max_concurrent = 100_000
+budget = {{ usd = 1_000_000, window = "month" }}
 """
 
 

@@ -20,9 +20,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
     "lifecycle": set(),
     "tcp": set(),
+    "reload": {"config", "errors"},
     "core": {"errors"},
     "config": {"core", "errors"},
     "providers": {"config", "core"},
+    "state": {"core"},
     "upstream": {"core", "config", "errors", "tcp"},
     "telemetry": {"core", "config", "errors"},
     "serve": {"core", "config", "errors", "lifecycle", "tcp"},
@@ -30,7 +32,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "server": {"proxy", "core", "config", "errors", "lifecycle"},
 }
 # These put the parts together.
-COMPOSERS: Final = {"application", "app", "cli", "__main__", "__init__"}
+COMPOSERS: Final = {"application", "parts", "app", "cli", "__main__", "__init__"}
 
 # A library has one home, or the few that its author's protocol machine is split over.
 HOMES: Final[dict[str, set[str]]] = {
@@ -40,6 +42,7 @@ HOMES: Final[dict[str, set[str]]] = {
     "ssl": {"upstream"},
     "hypercorn": {"serve"},
     "tomllib": {"config"},
+    "tomli_w": {"config"},
     "cyclopts": {"cli"},
     "rich": {"cli"},
     "sqlalchemy": {"store"},

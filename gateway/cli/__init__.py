@@ -1,4 +1,4 @@
-"""The command line: `gateway serve`, `gateway check`."""
+"""The command line: `gateway serve`, `reload`, `check` and `tokens`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from .. import __version__
+from .tokens import app as tokens
 
 app = App(
     name="gateway",
@@ -18,6 +19,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
+app.command(tokens)
 
 
 @app.command
@@ -58,6 +60,22 @@ def serve(
     if workers > 1:
         return serve_several(config, bind, workers)
     return serve_one(config, bind, None)
+
+
+@app.command
+def reload(*, config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None) -> int:
+    """Tell the gateway that runs on a configuration file to read it again.
+
+    A file with faults is not sent. What the gateway makes of the file is in its log.
+
+    Parameters
+    ----------
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from .reloading import reload_running
+
+    return reload_running(config)
 
 
 @app.command

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import msgspec
+import structlog
 import trio
 
 from .. import __version__
 from ..application import Application, settle_in
 from ..config import load
 from ..config.paths import config_path
+from ..config.pid_path import pid_path
 from ..config.schema import Config
 from ..errors import ConfigError
+from ..serve.hangup import Hangups
+from ..serve.pidfile import PidFile
 from ..serve.sockets import ListenError, adopt, describe, listen
 from ..serve.supervisor import supervise
 from ..serve.worker import HARD_STOP_AFTER, StartupFailed, serve_worker
 from ..telemetry import logs
 from .checking import report
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,11 +45,17 @@ class Inherited:
 
 def serve_one(file: Path | None, bind: str | None, inherited: Inherited | None) -> int:
     """Serve in this process; return the exit status."""
+    application = Application()
+    # Before the file is read, so that what changes in it from then on is not missed.
+    hangups = Hangups(application.reload)
     config = _load(file, bind)
     if config is None:
         return 1
-    application = Application()
-    application.use(config)
+    application.use(config, partial(_read, file, bind), file or config_path())
+    if inherited:
+        application.spread = _telling_supervisor()
+    # Of several workers the supervisor is the one to signal.
+    pid_file = PidFile(None if inherited else _pid_path(config, file))
     try:
         sockets = (
             [adopt(descriptor) for descriptor in inherited.listeners]
@@ -56,14 +69,29 @@ def serve_one(file: Path | None, bind: str | None, inherited: Inherited | None) 
                 sockets=sockets,
                 policy=application.serving_policy,
                 lifecycle=application.lifecycle,
-                on_ready=partial(_ready, config, inherited),
+                hangups=hangups,
+                on_ready=partial(_ready, config, inherited, pid_file),
                 lifeline=inherited.lifeline if inherited else None,
             )
         )
     except (ListenError, StartupFailed) as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 1
+    finally:
+        pid_file.remove()
     return 0
+
+
+def _telling_supervisor() -> Callable[[], None]:
+    """Return what makes the supervisor ask all its workers to reload."""
+    supervisor = os.getppid()
+
+    def spread() -> None:
+        # If it has died, its number may be somebody else's, and we are about to leave.
+        if os.getppid() == supervisor:
+            os.kill(supervisor, signal.SIGHUP)
+
+    return spread
 
 
 def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
@@ -71,13 +99,37 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
     config = _load(file, bind)
     if config is None:
         return 1
+    if limited := _limited(config):
+        _log.warning("limits are counted by each worker for itself", limited=limited)
     try:
         sockets = listen([config.server.bind], send_timeout=config.server.send_timeout)
     except ListenError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 1
     addresses = [describe(sock) for sock in sockets]
-    return trio.run(_supervise, config, file, workers, sockets, addresses)
+    pid_file = PidFile(_pid_path(config, file))
+    try:
+        return trio.run(_supervise, config, file, workers, sockets, addresses, pid_file)
+    finally:
+        pid_file.remove()
+
+
+def _limited(config: Config) -> list[str]:
+    """Return the tables that set a limit which several processes do not share."""
+    tables: list[tuple[str, Iterable[object]]] = [
+        ("[limits]", [config.limits]),
+        ("[providers]", config.providers.values()),
+        ("[[tokens]]", config.tokens),
+    ]
+    return [
+        name
+        for name, found in tables
+        if any(
+            getattr(each, key, None) is not None
+            for each in found
+            for key in ("rpm", "tpm", "max_concurrent", "budget")
+        )
+    ]
 
 
 async def _supervise(
@@ -86,6 +138,7 @@ async def _supervise(
     workers: int,
     sockets: list[socket.socket],
     addresses: list[str],
+    pid_file: PidFile,
 ) -> int:
     """Supervise, and announce the gateway when the first worker is ready."""
     server = config.server
@@ -94,6 +147,7 @@ async def _supervise(
     async def announce() -> None:
         async with trio.lowlevel.FdStream(ready_read) as ready:
             await ready.receive_some(1)
+            pid_file.write()
             _announce(config, addresses)
             # Still open for the other workers: a pipe that nobody reads would break their start.
             while await ready.receive_some():
@@ -115,11 +169,15 @@ async def _supervise(
     return status
 
 
+def _read(file: Path | None, bind: str | None) -> Config:
+    """Return what the file says, but for the address of the command line. Raises ConfigError."""
+    config = load.load(file or config_path())
+    return config if bind is None else load.with_bind(config, bind)
+
+
 def _load(file: Path | None, bind: str | None) -> Config | None:
     try:
-        config = load.load(file or config_path())
-        if bind is not None:
-            config = load.with_bind(config, bind)
+        config = _read(file, bind)
     except ConfigError as exc:
         report(exc)
         return None
@@ -140,8 +198,15 @@ def _command(
     ]
 
 
-def _ready(config: Config, inherited: Inherited | None, addresses: list[str]) -> None:
+def _pid_path(config: Config, file: Path | None) -> Path | None:
+    return pid_path(file or config_path(), config.server.pid_file)
+
+
+def _ready(
+    config: Config, inherited: Inherited | None, pid_file: PidFile, addresses: list[str]
+) -> None:
     settle_in()
+    pid_file.write()
     if inherited is None:
         _announce(config, addresses)
     elif inherited.ready is not None:

@@ -87,9 +87,13 @@ class _Crew:
         backoff = BACKOFF_FIRST
         while not self._leaving.is_set():
             began = trio.current_time()
-            await self._run_one()
+            code = await self._run_one()
             if self._leaving.is_set():
                 return
+            if code == -signal.SIGHUP:
+                # It was still starting. The next one reads what it was asked to read.
+                _log.info("a worker was asked to reload before it could, another starts")
+                continue
             lived = trio.current_time() - began
             if lived >= HEALTHY_AFTER:
                 backoff = BACKOFF_FIRST
@@ -98,7 +102,8 @@ class _Crew:
                 await self._leaving.wait()
             backoff = min(BACKOFF_LAST, 2 * backoff)
 
-    async def _run_one(self) -> None:
+    async def _run_one(self) -> int | None:
+        """Return with which status it left, None if it never began."""
         # A session of its own keeps Ctrl-C of the terminal to the supervisor, which forwards
         # it: a worker that got it twice would skip its drain.
         try:
@@ -111,7 +116,7 @@ class _Crew:
         except OSError:
             # Such as EAGAIN at the limit of processes, which may pass.
             _log.exception("a worker can't be started")
-            return
+            return None
         self._processes.add(process)
         if self._on_started is not None:
             self._on_started(process.pid)
@@ -125,10 +130,11 @@ class _Crew:
             if process.returncode is None:
                 process.kill()
         # A worker that was still starting dies of the signal, with nothing to drain.
-        clean = code in (0, -signal.SIGTERM, -signal.SIGINT)
+        clean = code in (0, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP)
         if self._leaving.is_set() and not clean:
             _log.error("worker %d left with status %d", process.pid, code)
             self.status = 1
+        return code
 
     async def forward(self, signals: AsyncIterator[int], kill_after: float) -> None:
         async with trio.open_nursery() as nursery:

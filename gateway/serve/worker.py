@@ -1,10 +1,10 @@
 """One worker process: Hypercorn's Trio worker between the first signal and the exit.
 
 SIGTERM    not ready any more; accept for `drain_delay`, then stop accepting (SIGINT: at once)
-SIGHUP     like SIGINT where the terminal is gone; ignored under the supervisor
            requests in flight finish within `drain_timeout`; after it they are ended
 again      requests in flight are ended now
 hard stop  10 s after all of that should have been over, whatever still runs
+SIGHUP     read the configuration again, whatever else goes on
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
 
 from ..lifecycle import Lifecycle
 from . import sockets as listening
+from .hangup import Hangups
 from .install import install
 from .roster import END_GRACE, PolicySource, Roster
 
@@ -45,23 +46,17 @@ async def serve_worker(
     sockets: Sequence[socket.socket],
     policy: PolicySource,
     lifecycle: Lifecycle,
+    hangups: Hangups,
     on_ready: Callable[[list[str]], None],
     lifeline: int | None = None,
 ) -> None:
     """Serve `app` on listening `sockets` until a signal, and return after a clean drain.
 
-    Must run in the main thread. `on_ready` gets the addresses once connections are accepted.
-    `lifeline` is the reading end of a pipe: at its EOF, when the supervisor died, the worker
-    leaves as after SIGINT. Closes the sockets. Raises `StartupFailed`.
+    Must run in the main thread. `hangups` are obeyed once the app has started. `on_ready` gets
+    the addresses once connections are accepted. `lifeline` is the reading end of a pipe: at its
+    EOF, when the supervisor died, the worker leaves as after SIGINT. Closes the sockets. Raises
+    `StartupFailed`.
     """
-    obeyed = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-        if lifeline is None:
-            # To die of it would cut every stream and lose the last records.
-            obeyed.append(signal.SIGHUP)
-        else:
-            # The supervisor forwards it; an app that takes no notice must not die of it.
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
     roster = install(policy, lifecycle)
     leaving = _Leaving(policy, lifecycle, roster)
     wrapped = _Wrapped(app)
@@ -73,7 +68,7 @@ async def serve_worker(
         shutdown_trigger=leaving.stopped.wait,
     )
     try:
-        with trio.open_signal_receiver(*obeyed) as signals:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(roster.watch)
                 nursery.start_soon(leaving.obey, signals)
@@ -86,6 +81,7 @@ async def serve_worker(
 
                 await nursery.start(run)
                 if not wrapped.refused_to_start:
+                    nursery.start_soon(hangups.obey)
                     on_ready([listening.describe(sock) for sock in sockets])
     except BaseExceptionGroup as group:
         failure = _startup_failure(group)

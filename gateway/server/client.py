@@ -29,6 +29,9 @@ Send = Callable[[Message], Awaitable[None]]
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 8 * 1024 * 1024
 
+# What a socket takes at once: nobody has to read for it to be sent.
+SMALL: Final = 64 * 1024
+
 
 class AsgiClient:
     """One request's receive and send. `request_id` goes out with every answer."""
@@ -51,11 +54,28 @@ class AsgiClient:
         self._content_length = content_length
         # What every answer carries, whatever it is.
         self._always = (*always, (b"x-request-id", request_id))
+        self._carried: Callable[[], HeaderPairs] | None = None
+        self._before_last: Callable[[], None] | None = None
         # All of the body has been taken from Hypercorn.
         self._body_ended = not has_body
         self._gone = False
         self._finishing = False
         self._stalled = False
+
+    def carry(self, headers: Callable[[], HeaderPairs]) -> None:
+        """Ask `headers` when the answer's head is sent, and add those that it does not have.
+
+        Asked once and let go: whoever is asked knows this client, and a cycle of references
+        for each request would keep the garbage collector busy.
+        """
+        self._carried = headers
+
+    def before_last(self, call: Callable[[], None]) -> None:
+        """Call this, once, when the answer's last bytes are about to be sent.
+
+        After them if they are many: who reads them slowly has not been served yet.
+        """
+        self._before_last = call
 
     async def read_body(self, limit: int, seconds: float) -> bytes:
         """Return the body. Raises BodyTooLarge (413), BodyTimeout (408), ClientGone."""
@@ -89,6 +109,10 @@ class AsgiClient:
     async def begin(self, status: int, headers: HeaderPairs) -> None:
         self.status = status
         own: list[tuple[bytes, bytes]] = [*headers, *self._always]
+        carried, self._carried = self._carried, None
+        if carried is not None:
+            names = {name for name, _ in headers}
+            own += [pair for pair in carried() if pair[0] not in names]
         if not self._body_ended or self._lifecycle.leaving:
             own.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": status, "headers": own})
@@ -101,11 +125,17 @@ class AsgiClient:
             raise
 
     async def finish(self, data: bytes) -> None:
-        if not self._body_ended:
+        call, self._before_last = self._before_last, None
+        if call is not None and len(data) <= SMALL:
+            call()
+            call = None
+        if self._body_ended:
+            self._finishing = True
+            await self._send({"type": "http.response.body", "body": data, "more_body": False})
+        else:
             await self._finish_early(data)
-            return
-        self._finishing = True
-        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+        if call is not None:
+            call()
 
     async def refuse(self, error: GatewayError) -> None:
         headers, body = error_reply(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -14,17 +15,19 @@ from ..errors import ConfigError, GatewayError, InternalError, SendStalled, Shut
 from ..lifecycle import Lifecycle
 from ..proxy.access import authenticate
 from ..proxy.chat import serve_chat
-from ..proxy.exchange import Exchange, Services
-from . import cors, operations, routes
+from ..proxy.exchange import Exchange, rate_limits
+from ..proxy.protocols import HeaderPairs
+from ..proxy.services import Services
+from . import admin, cors, operations, routes
 from .client import AsgiClient, Message, Receive, Send
 from .operations import Reply
 from .request import (
     api_key,
+    asked,
     content_length,
     has_body,
     headers_of,
     request_id,
-    request_timeout,
 )
 
 _log = structlog.get_logger(__name__)
@@ -35,9 +38,11 @@ Scope = Message
 class Running:
     """What a started application works with. `snapshot` is replaced whole by a reload."""
 
-    def __init__(self, services: Services, snapshot: Snapshot) -> None:
+    def __init__(self, services: Services, snapshot: Snapshot, control: admin.Control) -> None:
         self.services = services
         self.snapshot = snapshot
+        self.control = control
+        self.since = trio.current_time()
 
 
 class Gateway:
@@ -100,15 +105,13 @@ class Gateway:
             self._lifecycle,
             has_body=has_body(headers),
             content_length=content_length(headers),
-            always=cors.answer_headers(running.snapshot.cors, headers.get(b"origin"))
-            if running
-            else (),
+            always=_cors_headers(running, scope, headers),
         )
         try:
             try:
                 if running is None:
                     raise ShuttingDown("the gateway is not running", retry_after=1)
-                if scope["method"] == "OPTIONS":
+                if scope["method"] == "OPTIONS" and not _is_for_admins(scope):
                     allowed = cors.preflight(running.snapshot.cors, headers)
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
@@ -116,8 +119,10 @@ class Gateway:
                 name, argument = routes.match(scope["method"], routes.decoded(scope["raw_path"]))
                 if name == routes.CHAT:
                     await self._chat(running, client, scope, headers, identity)
+                elif name in (routes.RELOAD, routes.STATUS):
+                    await client.reply(*await self._administer(running, name, headers))
                 else:
-                    await client.reply(*self._operation(running, name, argument, headers))
+                    await client.reply(*self._operation(running, client, name, argument, headers))
             except GatewayError as exc:
                 await client.refuse(exc)
         except SendStalled:
@@ -133,25 +138,59 @@ class Gateway:
     ) -> None:
         peer: Any = scope.get("client")
         exchange = Exchange(
-            running.services, running.snapshot, client, identity, peer[0] if peer else None
+            running.services,
+            running.snapshot,
+            client,
+            identity,
+            peer[0] if peer else None,
+            headers,
         )
+        client.carry(exchange.about)
+        client.before_last(exchange.give_place)
         key = api_key(headers)
-        await exchange.run(lambda exchange: serve_chat(exchange, key, request_timeout(headers)))
+        await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
+
+    async def _administer(self, running: Running, name: str, headers: dict[bytes, bytes]) -> Reply:
+        who = admin.authenticate(running.snapshot, api_key(headers))
+        if name == routes.RELOAD:
+            return await admin.reload(running.control, who)
+        return admin.status(running.control, running.services, self._lifecycle, running.since)
 
     def _operation(
-        self, running: Running, name: str, argument: str, headers: dict[bytes, bytes]
+        self,
+        running: Running,
+        client: AsgiClient,
+        name: str,
+        argument: str,
+        headers: dict[bytes, bytes],
     ) -> Reply:
         if name == routes.LIVE:
             return operations.live()
         if name == routes.READY:
             return operations.ready(self._lifecycle)
         snapshot = running.snapshot
-        caller = authenticate(snapshot, api_key(headers))
+        caller = authenticate(snapshot, api_key(headers), time.time())
+        if caller.limited:
+            client.carry(lambda: rate_limits(running.services.state, caller))
         if name == routes.MODELS:
             return operations.models(snapshot, caller)
         if name == routes.MODEL:
             return operations.model(snapshot, caller, argument)
         raise InternalError(f"the route {name} has no handler")
+
+
+def _cors_headers(
+    running: Running | None, scope: Scope, headers: dict[bytes, bytes]
+) -> HeaderPairs:
+    origin = headers.get(b"origin")
+    if origin is None or running is None or _is_for_admins(scope):
+        return ()
+    return cors.answer_headers(running.snapshot.cors, origin)
+
+
+def _is_for_admins(scope: Scope) -> bool:
+    # A page that may chat has no business there, whoever is looking at it.
+    return routes.decoded(scope["raw_path"]).startswith(routes.ADMIN_PREFIX)
 
 
 def _reason(error: Exception) -> str:

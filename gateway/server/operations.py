@@ -19,8 +19,8 @@ def models(snapshot: Snapshot, caller: Caller) -> Reply:
 
 
 def model(snapshot: Snapshot, caller: Caller, name: str) -> Reply:
-    found = snapshot.models.get(name)
-    if found is None or not caller.may_use(name):
+    found = snapshot.models.get(name) if caller.may_use(name) else None
+    if found is None:
         raise no_such_model(name)
     return 200, *json_reply(_entry(found, snapshot))
 

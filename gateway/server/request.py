@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ..errors import InvalidRequest
+from ..proxy.options import Asked
 
 # Long enough for a UUID with a prefix; narrow enough to stand in a log line or a header.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_FLAGS: Final = {b"true": True, b"1": True, b"false": False, b"0": False}
 _MILLISECONDS: Final = re.compile(rb"[0-9]{1,12}")
 
 
@@ -46,6 +49,25 @@ def content_length(headers: Mapping[bytes, bytes]) -> int | None:
 def has_body(headers: Mapping[bytes, bytes]) -> bool:
     """Say whether body events are still to come (RFC 9112 section 6.3)."""
     return b"transfer-encoding" in headers or bool(content_length(headers))
+
+
+def asked(headers: Mapping[bytes, bytes]) -> Asked:
+    """Return what the head asks of the gateway itself. Raises InvalidRequest (400)."""
+    timeout = request_timeout(headers)
+    return Asked(
+        patience=math.inf if timeout is None else timeout,
+        single=_flag(headers, b"x-gateway-no-retry"),
+        # openai-python counts its own retries in it.
+        repeated=headers.get(b"x-stainless-retry-count", b"0") != b"0",
+        cache=headers.get(b"x-gateway-cache"),
+    )
+
+
+def _flag(headers: Mapping[bytes, bytes], name: bytes) -> bool:
+    value = headers.get(name, b"false").strip().lower()
+    if value not in _FLAGS:
+        raise InvalidRequest(f"{name.decode()} must be true or false")
+    return _FLAGS[value]
 
 
 def request_timeout(headers: Mapping[bytes, bytes]) -> float | None:

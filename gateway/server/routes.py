@@ -18,12 +18,17 @@ _MODELS: Final = "/models"
 _PREFIXES: Final = ("", "/v1", "/v1/v1")
 
 CHAT, MODELS, MODEL, LIVE, READY = "chat", "models", "model", "live", "ready"
+RELOAD, STATUS = "reload", "status"
+
+ADMIN_PREFIX: Final = "/admin/"
 
 _EXACT: Final[dict[str, tuple[str, str]]] = {
     **{prefix + _CHAT: (CHAT, "POST") for prefix in _PREFIXES},
     **{prefix + _MODELS: (MODELS, "GET") for prefix in _PREFIXES},
     "/health/live": (LIVE, "GET"),
     "/health/ready": (READY, "GET"),
+    "/admin/api/reload": (RELOAD, "POST"),
+    "/admin/api/status": (STATUS, "GET"),
 }
 _MODEL_PREFIXES: Final = tuple(prefix + _MODELS + "/" for prefix in _PREFIXES)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ import trio
 
 from .harness import PATIENCE
 from .provider import reset
+
+Headers = Sequence[tuple[str, str]]
 
 
 @dataclass
@@ -49,12 +51,21 @@ class Caller:
         self.status = 0
         self.headers: dict[str, str] = {}
 
-    async def ask(self, *, key: str | None = None, request_id: str = "", **body: Any) -> None:
+    async def ask(
+        self,
+        *,
+        key: str | None = None,
+        request_id: str = "",
+        headers: Headers = (),
+        **body: Any,
+    ) -> None:
         """Send a chat completion request for the model `m`."""
-        await self.post(chat_body(**body), key=key, request_id=request_id)
+        await self.post(chat_body(**body), key=key, request_id=request_id, headers=headers)
 
-    async def post(self, body: bytes, *, key: str | None = None, request_id: str = "") -> None:
-        await self.begin(len(body), key=key, request_id=request_id)
+    async def post(
+        self, body: bytes, *, key: str | None = None, request_id: str = "", headers: Headers = ()
+    ) -> None:
+        await self.begin(len(body), key=key, request_id=request_id, headers=headers)
         await self.stream.send_all(self._send(h11.Data(data=body)) + self._send(h11.EndOfMessage()))
 
     async def begin(
@@ -65,17 +76,20 @@ class Caller:
         request_id: str = "",
         target: str = "/v1/chat/completions",
         method: str = "POST",
+        headers: Headers = (),
     ) -> None:
         """Send a request's head only."""
-        headers = [("host", "gateway.test"), ("content-length", str(length))]
-        headers += [("content-type", "application/json")]
-        headers += [("authorization", f"Bearer {key}")] if key else []
-        headers += [("x-request-id", request_id)] if request_id else []
-        event = h11.Request(method=method, target=target, headers=headers)
+        all_headers = [("host", "gateway.test"), ("content-length", str(length))]
+        all_headers += [("content-type", "application/json"), *headers]
+        all_headers += [("authorization", f"Bearer {key}")] if key else []
+        all_headers += [("x-request-id", request_id)] if request_id else []
+        event = h11.Request(method=method, target=target, headers=all_headers)
         await self.stream.send_all(self._send(event))
 
-    async def get(self, target: str) -> Reply:
-        event = h11.Request(method="GET", target=target, headers=[("host", "gateway.test")])
+    async def get(self, target: str, *, key: str | None = None) -> Reply:
+        headers = [("host", "gateway.test")]
+        headers += [("authorization", f"Bearer {key}")] if key else []
+        event = h11.Request(method="GET", target=target, headers=headers)
         await self.stream.send_all(self._send(event) + self._send(h11.EndOfMessage()))
         return await self.reply()
 
@@ -165,13 +179,22 @@ async def calling(port: int, *, receive_buffer: int | None = None) -> AsyncItera
             yield Caller(stream)
 
 
-async def ask(port: int, *, key: str | None = None, **body: Any) -> Reply:
+async def ask(port: int, *, key: str | None = None, headers: Headers = (), **body: Any) -> Reply:
     """Make one request on a connection of its own."""
     async with calling(port) as caller:
-        await caller.ask(key=key, **body)
+        await caller.ask(key=key, headers=headers, **body)
         return await caller.reply()
 
 
-async def get(port: int, target: str) -> Reply:
+async def get(port: int, target: str, *, key: str | None = None) -> Reply:
     async with calling(port) as caller:
-        return await caller.get(target)
+        return await caller.get(target, key=key)
+
+
+async def generations(port: int, admin: str) -> dict[int, int]:
+    """Return the generation of each process's configuration, of those that happen to answer."""
+    found = {}
+    for _ in range(8):
+        status = (await get(port, "/admin/api/status", key=admin)).json
+        found[status["pid"]] = status["config"]["generation"]
+    return found

@@ -38,6 +38,9 @@ from .provider import until
 
 ROOT: Final = Path(__file__).parents[2]
 
+# The records of a gateway in this process are kept instead.
+QUIET: Final = "\n[log]\nrequests = false\n"
+
 # A slow machine may need so long for what takes a fast one a tenth of a second.
 PATIENCE: Final = 20.0
 
@@ -82,6 +85,7 @@ class KeptRecords:
 class InProcess:
     """A gateway in the test's own loop, with its insides to look at."""
 
+    application: Application
     lifecycle: Lifecycle
     roster: Roster
     port: int = 0
@@ -119,13 +123,17 @@ class InProcess:
 
 
 @contextlib.asynccontextmanager
-async def in_process(text: str) -> AsyncIterator[InProcess]:
-    """Serve in this loop with Hypercorn's worker; nothing may be left of it at the end."""
+async def in_process(text: str, file: Path | None = None) -> AsyncIterator[InProcess]:
+    """Serve in this loop with Hypercorn's worker; nothing may be left of it at the end.
+
+    A reload reads `file`, which must say `[log] requests = false` itself.
+    """
     application = Application()
-    application.use(parse(text + "\n[log]\nrequests = false\n", "test", os.environ))
+    application.use(parse(text + QUIET, "test", os.environ), path=file)
     policy = application.serving_policy()
     sockets = listen([application.config.server.bind], send_timeout=policy.send_timeout)
-    running = InProcess(application.lifecycle, install(lambda: policy, application.lifecycle))
+    roster = install(lambda: policy, application.lifecycle)
+    running = InProcess(application, application.lifecycle, roster)
     running.port = sockets[0].getsockname()[1]
     stop = trio.Event()
     quiet = Config()

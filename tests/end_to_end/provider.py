@@ -179,11 +179,16 @@ def reset(stream: trio.SocketStream) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(*scripts: Script | Callable[[Asked], Script]) -> AsyncIterator[Provider]:
-    """Run a provider that plays the scripts in turn, and then the last one again and again."""
+async def serving(
+    *scripts: Script | Callable[[Asked], Script], port: int = 0
+) -> AsyncIterator[Provider]:
+    """Run a provider that plays the scripts in turn, and then the last one again and again.
+
+    At the end nobody listens at its port any more; `port` makes it come back where it was.
+    """
     provider = Provider(lambda asked: _script(scripts, provider, asked))
     async with trio.open_nursery() as nursery:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
         provider.port = listeners[0].socket.getsockname()[1]
         nursery.start_soon(trio.serve_listeners, provider.serve, listeners)
         try:

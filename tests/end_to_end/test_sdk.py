@@ -39,6 +39,12 @@ name = "vendor/slashed-model"
 alias = "m"
 """
 
+LIMITED = """
+[[models]]
+name = "limited"
+routes = [{ provider = "p0", model = "limited" }]
+"""
+
 both_lines = pytest.mark.parametrize("version", VERSIONS, ids=lambda line: f"openai{line}")
 both_clients = pytest.mark.parametrize("client", ["sync", "async"])
 
@@ -174,16 +180,24 @@ async def test_errors(version: str, client: str) -> None:
         (says("422", stream=True), "UnprocessableEntityError", 422, "their_code"),
         (says("500"), "InternalServerError", 502, "all_providers_failed"),
         (says("503", stream=True), "InternalServerError", 502, "all_providers_failed"),
-        (says("401"), "InternalServerError", 502, "all_providers_failed"),
-        (says("429", max_retries=0), "RateLimitError", 429, "rate_limit_exceeded"),
+        # Its own model: the key rests for that one.
+        (
+            says("429", model="limited", max_retries=0),
+            "RateLimitError",
+            429,
+            "rate_limit_exceeded",
+        ),
         (says("break", stream=True), "APIError", None, "upstream_broke"),
         (says("error-event", stream=True), "APIError", None, "503"),
+        # After them, since the key is set aside; and who comes then is told at once.
+        (says("401"), "InternalServerError", 502, "all_providers_failed"),
+        (says("hello", max_retries=0), "InternalServerError", 503, "auth_unavailable"),
     ]
     async with (
         serving(by_content) as provider,
         # One attempt each: to wait for a provider's retry-after is another test's business.
         in_process(
-            config(provider.port, retry="max_attempts = 1", tokens=TOKENS, models=MODELS)
+            config(provider.port, retry="max_attempts = 1", tokens=TOKENS, models=MODELS + LIMITED)
         ) as gateway,
     ):
         calls = [call for call, *_ in cases]
@@ -201,17 +215,17 @@ async def test_errors(version: str, client: str) -> None:
     # No call was made twice; `models.retrieve` leaves no record.
     assert len(records) == len(cases) - 1
 
-    limited, broke, fell_over = seen[10:]
+    refused, limited, broke, fell_over = seen[-2], *seen[9:12]
     assert limited["error"]["retry_after"] == "7"
     assert content_of(broke) == content_of(fell_over) == "Hel"
     assert fell_over["error"]["message"] == "the model fell over"
     assert fell_over["error"]["body"]["code"] == 503
     assert "connection" in broke["error"]["message"]
     ends = [record.end_reason for record in records]
-    assert ends[-2:] == [EndReason.UPSTREAM_BROKE] * 2
+    assert ends[-4:-2] == [EndReason.UPSTREAM_BROKE] * 2
     assert ends[4] is EndReason.PROVIDER_REJECTED
     # Whose key it was that a provider refused is nobody's business but the operator's.
-    assert "status 401" not in seen[9]["error"]["message"]
+    assert "status 401" not in refused["error"]["message"]
 
 
 @both_lines

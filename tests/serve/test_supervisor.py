@@ -99,6 +99,27 @@ async def test_workers_leave_when_the_supervisor_is_killed() -> None:
         await until_gone(orphans)
 
 
+async def test_a_worker_that_dies_of_sighup_in_its_start_is_replaced_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    started: list[int] = []
+
+    def on_started(pid: int) -> None:
+        started.append(pid)
+        os.kill(os.getpid(), signal.SIGHUP if len(started) < 4 else signal.SIGTERM)
+
+    with trio.fail_after(5):
+        status = await supervise(
+            lambda listeners, lifeline: ["sleep", "60"],
+            sockets=[],
+            workers=1,
+            kill_after=60,
+            on_started=on_started,
+        )
+    assert (status, len(started)) == (0, 4)
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_before_anybody_listens_is_obeyed(signum: signal.Signals) -> None:
     async with running(*SUPERVISOR, "1", "30") as process:

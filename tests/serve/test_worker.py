@@ -11,6 +11,7 @@ import trio
 
 from gateway.lifecycle import Lifecycle
 from gateway.serve import worker as worker_module
+from gateway.serve.hangup import Hangups
 from gateway.serve.policy import ServingPolicy
 from gateway.serve.sockets import listen
 from gateway.serve.worker import StartupFailed, serve_worker
@@ -82,14 +83,35 @@ async def test_an_idle_worker_leaves_right_away() -> None:
             assert await exit_status(process, 1) == 0
 
 
-async def test_a_worker_without_a_supervisor_leaves_cleanly_at_sighup() -> None:
-    async with running(*WORKER, '{"drain_delay": 30}') as process:
+async def _reload(cause: str) -> None:
+    raise AssertionError("nobody asked for it")
+
+
+async def test_sighup_reloads_and_does_not_hold_up_the_exit() -> None:
+    async with running(*WORKER, '{"drain_delay": 0}') as process:
         address = await said_address(process)
-        async with asking(address, "/ticks/5/0.05") as stream:
+        async with asking(address, "/ticks/10/0.05") as stream:
             await stream.wait_for(b"tick")
             process.send_signal(signal.SIGHUP)
+            await said(process, b"SIGHUP\n")
+            # While that reload is under way: three more are one more...
+            for _ in range(3):
+                process.send_signal(signal.SIGHUP)
+            await said(process, b"SIGHUP\n")
+            # ...and during the second, the end of the process.
+            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGTERM)
             assert (await stream.wait_end(2)).endswith(b"done\r\n0\r\n\r\n")
         assert await exit_status(process, 2) == 0
+
+
+async def said(process: trio.Process, words: bytes) -> None:
+    assert process.stdout is not None
+    with trio.fail_after(5):
+        got = b""
+        while len(got) < len(words):
+            got += await process.stdout.receive_some(len(words) - len(got))
+    assert got == words
 
 
 async def _refuse_to_start(scope: Any, receive: Any, send: Any) -> None:
@@ -105,6 +127,7 @@ async def test_an_app_that_can_not_start_says_why() -> None:
             sockets=sockets,
             policy=ServingPolicy,
             lifecycle=Lifecycle(),
+            hangups=Hangups(_reload),
             on_ready=_never,
         )
     for sock in sockets:
@@ -143,6 +166,7 @@ async def test_the_watchdog_covers_the_whole_drain(monkeypatch: pytest.MonkeyPat
         sockets=listen(["127.0.0.1:0"], send_timeout=30),
         policy=lambda: policy,
         lifecycle=Lifecycle(),
+        hangups=Hangups(_reload),
         on_ready=lambda _: signal.raise_signal(signal.SIGTERM),
     )
     assert timers == [(30.01, worker_module._hard_stop), (0, "started"), (0, "cancelled")]
@@ -163,6 +187,7 @@ async def test_the_end_of_the_lifeline_drains_the_worker() -> None:
             sockets=listen(["127.0.0.1:0"], send_timeout=30),
             policy=lambda: ServingPolicy(drain_delay=60),
             lifecycle=lifecycle,
+            hangups=Hangups(_reload),
             on_ready=lambda _: ours.close(),
             lifeline=theirs.detach(),
         )

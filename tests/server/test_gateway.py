@@ -12,18 +12,23 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.config.schema import Cors
+from gateway.config.catalog import Catalog, Names
+from gateway.config.schema import Cors, Model
 from gateway.config.snapshot import Snapshot
-from gateway.core.routing.health import HealthTracker
+from gateway.core.cached import CachePolicy
 from gateway.errors import ConfigError
 from gateway.lifecycle import Lifecycle, Phase
-from gateway.proxy.exchange import Services
+from gateway.proxy.cache import ResponseCache
+from gateway.proxy.services import Services
+from gateway.proxy.traffic import Traffic
 from gateway.server.client import Message
 from gateway.server.gateway import Gateway, Running
+from gateway.state.memory import MemoryState
 from tests.proxy.scripts import STALL, Head, Play, ScriptedUpstream, answer, ok
 from tests.proxy.world import Records, body, deployment, snapshot_of
 
 from .asgi import Server, piece
+from .control import Scripted
 
 Headers = list[tuple[bytes, bytes]]
 GENERATED = re.compile(rb"req_[0-9a-f]{32}")
@@ -43,19 +48,28 @@ class App:
         self.records = Records()
         self.lifecycle = Lifecycle()
         snapshot = snapshot_of(deployment("a"), keys=keys)
-        served = snapshot.models["m"]
+        served = snapshot.models.get("m")
+        assert served is not None
         other = msgspec.structs.replace(served, name="openai/gpt 4o", json_name=b'"openai/gpt 4o"')
+        models = {"m": served, other.name: other}
+        names = Names([Model(name=name) for name in models])
         self.snapshot: Snapshot = msgspec.structs.replace(
-            snapshot, models={**snapshot.models, other.name: other}, cors=cors or Cors()
+            snapshot, models=Catalog(names, models.__getitem__), cors=cors or Cors()
         )
         self.gateway = Gateway(self.lifecycle, self._start)
 
     @asynccontextmanager
     async def _start(self) -> AsyncIterator[Running]:
         services = Services(
-            self.upstream, HealthTracker(), self.records, self.lifecycle, lambda: 0.5
+            upstream=self.upstream,
+            state=MemoryState(),
+            traffic=Traffic(self.lifecycle),
+            cache=ResponseCache(CachePolicy()),
+            recorder=self.records,
+            lifecycle=self.lifecycle,
+            rng=lambda: 0.5,
         )
-        yield Running(services, self.snapshot)
+        yield Running(services, self.snapshot, Scripted())
 
     async def call(
         self,

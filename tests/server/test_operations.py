@@ -10,6 +10,7 @@ from gateway.errors import ModelNotFound
 from gateway.lifecycle import Lifecycle
 from gateway.providers import openai
 from gateway.server import operations
+from gateway.state.memory import MemoryState
 
 SOME = Caller(name="some", digest=b"", models=frozenset({"org/b", "gone"}))
 
@@ -24,10 +25,11 @@ def snapshot() -> Snapshot:
     )
     return take(
         config,
-        lambda name, provider, route, timeouts: openai.describe(
-            name, provider, route, timeouts, b"test"
+        lambda name, provider, route, timeouts, pattern: openai.describe(
+            name, provider, route, timeouts, b"test", pattern
         ),
-        created=1_700_000_000,
+        1_700_000_000,
+        MemoryState(),
     )
 
 

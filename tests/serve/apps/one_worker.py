@@ -9,11 +9,18 @@ import msgspec
 import trio
 
 from gateway.lifecycle import Lifecycle
+from gateway.serve.hangup import Hangups
 from gateway.serve.policy import ServingPolicy
 from gateway.serve.sockets import adopt, listen
 from gateway.serve.worker import serve_worker
 
 from .ticking import Ticking
+
+
+async def reload(cause: str) -> None:
+    """Say so, and take a while."""
+    print(cause, flush=True)  # noqa: T201
+    await trio.sleep(0.3)
 
 
 def main() -> None:
@@ -32,6 +39,7 @@ def main() -> None:
             sockets=sockets,
             policy=lambda: policy,
             lifecycle=lifecycle,
+            hangups=Hangups(reload),
             on_ready=lambda addresses: print(*addresses, flush=True),  # noqa: T201
             lifeline=lifeline,
         )

@@ -1,0 +1,70 @@
+"""`gateway reload`, and telling a running gateway that its configuration has changed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from ..config import load
+from ..config.paths import config_path
+from ..config.pid_path import read_pid_path
+from ..errors import ConfigError
+from ..serve import pidfile
+from .checking import report
+
+# What `config/environment.py` says of a reference that it cannot replace.
+_UNSET: Final = re.compile(r": the environment variable [A-Za-z_][A-Za-z0-9_]* is not set; ")
+
+
+def reload_running(file: Path | None) -> int:
+    """Check `file` and tell the gateways that run on it to read it; return the exit status."""
+    path = file or config_path()
+    try:
+        load.load(path)
+    except ConfigError as exc:
+        if not all(map(_UNSET.search, exc.problems)):
+            report(exc)
+            sys.stderr.write("nothing was sent: a running gateway keeps what it has\n")
+            return 1
+        for problem in exc.problems:
+            sys.stderr.write(f"note: {problem}\n")
+        sys.stderr.write("note: not set here; that does not tell what the gateway has\n")
+    try:
+        pids = signal_running(path)
+    except ConfigError as exc:
+        report(exc)
+        return 1
+    for pid in pids:
+        sys.stdout.write(f"asked process {pid} to reload; its log says how it went\n")
+    if not pids:
+        sys.stderr.write(f"error: no gateway is running on {path}\n")
+    return 0 if pids else 1
+
+
+def signal_running(config_path: Path) -> list[int]:
+    """Tell the gateways that run on the file to reload; return their process ids, if any.
+
+    Raises ConfigError if they can't be found or told.
+    """
+    path = read_pid_path(config_path)
+    if path is None:
+        raise ConfigError([f"{config_path}: [server] pid_file is empty, so nobody is found by it"])
+    try:
+        pids = pidfile.running(path)
+    except OSError as exc:
+        raise ConfigError([f"{path}: cannot be used: {exc.strerror or exc}"]) from exc
+    told = []
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except ProcessLookupError:
+            # It has left since.
+            continue
+        except PermissionError as exc:
+            raise ConfigError([f"{path}: process {pid} is another user's: not told"]) from exc
+        told.append(pid)
+    return told

@@ -1,0 +1,18 @@
+"""What the admin API reloads, scripted."""
+
+from __future__ import annotations
+
+from gateway.config.reload import Outcome, Standing
+
+
+class Scripted:
+    """Answers every reload with `outcome`. `causes` are those it was given."""
+
+    def __init__(self, outcome: Outcome | None = None) -> None:
+        self.standing = Standing("/etc/gateway/config.toml", 1, "2026-11-23T08:00:00.000+00:00")
+        self.causes: list[str] = []
+        self._outcome = outcome or Outcome(2)
+
+    async def reload_everywhere(self, cause: str) -> Outcome:
+        self.causes.append(cause)
+        return self._outcome
