@@ -224,7 +224,8 @@ class _Maker:
             fingerprint=repr(
                 [(each.name, each.origin, each.target) for each in deployments]
             ).encode(),
-            sticky_by=model.sticky_by,
+            # Nobody else looks at a key, and every request would make one.
+            sticky_by=model.sticky_by if any(each.strategy == "sticky" for each in owners) else (),
             switch_on=frozenset(Cause(each) for each in model.fallback_on),
             hedge=model.hedge,
             hedge_cap=self._known.hedge_cap(model.name) if model.hedge else None,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 Seconds = Annotated[float, Meta(ge=0)]
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class TimeoutOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,14 +40,17 @@ class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def override(self, other: TimeoutOverrides) -> Timeouts:
         """Return these timeouts with what `other` sets."""
-        return msgspec.structs.replace(
-            self,
-            **{
-                name: value
-                for name in self.__struct_fields__
-                if (value := getattr(other, name)) is not None
-            },
-        )
+        return overridden(self, other)
+
+
+def overridden(base: T, other: msgspec.Struct) -> T:
+    """Return `base` with every field of `other` that is not None."""
+    changes = {
+        name: value
+        for name in other.__struct_fields__
+        if (value := getattr(other, name)) is not None
+    }
+    return msgspec.structs.replace(base, **changes)
 
 
 def deadline(now: float, seconds: float) -> float:

@@ -20,11 +20,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ..timeouts import Seconds, overridden
 from .backoff import Rng, full_jitter, no_earlier
 from .causes import RULES, Again, Cause
 from .retry_budget import RetryBudgetPolicy
-
-Seconds = Annotated[float, Meta(ge=0)]
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,12 +48,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     def override(self, other: RetryOverrides) -> RetryPolicy:
         """Return this policy with what `other` sets."""
-        changes = {
-            name: value
-            for name in other.__struct_fields__
-            if (value := getattr(other, name)) is not None
-        }
-        return msgspec.structs.replace(self, **changes) if changes else self
+        return overridden(self, other)
 
 
 class RetryOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -44,7 +44,7 @@ class Key:
         if now < self.bad_until:
             # Refused again by a call that was under way: no new strike.
             return self.bad_until - now
-        seconds = min(BAD_LAST, BAD_FIRST * 2.0 ** min(self.strikes, 30))
+        seconds = _doubled(self.strikes, BAD_FIRST, BAD_LAST)
         self.strikes += 1
         self.bad_until = now + seconds
         self.refused = why
@@ -169,7 +169,7 @@ class Keyring:
     def _next_rest(self, key: Key, first: float, last: float) -> float:
         strikes = self._strikes.get(key.id, 0)
         self._strikes[key.id] = strikes + 1
-        return min(last, first * 2.0 ** min(strikes, 30))
+        return _doubled(strikes, first, last)
 
     def _forget(self, id: str) -> None:
         self._rests.pop(id, None)
@@ -180,3 +180,8 @@ class Keyring:
         if not self._rests:
             return key.bad_until
         return max(key.bad_until, self._rests.get(key.id, 0.0))
+
+
+def _doubled(times: int, first: float, last: float) -> float:
+    # 2.0 ** 1024 overflows; the last is reached long before.
+    return min(last, first * 2.0 ** min(times, 30))
