@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from ..core.cached import CachePolicy, ModelCache
+from ..core.cached import ModelCache
 from ..core.limits.ledger import Limits, Scope
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
@@ -122,7 +122,6 @@ class Snapshot(msgspec.Struct, frozen=True):
     # By provider, what it may be sent; only of those that have such a limit.
     provider_scopes: Mapping[str, Scope] = {}
     cors: Cors = Cors()
-    cache: CachePolicy = CachePolicy()
 
     @property
     def open(self) -> bool:
@@ -172,7 +171,6 @@ def take(
             for scope in _scopes(f"provider:{name}", provider.rpm, provider.tpm)
         },
         cors=config.cors,
-        cache=config.cache,
     )
 
 
