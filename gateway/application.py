@@ -6,14 +6,17 @@ This module, `parts.py` and `cli/` are the only ones that know every part by nam
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from itertools import islice
 from pathlib import Path
 
 import structlog
 import trio
 
 from .config import load, schema
+from .config.advice import advice
 from .config.paths import config_path
 from .config.pid_path import pid_path
 from .config.reload import Outcome, Standing, hold_fixed
@@ -31,6 +34,8 @@ from .telemetry import logs
 from .telemetry.records import LineRecorder, NullRecorder
 
 _STDOUT = 1
+# A hundred thousand tokens may all be over.
+_MAX_NOTES = 20
 
 # Reads and checks a configuration; raises ConfigError.
 Source = Callable[[], schema.Config]
@@ -137,7 +142,7 @@ class Application:
                     nursery.start_soon(self._watch)
                 await parts.prepare(config)
                 running = Running(parts.services, parts.adopt(config, callers_of(config)), self)
-                _warn_if_open(config)
+                _warn(config)
                 self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))
                 nursery.start_soon(self._reloader.run)
                 pid_file = PidFile(None)
@@ -170,8 +175,7 @@ class Application:
         self._config = config
         if config.log != old.log:
             logs.configure(config.log.level, config.log.format)
-        if not config.tokens and old.tokens:
-            _warn_if_open(config)
+        _warn(config)
         return held
 
 
@@ -180,9 +184,11 @@ def _read(source: Source) -> tuple[schema.Config, Mapping[bytes, Caller]]:
     return config, callers_of(config)
 
 
-def _warn_if_open(config: schema.Config) -> None:
+def _warn(config: schema.Config) -> None:
     if not config.tokens:
         _log.warning("no [[tokens]]: whoever reaches the port can use every model")
+    for note in islice(advice(config, time.time()), _MAX_NOTES):
+        _log.warning("configuration: probably not meant", note=note)
 
 
 def settle_in() -> None:

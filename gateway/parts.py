@@ -53,6 +53,8 @@ class Parts:
         self._demos = Demos(nursery)
         self._probing = Probing(partial(probe, self.transport), self._targets, random.random)
         self._origins: frozenset[Origin] = frozenset()
+        # A reload makes no model newer.
+        self._created = int(time.time())
 
     def __repr__(self) -> str:
         return f"<Parts {self.transport}, {self.state}>"
@@ -73,7 +75,7 @@ class Parts:
 
         Awaits nothing: no request sees half of it.
         """
-        taken = snapshot.take(config, self._describe, int(time.time()), self.state, callers)
+        taken = snapshot.take(config, self._describe, self._created, self.state, callers)
         self.services.configure(config, taken)
         probed = self._probed(config)
         self._probing.configure(probed)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from ..config import load
+from ..config.advice import advice
 from ..config.paths import config_path
 from ..errors import ConfigError
 
@@ -18,6 +20,8 @@ def check_file(file: Path | None) -> int:
     except ConfigError as exc:
         report(exc)
         return 1
+    for note in advice(config, time.time()):
+        sys.stderr.write(f"note: {path}: {note}\n")
     models = len(config.models)
     sys.stdout.write(
         f"{path}: valid; {_count(models, 'model')}, "

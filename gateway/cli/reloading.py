@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 from pathlib import Path
-from typing import Final
 
 from ..config import load
+from ..config.environment import only_unset
 from ..config.paths import config_path
 from ..config.pid_path import read_pid_path
 from ..errors import ConfigError
 from ..serve import pidfile
 from .checking import report
-
-# What `config/environment.py` says of a reference that it cannot replace.
-_UNSET: Final = re.compile(r": the environment variable [A-Za-z_][A-Za-z0-9_]* is not set; ")
 
 
 def reload_running(file: Path | None) -> int:
@@ -26,7 +22,7 @@ def reload_running(file: Path | None) -> int:
     try:
         load.load(path)
     except ConfigError as exc:
-        if not all(map(_UNSET.search, exc.problems)):
+        if not only_unset(exc.problems):
             report(exc)
             sys.stderr.write("nothing was sent: a running gateway keeps what it has\n")
             return 1
@@ -41,8 +37,17 @@ def reload_running(file: Path | None) -> int:
     for pid in pids:
         sys.stdout.write(f"asked process {pid} to reload; its log says how it went\n")
     if not pids:
-        sys.stderr.write(f"error: no gateway is running on {path}\n")
+        sys.stderr.write(f"error: {nobody(path)}\n")
     return 0 if pids else 1
+
+
+def nobody(config_path: Path) -> str:
+    """Return what to say if `signal_running` has told nobody."""
+    pid_file = read_pid_path(config_path)
+    return (
+        f"no gateway is running on {config_path}, or none with the pid file {pid_file}; one that"
+        " was started with another, or without, wants a SIGHUP or a restart"
+    )
 
 
 def signal_running(config_path: Path) -> list[int]:

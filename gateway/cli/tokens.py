@@ -15,6 +15,7 @@ import msgspec
 from cyclopts import App, Parameter
 
 from ..config import load, tokens_file
+from ..config.environment import only_unset
 from ..config.paths import config_path, tokens_path
 from ..config.schema import Token
 from ..errors import ConfigError
@@ -131,7 +132,7 @@ def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
     file = config or config_path()
     beside = tokens_path(file)
     try:
-        tokens = load.load(file).tokens
+        tokens = load.tokens(file)
         made_here = tokens_file.names(beside)
     except ConfigError as exc:
         report(exc)
@@ -179,6 +180,8 @@ def revoke(
     try:
         load.load(file)
     except ConfigError as exc:
+        if only_unset(exc.problems):
+            return _reload(file)
         # Of no concern to the file, but a gateway that finds the same keeps what it has.
         report(exc)
         _say("a running gateway may refuse this configuration, and then still accepts the key")
@@ -202,17 +205,15 @@ def _time(text: str, now: datetime) -> datetime | None:
 
 
 def _reload(file: Path) -> int:
-    from .reloading import signal_running
+    from .reloading import nobody, signal_running
 
     try:
         pids = signal_running(file)
+        told = f"told the running gateway to reload (process {', '.join(map(str, pids))})"
+        _say(told if pids else f"takes effect at the next start: {nobody(file)}")
     except ConfigError as exc:
         report(exc)
         return 1
-    if pids:
-        _say(f"told the running gateway to reload (process {', '.join(map(str, pids))})")
-    else:
-        _say("no gateway is running on it: takes effect at the next start")
     return 0
 
 
@@ -227,12 +228,16 @@ def _row(token: Token, file: str) -> tuple[str, ...]:
         token.name,
         ", ".join(token.models),
         ", ".join(f"{value} {what}" for what, value in limits if value is not None) or "-",
-        f"{budget.usd:g} USD {_PER[budget.window]}" if budget else "-",
+        f"{_usd(budget.usd)} USD {_PER[budget.window]}" if budget else "-",
         f"{expires.isoformat(timespec='seconds')}{gone}" if expires else "never",
         file,
     )
     # A name may hold what a terminal takes for a command.
     return tuple("".join(c if c.isprintable() else "?" for c in cell) for cell in cells)
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:.9f}".rstrip("0").rstrip(".")
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:

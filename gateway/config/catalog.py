@@ -81,6 +81,12 @@ class Catalog(Generic[T]):
         """Say whether the configuration itself has the name."""
         return name in self._exact
 
+    def knows(self, name: str) -> bool:
+        """Say whether `get` would find something, and make nothing."""
+        return (
+            name in self._exact or name in self._remembered or self._names.match(name) is not None
+        )
+
     def everything(self) -> Iterator[T]:
         """Yield also what stands behind the names that end in `*`."""
         yield from self._exact.values()

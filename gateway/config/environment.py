@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 # `$${` writes a literal `${`, as in Docker Compose.
@@ -12,8 +12,36 @@ _REFERENCE: Final = re.compile(
 )
 
 
+# What `MissingVariable` says of a reference that another environment could replace.
+_UNSET: Final = re.compile(r"\bthe environment variable [A-Za-z_][A-Za-z0-9_]* is not set; ")
+
+
 class MissingVariable(Exception):
     """A reference to a variable that is unset and has no default."""
+
+
+def only_unset(problems: Sequence[str]) -> bool:
+    """Say whether nothing is wrong but variables that are not set here.
+
+    Whoever edits a gateway's files need not have the environment that the gateway has.
+    """
+    return all(map(_UNSET.search, problems))
+
+
+class StandIns(Mapping[str, str]):
+    """An environment in which every variable is set: to a text, where `environ` does not say."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        return self._environ.get(name) or f"unset:{name}"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environ)
+
+    def __len__(self) -> int:
+        return len(self._environ)
 
 
 def expand(value: Any, environ: Mapping[str, str]) -> Any:

@@ -23,6 +23,7 @@ from ..errors import ConfigError
 from . import schema
 from .check import Unread, all_names, check_bind, cross_check
 from .check_keys import KeyCheck
+from .environment import StandIns
 from .paths import tokens_path
 from .tables import TableReader, read_plain, unknown_key
 
@@ -56,10 +57,30 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Config:
     """
     text = _read(path)
     if text is None:
-        raise ConfigError([f"{path}: no such file; pass --config FILE or set GATEWAY_CONFIG"])
+        raise _absent(path)
     beside = tokens_path(path)
     tokens = _read(beside) if beside != path else None
     return parse(text, str(path), environ, TokensFile(tokens, str(beside)) if tokens else None)
+
+
+def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[schema.Token, ...]:
+    """Return the tokens of both files, whatever else is in them.
+
+    Of a variable that is not set only the name is known. Raises ConfigError.
+    """
+    found: tuple[schema.Token, ...] = ()
+    problems: list[str] = []
+    beside = tokens_path(path)
+    for file in (path, beside) if beside != path else (path,):
+        text = _read(file)
+        if text is None and file == path:
+            raise _absent(path)
+        reader = _Reader(str(file), StandIns(environ))
+        found += reader.tokens(_toml(text or "", str(file)))
+        problems += reader.problems
+    if problems:
+        raise ConfigError(problems)
+    return found
 
 
 def parse(
@@ -91,6 +112,10 @@ def with_bind(config: schema.Config, bind: str) -> schema.Config:
         raise ConfigError(problems)
     server = msgspec.structs.replace(config.server, bind=bind)
     return msgspec.structs.replace(config, server=server)
+
+
+def _absent(path: Path) -> ConfigError:
+    return ConfigError([f"{path}: no such file; pass --config FILE or set GATEWAY_CONFIG"])
 
 
 def _read(path: Path) -> str | None:
@@ -132,7 +157,7 @@ class _Reader:
                 fields[key] = found
         fields["providers"] = self._providers(tree.get("providers", {}))
         fields["models"] = self._array("models", tree, schema.Model, self.unread.models)
-        fields["tokens"] = self._array("tokens", tree, schema.Token, set())
+        fields["tokens"] = self.tokens(tree)
         fields["admins"] = self._array("admins", tree, schema.Admin, set())
         return schema.Config(**fields)
 
@@ -141,6 +166,10 @@ class _Reader:
         for key in tree:
             if key != "tokens":
                 self._problem(f"[{key}]", "", "only [[tokens]] may stand in this file")
+        return self.tokens(tree)
+
+    def tokens(self, tree: dict[str, Any]) -> tuple[schema.Token, ...]:
+        """Return the tokens that could be read of `tree`."""
         return self._array("tokens", tree, schema.Token, set())
 
     def check(self, problems: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ import os
 import stat
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ import tomli_w
 
 from ..errors import ConfigError
 from . import load
-from .environment import MissingVariable, expand
+from .environment import MissingVariable, expand, only_unset
 from .paths import tokens_path
 from .tokens_text import with_entry, without_entry
 
@@ -33,22 +33,23 @@ def add(
     """Append `entry`, a table of `[[tokens]]`; return whether it is now the only token of all.
 
     Values of None are left out, and a `${` is no reference. Raises ConfigError, with nothing
-    changed, unless the whole configuration is valid, without the entry and with it.
+    changed, unless the whole configuration is valid, without the entry and with it, but for
+    variables that are not set.
     """
     path = tokens_path(config_file)
     table = {key: _literal(value) for key, value in entry.items() if value is not None}
     with _locked(path, config_file) as file:
-        load.load(config_file, environ)
+        _check(lambda: load.load(config_file, environ))
         old = _tree(path, file.text)
         text = with_entry(file.text, _entry(table))
         new = _changed_tree(path, text)
-        config = load.parse(
-            _read(config_file), str(config_file), environ, load.TokensFile(text, str(path))
-        )
+        config_text, beside = _read(config_file), load.TokensFile(text, str(path))
+        _check(lambda: load.parse(config_text, str(config_file), environ, beside))
         if new != {**old, "tokens": [*old.get("tokens", ()), table]}:
             raise _only_by_hand(path)
         file.write(text)
-    return len(config.tokens) == 1
+    here, there = _names(new, environ), _names(_tree(config_file, config_text), environ)
+    return len(here) + len(there) == 1
 
 
 def remove(
@@ -95,6 +96,15 @@ def names(path: Path, environ: Mapping[str, str] = os.environ) -> frozenset[str]
         return frozenset(_names(_tree(path, _read(path)), environ))
     except FileNotFoundError:
         return frozenset()
+
+
+def _check(read: Callable[[], object]) -> None:
+    """Let `read` fail, but not for want of variables, which the gateway may well have."""
+    try:
+        read()
+    except ConfigError as exc:
+        if not only_unset(exc.problems):
+            raise
 
 
 # The file...

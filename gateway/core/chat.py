@@ -27,7 +27,7 @@ _TRUE: Final = b"true"
 
 class ChatRequest(msgspec.Struct, frozen=True):
     """`wants_usage`: the client asked for usage in its stream. `stream_options` is the raw
-    value if the client sent an object."""
+    value if the client sent an object. `max_tokens` are those of each of the `n` choices."""
 
     body: bytes
     members: list[Member]
@@ -37,6 +37,12 @@ class ChatRequest(msgspec.Struct, frozen=True):
     stream_options: bytes | None
     user: str | None = None
     max_tokens: int | None = None
+    n: int = 1
+
+    @property
+    def answer_tokens(self) -> int:
+        """Return how many tokens the caller allows the whole answer; 0 if it does not say."""
+        return (self.max_tokens or 0) * self.n
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -60,6 +66,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         stream_options=options,
         user=_string(user, "user") if user.startswith(b'"') else None,
         max_tokens=_max_tokens(values),
+        n=_number(values.get("n", b"1")) or 1,
     )
 
 
@@ -123,8 +130,12 @@ def _max_tokens(values: Mapping[str, bytes]) -> int | None:
     for name in ("max_completion_tokens", "max_tokens"):
         raw = values.get(name, b"null")
         if raw != b"null":
-            return int(raw) if len(raw) < 10 and raw.isdigit() else None
+            return _number(raw)
     return None
+
+
+def _number(raw: bytes) -> int | None:
+    return int(raw) if len(raw) < 10 and raw.isdigit() else None
 
 
 def _stream_options(raw: bytes | None) -> tuple[bytes | None, bool]:

@@ -29,12 +29,11 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
     if name not in snapshot.models and (len(name) > MAX_SHOWN or not name.isprintable()):
         # A family lets callers choose the name, which stands in headers, in logs and in memory.
         raise no_such_model(name)
-    # Asked first: what a wildcard lets through is only made for who may use it.
-    allowed = caller.may_use(name)
-    model = snapshot.models.get(name) if allowed or name in snapshot.models else None
-    if model is None:
+    if not snapshot.models.knows(name):
         raise no_such_model(name)
-    if not allowed:
+    # Asked first: what a wildcard lets through is only made for who may use it.
+    model = snapshot.models.get(name) if caller.may_use(name) else None
+    if model is None:
         raise PermissionDenied(
             f"this key does not have access to the model {name!r}",
             code="model_not_found",

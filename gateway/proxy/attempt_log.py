@@ -120,7 +120,7 @@ class AttemptLog:
             # Of a whole answer it is known, though its caller may not have taken it in time.
             return
         if isinstance(outcome, Committed):
-            self._charge(Usage(exchange.prompt, exchange.record.events))
+            self._charge(Usage(exchange.prompt, exchange.answer_tokens()))
         elif cause in _CUT:
             exchange.unanswered += exchange.prompt
             self._charge(Usage(exchange.prompt))

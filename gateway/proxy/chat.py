@@ -88,8 +88,8 @@ def _demand(exchange: Exchange, request: ChatRequest, model: ServedModel) -> Dem
     """Estimate what the request will take, where somebody counts it."""
     if not (exchange.caller.scopes or exchange.snapshot.provider_scopes or model.hedge):
         return _NOTHING
-    tokens = estimate_tokens(request.body, request.max_tokens)
-    exchange.prompt = tokens - min(tokens, request.max_tokens or 0)
+    tokens = estimate_tokens(request.body, request.answer_tokens)
+    exchange.prompt = tokens - min(tokens, request.answer_tokens)
     # The answer may turn out short: reserving its price would refuse what could be paid.
     prices = [each.prices for each in model.deployments]
     cost = max((input_cost(exchange.prompt, each) for each in prices), default=0)

@@ -75,6 +75,8 @@ class Exchange:
         self.prompt = 0
         # About how many tokens were sent to a provider and cut before it answered.
         self.unanswered = 0
+        # About how many tokens a whole answer has.
+        self.answered = 0
         self.pool: tuple[Target, ...] = ()
         self.started = trio.current_time()
         self.record = Record(request_id=request_id.decode("ascii"), time=time.time(), client=peer)
@@ -236,8 +238,12 @@ class Exchange:
             return record.input_tokens + (record.output_tokens or 0)
         if record.first_event_ms is None:
             return self.unanswered
+        return self.prompt + self.answer_tokens()
+
+    def answer_tokens(self) -> int:
+        """Return about how many tokens of an answer there were; a provider knows better."""
         # A token an event is what most providers send.
-        return self.prompt + record.events
+        return self.record.events or self.answered
 
     def end(self, reason: EndReason, message: str | None = None) -> None:
         """Say how the request ended. The first word counts: what follows is its consequence."""

@@ -10,6 +10,7 @@ import trio
 
 from ..config.snapshot import ServedModel
 from ..core.chat import ChatRequest, body_for
+from ..core.limits.estimate import BYTES_PER_TOKEN
 from ..core.pricing import cost
 from ..core.record import EndReason
 from ..core.routing.attempts import Attempts, Failure, Stop, Try
@@ -175,20 +176,18 @@ class Pipeline:
                 self._attempts.take_back(step)
                 if spent:
                     cap.give_back()
-                begun = None
-        return begun
+        return begun if isinstance(begun, AttemptLog) else None
 
     def _winner(self) -> AttemptLog | None:
         return next((log for log in self._logs if isinstance(log.outcome, Committed)), None)
 
     async def _call(self, log: AttemptLog) -> Committed | Failed:
-        request, place = self._request, log.visit
-        deployment = place.deployment
+        request, deployment = self._request, log.visit.deployment
         call = deployment.call(
             body_for(request, deployment),
             self._exchange.request_id,
             stream=request.stream,
-            credential=place.credential,
+            credential=log.visit.credential,
         )
         upstream = self._services.upstream
         if not request.stream:
@@ -212,6 +211,7 @@ class Pipeline:
         if rewriter is None:
             await committed.response.aclose()
             self._account(deployment, committed.usage)
+            exchange.answered = len(committed.output) // BYTES_PER_TOKEN
             try:
                 await client.reply(200, (JSON, *headers), committed.output)
             except SendStalled as exc:

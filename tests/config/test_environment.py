@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.environment import MissingVariable, expand
+from gateway.config.environment import MissingVariable, StandIns, expand, only_unset
 
 ENVIRON = {"A": "1", "B": "${A}", "EMPTY": "", "_x9": "y"}
 
@@ -47,3 +47,19 @@ def test_malformed(value: str) -> None:
         expand(value, ENVIRON)
     # What stands there may be a secret.
     assert "a b" not in str(caught.value)
+
+
+def test_what_is_unset_can_be_told_from_other_faults() -> None:
+    with pytest.raises(MissingVariable) as unset:
+        expand("${NOT_THERE}", {})
+    with pytest.raises(MissingVariable) as malformed:
+        expand("${", {})
+    fault = f"config.toml: [providers.p] api_key: {unset.value}"
+    assert only_unset([fault])
+    assert not only_unset([fault, str(malformed.value)])
+
+
+def test_stand_ins_are_there_for_what_is_unset() -> None:
+    environ = StandIns({"A": "1", "EMPTY": ""})
+    assert expand("${A} ${B} ${EMPTY}", environ) == "1 unset:B unset:EMPTY"
+    assert (list(environ), len(environ)) == (["A", "EMPTY"], 2)

@@ -196,6 +196,22 @@ def test_max_tokens(rest: bytes, tokens: int | None) -> None:
     assert parse_chat(b'{"model":"x"%b}' % rest).max_tokens == tokens
 
 
+@pytest.mark.parametrize(
+    ("rest", "tokens"),
+    [
+        (b"", 0),
+        (b',"n":4', 0),
+        (b',"max_tokens":7', 7),
+        (b',"max_tokens":7,"n":4', 28),
+        (b',"max_tokens":7,"n":null', 7),
+        (b',"max_tokens":7,"n":0', 7),
+        (b',"max_tokens":7,"n":"4"', 7),
+    ],
+)
+def test_every_choice_may_take_what_is_allowed(rest: bytes, tokens: int) -> None:
+    assert parse_chat(b'{"model":"x"%b}' % rest).answer_tokens == tokens
+
+
 # What is sent...
 
 INCLUDE = b'"stream_options":{"include_usage":true}'

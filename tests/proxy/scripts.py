@@ -338,12 +338,13 @@ def ok(text: str = "hi", *, after: float = 0.0) -> list[Step]:
     return [(after, Head()), (0, chunk(text)), (0, STOP), (0, TOTALS), (0, DONE), (0, EOF)]
 
 
-def answer(text: str = "hi", *, after: float = 0.0) -> list[Step]:
+def answer(text: str = "hi", *, after: float = 0.0, usage: bool = True) -> list[Step]:
     """Return a whole answer that is no stream."""
     message = {"role": "assistant", "content": text}
-    body = msgspec.json.encode(
-        {"model": "real", "choices": [{"index": 0, "message": message}], "usage": USAGE}
-    )
+    found = {"model": "real", "choices": [{"index": 0, "message": message}], "usage": USAGE}
+    if not usage:
+        del found["usage"]
+    body = msgspec.json.encode(found)
     return [(after, Head(200, (JSON,))), (0, body), (0, EOF)]
 
 

@@ -80,6 +80,25 @@ def test_a_model_of_others_is_forbidden_and_no_model_is_not_there() -> None:
         assert (missing.value.status, missing.value.param) == (404, "model")
 
 
+def test_a_name_behind_a_family_of_others_is_forbidden_as_well() -> None:
+    who = caller("x")
+    one = snapshot(who)
+    served = one.models.get("m")
+    assert served is not None
+    made: list[str] = []
+
+    def make(name: str) -> ServedModel:
+        made.append(name)
+        return served
+
+    found = msgspec.structs.replace(one, models=Catalog(Names([Model(name="fam-*")]), make))
+    made.clear()
+    with pytest.raises(PermissionDenied):
+        authorize(found, who, "fam-1")
+    # Nobody who may not use it makes the gateway remember it.
+    assert made == []
+
+
 def test_a_long_name_is_shortened() -> None:
     who = caller("*")
     with pytest.raises(ModelNotFound) as missing:

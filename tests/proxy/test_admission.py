@@ -45,7 +45,7 @@ from .scripts import (
 from .test_visit import Answering
 from .world import KEY, Records, World, body
 
-PROMPT = estimate_tokens(body(), None)
+PROMPT = estimate_tokens(body(), 0)
 USED = 120  # what TOTALS say
 COST = 300_000
 
@@ -298,7 +298,7 @@ async def test_who_leaves_before_the_first_event_pays_for_the_prompt(
     world = process.request(("a", SILENCE), client=client)
     record = await world.run()
     assert record.end_reason == "client_gone"
-    prompt = estimate_tokens(body(stream=stream), None)
+    prompt = estimate_tokens(body(stream=stream), 0)
     assert charged(process) == (prompt * 2_000, prompt)
 
 
@@ -322,6 +322,19 @@ async def test_usage_that_is_known_is_not_estimated_as_well(autojump_clock: Mock
     assert (record.input_tokens, record.output_tokens) == (100, 20)
     assert charged(process) == (COST, USED)
     assert record.cost_nano_usd == COST
+
+
+async def test_a_whole_answer_without_usage_costs_about_what_its_length_says(
+    autojump_clock: MockClock,
+) -> None:
+    process = limited_process()
+    client = ScriptedClient(body(stream=False))
+    record = await process.request(("a", answer("word " * 40, usage=False)), client=client).run()
+    assert (record.status, record.input_tokens) == (200, None)
+    cost, tokens = charged(process)
+    prompt = estimate_tokens(body(stream=False), 0)
+    assert 50 < tokens - prompt < 80
+    assert cost == prompt * 2_000 + (tokens - prompt) * 8_000
 
 
 async def test_what_a_provider_refused_or_failed_costs_nothing(autojump_clock: MockClock) -> None:

@@ -36,7 +36,7 @@ from .scripts import (
 from .world import World, body, deployment
 
 AFTER_ONE = HedgePolicy(after=1.0)
-PROMPT = estimate_tokens(body(), None)
+PROMPT = estimate_tokens(body(), 0)
 # The prompt at 2 USD a million tokens, in billionths of a dollar.
 PROMPT_COST = PROMPT * 2_000
 ANSWER_COST = 300_000
@@ -128,7 +128,7 @@ async def test_whole_answers_are_hedged_too(autojump_clock: MockClock) -> None:
     assert trio.current_time() == 3
     assert world.causes == ["hedged", "ok"]
     assert b"from b" in world.client.text
-    prompt = estimate_tokens(body(stream=False), None)
+    prompt = estimate_tokens(body(stream=False), 0)
     assert record.cost_nano_usd == ANSWER_COST + prompt * 2_000
 
 

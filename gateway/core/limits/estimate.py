@@ -27,11 +27,11 @@ MOST_TOKENS: Final = 2**53
 _MARK: Final = b";base64,"
 
 
-def estimate_tokens(body: bytes, max_tokens: int | None) -> int:
+def estimate_tokens(body: bytes, answer: int) -> int:
     """Return about how many tokens `body` and its answer will need together.
 
-    `max_tokens` is what the caller allows the answer; without it only the prompt counts. Base64
-    in data URLs (RFC 2397) counts by the file, not by its length.
+    `answer` is what the caller allows the answer; with 0 only the prompt counts. Base64 in data
+    URLs (RFC 2397) counts by the file, not by its length.
     """
     size, files, found = len(body), 0, -1
     for _ in range(MOST_FILES):
@@ -48,4 +48,4 @@ def estimate_tokens(body: bytes, max_tokens: int | None) -> int:
             files += 1
         found = end
     prompt = -(-size // BYTES_PER_TOKEN) + files * TOKENS_PER_FILE
-    return prompt + max(0, min(max_tokens or 0, MOST_TOKENS))
+    return prompt + max(0, min(answer, MOST_TOKENS))

@@ -82,7 +82,8 @@ class Keyring:
     def replace(self, keys: Sequence[Key]) -> None:
         """Use `keys` from now on; what is known of those that stay is kept."""
         self._keys = tuple(keys)
-        for gone in self._rests.keys() - {key.id for key in keys}:
+        known = {*self._rests, *self._doubts}
+        for gone in known - {key.id for key in keys}:
             self._forget(gone)
 
     def pick(self, now: float) -> Key | None:
@@ -175,6 +176,7 @@ class Keyring:
         self._rests.pop(id, None)
         self._strikes.pop(id, None)
         self._refused.pop(id, None)
+        self._doubts.pop(id, None)
 
     def _free_at(self, key: Key) -> float:
         if not self._rests:
