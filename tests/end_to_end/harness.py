@@ -53,8 +53,12 @@ def config(
     tokens: str = "",
     provider: str = "",
     models: str = "",
+    overload: str = "lag = 0",
 ) -> str:
-    """Return a configuration with the model `m` on providers `p0`, `p1`... at `ports`."""
+    """Return a configuration with the model `m` on providers `p0`, `p1`... at `ports`.
+
+    Requests are not shed because the machine is busy with other tests.
+    """
     routes = ", ".join(
         f'{{ provider = "p{number}", model = "real-model", input_price = 1, output_price = 2 }}'
         for number in range(len(ports))
@@ -67,6 +71,7 @@ def config(
     )
     return (
         f'[server]\nbind = "127.0.0.1:0"\n{server}\n[retry]\n{retry}\n[timeouts]\n{timeouts}\n'
+        f"[overload]\n{overload}\n"
         f'{providers}\n[[models]]\nname = "m"\nroutes = [{routes}]\n{models}\n{tokens}\n'
     )
 

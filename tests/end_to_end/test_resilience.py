@@ -301,7 +301,7 @@ async def test_half_open_lets_one_of_two_hundred_through(stream: bool) -> None:
         text = config(
             provider.port,
             retry="max_attempts = 1",
-            tokens="[breaker]\nopen_time = 0.6\n[overload]\nlag = 0\n",
+            tokens="[breaker]\nopen_time = 0.6\n",
         )
         async with in_process(text) as gateway:
             statuses = [(await ask(gateway.port)).status for _ in range(6)]
