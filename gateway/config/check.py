@@ -19,6 +19,7 @@ from ..core.routing.breaker import BreakerPolicy
 from .catalog import Names
 from .check_keys import KeyCheck
 from .check_models import check_models
+from .check_records import check_records
 from .schema import Config, Cors, Model, Provider
 
 # To be matched in full: `$` would let a line break at the end pass.
@@ -73,6 +74,7 @@ def cross_check(
         yield "[[models]]: there is no model; add one with a name and routes"
     known = ", ".join(config.providers) or "none yet"
     yield from check_models(config.models, names, config.providers.keys() | unread.providers, known)
+    yield from check_records(config, names, bool(unread.models))
     keys = keys or KeyCheck(names)
     yield from keys.tokens(config.tokens)
     yield from keys.admins(config.admins)

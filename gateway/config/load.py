@@ -35,6 +35,11 @@ _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
     "retry": RetryPolicy,
     "log": schema.Log,
     "cors": schema.Cors,
+    "store": schema.Store,
+    "retention": schema.Retention,
+    "debug_log": schema.DebugLog,
+    "metrics": schema.Metrics,
+    "tracing": schema.Tracing,
     "breaker": BreakerPolicy,
     "limits": schema.Limits,
     "overload": OverloadPolicy,
@@ -80,6 +85,24 @@ def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[schema.
         problems += reader.problems
     if problems:
         raise ConfigError(problems)
+    return found
+
+
+def store(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Store:
+    """Return the table `[store]`, whatever else is in the file. Raises ConfigError."""
+    return table(path, schema.Store, environ)
+
+
+def table(path: Path, kind: type[T], environ: Mapping[str, str] = os.environ) -> T:
+    """Return the one table of that `kind`, whatever else is in the file. Raises ConfigError."""
+    text = _read(path)
+    if text is None:
+        raise _absent(path)
+    reader = _Reader(str(path), environ)
+    name = next(name for name, each in _SINGLE.items() if each is kind)
+    found = reader.single(name, kind, _toml(text, str(path)))
+    if found is None:
+        raise ConfigError(reader.problems)
     return found
 
 
@@ -160,6 +183,10 @@ class _Reader:
         fields["tokens"] = self.tokens(tree)
         fields["admins"] = self._array("admins", tree, schema.Admin, set())
         return schema.Config(**fields)
+
+    def single(self, name: str, kind: type[T], tree: dict[str, Any]) -> T | None:
+        """Return the table of that name, read alone; None if something is wrong with it."""
+        return self._table(f"[{name}]", tree.get(name, {}), kind)
 
     def tokens_only(self, tree: dict[str, Any]) -> tuple[schema.Token, ...]:
         """Return what could be read of a `tree` that may hold tokens and nothing else."""

@@ -6,27 +6,63 @@ from typing import Any, Final
 
 import msgspec
 
-from .schema import Config
+from .schema import Config, Store, Tracing
 
-# The sockets are open, whoever signals us looks where the pid file is now, and the task that
-# writes the request log has to outlive everything else.
-_FIXED: Final = (("server", "bind"), ("server", "pid_file"), ("log", "requests"))
+# The sockets are open, whoever signals us looks where the pid file is now, and what writes the
+# records has to outlive everything else.
+_FIXED: Final = (
+    ("server", "bind"),
+    ("server", "pid_file"),
+    ("log", "requests"),
+    *(("store", key) for key in Store.__struct_fields__),
+    ("debug_log", "folder"),
+    ("metrics", "enabled"),
+    ("metrics", "max_label_values"),
+    *(("tracing", key) for key in Tracing.__struct_fields__),
+)
+
+# Names of settings in one row of the audit log: a reload may put a new key to every token.
+_NAMED: Final = 100
 
 
 class Outcome(msgspec.Struct, frozen=True):
     """How one reload went. `generation` is that of the configuration in use after it.
 
     `needs_restart` names settings that the file has changed and that stay as they were, such as
-    `server.bind`. Of a failed reload there are `problems`, and nothing has changed.
+    `server.bind`; `changed` names those that did not stay. Of a failed reload there are
+    `problems`, and nothing has changed.
     """
 
     generation: int
     needs_restart: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
     @property
     def reloaded(self) -> bool:
         return not self.problems
+
+    def details(self) -> dict[str, Any]:
+        """Return what the audit log says of it: names, and no values.
+
+        Of problems only how many: they quote the file, and a key may stand in the wrong place.
+        """
+        if not self.reloaded:
+            return {"problems": len(self.problems)}
+        found: dict[str, Any] = {"generation": self.generation}
+        for what in ("changed", "needs_restart"):
+            names: tuple[str, ...] = getattr(self, what)
+            found[what] = names[:_NAMED]
+            if len(names) > _NAMED:
+                found[f"{what}_more"] = len(names) - _NAMED
+        return found
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What a reload has put to use; see `Outcome`."""
+
+    needs_restart: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):

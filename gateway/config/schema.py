@@ -150,12 +150,89 @@ class Admin(Table, frozen=True):
 class Log(Table, frozen=True):
     """Application logs go to stderr, request records to stdout.
 
-    format: `auto` is `console` on a terminal and `json` elsewhere.
+    format: `auto` is `console` on a terminal and `json` elsewhere. Of a request's headers, the
+    first of `session_headers` that is there is its session; `metadata_headers` are kept by name.
     """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
     requests: bool = True
+    session_headers: tuple[str, ...] = (
+        *("x-session-id", "x-claude-code-session-id", "session_id", "session-id"),
+    )
+    metadata_headers: tuple[str, ...] = ("x-claude-code-agent-id", "x-claude-code-parent-agent-id")
+
+
+class Store(Table, frozen=True):
+    """Where what lasts is kept; `url = ""` keeps nothing.
+
+    A SQLite file without a leading slash is beside the configuration file, and so is the folder
+    `journal`: what could not be written yet waits there, up to `journal_max_bytes`.
+    """
+
+    url: str = "sqlite:///gateway.db"
+    # SQLite is always migrated at the start; a PostgreSQL database may be somebody else's job.
+    auto_migrate: bool = False
+    journal: Annotated[str, Meta(min_length=1)] = "gateway.journal"
+    journal_max_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 1024 * 1024 * 1024
+    # What waits in memory for the next batch, or for the journal's disk.
+    max_waiting: Count = 10_000
+
+
+class Retention(Table, frozen=True):
+    """For how many days what is kept; 0 is for ever. Roll-ups by minute go with the requests."""
+
+    requests_days: Seconds = 90
+    rollups_days: Seconds = 730
+    audit_days: Seconds = 730
+    debug_days: Seconds = 7
+    debug_max_bytes: Annotated[int, Meta(ge=0)] = 1024 * 1024 * 1024
+    interval: Annotated[float, Meta(ge=1)] = 3600.0
+
+
+class DebugLog(Table, frozen=True):
+    """Whose requests are kept whole, in files. Off unless one of the first four selects some.
+
+    `errors_only` keeps, of what the others select, what failed; alone it selects every request.
+    `redact` are paths such as `messages[*].content`, in requests, answers and events.
+    """
+
+    tokens: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    sample: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    errors_only: bool = False
+    folder: Annotated[str, Meta(min_length=1)] = "debug"
+    max_bytes: Annotated[int, Meta(ge=1024)] = 4 * 1024 * 1024
+    redact: tuple[str, ...] = ()
+
+    @property
+    def on(self) -> bool:
+        return bool(self.tokens or self.models or self.sample or self.errors_only)
+
+
+class Metrics(Table, frozen=True):
+    """`GET /metrics`, for admins' keys; `public` is for everybody who can reach the port.
+
+    Of each label no more than `max_label_values` are told apart; the rest is "other".
+    """
+
+    enabled: bool = True
+    public: bool = False
+    max_label_values: Count = 200
+
+
+class Tracing(Table, frozen=True):
+    """OpenTelemetry spans, by OTLP over HTTP to `endpoint`: http://HOST:4318/v1/traces; "" = off.
+
+    `sample` is the fraction of requests whose trace begins here; one that a caller's traceparent
+    has begun is kept if that says so.
+    """
+
+    endpoint: str = ""
+    headers: dict[str, str] = {}
+    sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
+    service_name: Annotated[str, Meta(min_length=1)] = "llm-gateway"
+    timeout: Positive = 10.0
 
 
 class Cors(Table, frozen=True):
@@ -185,6 +262,11 @@ class Config(Table, frozen=True):
     timeouts: Timeouts = Timeouts()
     retry: RetryPolicy = RetryPolicy()
     log: Log = Log()
+    store: Store = Store()
+    retention: Retention = Retention()
+    debug_log: DebugLog = DebugLog()
+    metrics: Metrics = Metrics()
+    tracing: Tracing = Tracing()
     cors: Cors = Cors()
     breaker: BreakerPolicy = BreakerPolicy()
     limits: Limits = Limits()

@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from ..core.cached import ModelCache
+from ..core.client_metadata import KeptHeaders, kept_headers
 from ..core.limits.ledger import Limits, Scope
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
@@ -122,11 +123,19 @@ class Snapshot(msgspec.Struct, frozen=True):
     # By provider, what it may be sent; only of those that have such a limit.
     provider_scopes: Mapping[str, Scope] = {}
     cors: Cors = Cors()
+    kept_headers: KeptHeaders = KeptHeaders()
+    metrics_public: bool = False
 
     @property
     def open(self) -> bool:
         """Say whether anyone may call without a key."""
         return not self.callers
+
+    def shows_metrics(self, key: bytes | None) -> bool:
+        """Say whether who has `key` may see them: an admin, or anybody where nobody needs one."""
+        if self.metrics_public or (self.open and not self.admins):
+            return True
+        return key is not None and self.admin(key) is not None
 
     def authenticate(self, key: bytes) -> Caller | None:
         """Return who `key` belongs to, in a time that tells nothing about the keys.
@@ -171,6 +180,8 @@ def take(
             for scope in _scopes(f"provider:{name}", provider.rpm, provider.tpm)
         },
         cors=config.cors,
+        metrics_public=config.metrics.public,
+        kept_headers=kept_headers(config.log.session_headers, config.log.metadata_headers),
     )
 
 

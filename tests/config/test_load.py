@@ -264,8 +264,9 @@ def test_with_bind() -> None:
         ("[servr]\n", "[servr]: unknown key; did you mean 'server'?"),
         (
             "x = 1\n",
-            "[x]: unknown key; known keys: admins, breaker, cache, cors, limits, log, models, "
-            "overload, providers, retry, server, timeouts, tokens",
+            "[x]: unknown key; known keys: admins, breaker, cache, cors, debug_log, limits, log, "
+            "metrics, models, overload, providers, retention, retry, server, store, timeouts, "
+            "tokens, tracing",
         ),
         (
             "[retry]\nbudget = { rate = 1 }\n",
@@ -576,3 +577,30 @@ SECRET = "s3cr3t-value"
 def test_no_secret_is_ever_in_a_message(text: str) -> None:
     for problem in problems(ENOUGH + text, {"S": SECRET}):
         assert SECRET not in problem
+
+
+def test_the_store_is_found_whatever_else_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[log]\nlevel = 1\n[store]\nurl = "${STORE_URL}"\n')
+    assert load.store(path, {"STORE_URL": "sqlite:///x.db"}).url == "sqlite:///x.db"
+    with pytest.raises(ConfigError, match="STORE_URL is not set"):
+        load.store(path, {})
+    with pytest.raises(ConfigError, match="no such file"):
+        load.store(tmp_path / "nowhere.toml", {})
+    path.write_text("")
+    assert load.store(path, {}) == schema.Store()
+
+
+def test_any_table_is_found_alone(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[providers.p]\nkind = "openai"\napi_key = "${NOT_SET}"\n'
+        '[retention]\ndebug_max_bytes = 7\n[debug_log]\nfolder = "${FOLDER}"\nnothing = 1\n'
+    )
+    assert load.table(path, schema.Retention, {}).debug_max_bytes == 7
+    assert load.table(path, schema.Server, {}) == schema.Server()
+    with pytest.raises(ConfigError) as raised:
+        load.table(path, schema.DebugLog, {})
+    assert [problem.partition(": ")[0] for problem in raised.value.problems] == [str(path)] * 2
+    assert "[debug_log] nothing" in str(raised.value)
+    assert "FOLDER is not set" in str(raised.value)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.core.record import AttemptRecord, EndReason, Record, milliseconds
+from gateway.core.record import WELL, AttemptRecord, EndReason, Record, milliseconds
 
 
 def test_a_record_says_nothing_it_does_not_know() -> None:
@@ -13,7 +13,9 @@ def test_a_record_says_nothing_it_does_not_know() -> None:
             ["token", "model", "provider", "provider_model", "error", "user", "client"]
         ),
         **dict.fromkeys(["input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"]),
-        **dict.fromkeys(["cost_nano_usd", "first_event_ms"]),
+        **dict.fromkeys(["cost_nano_usd", "first_event_ms", "error_code", "session"]),
+        **dict.fromkeys(["user_agent", "trace_id", "metadata"]),
+        "operation": "chat",
         "request_id": "req_1",
         "time": 1.0,
         "stream": False,
@@ -44,6 +46,13 @@ def test_an_attempt_leaves_out_what_is_not_there() -> None:
 
 def test_end_reasons_are_their_own_labels() -> None:
     assert all(str(reason) == reason.value == reason.value.lower() for reason in EndReason)
+
+
+def test_a_request_failed_unless_it_was_answered_or_its_caller_left() -> None:
+    assert {reason.value for reason in WELL} == {"complete", "cached", "client_gone"}
+    # As it is in a journal that was read back: a plain text.
+    assert "cached" in WELL
+    assert "upstream_broke" not in WELL
 
 
 @pytest.mark.parametrize(

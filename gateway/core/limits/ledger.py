@@ -112,6 +112,18 @@ class Ledger:
             charges.append((account, request_charge, token_charge, spending))
         return Grant(demand, charges)
 
+    def recall(self, scope: Scope, spent: int, epoch: float) -> None:
+        """Take note that `spent` nano-dollars of the budget's window are on record.
+
+        What is known of here may be more, since it is not on record yet.
+        """
+        account = self._accounts.get(scope.key)
+        if account is None:
+            account = self._accounts[scope.key] = open_account(scope, epoch)
+        if account.spending is not None and account.spending.budget == scope.budget:
+            spending = account.spending = account.spending.at(epoch)
+            spending.spent = max(spending.spent, spent)
+
     def release(self, grant: Grant) -> None:
         """End the lease of `grant` before its use is known. Does nothing if it has ended."""
         if grant.leased:

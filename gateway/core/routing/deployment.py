@@ -60,7 +60,13 @@ class Deployment(msgspec.Struct, frozen=True):
         return self.credentials[0]
 
     def call(
-        self, body: bytes, request_id: bytes, *, stream: bool, credential: Credential | None = None
+        self,
+        body: bytes,
+        request_id: bytes,
+        *,
+        stream: bool,
+        credential: Credential | None = None,
+        extra: Headers = (),
     ) -> Call:
         key = credential or self.credentials[0]
         headers = key.stream_headers if stream else key.plain_headers
@@ -70,7 +76,7 @@ class Deployment(msgspec.Struct, frozen=True):
             target=self.target,
             # OpenAI logs this one for support (platform.openai.com/docs/api-reference,
             # "Supplying your own request ID"); others ignore it.
-            headers=(*headers, (b"x-client-request-id", request_id)),
+            headers=(*headers, (b"x-client-request-id", request_id), *extra),
             body=body,
             connect_timeout=self.timeouts.connect,
         )

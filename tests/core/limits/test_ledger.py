@@ -547,3 +547,31 @@ class Admission(RuleBasedStateMachine):
 
 TestAdmission = Admission.TestCase
 TestAdmission.settings = settings(stateful_step_count=60, max_examples=60, deadline=None)
+
+
+def test_what_is_on_record_counts_unless_more_is_known() -> None:
+    ledger = Ledger()
+    scope = Scope("token:t", Limits(), Budget(usd=1, window="day"))
+    ledger.recall(scope, 400_000_000, 0.0)
+    (account,) = ledger
+    assert account.spending is not None
+    grant = ledger.admit([scope], Demand(0, 0), 0.0, 0.0)
+    assert isinstance(grant, Grant)
+    ledger.settle(grant, 0, 100_000_000, 0.0, 0.0)
+    assert account.spending.spent == 500_000_000
+    # It has not been written yet.
+    ledger.recall(scope, 400_000_000, 0.0)
+    assert account.spending.spent == 500_000_000
+    ledger.recall(scope, 1_000_000_000, 0.0)
+    refused = ledger.admit([scope], Demand(0, 0), 0.0, 0.0)
+    assert isinstance(refused, Refusal)
+    # Of yesterday nothing counts.
+    assert isinstance(ledger.admit([scope], Demand(0, 0), 86_400.0, 86_400.0), Grant)
+
+
+def test_of_what_has_no_budget_nothing_is_recalled() -> None:
+    ledger = Ledger()
+    scope = Scope("token:t", Limits(rpm=1))
+    ledger.recall(scope, 400_000_000, 0.0)
+    (account,) = ledger
+    assert account.spending is None
