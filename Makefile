@@ -32,6 +32,7 @@ run: .venv/run
 	@exec $(BIN)/gateway serve $(ARGS)
 
 test: setup
+	@scripts/postgres >/dev/null
 	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/dev

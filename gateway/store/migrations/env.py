@@ -1,0 +1,9 @@
+"""What Alembic runs to get at the database: `migrate.py` hands it the connection."""
+
+from alembic import context
+
+from gateway.store.schema import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,37 @@
+"""What can never be written, beside the journals: `rejected.jsonl`, for a person to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from .batch import Rejected, encodable
+from .journal import make_folder
+
+NAME: Final = "rejected.jsonl"
+# After these many bytes it is only counted and logged what is rejected.
+_MOST_BYTES: Final = 16 * 1024 * 1024
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+def keep(folder: Path, rejected: Iterable[Rejected]) -> None:
+    """Append a line for each: its reason, and all of it. Raises OSError."""
+    make_folder(folder)
+    lines = b"".join(
+        _encoder.encode({"reason": each.reason, "item": encodable(each.item)}) + b"\n"
+        for each in rejected
+    )
+    # Several processes append to it, each all of its lines at once.
+    descriptor = os.open(
+        folder / NAME, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600
+    )
+    try:
+        if os.fstat(descriptor).st_size + len(lines) <= _MOST_BYTES:
+            os.write(descriptor, lines)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,62 @@
+"""Record at a rate and be killed, again and again: `python -m tests.store.killing URL FOLDER RUNS`.
+
+Forks, so that the imports are paid for once. Prints a line of JSON for each run: when it was
+killed, and when which record was made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from gateway.store.database import Database
+from gateway.store.writer import Writer
+
+from .recording import record
+
+RUN: Final = 100_000
+_PAUSE: Final = 0.002
+_LINE: Final = struct.Struct("=Qd")
+
+
+async def _record(url: str, folder: Path, first: int, pipe: int) -> None:
+    writer = Writer(Database(url, folder), folder / "journal", max_bytes=2**30, max_waiting=10_000)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(writer.run)
+        for number in range(first, first + RUN):
+            os.write(pipe, _LINE.pack(number, time.monotonic()))
+            writer.record(record(number))
+            await trio.sleep(_PAUSE)
+
+
+def main(url: str, folder: Path, runs: int) -> None:
+    # Standard output is for what the test reads.
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    rng = random.Random(1)
+    for run in range(runs):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            trio.run(_record, url, folder, run * RUN, writing)
+        os.close(writing)
+        time.sleep(rng.uniform(0.05, 0.6))
+        killed = time.monotonic()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        with os.fdopen(reading, "rb") as pipe:
+            made = [*_LINE.iter_unpack(pipe.read())]
+        print(json.dumps({"killed": killed, "made": made}), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
