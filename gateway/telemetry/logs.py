@@ -7,16 +7,29 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, Final, Literal
 
 import msgspec
 import structlog
 
+from ..core.log_context import request_id
+
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]
 
+
+def _with_request(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Any:
+    """Add the id of the request in whose task something is logged."""
+    identity = request_id.get()
+    if identity is not None:
+        event.setdefault("request_id", identity)
+    return event
+
+
 _SHARED: Final[list[Any]] = [
     structlog.contextvars.merge_contextvars,
+    _with_request,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -43,6 +56,8 @@ def configure(level: Level = "info", style: Format = "auto") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    # It has a line for each of its plug-ins; what it does to a database we say ourselves.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -93,16 +93,6 @@ class LineRecorder:
             self._reported = self.dropped
 
 
-class NullRecorder:
-    """Keeps nothing: `[log] requests = false`."""
-
-    def record(self, record: Record) -> None:
-        """Forget `record`."""
-
-    async def run(self) -> None:
-        await trio.sleep_forever()
-
-
 def _write_all(descriptor: int, lines: Iterable[bytes]) -> None:
     # Several workers share one pipe, and what is larger than this is not written in one piece
     # when the pipe is full (pipe(7), PIPE_BUF): their lines would tear each other apart.

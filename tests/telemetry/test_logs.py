@@ -8,7 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 import structlog
+import trio
+import trio.lowlevel
 
+from gateway.core.log_context import request_id
 from gateway.telemetry import logs
 
 
@@ -135,3 +138,26 @@ def test_a_person_is_not_shown_local_variables(capsys: pytest.CaptureFixture[str
     err = capsys.readouterr().err
     assert "what is wrong" in err
     assert api_key not in err
+
+
+async def test_every_line_says_in_which_request_it_was_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs.configure("info", "json")
+
+    async def request(identity: str) -> None:
+        request_id.set(identity)
+        await trio.lowlevel.checkpoint()
+        structlog.get_logger("test.ten").info("ours")
+        logging.getLogger("test.eleven").info("a library's")
+
+    async with trio.open_nursery() as nursery:
+        for identity in ("req_1", "req_2"):
+            nursery.start_soon(request, identity)
+    structlog.get_logger("test.ten").info("nobody's")
+    structlog.get_logger("test.ten").info("given", request_id="req_3")
+    found = [(line["event"], line.get("request_id")) for line in lines(capsys)]
+    assert sorted(found[:4]) == sorted(
+        (what, who) for what in ("ours", "a library's") for who in ("req_1", "req_2")
+    )
+    assert found[4:] == [("nobody's", None), ("given", "req_3")]

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from gateway.core.record import AttemptRecord, EndReason, Record
 from gateway.telemetry import records
-from gateway.telemetry.records import BATCH_SECONDS, FLUSH_SECONDS, LineRecorder, NullRecorder
+from gateway.telemetry.records import BATCH_SECONDS, FLUSH_SECONDS, LineRecorder
 
 
 @pytest.fixture
@@ -217,14 +217,6 @@ async def test_a_broken_pipe_is_counted_and_logged(pipe: tuple[int, int], log: L
     ]
     assert log.entries[0]["records"] == 2
     assert "Broken pipe" in log.entries[0]["error"]
-
-
-async def test_nothing_is_kept_when_nothing_is_wanted(autojump_clock: MockClock) -> None:
-    recorder = NullRecorder()
-    recorder.record(record(1))
-    with trio.move_on_after(1) as scope:
-        await recorder.run()
-    assert scope.cancelled_caught
 
 
 async def test_a_pipe_is_written_in_pieces_that_can_not_be_torn(
