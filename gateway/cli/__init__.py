@@ -1,4 +1,4 @@
-"""The command line: `gateway serve`, `reload`, `check` and `tokens`."""
+"""The command line: `gateway serve`, `reload`, `check`, and what is in modules of their own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from .. import __version__
+from .audit import app as audit
+from .db import app as db
+from .debug import app as debug
+from .exporting import export
 from .tokens import app as tokens
 
 app = App(
@@ -19,7 +23,8 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-app.command(tokens)
+for each in (tokens, db, audit, debug, export):
+    app.command(each)
 
 
 @app.command

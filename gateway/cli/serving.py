@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -29,6 +30,7 @@ from ..serve.sockets import ListenError, adopt, describe, listen
 from ..serve.supervisor import supervise
 from ..serve.worker import HARD_STOP_AFTER, StartupFailed, serve_worker
 from ..telemetry import logs
+from ..telemetry.directory import VARIABLE, shared_directory
 from .checking import report
 
 _log = structlog.get_logger(__name__)
@@ -47,7 +49,7 @@ def serve_one(file: Path | None, bind: str | None, inherited: Inherited | None) 
     """Serve in this process; return the exit status."""
     application = Application()
     # Before the file is read, so that what changes in it from then on is not missed.
-    hangups = Hangups(application.reload)
+    hangups = Hangups(application.reload_by_signal)
     config = _load(file, bind)
     if config is None:
         return 1
@@ -109,7 +111,13 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
     addresses = [describe(sock) for sock in sockets]
     pid_file = PidFile(_pid_path(config, file))
     try:
-        return trio.run(_supervise, config, file, workers, sockets, addresses, pid_file)
+        with contextlib.ExitStack() as stack:
+            if config.metrics.enabled and not os.environ.get(VARIABLE):
+                os.environ[VARIABLE] = str(stack.enter_context(shared_directory()))
+            return trio.run(_supervise, config, file, workers, sockets, addresses, pid_file)
+    except OSError as exc:
+        sys.stderr.write(f"error: no directory for the metrics of several workers: {exc}\n")
+        return 1
     finally:
         pid_file.remove()
 

@@ -18,7 +18,9 @@ from ..config import load, tokens_file
 from ..config.environment import only_unset
 from ..config.paths import config_path, tokens_path
 from ..config.schema import Token
+from ..core.audit import Action, Result
 from ..errors import ConfigError
+from .auditing import by_operator, record_action
 from .checking import report
 
 # So that scanners for leaked secrets can tell it from other keys.
@@ -27,6 +29,7 @@ _KEY_BYTES: Final = 32
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([hdw])")
 _UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 _PER: Final = {"day": "a day", "week": "a week", "month": "a month", "total": "in total"}
+_OWN: Final = ("name", "key")
 _COLUMNS: Final = ("name", "models", "limits", "budget", "expires", "file")
 
 ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
@@ -112,6 +115,8 @@ def create(
     except OSError as exc:
         _say(f"error: the key could not be shown: {exc.strerror}; revoke {name!r} and try again")
         return 1
+    limits = [key for key, value in entry.items() if value is not None and key not in _OWN]
+    record_action(file, by_operator(Action.TOKEN_CREATED, Result.OK, name, settings=limits))
     _say(f"{name!r} is added to {tokens_path(file)}; its key is shown this once and not stored")
     if first:
         _say("until now the gateway was open to everyone; from now on it wants a key")
@@ -174,6 +179,7 @@ def revoke(
     except ConfigError as exc:
         report(exc)
         return 1
+    record_action(file, by_operator(Action.TOKEN_REVOKED, Result.OK, name))
     _say(f"{name!r} is removed from {tokens_path(file)}")
     if only:
         _say("warning: that was the only token; the gateway is now open to everyone")

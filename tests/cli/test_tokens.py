@@ -185,7 +185,10 @@ def test_tokens_made_at_once_are_all_there(config: Path) -> None:
     assert made == {f"t{number}": digest for number, digest in enumerate(digests)}
     first = [b"until now the gateway was open" in err for _, err in said]
     assert sum(first) == 1
-    assert sorted(os.listdir(config.parent)) == ["config.toml", "tokens.toml"]
+    files = ["config.toml", "gateway.journal", "tokens.toml"]
+    assert sorted(os.listdir(config.parent)) == files
+    # What was done waits for a gateway to put it on record.
+    assert len(list(config.with_name("gateway.journal").glob("*.journal"))) == 8
 
 
 # Listing...

@@ -1,0 +1,47 @@
+"""What the debug log kept of one request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import trio
+from starlette.responses import Response
+
+from ..errors import NotFound, StoreUnavailable
+from ..store.capture_search import read_captures
+from .visit import Visit, json_answer
+
+# Each holds whole requests and answers in memory: so many, and of each so many bytes as they are
+# in the file. What is larger can be read where the file is, by `gateway debug show`.
+_AT_ONCE: Final = 2
+MAX_BYTES: Final = 32 * 1024 * 1024
+
+
+class Captures:
+    """Reads on threads of its own; who leaves does not wait for one."""
+
+    def __init__(self) -> None:
+        self._readers = trio.CapacityLimiter(_AT_ONCE)
+
+    async def show(self, visit: Visit) -> Response:
+        """Answer with the captures of an id (see capture_search.Found)."""
+        request_id, folder = visit.argument, visit.resources.captures
+        body = None if folder is None else await self._read(folder, request_id)
+        if body is None:
+            raise NotFound(f"the debug log has nothing of {request_id!r}")
+        visit.viewed_capture(request_id)
+        return json_answer(body)
+
+    async def _read(self, folder: Path, request_id: str) -> bytes | None:
+        def read() -> bytes | None:
+            found = read_captures(folder, request_id, max_bytes=MAX_BYTES)
+            return msgspec.json.encode(found) if found.rows or found.more else None
+
+        try:
+            return await trio.to_thread.run_sync(
+                read, abandon_on_cancel=True, limiter=self._readers
+            )
+        except OSError as exc:
+            raise StoreUnavailable(f"the debug log cannot be read: {exc.strerror}") from exc

@@ -1,0 +1,176 @@
+"""Records as files, of any size: sent as they are read, a page in memory at a time."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+import trio
+from starlette.types import Receive, Scope, Send
+
+from ..core.audit import Action, Result
+from ..core.periods import BY_NAME
+from ..errors import (
+    ConfigError,
+    GatewayError,
+    InvalidRequest,
+    Overloaded,
+    SendStalled,
+    ShuttingDown,
+)
+from ..store import filters
+from ..store.export import MEDIA_TYPES, Export, ExportFormat, ExportKind
+from ..store.export_stream import ExportStream
+from ..store.filters import AuditFilter, Filter
+from .visit import Visit
+
+# Each keeps one of the four threads that read busy for half of the time: the rest is for others.
+AT_ONCE: Final = 4
+_RETRY: Final = 10.0
+_NO_WEIGHT: Final = re.compile(r"0(?:\.0{0,3})?")
+Headers = list[tuple[bytes, bytes]]
+
+
+class Exports:
+    """The exports of this process, of which no more than `AT_ONCE` are under way."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+
+    async def requests(self, visit: Visit) -> Download:
+        return _download(self, visit, ExportKind.REQUESTS)
+
+    async def audit(self, visit: Visit) -> Download:
+        return _download(self, visit, ExportKind.AUDIT)
+
+    async def usage(self, visit: Visit) -> Download:
+        return _download(self, visit, ExportKind.USAGE)
+
+
+def accepts_gzip(header: str) -> bool:
+    """Say whether an Accept-Encoding names gzip, or all, with a weight (RFC 9110, 12.5.3)."""
+    weights: dict[str, bool] = {}
+    for part in header.lower().split(","):
+        coding, *parameters = (each.strip() for each in part.split(";"))
+        given = (each[2:].strip() for each in parameters if each.startswith("q="))
+        weights[coding] = not any(_NO_WEIGHT.fullmatch(each) for each in given)
+    return next((weights[each] for each in ("gzip", "x-gzip", "*") if each in weights), False)
+
+
+class Download:
+    """One export on its way. What is not sent to its end is left unfinished, which clients see.
+
+    It ends when the caller leaves, since everything of this request is cancelled then, and when
+    the gateway stops: nobody knows for how long it would go on. However it ends, the audit log
+    says how.
+    """
+
+    def __init__(
+        self,
+        exports: Exports,
+        visit: Visit,
+        kind: ExportKind,
+        export: Export,
+        headers: Headers,
+    ) -> None:
+        self._exports = exports
+        self._visit = visit
+        self._kind = kind
+        self._export = export
+        self._headers = headers
+        self._stream = ExportStream(visit.database, export)
+        self._bytes = 0
+        self._begun = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] == "HEAD":
+            await self._begin(send)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        if self._exports.under_way >= AT_ONCE:
+            raise Overloaded(f"{AT_ONCE} exports are under way already", retry_after=_RETRY)
+        self._exports.under_way += 1
+        try:
+            await self._run(send)
+        finally:
+            self._exports.under_way -= 1
+
+    async def _run(self, send: Send) -> None:
+        # Unless something else is known, whoever asked has left.
+        why: str | None = "client_gone"
+        try:
+            with trio.CancelScope() as stop:
+                with self._visit.resources.lifecycle.exchange(stop.cancel):
+                    await self._send(send)
+                why = None
+            if why is not None and stop.cancelled_caught:
+                why = ShuttingDown.code
+                if not self._begun:
+                    raise ShuttingDown("the gateway is shutting down", retry_after=1)
+        except SendStalled:
+            why = "stalled"
+            raise
+        except GatewayError as exc:
+            why = exc.code
+            raise
+        except Exception:
+            why = "internal_error"
+            raise
+        finally:
+            self._note(why)
+
+    async def _send(self, send: Send) -> None:
+        # The first page before the head: what fails at once is answered with an error.
+        chunk = await self._stream.next_chunk()
+        await self._begin(send)
+        while chunk is not None:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            self._bytes += len(chunk)
+            chunk = await self._stream.next_chunk()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _begin(self, send: Send) -> None:
+        self._begun = True
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+
+    def _note(self, why: str | None) -> None:
+        self._visit.audit(
+            Action.EXPORTED,
+            Result.OK if why is None else Result.FAILED,
+            self._kind.value,
+            filters=self._visit.filters,
+            rows=self._export.rows,
+            bytes=self._bytes,
+            **({} if why is None else {"aborted": why}),
+        )
+
+
+def _download(exports: Exports, visit: Visit, kind: ExportKind) -> Download:
+    format_ = ExportFormat(visit.text("format", "csv", [*ExportFormat]))
+    period = BY_NAME[visit.text("period", "hour", BY_NAME)]
+    # Parquet is compressed by itself.
+    gzip = format_ is not ExportFormat.PARQUET and accepts_gzip(
+        ",".join(visit.request.headers.getlist("accept-encoding"))
+    )
+    try:
+        export = Export(kind, _wanted(visit, kind), format_, gzip=gzip, period=period)
+    except ConfigError as exc:
+        raise InvalidRequest(str(exc), param="format") from exc
+    at = datetime.fromtimestamp(visit.now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    name = f"{kind.value}-{at}.{format_.value}"
+    headers = [
+        (b"content-type", MEDIA_TYPES[format_].encode("ascii")),
+        (b"content-disposition", f'attachment; filename="{name}"'.encode("ascii")),
+        (b"vary", b"Accept-Encoding"),
+    ]
+    if gzip:
+        headers.append((b"content-encoding", b"gzip"))
+    return Download(exports, visit, kind, export, headers)
+
+
+def _wanted(visit: Visit, kind: ExportKind) -> Filter | AuditFilter:
+    if kind is ExportKind.AUDIT:
+        return filters.parse_audit(visit.params, visit.now, {"format"})
+    also = {"format", "period"} if kind is ExportKind.USAGE else {"format"}
+    return filters.parse(visit.params, visit.now, also)

@@ -1,0 +1,19 @@
+"""Databases for the tests of the admin API: those of the store."""
+
+from tests.store.conftest import (
+    database,
+    migrated_file,
+    migrated_template,
+    postgres,
+    postgresql_database,
+    sqlite_database,
+)
+
+__all__ = [
+    "database",
+    "migrated_file",
+    "migrated_template",
+    "postgres",
+    "postgresql_database",
+    "sqlite_database",
+]

@@ -1,0 +1,142 @@
+"""Routes, methods and errors of the admin API: in the shapes of the rest of the API."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from structlog.testing import capture_logs
+from trio.testing import MockClock
+
+from gateway.admin.application import _routes
+from gateway.core.audit import Action
+from gateway.errors import StoreUnavailable
+from gateway.server.client import LINGER_SECONDS
+from gateway.store.database import Database
+from tests.server.asgi import Server, piece
+
+from .world import World
+
+ERROR = {"message", "type", "param", "code"}
+
+
+def paths() -> list[tuple[str, str]]:
+    return [(method, path.replace("{id:path}", "req_1")) for method, path, _ in _routes()]
+
+
+@pytest.mark.parametrize(("method", "path"), paths())
+async def test_each_takes_its_method_only(method: str, path: str) -> None:
+    world = World()
+    allowed = {"GET", "HEAD"} if method == "GET" else {"POST"}
+    for other in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
+        server = await world.call(path, other)
+        if other in allowed:
+            assert server.status != 405
+        else:
+            assert server.status == 405
+            assert server.headers[b"allow"] == ", ".join(sorted(allowed)).encode()
+            assert set(server.json["error"]) == ERROR
+            assert server.json["error"]["code"] == "method_not_allowed"
+        assert server.headers[b"x-request-id"].startswith(b"req_")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "nothing", "/admin", "/admin/", "/admin//api/status", "status/more", "export", "export/x",
+     "debug", "/admin/api/../api/status", "/admin/%ff"],
+)  # fmt: skip
+async def test_there_is_nothing_elsewhere(path: str) -> None:
+    server = await World().call(path, headers={b"origin": b"https://chat.example.com"})
+    assert server.status == 404
+    assert set(server.json["error"]) == ERROR
+    assert server.json["error"]["code"] == "not_found"
+    assert not [name for name in server.headers if name.startswith(b"access-control-")]
+
+
+async def test_answers_are_for_nobody_else() -> None:
+    server = await World().call("status", headers={b"x-request-id": b"mine"})
+    assert server.headers[b"x-request-id"] == b"mine"
+    assert server.headers[b"cache-control"] == b"no-store"
+    assert server.headers[b"content-type"] == b"application/json"
+    assert server.headers[b"content-length"] == b"%d" % len(server.body)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["requests", "requests/x", "audit", "usage", "costs", "health", "stats", "export/requests",
+     "export/audit", "export/usage"],
+)  # fmt: skip
+async def test_where_nothing_is_on_record(path: str) -> None:
+    server = await World().call(path)
+    assert server.status == 404
+    assert server.json["error"]["code"] == "store_off"
+    assert "[store] url" in server.json["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["requests", "requests/x", "audit", "stats", "export/requests"])
+async def test_a_database_that_is_down_is_a_503(path: str, sqlite_database: Database) -> None:
+    sqlite_database.close()
+    world = World(sqlite_database)
+    server = await world.call(path)
+    assert server.status == StoreUnavailable.status
+    assert server.json["error"]["code"] == "store_unavailable"
+    assert server.headers[b"retry-after"] == b"5"
+
+
+async def test_a_mistake_of_ours_is_answered_and_logged(
+    sqlite_database: Database,
+) -> None:
+    sqlite_database.write_now(lambda connection: connection.exec_driver_sql("DROP TABLE audit"))
+    with capture_logs() as lines:
+        server = await World(sqlite_database).call("audit")
+    assert server.status == 500
+    assert server.json["error"]["code"] == "internal_error"
+    assert "no such table" not in server.json["error"]["message"]
+    (line,) = lines
+    assert (line["event"], line["exc_info"]) == ("admin request failed", True)
+
+
+async def test_a_body_that_nobody_needs_is_read(autojump_clock: MockClock) -> None:
+    world = World()
+    headers = {b"transfer-encoding": b"chunked"}
+    server = Server((0, piece(b"{", more=True)), (1, piece(b"}")))
+    await world.call("reload", "POST", headers=headers, server=server)
+    assert server.status == 200
+    server = Server((0, piece(b"x" * 100_000, more=True)), (1, piece(b"}")))
+    await world.call("reload", "POST", headers=headers, server=server)
+    assert server.status == 413
+    server = Server((0, piece(b"{", more=True)))
+    await world.call("reload", "POST", headers=headers, server=server)
+    assert server.status == 408
+    assert trio.current_time() >= 10
+    assert world.control.causes == ["admin root"]
+
+
+async def test_who_leaves_before_the_answer_gets_none() -> None:
+    world = World()
+    server = Server((0, {"type": "http.disconnect"}))
+    await world.call("reload", "POST", headers={b"content-length": b"2"}, server=server)
+    assert server.sent == []
+    assert world.control.causes == []
+    assert {event.action for event in world.events} == {Action.SIGN_IN}
+
+
+@pytest.mark.parametrize("key", [None, b"sk-wrong"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "OPTIONS"])
+@pytest.mark.parametrize("path", ["nothing", "reload", "status", "requests/x", "/admin/", "/admin"])
+async def test_a_stranger_is_not_told_what_there_is(
+    path: str, method: str, key: bytes | None
+) -> None:
+    server = await World().call(path, method, key)
+    assert server.status == 401
+    assert b"allow" not in server.headers
+
+
+async def test_no_body_of_a_stranger_is_waited_for(autojump_clock: MockClock) -> None:
+    headers = {b"transfer-encoding": b"chunked"}
+    server = Server((0, piece(b"{", more=True)))
+    started = trio.current_time()
+    await World().call("reload", "POST", b"sk-wrong", headers=headers, server=server)
+    assert server.status == 401
+    # Not more than it takes to throw away what is already on its way.
+    assert trio.current_time() - started <= LINGER_SECONDS
+    assert server.headers[b"connection"] == b"close"
