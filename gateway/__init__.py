@@ -9,9 +9,11 @@ caller while usage, cost and health are settled exactly once at the end.
     config/     the configuration file: schema, loading, validation
     providers/  what a call to each kind of provider looks like; describes, never calls
     upstream/   the HTTP/1.1 client transport that makes those calls
-    telemetry/  logs and request records
+    store/      what lasts: request log, audit log, roll-ups, debug log; SQLite or PostgreSQL
+    telemetry/  application logs, lines of records, metrics, spans
     proxy/      one request from its body to its settled record
     server/     the ASGI API
+    admin/      the admin API
     serve/      sockets, Hypercorn's hardened Trio worker, signals, drain
     cli/        the command line
 """

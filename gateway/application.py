@@ -6,34 +6,44 @@ This module, `parts.py` and `cli/` are the only ones that know every part by nam
 from __future__ import annotations
 
 import gc
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 import trio
 
+from . import observing
+from .administration import Administration
 from .config import load, schema
 from .config.advice import advice
+from .config.changes import changed_tokens, changes
 from .config.paths import config_path
 from .config.pid_path import pid_path
-from .config.reload import Outcome, Standing, hold_fixed
-from .config.snapshot import Caller, callers_of
+from .config.reload import Applied, Outcome, Standing, hold_fixed
+from .config.snapshot import Caller, Snapshot, callers_of
 from .errors import InternalError
 from .lifecycle import Lifecycle
 from .parts import Parts
+from .recording import Recording
 from .reload import Reloader
 from .serve.hangup import Hangups
 from .serve.install import install
 from .serve.pidfile import PidFile
 from .serve.policy import ServingPolicy
 from .server.gateway import Gateway, Running
+from .supervision import persist
 from .telemetry import logs
-from .telemetry.records import LineRecorder, NullRecorder
+from .telemetry.directory import named_directory
 
-_STDOUT = 1
+if TYPE_CHECKING:
+    from .store.database import Database
+    from .telemetry.metrics import Metrics
+
 # A hundred thousand tokens may all be over.
 _MAX_NOTES = 20
 
@@ -59,6 +69,7 @@ class Application:
         self._path = config_path()
         self._source: Source = lambda: load.load(self._path)
         self._reloader: Reloader | None = None
+        self._recording: Recording | None = None
         self._watch: Callable[[], Awaitable[None]] | None = None
 
     def use(
@@ -96,6 +107,13 @@ class Application:
             return Outcome(0, problems=("the gateway is not running",))
         return await self._reloader.reload(cause)
 
+    async def reload_by_signal(self, cause: str) -> Outcome:
+        """Reload because whoever may signal this process wants it."""
+        outcome = await self.reload(cause)
+        if self._recording is not None:
+            self._recording.audit_reload(outcome, cause)
+        return outcome
+
     async def reload_everywhere(self, cause: str) -> Outcome:
         """Reload this process and, if it could, tell the others."""
         outcome = await self.reload(cause)
@@ -127,24 +145,31 @@ class Application:
     @asynccontextmanager
     async def _start(self) -> AsyncIterator[Running]:
         # Before the file is read, so that what changes in it from then on is not missed.
-        hangups = Hangups(self.reload) if self._watch is not None else None
+        hangups = Hangups(self.reload_by_signal) if self._watch is not None else None
         config = self.config
         if self._watch is not None:
             logs.configure(config.log.level, config.log.format)
-        recorder = LineRecorder(_STDOUT) if config.log.requests else NullRecorder()
-        # The recorder is outermost: it writes what the end of everything else has to say.
-        async with trio.open_nursery() as recording:
-            recording.start_soon(recorder.run)
+        recording = self._recording = Recording(config, self._path.absolute().parent)
+        # Outermost: it writes what the end of everything else has to say.
+        async with trio.open_nursery() as recorders:
+            await recording.start(recorders)
             async with trio.open_nursery() as nursery:
-                parts = Parts(config, self.lifecycle, recorder, nursery)
+                parts = Parts(config, self.lifecycle, recording, nursery)
                 await parts.start()
                 if self._watch is not None:
                     nursery.start_soon(self._watch)
                 await parts.prepare(config)
-                running = Running(parts.services, parts.adopt(config, callers_of(config)), self)
+                running = self._running(parts, recording, parts.adopt(config, callers_of(config)))
+                if recording.database is not None:
+                    await self._recall(recording.database, parts, running, nursery)
                 _warn(config)
                 self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))
                 nursery.start_soon(self._reloader.run)
+                nursery.start_soon(persist, recording.maintain)
+                metrics = self._metrics(config, parts, recording)
+                if metrics is not None:
+                    running.metrics = metrics
+                    nursery.start_soon(persist, metrics.run)
                 pid_file = PidFile(None)
                 if hangups is not None:
                     settle_in()
@@ -158,34 +183,89 @@ class Application:
                     pid_file.remove()
                     await parts.transport.aclose()
                 nursery.cancel_scope.cancel("the server has stopped")
-            recording.cancel_scope.cancel("the server has stopped")
+            recorders.cancel_scope.cancel("the server has stopped")
+        if metrics is not None:
+            metrics.close()
+        recording.close()
 
-    async def _replace(self, parts: Parts, running: Running) -> tuple[str, ...]:
-        """Go on with what the source has now; return what of it needs a restart.
+    def _running(self, parts: Parts, recording: Recording, taken: Snapshot) -> Running:
+        administration = Administration(
+            self, parts.services, self.lifecycle, recording, lambda: running.snapshot
+        )
+        running = Running(parts.services, taken, administration)
+        return running
+
+    async def _recall(
+        self, database: Database, parts: Parts, running: Running, nursery: trio.Nursery
+    ) -> None:
+        """Let budgets go on with what is on record."""
+        from .spending import Spending
+
+        spending = Spending(database, parts.state, lambda: running.snapshot)
+        await spending.begin()
+        nursery.start_soon(persist, spending.run)
+
+    def _metrics(self, config: schema.Config, parts: Parts, recording: Recording) -> Metrics | None:
+        """Return what counts records for Prometheus, if that is wanted."""
+        if not config.metrics.enabled:
+            return None
+        from .telemetry.metrics import Metrics
+
+        metrics = Metrics(
+            config.metrics.max_label_values,
+            lambda: observing.gauges(parts.services, self.standing, recording.gauges()),
+            observing.gaps(parts.services.traffic.gaps),
+            named_directory(os.environ),
+        )
+        recording.count(metrics)
+        recording.configure(config)
+        return metrics
+
+    async def _replace(self, parts: Parts, running: Running) -> Applied:
+        """Go on with what the source has now.
 
         Raises ConfigError, and then nothing has changed.
         """
         # A file that hangs, on a network disk say, must not keep the process from its exit.
-        loaded, callers = await trio.to_thread.run_sync(_read, self._source, abandon_on_cancel=True)
-        old = self.config
-        config, held = hold_fixed(old, loaded)
+        loaded = await trio.to_thread.run_sync(
+            _read, self._source, self.config, abandon_on_cancel=True
+        )
+        old, config = self.config, loaded.config
         await parts.prepare(config)
         # From here on nothing is awaited.
-        running.snapshot = parts.adopt(config, callers)
+        running.snapshot = parts.adopt(config, loaded.callers)
         self._config = config
+        parts.recording.audit_tokens(loaded.changed_tokens)
         if config.log != old.log:
             logs.configure(config.log.level, config.log.format)
-        _warn(config)
-        return held
+        _warn(config, old)
+        return Applied(loaded.held, loaded.changed)
 
 
-def _read(source: Source) -> tuple[schema.Config, Mapping[bytes, Caller]]:
-    config = source()
-    return config, callers_of(config)
+class _Loaded(NamedTuple):
+    """What a file says, and how that differs from the configuration in use."""
+
+    config: schema.Config
+    callers: Mapping[bytes, Caller]
+    held: tuple[str, ...]
+    changed: tuple[str, ...]
+    changed_tokens: Mapping[str, list[str]]
 
 
-def _warn(config: schema.Config) -> None:
-    if not config.tokens:
+def _read(source: Source, old: schema.Config) -> _Loaded:
+    """Do in a thread what takes long, half a second and more for 10^5 tokens."""
+    config, held = hold_fixed(old, source())
+    return _Loaded(
+        config,
+        callers_of(config),
+        held,
+        tuple(changes(old, config)),
+        changed_tokens(old, config),
+    )
+
+
+def _warn(config: schema.Config, old: schema.Config | None = None) -> None:
+    if not config.tokens and (old is None or old.tokens):
         _log.warning("no [[tokens]]: whoever reaches the port can use every model")
     for note in islice(advice(config, time.time()), _MAX_NOTES):
         _log.warning("configuration: probably not meant", note=note)

@@ -19,7 +19,8 @@
     └── GatewayFault                    we are
         ├── InternalError        500
         ├── ShuttingDown         503
-        └── Overloaded           503
+        ├── Overloaded           503
+        └── StoreUnavailable     503
 
     UpstreamFailure                     one exchange with one provider failed; an attempt
     ├── ConnectFailed                   decides what that means, a caller never sees it
@@ -216,6 +217,13 @@ class Overloaded(GatewayFault):
 
     status = 503
     code = "overloaded"
+
+
+class StoreUnavailable(GatewayFault):
+    """The database cannot be used now: locked, full, unreachable, or it took too long."""
+
+    status = 503
+    code = "store_unavailable"
 
 
 # One exchange with one provider...

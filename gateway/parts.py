@@ -21,9 +21,9 @@ from .lifecycle import Lifecycle
 from .providers import demo, openai
 from .proxy.cache import ResponseCache
 from .proxy.probing import Probed, Probing
-from .proxy.protocols import Recorder
 from .proxy.services import Services
 from .proxy.traffic import Traffic
+from .recording import Recording
 from .state.memory import MemoryState
 from .upstream.demos import Demos
 from .upstream.probe import probe
@@ -36,7 +36,11 @@ class Parts:
     """They outlive every reload. Their tasks run in `nursery`, from `start` on."""
 
     def __init__(
-        self, config: schema.Config, lifecycle: Lifecycle, recorder: Recorder, nursery: trio.Nursery
+        self,
+        config: schema.Config,
+        lifecycle: Lifecycle,
+        recording: Recording,
+        nursery: trio.Nursery,
     ) -> None:
         self.transport = Transport()
         self.state = MemoryState(config.breaker, config.retry)
@@ -45,10 +49,13 @@ class Parts:
             state=self.state,
             traffic=Traffic(lifecycle),
             cache=ResponseCache(config.cache),
-            recorder=recorder,
+            recorder=recording,
             lifecycle=lifecycle,
             rng=random.random,
+            tracer=recording.tracer,
+            captures=recording.captures,
         )
+        self.recording = recording
         self._nursery = nursery
         self._demos = Demos(nursery)
         self._probing = Probing(partial(probe, self.transport), self._targets, random.random)
@@ -77,6 +84,7 @@ class Parts:
         """
         taken = snapshot.take(config, self._describe, self._created, self.state, callers)
         self.services.configure(config, taken)
+        self.recording.configure(config)
         probed = self._probed(config)
         self._probing.configure(probed)
         origins = frozenset(

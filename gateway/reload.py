@@ -14,13 +14,16 @@ from typing import Final
 import structlog
 import trio
 
-from .config.reload import Failure, Outcome, Standing
+from .config.reload import Applied, Failure, Outcome, Standing
 from .errors import ConfigError
+
+# Of the names of changed settings in the log: one may put a new key to every token.
+_SHOWN: Final = 20
 
 _log = structlog.get_logger(__name__)
 
-# Makes a configuration that was found valid the one in use; returns what needs a restart.
-Reload = Callable[[], Awaitable[tuple[str, ...]]]
+# Makes a configuration that was found valid the one in use.
+Reload = Callable[[], Awaitable[Applied]]
 
 
 class _Pass:
@@ -85,7 +88,7 @@ class Reloader:
 
     async def _once(self, cause: str) -> Outcome:
         try:
-            held = await self._reload()
+            applied = await self._reload()
         except ConfigError as exc:
             return self.note_failure(exc.problems, cause)
         except Exception as exc:  # noqa: BLE001
@@ -93,11 +96,17 @@ class Reloader:
             _log.exception("a reload failed")
             return self.note_failure((f"{type(exc).__name__}: {exc}",), cause)
         generation = self.standing.generation + 1
+        held, changed = applied.needs_restart, applied.changed
         self.standing = Standing(self.standing.path, generation, _now(), held)
-        _log.info("configuration reloaded", cause=cause, generation=generation)
+        _log.info(
+            "configuration reloaded",
+            cause=cause,
+            generation=generation,
+            changed=list(changed[:_SHOWN]),
+        )
         if held:
             _log.warning("some changes need a restart", settings=list(held))
-        return Outcome(generation, held)
+        return Outcome(generation, held, changed=changed)
 
 
 def _now() -> str:

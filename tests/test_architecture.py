@@ -25,14 +25,19 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "config": {"core", "errors"},
     "providers": {"config", "core"},
     "state": {"core"},
+    "store": {"core", "config", "errors"},
     "upstream": {"core", "config", "errors", "tcp"},
     "telemetry": {"core", "config", "errors"},
     "serve": {"core", "config", "errors", "lifecycle", "tcp"},
     "proxy": {"core", "config", "errors", "lifecycle"},
     "server": {"proxy", "core", "config", "errors", "lifecycle"},
+    "admin": {"core", "config", "errors", "lifecycle", "proxy", "store", "telemetry"},
 }
 # These put the parts together.
-COMPOSERS: Final = {"application", "parts", "app", "cli", "__main__", "__init__"}
+COMPOSERS: Final = {
+    *("application", "parts", "recording", "observing", "administration", "spending"),
+    *("supervision", "app", "cli", "__main__", "__init__"),
+}
 
 # A library has one home, or the few that its author's protocol machine is split over.
 HOMES: Final[dict[str, set[str]]] = {
@@ -46,6 +51,12 @@ HOMES: Final[dict[str, set[str]]] = {
     "cyclopts": {"cli"},
     "rich": {"cli"},
     "sqlalchemy": {"store"},
+    "alembic": {"store"},
+    "psycopg": {"store"},
+    "pyarrow": {"store"},
+    "prometheus_client": {"telemetry"},
+    "opentelemetry": {"telemetry"},
+    "starlette": {"admin"},
 }
 # What may be used without Trio, clocks or chance.
 PURE: Final = {"core", "config", "providers", "errors"}

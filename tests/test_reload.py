@@ -7,7 +7,7 @@ import structlog.testing
 import trio
 from trio.testing import MockClock
 
-from gateway.config.reload import Outcome
+from gateway.config.reload import Applied, Outcome
 from gateway.errors import ConfigError
 from gateway.reload import Reloader
 
@@ -17,14 +17,14 @@ SECONDS = 10
 class Reloads:
     """Each takes `SECONDS` and ends as `endings` say, the rest well."""
 
-    def __init__(self, *endings: Exception | tuple[str, ...]) -> None:
+    def __init__(self, *endings: Exception | Applied) -> None:
         self.began: list[float] = []
         self._endings = list(endings)
 
-    async def __call__(self) -> tuple[str, ...]:
+    async def __call__(self) -> Applied:
         self.began.append(trio.current_time())
         await trio.sleep(SECONDS)
-        ending = self._endings.pop(0) if self._endings else ()
+        ending = self._endings.pop(0) if self._endings else Applied()
         if isinstance(ending, Exception):
             raise ending
         return ending
@@ -69,10 +69,12 @@ async def test_whoever_no_longer_waits_holds_up_nobody(autojump_clock: MockClock
 
 async def test_a_failure_is_remembered_until_a_reload_succeeds(autojump_clock: MockClock) -> None:
     problems = ("config.toml: [lgo]: unknown key", "config.toml: [server] bind: no port")
-    reloader = Reloader("config.toml", Reloads(("server.bind",), ConfigError(problems)))
+    reloader = Reloader(
+        "config.toml", Reloads(Applied(("server.bind",), ("log.level",)), ConfigError(problems))
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(reloader.run)
-        assert await reloader.reload("1") == Outcome(2, ("server.bind",))
+        assert await reloader.reload("1") == Outcome(2, ("server.bind",), (), ("log.level",))
         before = reloader.standing
         with structlog.testing.capture_logs() as logs:
             outcome = await reloader.reload("2")
@@ -110,7 +112,7 @@ async def test_a_bug_in_a_reload_is_no_more_than_a_reload_that_failed(
 
 
 async def test_what_needs_a_restart_is_a_warning(autojump_clock: MockClock) -> None:
-    reloader = Reloader("config.toml", Reloads(("server.bind", "server.pid_file")))
+    reloader = Reloader("config.toml", Reloads(Applied(("server.bind", "server.pid_file"))))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(reloader.run)
         with structlog.testing.capture_logs() as logs:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 import trio
 
 from ..core.answer import NotAnAnswer, rewrite_answer
-from ..core.call import Call
+from ..core.call import Call, Headers
+from ..core.redaction import MIN_SECRET, is_credential
 from ..core.routing.causes import Cause, of_refusal, of_status
 from ..core.routing.cooldown import asked_wait
 from ..core.stream import MAX_HELD, StreamRewriter
@@ -70,13 +71,15 @@ class Failed(msgspec.Struct, frozen=True):
 class Committed(msgspec.Struct):
     """An answer to show. `output` is what there is of it so far, already rewritten.
 
-    `rewriter` is None when the answer is not a stream, and then `output` is all of it.
+    `rewriter` is None when the answer is not a stream, and then `output` is all of it. `sent`
+    are the call's headers, which a provider may still quote.
     """
 
     response: UpstreamResponse
     output: bytes
     rewriter: StreamRewriter | None = None
     usage: Usage | None = None
+    sent: Headers = ()
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -119,15 +122,29 @@ async def _attempt(
                 await response.aclose()
     except UpstreamFailure as exc:
         outcome = Failed(_CAUSES.get(type(exc), Cause.PROTOCOL_VIOLATION), str(exc))
-    return _without_secrets(outcome, call) if isinstance(outcome, Failed) else outcome
+    if isinstance(outcome, Committed):
+        outcome.sent = call.headers
+        return outcome
+    for key in _secrets(call.headers):
+        outcome = _without(outcome, key)
+    return outcome
 
 
-def _without_secrets(failed: Failed, call: Call) -> Failed:
-    """Take our key out of what a provider said: some repeat the whole of it in an error."""
-    for name, value in call.headers:
-        if name in _CREDENTIALS and (key := value.rpartition(b" ")[2]):
-            failed = _without(failed, key)
-    return failed
+def without_secrets(data: bytes, sent: Headers) -> bytes:
+    """Take our keys out of what a provider said: some repeat the whole of one in an error."""
+    for key in _secrets(sent):
+        data = data.replace(key, b"***")
+    return data
+
+
+def _secrets(sent: Headers) -> Iterator[bytes]:
+    for name, value in sent:
+        secret = value.rpartition(b" ")[2]
+        # Of other headers we only go by the name; what is short is hardly a secret there.
+        if (secret and name in _CREDENTIALS) or (
+            len(secret) >= MIN_SECRET and is_credential(name.decode("latin-1"))
+        ):
+            yield secret
 
 
 def _without(failed: Failed, key: bytes) -> Failed:

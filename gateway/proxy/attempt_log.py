@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 import trio
 
+from ..core.call import Headers
 from ..core.pricing import cost
 from ..core.record import AttemptRecord, EndReason, milliseconds
 from ..core.routing.attempts import Failure
@@ -33,7 +34,8 @@ _CUT: Final = (Cause.CLIENT_GONE, Cause.TOTAL_TIMEOUT, Cause.SHUTDOWN)
 class AttemptLog:
     """Writes one attempt into the record, and tells its visit how it went.
 
-    `outcome` is set as soon as it is known. Made when the attempt begins.
+    `outcome` is set as soon as it is known. Made when the attempt begins. `trace_headers` tell
+    the provider which span its call is made in.
     """
 
     def __init__(self, exchange: Exchange, visit: Visit, number: int, wait: float) -> None:
@@ -47,8 +49,16 @@ class AttemptLog:
         self._started = trio.current_time()
         self._first_event: float | None = None
         self._row = AttemptRecord(
-            provider=deployment.provider, model=deployment.model, wait_ms=milliseconds(wait)
+            provider=deployment.provider,
+            model=deployment.model,
+            wait_ms=milliseconds(wait),
+            started_ms=milliseconds(self._started - exchange.started),
         )
+        self.trace_headers: Headers = ()
+        trace, tracer = exchange.trace, exchange.services.tracer
+        if trace is not None and tracer is not None:
+            self._row.span_id = tracer.span_id()
+            self.trace_headers = trace.headers(self._row.span_id)
         exchange.record.attempts.append(self._row)
 
     def __repr__(self) -> str:

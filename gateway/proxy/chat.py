@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..config.snapshot import ServedModel
 from ..core.cache_key import cache_key
 from ..core.cached import cache_control
+from ..core.capture import Request
 from ..core.chat import ChatRequest, parse_chat, shortened
 from ..core.limits.estimate import estimate_tokens
 from ..core.limits.ledger import Demand
@@ -12,6 +13,7 @@ from ..core.pricing import input_cost
 from .access import authenticate, authorize
 from .admission import admit
 from .cache import Caching
+from .capture import Captures, CapturingClient
 from .exchange import Exchange
 from .options import Asked, Options, sticky_key
 from .pipeline import Pipeline
@@ -33,6 +35,9 @@ async def serve_chat(exchange: Exchange, key: bytes | None, asked: Asked = ASKED
     record.model, record.stream = shortened(request.model), request.stream
     record.user = None if request.user is None else shortened(request.user)
     model = authorize(snapshot, caller, request.model)
+    captures = services.captures
+    if captures is not None and captures.selects(caller.name, request.model):
+        _capture(exchange, captures, request, key)
     ttl = cache_control(asked.cache, model.cache, services.cache.store.policy.max_ttl)
     demand = _demand(exchange, request, model)
     options = Options(
@@ -82,6 +87,29 @@ async def _answer(
 
     coalesce = model.cache is not None and model.cache.coalesce
     await exchange.services.cache.serve(exchange, Caching(key, ttl, coalesce), work, until)
+
+
+def _capture(
+    exchange: Exchange, captures: Captures, request: ChatRequest, key: bytes | None
+) -> None:
+    """Keep the request and what is written to its caller for the debug log."""
+    record = exchange.record
+    capture = captures.begin(
+        Request(
+            request_id=record.request_id,
+            time=record.time,
+            token=record.token,
+            model=record.model,
+            method="POST",
+            target="/v1/chat/completions",
+            headers=tuple(exchange.headers.items()),
+            body=request.body,
+            arrived=exchange.started,
+            secrets=() if key is None else (key,),
+        )
+    )
+    exchange.capture = capture
+    exchange.client = CapturingClient(exchange.client, capture)
 
 
 def _demand(exchange: Exchange, request: ChatRequest, model: ServedModel) -> Demand:

@@ -27,11 +27,12 @@ import trio
 
 from ..core.cached import HIT, MISS, AnswerStore, Recording
 from ..core.record import EndReason, Record
+from ..core.traceparent import Trace
 from ..errors import GatewayError, InternalError, SendStalled, ShuttingDown
 from .exchange import Exchange
 from .fan_out import FanOutClient, Follower
 from .patience import out_of_patience
-from .protocols import Client, HeaderPairs, Recorder
+from .protocols import Client, HeaderPairs
 from .relay import KEEP_ALIVE
 from .services import Services
 
@@ -103,8 +104,9 @@ class Flights:
             raise ShuttingDown("the gateway is shutting down", retry_after=1)
         timeout = exchange.snapshot.server.send_timeout
         client = FanOutClient(recording, exchange.client.error_event, timeout)
-        account = _Account(exchange.services.recorder)
         services = exchange.services
+        account = _Account(services, exchange)
+        exchange.capture = None
         flying = _branch(
             exchange, client, dataclasses.replace(services, recorder=_Half(account.land))
         )
@@ -226,8 +228,10 @@ class _Following:
 class _Account:
     """Makes one record of the first caller's and its flight's, when both have been settled."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, services: Services, exchange: Exchange) -> None:
+        self._services = services
+        self._trace = exchange.trace
+        self._capture = exchange.capture
         self._caller: Record | None = None
         self._flight: Record | None = None
 
@@ -245,15 +249,17 @@ class _Account:
         caller, flight = self._caller, self._flight
         if caller is None or flight is None:
             return
-        self._recorder.record(
-            msgspec.structs.replace(
-                flight,
-                status=caller.status,
-                end_reason=caller.end_reason,
-                error=caller.error,
-                latency_ms=caller.latency_ms,
-            )
+        record = msgspec.structs.replace(
+            flight,
+            status=caller.status,
+            end_reason=caller.end_reason,
+            error=caller.error,
+            error_code=caller.error_code,
+            latency_ms=caller.latency_ms,
         )
+        self._services.recorder.record(record, self._trace)
+        if self._capture is not None and self._services.captures is not None:
+            self._services.captures.finish(self._capture, record)
 
 
 class _Half:
@@ -262,5 +268,5 @@ class _Half:
     def __init__(self, settle: Callable[[Record], None]) -> None:
         self._settle = settle
 
-    def record(self, record: Record) -> None:
+    def record(self, record: Record, trace: Trace | None) -> None:
         self._settle(record)

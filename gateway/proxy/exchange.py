@@ -20,24 +20,18 @@ import structlog
 import trio
 
 from ..config.snapshot import ANYONE, Caller, Snapshot
+from ..core.capture import Capture
+from ..core.client_metadata import note_client
 from ..core.limits.headers import rate_limit_headers
 from ..core.limits.ledger import Grant
-from ..core.record import EndReason, Record, milliseconds
+from ..core.record import EndReason, Record, end_reason, milliseconds
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
 from ..core.routing.target import Target
-from ..errors import (
-    CallerError,
-    ClientGone,
-    GatewayError,
-    InternalError,
-    Overloaded,
-    ProvidersTimedOut,
-    SendStalled,
-    ShuttingDown,
-    UpstreamError,
-)
+from ..core.traceparent import Trace
+from ..errors import ClientGone, GatewayError, InternalError, SendStalled, ShuttingDown
 from .attempt import Failed, RawAnswer
+from .listening import while_listening
 from .protocols import Client, HeaderPairs, State
 from .relay import RelayEnd
 from .services import Services
@@ -64,12 +58,15 @@ class Exchange:
         request_id: bytes,
         peer: str | None = None,
         headers: Mapping[bytes, bytes] = NO_HEADERS,
+        trace: Trace | None = None,
     ) -> None:
         self.services = services
         self.snapshot = snapshot
         self.client = client
         self.request_id = request_id
         self.headers = headers
+        self.trace = trace
+        self.capture: Capture | None = None
         self.caller: Caller = ANYONE
         self.grant: Grant | None = None
         self.prompt = 0
@@ -80,6 +77,10 @@ class Exchange:
         self.pool: tuple[Target, ...] = ()
         self.started = trio.current_time()
         self.record = Record(request_id=request_id.decode("ascii"), time=time.time(), client=peer)
+        if headers:
+            note_client(self.record, headers, snapshot.kept_headers)
+        if trace is not None:
+            self.record.trace_id = trace.trace_id
         self._reason: EndReason | None = None
         self._scope: trio.CancelScope | None = None
         self._shutting_down = False
@@ -116,28 +117,11 @@ class Exchange:
 
     async def while_listening(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` until it is done or the caller leaves; then raise ClientGone."""
-        error: Exception | None = None
-        gone = False
-
-        async def watch() -> None:
-            nonlocal gone
-            # The only sign of a client that left: Hypercorn's `send` keeps returning normally
-            # (docs/discussion/closing.rst).
-            await self.client.wait_gone()
-            gone = True
-            nursery.cancel_scope.cancel("client disconnected")
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch)
-            try:
-                await work()
-            except Exception as exc:  # noqa: BLE001  # exception groups stop here
-                error = exc
-            nursery.cancel_scope.cancel("work done")
-        if error is not None:
-            raise error
-        if gone and self._reason is None:
-            raise ClientGone
+        try:
+            await while_listening(self.client, work)
+        except ClientGone:
+            if self._reason is None:
+                raise
 
     async def read_body(self) -> bytes:
         """Return the request's body, unless a shutdown comes first; that raises ShuttingDown."""
@@ -253,16 +237,8 @@ class Exchange:
                 self.record.error = message
 
     async def _refuse(self, error: GatewayError) -> None:
-        if isinstance(error, ShuttingDown):
-            self.end(EndReason.SHUTTING_DOWN, error.message)
-        elif isinstance(error, CallerError | Overloaded):
-            self.end(EndReason.REJECTED, error.message)
-        elif isinstance(error, ProvidersTimedOut):
-            self.end(EndReason.TOTAL_TIMEOUT, error.message)
-        elif isinstance(error, UpstreamError):
-            self.end(EndReason.PROVIDERS_FAILED, error.message)
-        else:
-            self.end(EndReason.INTERNAL_ERROR, error.message)
+        self.end(end_reason(error), error.message)
+        self.record.error_code = error.code
         if self.client.status is None:
             await self.client.refuse(error)
 
@@ -284,7 +260,9 @@ class Exchange:
         if self.grant is not None:
             cost = record.cost_nano_usd or 0
             self.services.state.settle(self.grant, self.tokens_used(), cost, now, time.time())
-        self.services.recorder.record(record)
+        self.services.recorder.record(record, self.trace)
+        if self.capture is not None and self.services.captures is not None:
+            self.services.captures.finish(self.capture, record)
 
 
 def rate_limits(state: State, caller: Caller) -> list[tuple[bytes, bytes]]:

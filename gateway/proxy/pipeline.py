@@ -9,7 +9,7 @@ from __future__ import annotations
 import trio
 
 from ..config.snapshot import ServedModel
-from ..core.chat import ChatRequest, body_for
+from ..core.chat import ChatRequest
 from ..core.limits.estimate import BYTES_PER_TOKEN
 from ..core.pricing import cost
 from ..core.record import EndReason
@@ -17,12 +17,12 @@ from ..core.routing.attempts import Attempts, Failure, Stop, Try
 from ..core.routing.causes import RULES, Again, Cause
 from ..core.routing.deployment import Deployment
 from ..core.routing.hedging import delay
-from ..core.stream import StreamRewriter
 from ..core.usage import Usage
 from ..errors import SendStalled
 from .answer_headers import ABOUT_BODY, JSON, PASSED_ON, PASSED_ON_WITH_LIMITS, STREAM, clean
-from .attempt import Committed, Failed, Limits, attempt_answer, attempt_stream
+from .attempt import Committed, Failed
 from .attempt_log import AttemptLog
+from .calling import Calling
 from .exchange import Exchange
 from .hedge import Race
 from .options import DEFAULT, Options
@@ -53,8 +53,7 @@ class Pipeline:
         self._relay: Relay | None = None
         # A client's own retry is one for the providers, too.
         self._later = options.repeated
-        server = exchange.snapshot.server
-        self._limits = Limits(event=server.max_event_bytes, response=server.max_response_bytes)
+        self._calling = Calling(exchange, request, model)
         self._deadline = model.deadlines(exchange.started, exchange.started + options.patience)
         exchange.pool = model.targets
 
@@ -153,9 +152,9 @@ class Pipeline:
             cap.request()
             after = delay(hedge, first.visit.target.usual.p95)
         if hedge is None or after is None:
-            first.outcome = await self._call(first)
+            first.outcome = await self._calling.call(first)
         else:
-            await Race(first, self._call).run(after, hedge.max_extra, self._another)
+            await Race(first, self._calling.call).run(after, hedge.max_extra, self._another)
         return self._winner()
 
     async def _another(self) -> AttemptLog | None:
@@ -181,26 +180,6 @@ class Pipeline:
     def _winner(self) -> AttemptLog | None:
         return next((log for log in self._logs if isinstance(log.outcome, Committed)), None)
 
-    async def _call(self, log: AttemptLog) -> Committed | Failed:
-        request, deployment = self._request, log.visit.deployment
-        call = deployment.call(
-            body_for(request, deployment),
-            self._exchange.request_id,
-            stream=request.stream,
-            credential=log.visit.credential,
-        )
-        upstream = self._services.upstream
-        if not request.stream:
-            return await attempt_answer(
-                upstream, call, self._model.json_name, deployment.timeouts, self._limits
-            )
-        rewriter = StreamRewriter(
-            self._model.json_name,
-            keep_usage=request.wants_usage,
-            max_event_bytes=self._limits.event,
-        )
-        return await attempt_stream(upstream, call, rewriter, deployment.timeouts, self._limits)
-
     async def _deliver(self, log: AttemptLog) -> RelayEnd:
         committed, deployment, exchange = log.outcome, log.visit.deployment, self._exchange
         assert isinstance(committed, Committed)
@@ -223,6 +202,7 @@ class Pipeline:
             rewriter,
             idle=deployment.timeouts.idle,
             keep_alive=exchange.snapshot.server.keep_alive_comment,
+            gaps=self._services.traffic.gaps,
         )
         try:
             await client.begin(200, (*STREAM, *headers))

@@ -13,6 +13,7 @@ from ..core.routing.backoff import Rng
 from ..core.routing.breaker import BreakerPolicy, Permit
 from ..core.routing.health import Sample
 from ..core.routing.target import Target
+from ..core.traceparent import Trace
 from ..errors import GatewayError
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
@@ -105,7 +106,21 @@ class Client(Protocol):
 class Recorder(Protocol):
     """Takes records. Must neither wait nor fail: a full disk is not the caller's problem."""
 
-    def record(self, record: Record) -> None: ...
+    def record(self, record: Record, trace: Trace | None) -> None:
+        """Take what is known of a request that has ended. `trace` is None if nobody traces."""
+        ...
+
+
+class Tracer(Protocol):
+    """Gives requests their place in a trace."""
+
+    def begin(self, pairs: HeaderPairs) -> Trace:
+        """Return the trace of a request with these headers, whose names are in lower case."""
+        ...
+
+    def span_id(self) -> str:
+        """Draw the id of an attempt's span."""
+        ...
 
 
 class State(Protocol):
@@ -126,6 +141,10 @@ class State(Protocol):
         self, scopes: Sequence[Scope], demand: Demand, now: float, epoch: float
     ) -> Grant | Refusal:
         """Check all limits of `scopes` in one step and reserve `demand`, or charge nothing."""
+        ...
+
+    def recall(self, scope: Scope, spent: int, epoch: float) -> None:
+        """Take note that `spent` nano-dollars of a budget's window are on record already."""
         ...
 
     def release(self, grant: Grant) -> None:

@@ -18,10 +18,11 @@ from typing import Final
 import msgspec
 import trio
 
+from ..core.gaps import GapCounts
 from ..core.record import EndReason
 from ..core.stream import DONE, StreamRewriter
 from ..errors import SendStalled, UpstreamFailure
-from .attempt import Committed
+from .attempt import Committed, without_secrets
 from .protocols import Client, UpstreamResponse
 from .silence import Silence
 
@@ -62,13 +63,16 @@ class Relay:
         *,
         idle: float,
         keep_alive: float,
+        gaps: GapCounts,
     ) -> None:
         self._client = client
         self._response: UpstreamResponse = committed.response
         self._rewriter = rewriter
         self._output = committed.output
+        self._sent = committed.sent
         self._idle = idle
         self._silence = Silence(idle, keep_alive)
+        self._gaps = gaps
         self._failure: RelayEnd | None = None
         self.sealed = False
         self.end: RelayEnd | None = None
@@ -138,9 +142,11 @@ class Relay:
                 await self._response.aclose()
 
     async def _read(self, chunks: trio.MemorySendChannel[bytes]) -> None:
-        response, silence = self._response, self._silence
+        response, silence, add_gap = self._response, self._silence, self._gaps.add
         while chunk := await response.receive_some():
-            silence.heard = trio.current_time()
+            now = trio.current_time()
+            add_gap(now - silence.heard)
+            silence.heard = now
             try:
                 try:
                     chunks.send_nowait(chunk)
@@ -184,7 +190,8 @@ class Relay:
             await self._client.send(output)
         if rewriter.error is not None:
             message = "the provider ended the stream with an error"
-            return RelayEnd(EndReason.UPSTREAM_BROKE, message, rewriter.error)
+            event = without_secrets(rewriter.error, self._sent)
+            return RelayEnd(EndReason.UPSTREAM_BROKE, message, event)
         return self._failure or RelayEnd(
             EndReason.UPSTREAM_BROKE,
             rewriter.broken or "the provider ended the stream in the middle",

@@ -9,11 +9,12 @@ from ..config.schema import Config
 from ..config.snapshot import Snapshot
 from ..core.routing.backoff import Rng
 from ..lifecycle import Lifecycle
-from .protocols import Recorder, State, Upstream
+from .protocols import Recorder, State, Tracer, Upstream
 from .traffic import Traffic
 
 if TYPE_CHECKING:
     from .cache import ResponseCache
+    from .capture import Captures
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class Services:
     recorder: Recorder
     lifecycle: Lifecycle
     rng: Rng
+    # None: nobody wants spans, and nobody wants any request whole.
+    tracer: Tracer | None = None
+    captures: Captures | None = None
 
     def configure(self, config: Config, snapshot: Snapshot) -> None:
         """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""
@@ -38,3 +42,5 @@ class Services:
         self.state.retain(targets, scopes)
         self.traffic.configure(config.limits, config.overload, config.providers)
         self.cache.store.adopt(config.cache)
+        if self.captures is not None:
+            self.captures.configure(config.debug_log)

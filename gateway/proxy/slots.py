@@ -97,7 +97,7 @@ class Slots:
         now = trio.current_time()
         waiter = _Waiter(caller, now, min(deadline, now + self.timeout))
         if self._draining or waiter.until <= now or not self._has_room(caller, now):
-            raise self._too_much("too many are waiting", rng)
+            raise self._too_much("queue_full", "too many are waiting", rng)
         self._queue.add(waiter)
         with trio.move_on_at(waiter.until):
             try:
@@ -113,9 +113,9 @@ class Slots:
             if waiter.outcome is _Outcome.DRAINED:
                 raise ShuttingDown("the gateway is shutting down", retry_after=come_back(rng))
             if waiter.outcome is _Outcome.DISPLACED:
-                raise self._too_much("too many are waiting", rng)
+                raise self._too_much("queue_full", "too many are waiting", rng)
             return
-        raise self._too_much("none ended in time", rng)
+        raise self._too_much("queue_timeout", "none ended in time", rng)
 
     def give(self) -> None:
         """Give a slot back; it goes to who is next."""
@@ -144,9 +144,9 @@ class Slots:
             displaced.call(_Outcome.DISPLACED)
         return displaced is not None
 
-    def _too_much(self, why: str, rng: Rng) -> Overloaded:
+    def _too_much(self, code: str, why: str, rng: Rng) -> Overloaded:
         message = f"{self.what} has too many requests at once, and {why}; try again in a moment"
-        return Overloaded(message, retry_after=come_back(rng))
+        return Overloaded(message, code=code, retry_after=come_back(rng))
 
 
 class SlotLease:

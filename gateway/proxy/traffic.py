@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..config.schema import Limits, Provider
+from ..core.gaps import GapCounts
 from ..core.limits.shedding import OverloadPolicy
 from ..lifecycle import Lifecycle
 from .lag import LoopLag
@@ -17,6 +18,7 @@ class Traffic:
 
     def __init__(self, lifecycle: Lifecycle) -> None:
         self.lag = LoopLag()
+        self.gaps = GapCounts()
         self.overload = Overload(OverloadPolicy(), self.lag, lifecycle)
         self.everyone = Slots("the gateway", None, Limits().max_queue, Limits().queue_timeout)
         self._providers: dict[str, Slots] = {}

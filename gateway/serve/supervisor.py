@@ -21,6 +21,8 @@ from typing import Final
 
 import trio
 
+# In a worker's environment: which it is, from 0. Its successor is the same one.
+WORKER: Final = "GATEWAY_WORKER"
 BACKOFF_FIRST: Final = 0.1
 BACKOFF_LAST: Final = 5.0
 # A worker that ran this long was well: its end is a new event, not a failure to start.
@@ -55,8 +57,8 @@ async def supervise(
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(crew.forward, signals, kill_after)
                 async with trio.open_nursery() as workers_nursery:
-                    for _ in range(workers):
-                        workers_nursery.start_soon(crew.keep_running)
+                    for number in range(workers):
+                        workers_nursery.start_soon(crew.keep_running, number)
                 nursery.cancel_scope.cancel("every worker has left")
     finally:
         os.close(read_end)
@@ -82,12 +84,12 @@ class _Crew:
         self._processes: set[trio.Process] = set()
         self._leaving = trio.Event()
 
-    async def keep_running(self) -> None:
-        """Run one worker, and the next when it dies, until told to leave."""
+    async def keep_running(self, number: int) -> None:
+        """Run worker `number`, and the next when it dies, until told to leave."""
         backoff = BACKOFF_FIRST
         while not self._leaving.is_set():
             began = trio.current_time()
-            code = await self._run_one()
+            code = await self._run_one(number)
             if self._leaving.is_set():
                 return
             if code == -signal.SIGHUP:
@@ -102,7 +104,7 @@ class _Crew:
                 await self._leaving.wait()
             backoff = min(BACKOFF_LAST, 2 * backoff)
 
-    async def _run_one(self) -> int | None:
+    async def _run_one(self, number: int) -> int | None:
         """Return with which status it left, None if it never began."""
         # A session of its own keeps Ctrl-C of the terminal to the supervisor, which forwards
         # it: a worker that got it twice would skip its drain.
@@ -112,6 +114,7 @@ class _Crew:
                 pass_fds=self._descriptors,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env={**os.environ, WORKER: str(number)},
             )
         except OSError:
             # Such as EAGAIN at the limit of processes, which may pass.

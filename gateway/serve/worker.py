@@ -87,7 +87,7 @@ async def serve_worker(
         failure = _startup_failure(group)
         if failure is None:
             raise
-        raise StartupFailed(str(failure)) from failure
+        raise StartupFailed(_said(failure)) from failure
     finally:
         leaving.over()
 
@@ -191,3 +191,8 @@ def _startup_failure(group: BaseExceptionGroup[BaseException]) -> BaseException 
     while isinstance(leaf, BaseExceptionGroup):
         leaf = leaf.exceptions[0]
     return leaf
+
+
+def _said(failure: BaseException) -> str:
+    """Return what our own app has said, without what Hypercorn puts around it."""
+    return str(failure).removeprefix("Lifespan failure in startup. '").removesuffix("'")

@@ -5,20 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 import trio
 
 from ..config.snapshot import Snapshot
-from ..errors import ConfigError, GatewayError, InternalError, SendStalled, ShuttingDown
+from ..core import log_context
+from ..errors import (
+    AuthenticationFailed,
+    ConfigError,
+    GatewayError,
+    InternalError,
+    NotFound,
+    SendStalled,
+    ShuttingDown,
+)
 from ..lifecycle import Lifecycle
 from ..proxy.access import authenticate
 from ..proxy.chat import serve_chat
 from ..proxy.exchange import Exchange, rate_limits
-from ..proxy.protocols import HeaderPairs
+from ..proxy.protocols import Client, HeaderPairs
 from ..proxy.services import Services
-from . import admin, cors, operations, routes
+from . import cors, operations, routes
 from .client import AsgiClient, Message, Receive, Send
 from .operations import Reply
 from .request import (
@@ -35,14 +44,32 @@ _log = structlog.get_logger(__name__)
 Scope = Message
 
 
+class Administration(Protocol):
+    async def serve(self, scope: Scope, client: Client, key: bytes | None) -> None:
+        """Answer a request for a path under /admin/. Raises nothing but SendStalled."""
+        ...
+
+
+class Metrics(Protocol):
+    async def scrape(self, accept: str | None) -> tuple[bytes, bytes]:
+        """Return content type and body of what Prometheus reads."""
+        ...
+
+
 class Running:
     """What a started application works with. `snapshot` is replaced whole by a reload."""
 
-    def __init__(self, services: Services, snapshot: Snapshot, control: admin.Control) -> None:
+    def __init__(
+        self,
+        services: Services,
+        snapshot: Snapshot,
+        administration: Administration,
+        metrics: Metrics | None = None,
+    ) -> None:
         self.services = services
         self.snapshot = snapshot
-        self.control = control
-        self.since = trio.current_time()
+        self.administration = administration
+        self.metrics = metrics
 
 
 class Gateway:
@@ -98,6 +125,7 @@ class Gateway:
         headers = headers_of(scope)
         trusted = running.snapshot.server.request_id_header if running else ""
         identity = request_id(headers, trusted.lower().encode("ascii"))
+        log_context.request_id.set(identity.decode("ascii"))
         client = AsgiClient(
             receive,
             send,
@@ -111,7 +139,10 @@ class Gateway:
             try:
                 if running is None:
                     raise ShuttingDown("the gateway is not running", retry_after=1)
-                if scope["method"] == "OPTIONS" and not _is_for_admins(scope):
+                if _is_for_admins(scope):
+                    await running.administration.serve(scope, client, api_key(headers))
+                    return
+                if scope["method"] == "OPTIONS":
                     allowed = cors.preflight(running.snapshot.cors, headers)
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
@@ -119,8 +150,8 @@ class Gateway:
                 name, argument = routes.match(scope["method"], routes.decoded(scope["raw_path"]))
                 if name == routes.CHAT:
                     await self._chat(running, client, scope, headers, identity)
-                elif name in (routes.RELOAD, routes.STATUS):
-                    await client.reply(*await self._administer(running, name, headers))
+                elif name == routes.METRICS:
+                    await client.reply(*await _scrape(running, headers))
                 else:
                     await client.reply(*self._operation(running, client, name, argument, headers))
             except GatewayError as exc:
@@ -137,6 +168,7 @@ class Gateway:
         identity: bytes,
     ) -> None:
         peer: Any = scope.get("client")
+        tracer = running.services.tracer
         exchange = Exchange(
             running.services,
             running.snapshot,
@@ -144,17 +176,12 @@ class Gateway:
             identity,
             peer[0] if peer else None,
             headers,
+            None if tracer is None else tracer.begin(scope["headers"]),
         )
         client.carry(exchange.about)
         client.before_last(exchange.give_place)
         key = api_key(headers)
         await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
-
-    async def _administer(self, running: Running, name: str, headers: dict[bytes, bytes]) -> Reply:
-        who = admin.authenticate(running.snapshot, api_key(headers))
-        if name == routes.RELOAD:
-            return await admin.reload(running.control, who)
-        return admin.status(running.control, running.services, self._lifecycle, running.since)
 
     def _operation(
         self,
@@ -177,6 +204,19 @@ class Gateway:
         if name == routes.MODEL:
             return operations.model(snapshot, caller, argument)
         raise InternalError(f"the route {name} has no handler")
+
+
+async def _scrape(running: Running, headers: dict[bytes, bytes]) -> Reply:
+    metrics, snapshot = running.metrics, running.snapshot
+    if metrics is None:
+        raise NotFound("there are no metrics: [metrics] enabled is false in the configuration")
+    if not snapshot.shows_metrics(api_key(headers)):
+        raise AuthenticationFailed(
+            "metrics are shown to the keys of [[admins]], or to all with [metrics] public = true"
+        )
+    accept = headers.get(b"accept")
+    kind, body = await metrics.scrape(None if accept is None else accept.decode("latin-1"))
+    return 200, [(b"content-type", kind)], body
 
 
 def _cors_headers(

@@ -26,9 +26,10 @@ def error_reply(error: GatewayError) -> tuple[HeaderList, bytes]:
     if error.should_retry is not None:
         headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
     if error.retry_after is not None:
-        # Rounded up: a client that comes back too early is refused again.
-        headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after)))
-        headers.append((b"retry-after-ms", b"%d" % math.ceil(error.retry_after * 1000)))
+        # Rounded up: a client that comes back too early is refused again. And not 0, which the
+        # SDKs take for no answer (openai-python, `_calculate_retry_timeout`).
+        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
+        headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(error.retry_after * 1000))))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allow.encode("ascii")))
     if error.status == 401:

@@ -18,7 +18,7 @@ _MODELS: Final = "/models"
 _PREFIXES: Final = ("", "/v1", "/v1/v1")
 
 CHAT, MODELS, MODEL, LIVE, READY = "chat", "models", "model", "live", "ready"
-RELOAD, STATUS = "reload", "status"
+METRICS = "metrics"
 
 ADMIN_PREFIX: Final = "/admin/"
 
@@ -27,8 +27,7 @@ _EXACT: Final[dict[str, tuple[str, str]]] = {
     **{prefix + _MODELS: (MODELS, "GET") for prefix in _PREFIXES},
     "/health/live": (LIVE, "GET"),
     "/health/ready": (READY, "GET"),
-    "/admin/api/reload": (RELOAD, "POST"),
-    "/admin/api/status": (STATUS, "GET"),
+    "/metrics": (METRICS, "GET"),
 }
 _MODEL_PREFIXES: Final = tuple(prefix + _MODELS + "/" for prefix in _PREFIXES)
 

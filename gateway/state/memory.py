@@ -106,6 +106,9 @@ class MemoryState:
     ) -> Grant | Refusal:
         return self.ledger.admit(scopes, demand, now, epoch)
 
+    def recall(self, scope: Scope, spent: int, epoch: float) -> None:
+        self.ledger.recall(scope, spent, epoch)
+
     def release(self, grant: Grant) -> None:
         self.ledger.release(grant)
 

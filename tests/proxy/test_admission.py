@@ -391,7 +391,7 @@ async def test_who_finds_the_gateway_full_waits_for_its_turn(autojump_clock: Moc
     assert [world.client.status for world in worlds] == [200, 200, 503, 200]
     client = worlds[2].client
     assert client.finished_at == pytest.approx(2.2)
-    assert client.error["code"] == "overloaded"
+    assert client.error["code"] == "queue_timeout"
     assert client.headers[b"retry-after"] == b"3"
     assert worlds[2].record.end_reason == "rejected"
     assert process.traffic.everyone.held == 0

@@ -542,6 +542,22 @@ async def test_a_refusal_that_repeats_our_key_is_shown_without_it(
     assert b"sk-private" not in msgspec.json.encode(record)
 
 
+@pytest.mark.parametrize("name", [b"authorization", b"api-key", b"x-team-token"])
+async def test_a_stream_that_ends_with_our_key_in_an_error_is_shown_without_it(
+    autojump_clock: MockClock, name: bytes
+) -> None:
+    route = deployment("a")
+    (credential,) = route.credentials
+    headers = (*credential.stream_headers, (name, b"Bearer sk-private-1"))
+    credential = msgspec.structs.replace(credential, stream_headers=headers)
+    route = msgspec.structs.replace(route, credentials=(credential,))
+    error = b'data: {"error":{"message":"sk-private-1 is not good"}}\n\n'
+    world = World([("a", [(0, Head()), (0, chunk("hi")), (0, error), (0, EOF)])], routes=[route])
+    record = await world.run()
+    assert record.end_reason == "upstream_broke"
+    assert world.client.text.endswith(b'data: {"error":{"message":"*** is not good"}}\n\n')
+
+
 @pytest.mark.parametrize("shown", range(13))
 async def test_what_is_shortened_in_the_middle_of_our_key_has_none_of_it(
     autojump_clock: MockClock, shown: int

@@ -185,7 +185,7 @@ async def test_the_newest_goes_first_when_the_oldest_waits_for_long(
         (1.1, "a3", "starts"),
         (1.6, "a2", "starts"),
         # For a1 this is too late: 2 s are over.
-        (2.0, "a1", "overloaded"),
+        (2.0, "a1", "queue_timeout"),
     ]
     await run(Slots("the gateway", 1, 10, 2.0), script, expected)
 
@@ -200,10 +200,10 @@ async def test_who_waits_too_long_is_told_in_time(autojump_clock: MockClock) -> 
 
     expected = [
         (0, "a1", "starts"),
-        (0, "c1", "overloaded"),
-        (0, "d1", "overloaded"),
-        (0.5, "b1", "overloaded"),
-        (2.0, "a2", "overloaded"),
+        (0, "c1", "queue_full"),
+        (0, "d1", "queue_full"),
+        (0.5, "b1", "queue_timeout"),
+        (2.0, "a2", "queue_timeout"),
     ]
     await run(Slots("the gateway", 1, 10, 2.0), script, expected)
 
@@ -222,7 +222,7 @@ def test_a_slot_that_ends_too_late_is_not_handed_to_who_gave_up() -> None:
             clock.jump(1.5)
             slots.give()
             assert (slots.held, slots.waiting) == (1, 0)
-        assert sorted(crowd.log) == [(1.5, "a1", "overloaded"), (1.5, "b1", "starts")]
+        assert sorted(crowd.log) == [(1.5, "a1", "queue_timeout"), (1.5, "b1", "starts")]
         assert idle(slots)
 
     trio.run(main, clock=clock)
@@ -237,7 +237,7 @@ async def test_a_queue_can_be_none(
         await crowd.come("a2")
 
     slots = Slots("provider x", 1, max_queue, timeout)
-    await run(slots, script, [(0, "a1", "starts"), (0, "a2", "overloaded")])
+    await run(slots, script, [(0, "a1", "starts"), (0, "a2", "queue_full")])
 
 
 async def test_a_refusal_says_what_is_full_and_when_to_come_back() -> None:
@@ -245,7 +245,7 @@ async def test_a_refusal_says_what_is_full_and_when_to_come_back() -> None:
     with pytest.raises(Overloaded, match=r"^provider x has too many") as caught:
         await slots.take("a", math.inf, lambda: 0.25)
     error = caught.value
-    assert (error.status, error.code, error.retry_after) == (503, "overloaded", 2.0)
+    assert (error.status, error.code, error.retry_after) == (503, "queue_full", 2.0)
     assert error.should_retry is None
 
 
@@ -256,8 +256,8 @@ async def test_a_full_queue_refuses_who_has_its_share(autojump_clock: MockClock)
 
     expected = [
         (0, "a1", "starts"),
-        (0, "a3", "overloaded"),
-        (0, "c1", "overloaded"),
+        (0, "a3", "queue_full"),
+        (0, "c1", "queue_full"),
         (0.1, "a2", "starts"),
         (0.2, "b1", "starts"),
     ]
@@ -271,8 +271,8 @@ async def test_who_fills_the_queue_makes_room_for_others(autojump_clock: MockClo
 
     expected = [
         (0, "a1", "starts"),
-        (0, "a4", "overloaded"),
-        (0, "a5", "overloaded"),
+        (0, "a4", "queue_full"),
+        (0, "a5", "queue_full"),
         (0.1, "b1", "starts"),
         (0.2, "a2", "starts"),
         (0.3, "a3", "starts"),
@@ -288,7 +288,7 @@ async def test_nobody_makes_room_for_who_is_too_late(autojump_clock: MockClock) 
 
     expected = [
         (0, "a1", "starts"),
-        (0, "b1", "overloaded"),
+        (0, "b1", "queue_full"),
         (0.1, "a2", "starts"),
         (0.2, "a3", "starts"),
     ]
@@ -355,10 +355,10 @@ async def test_a_new_timeout_and_queue_are_for_newcomers(autojump_clock: MockClo
 
     expected = [
         (0, "a1", "starts"),
-        (0, "d1", "overloaded"),
-        (0.5, "c1", "overloaded"),
-        (2.0, "a2", "overloaded"),
-        (2.0, "b1", "overloaded"),
+        (0, "d1", "queue_full"),
+        (0.5, "c1", "queue_timeout"),
+        (2.0, "a2", "queue_timeout"),
+        (2.0, "b1", "queue_timeout"),
     ]
     slots = Slots("the gateway", 1, 2, 2.0)
     async with trio.open_nursery() as nursery:
@@ -383,7 +383,7 @@ async def test_a_drain_empties_the_queue_for_good(autojump_clock: MockClock) -> 
     expected = [
         (0, "a1", "starts"),
         (0.5, "a2", "server_shutting_down"),
-        (0.5, "b1", "overloaded"),
+        (0.5, "b1", "queue_full"),
         # What is free can still be had: a drain keeps serving for a while.
         (1.0, "c1", "starts"),
     ]

@@ -23,6 +23,7 @@ from gateway.core.routing.deployment import Credential, Deployment
 from gateway.core.routing.health import Health
 from gateway.core.routing.strategies import StrategyName
 from gateway.core.timeouts import Timeouts
+from gateway.core.traceparent import Trace
 from gateway.lifecycle import Lifecycle
 from gateway.proxy.cache import ResponseCache
 from gateway.proxy.chat import ASKED_NOTHING, serve_chat
@@ -44,7 +45,7 @@ class Records:
     def __init__(self) -> None:
         self.all: list[Record] = []
 
-    def record(self, record: Record) -> None:
+    def record(self, record: Record, trace: Trace | None) -> None:
         self.all.append(msgspec.structs.replace(record))
 
 

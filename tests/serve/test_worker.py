@@ -121,7 +121,7 @@ async def _refuse_to_start(scope: Any, receive: Any, send: Any) -> None:
 
 async def test_an_app_that_can_not_start_says_why() -> None:
     sockets = listen(["127.0.0.1:0"], send_timeout=30)
-    with pytest.raises(StartupFailed, match="no models"):
+    with pytest.raises(StartupFailed, match=r"^config\.toml: no models$"):
         await serve_worker(
             _refuse_to_start,
             sockets=sockets,

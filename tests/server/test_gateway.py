@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,6 +20,7 @@ from gateway.core.cached import CachePolicy
 from gateway.errors import ConfigError
 from gateway.lifecycle import Lifecycle, Phase
 from gateway.proxy.cache import ResponseCache
+from gateway.proxy.protocols import Client
 from gateway.proxy.services import Services
 from gateway.proxy.traffic import Traffic
 from gateway.server.client import Message
@@ -28,11 +30,30 @@ from tests.proxy.scripts import STALL, Head, Play, ScriptedUpstream, answer, ok
 from tests.proxy.world import Records, body, deployment, snapshot_of
 
 from .asgi import Server, piece
-from .control import Scripted
 
 Headers = list[tuple[bytes, bytes]]
 GENERATED = re.compile(rb"req_[0-9a-f]{32}")
 KEYS = {b"sk-all": ("*",), b"sk-some": ("openai/gpt 4o",), b"sk-none": ()}
+
+
+class Administration:
+    """Answers everything, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[bytes, bytes | None]] = []
+
+    async def serve(self, scope: Message, client: Client, key: bytes | None) -> None:
+        self.asked.append((scope["raw_path"], key))
+        await client.reply(200, (), b"for admins")
+
+
+class Metrics:
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+
+    async def scrape(self, accept: str | None) -> tuple[bytes, bytes]:
+        self.asked.append(accept)
+        return b"text/plain", b"metric 1"
 
 
 class App:
@@ -56,6 +77,8 @@ class App:
         self.snapshot: Snapshot = msgspec.structs.replace(
             snapshot, models=Catalog(names, models.__getitem__), cors=cors or Cors()
         )
+        self.administration = Administration()
+        self.metrics: Metrics | None = Metrics()
         self.gateway = Gateway(self.lifecycle, self._start)
 
     @asynccontextmanager
@@ -69,7 +92,7 @@ class App:
             lifecycle=self.lifecycle,
             rng=lambda: 0.5,
         )
-        yield Running(services, self.snapshot, Scripted())
+        yield Running(services, self.snapshot, self.administration, self.metrics)
 
     async def call(
         self,
@@ -533,3 +556,60 @@ async def test_without_cors_options_is_what_it_was(autojump_clock: MockClock) ->
     server = await App().call(method="OPTIONS", headers=asked)
     assert server.status == 405
     assert not [name for name in server.headers if name.startswith(b"access-control")]
+
+
+# What is for administrators...
+
+
+@pytest.mark.parametrize("path", ["/admin/api/status", "/%61dmin/api/status", "/admin/"])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+async def test_pages_that_may_chat_may_not_administer(method: str, path: str) -> None:
+    app = App(cors=Cors(allow_origins=("*",)))
+    origin = (b"origin", b"https://chat.example.com")
+    key = (b"authorization", b"Bearer admin-key")
+    server = await app.call(method, path, [origin, key])
+    assert (server.status, server.body) == (200, b"for admins")
+    assert app.administration.asked == [(path.encode(), b"admin-key")]
+    assert not [name for name in server.headers if name.startswith(b"access-control-")]
+    # Whereas elsewhere they are let in.
+    allowed = await app.call(method, "/v1/models", [origin])
+    assert allowed.headers[b"access-control-allow-origin"] == b"*"
+
+
+@pytest.mark.parametrize(
+    ("keys", "admins", "public", "key", "status"),
+    [
+        (None, False, False, None, 200),  # nobody needs a key for anything
+        (None, True, False, None, 401),
+        (KEYS, False, False, None, 401),
+        (KEYS, False, False, b"sk-all", 401),
+        (KEYS, True, False, b"sk-all", 401),
+        (KEYS, True, False, b"admin-key", 200),
+        (KEYS, True, True, None, 200),
+    ],
+)
+async def test_who_may_see_metrics(
+    keys: dict[bytes, tuple[str, ...]] | None,
+    admins: bool,
+    public: bool,
+    key: bytes | None,
+    status: int,
+) -> None:
+    app = App(keys=keys)
+    app.snapshot = msgspec.structs.replace(
+        app.snapshot,
+        admins={hashlib.sha256(b"admin-key").digest(): "root"} if admins else {},
+        metrics_public=public,
+    )
+    given = [] if key is None else [(b"authorization", b"Bearer " + key)]
+    server = await app.call("GET", "/metrics", [*given, (b"accept", b"text/plain")])
+    assert server.status == status
+    assert app.metrics is not None
+    assert app.metrics.asked == (["text/plain"] if status == 200 else [])
+
+
+async def test_metrics_that_are_off_are_not_there() -> None:
+    app = App()
+    app.metrics = None
+    server = await app.call("GET", "/metrics")
+    assert (server.status, server.json["error"]["code"]) == (404, "not_found")

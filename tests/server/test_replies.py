@@ -50,7 +50,7 @@ def test_missing_members_are_null() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "rounded", "milliseconds"),
-    [(0.0, b"0", b"0"), (0.2, b"1", b"200"), (2.0, b"2", b"2000"), (2.0001, b"3", b"2001")],
+    [(0.0, b"1", b"1"), (0.2, b"1", b"200"), (2.0, b"2", b"2000"), (2.0001, b"3", b"2001")],
 )
 def test_retry_after_is_rounded_up(seconds: float, rounded: bytes, milliseconds: bytes) -> None:
     headers, _ = error_reply(errors.ProvidersRateLimited("wait", retry_after=seconds))

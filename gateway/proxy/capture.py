@@ -1,0 +1,150 @@
+"""The debug log at work: choose a request, note what its caller is sent, hand both on.
+
+Off, it costs a request one look at `policy`. On, it copies what is written and awaits nothing:
+reading, redacting, compressing and writing are the sink's, on a thread of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import msgspec
+import trio
+
+from ..config.schema import DebugLog
+from ..core.capture import Capture, CapturePolicy, Request, Room
+from ..core.json_path import parse_path
+from ..core.record import Record
+from ..core.routing.backoff import Rng
+from ..errors import GatewayError
+from .protocols import Client, HeaderPairs
+
+# Of captures under way and those that wait to be written: 16 of the default's largest.
+ROOM_BYTES: Final = 64 * 1024 * 1024
+
+_JSON: Final = (b"content-type", b"application/json")
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+class CaptureSink(Protocol):
+    """Takes finished captures, and releases each. Must neither wait nor fail."""
+
+    def put(self, capture: Capture) -> None: ...
+
+
+class Captures:
+    """Begins and ends captures. `policy` is None while the debug log is off.
+
+    `given_up` counts those for which there was no room.
+    """
+
+    def __init__(self, sink: CaptureSink, rng: Rng, room_bytes: int = ROOM_BYTES) -> None:
+        self.policy: CapturePolicy | None = None
+        self.given_up = 0
+        self.room = Room(room_bytes)
+        self._sink = sink
+        self._rng = rng
+
+    def __repr__(self) -> str:
+        return f"<Captures {'off' if self.policy is None else 'on'}, {self.room}>"
+
+    def configure(self, settings: DebugLog) -> None:
+        """Go by `settings` from now on. Raises ValueError for a path that can't be read."""
+        self.policy = policy_of(settings)
+
+    def selects(self, token: str | None, model: str) -> bool:
+        """Say whether to `begin` with a request."""
+        policy = self.policy
+        return policy is not None and policy.selects(token, model, self._rng)
+
+    def begin(self, request: Request) -> Capture:
+        """Start with a request that was selected; every capture must come to its `finish`."""
+        return Capture(request, self.policy or CapturePolicy(), self.room)
+
+    def finish(self, capture: Capture, record: Record) -> None:
+        """Hand the capture on, or let it go if only failures are kept and this was none."""
+        if capture.given_up:
+            self.given_up += 1
+        elif capture.policy.keeps(record.status, record.end_reason):
+            capture.record = record
+            self._sink.put(capture)
+        else:
+            capture.release()
+
+
+def policy_of(settings: DebugLog) -> CapturePolicy | None:
+    """Return what `[debug_log]` says; None: keep nothing. Raises ValueError for a bad path."""
+    if not settings.on:
+        return None
+    return CapturePolicy(
+        tokens=frozenset(settings.tokens),
+        models=frozenset(each for each in settings.models if not each.endswith("*")),
+        beginnings=tuple(each[:-1] for each in settings.models if each.endswith("*")),
+        sample=settings.sample,
+        errors_only=settings.errors_only,
+        max_bytes=settings.max_bytes,
+        paths=tuple(map(parse_path, settings.redact)),
+    )
+
+
+class CapturingClient:
+    """Passes everything on, and notes what is written before it is.
+
+    So a write that stalls or is cancelled has been noted: what a caller was not sent for lack
+    of reading is worth seeing. What the server adds to a head of its own accord is not seen.
+    """
+
+    __slots__ = ("_capture", "_client")
+
+    def __init__(self, client: Client, capture: Capture) -> None:
+        self._client = client
+        self._capture = capture
+
+    def __repr__(self) -> str:
+        return f"<CapturingClient {self._capture!r}>"
+
+    @property
+    def status(self) -> int | None:
+        return self._client.status
+
+    async def read_body(self, limit: int, seconds: float) -> bytes:
+        return await self._client.read_body(limit, seconds)
+
+    async def wait_gone(self) -> None:
+        await self._client.wait_gone()
+
+    async def begin(self, status: int, headers: HeaderPairs) -> None:
+        self._capture.head(status, headers, trio.current_time(), stream=_is_stream(headers))
+        await self._client.begin(status, headers)
+
+    async def send(self, data: bytes) -> None:
+        self._capture.add(data, trio.current_time())
+        await self._client.send(data)
+
+    async def finish(self, data: bytes) -> None:
+        self._capture.add(data, trio.current_time())
+        await self._client.finish(data)
+
+    async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        now = trio.current_time()
+        self._capture.head(status, headers, now, stream=False)
+        self._capture.add(body, now)
+        await self._client.reply(status, headers, body)
+
+    async def refuse(self, error: GatewayError) -> None:
+        # How an error looks is the server's to say; this is what it says it with.
+        said = {"message": error.message, "type": error.type, "param": error.param}
+        now = trio.current_time()
+        self._capture.head(error.status, (_JSON,), now, stream=False)
+        self._capture.add(_ENCODE({"error": {**said, "code": error.code}}), now)
+        await self._client.refuse(error)
+
+    def error_event(self, message: str, code: str, kind: str) -> bytes:
+        return self._client.error_event(message, code, kind)
+
+
+def _is_stream(headers: HeaderPairs) -> bool:
+    for name, value in headers:
+        if name == b"content-type":
+            return value.lower().startswith(b"text/event-stream")
+    return False
