@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ..postgres import PostgresServer
+from .store import Kept, kept
+
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], Path]:
@@ -27,3 +30,35 @@ def refused_port() -> Iterator[int]:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         yield sock.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for all tests; who stops it starts it again."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def on_sqlite(tmp_path: Path) -> Iterator[Kept]:
+    """What a gateway keeps by default, in `gateway.db` beside its configuration."""
+    with kept("sqlite:///gateway.db", tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def on_postgresql(postgres: PostgresServer, tmp_path: Path) -> Iterator[Kept]:
+    """A database without any table."""
+    name = postgres.new_database()
+    with kept(postgres.url(name), tmp_path) as found:
+        yield found
+    if not postgres.is_running():
+        postgres.start()
+    postgres.drop_database(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_record(request: pytest.FixtureRequest) -> Kept:
+    """What a gateway keeps, in a database of each kind; its file is to say `on_record.store`."""
+    found: Kept = request.getfixturevalue(f"on_{request.param}")
+    return found

@@ -27,6 +27,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from gateway.application import Application
 from gateway.config.load import parse
 from gateway.core.record import Record
+from gateway.core.traceparent import Trace
 from gateway.lifecycle import Lifecycle
 from gateway.serve.install import install
 from gateway.serve.roster import Roster
@@ -54,10 +55,11 @@ def config(
     provider: str = "",
     models: str = "",
     overload: str = "lag = 0",
+    store: str = 'url = ""',
 ) -> str:
     """Return a configuration with the model `m` on providers `p0`, `p1`... at `ports`.
 
-    Requests are not shed because the machine is busy with other tests.
+    Requests are not shed because the machine is busy with other tests, and not kept.
     """
     routes = ", ".join(
         f'{{ provider = "p{number}", model = "real-model", input_price = 1, output_price = 2 }}'
@@ -71,7 +73,7 @@ def config(
     )
     return (
         f'[server]\nbind = "127.0.0.1:0"\n{server}\n[retry]\n{retry}\n[timeouts]\n{timeouts}\n'
-        f"[overload]\n{overload}\n"
+        f"[overload]\n{overload}\n[store]\n{store}\n"
         f'{providers}\n[[models]]\nname = "m"\nroutes = [{routes}]\n{models}\n{tokens}\n'
     )
 
@@ -82,7 +84,7 @@ class KeptRecords:
     def __init__(self) -> None:
         self.records: list[Record] = []
 
-    def record(self, record: Record) -> None:
+    def record(self, record: Record, trace: Trace | None) -> None:
         self.records.append(record)
 
 

@@ -319,7 +319,7 @@ async def test_queue_is_served_in_turn(stream: bool) -> None:
     assert ended == [0, 1, 2, 3, 4]
     assert [asked.json["user"] for asked in provider.asked] == [f"user-{n}" for n in range(5)]
     assert 0.8 <= took < 2.5
-    assert (full.status, full.error["code"]) == (503, "overloaded")
+    assert (full.status, full.error["code"]) == (503, "queue_full")
     assert 1 <= int(full.headers["retry-after"]) <= 5
 
 
@@ -353,7 +353,7 @@ async def test_nobody_waits_longer_than_the_queue_lets_them() -> None:
             began = trio.current_time()
             reply = await ask(gateway.port, key=KEY)
             assert 0.3 <= trio.current_time() - began < 0.8
-            assert (reply.status, reply.error["code"]) == (503, "overloaded")
+            assert (reply.status, reply.error["code"]) == (503, "queue_timeout")
             assert 1 <= int(reply.headers["retry-after"]) <= 5
             # Nothing was charged for it.
             assert reply.headers["x-ratelimit-remaining-requests"] == "59"

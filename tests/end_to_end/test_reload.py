@@ -80,7 +80,8 @@ async def test_a_stream_finishes_on_the_configuration_it_began_with(write: Write
         await caller.head()
         got = await caller.until(b"first")
         outcome = await served.to(config(new.port).replace('"m"', '"n"'))
-        assert outcome == Outcome(2)
+        assert outcome.generation == 2
+        assert outcome.changed == ("providers.p0.base_url", "models.m", "models.n")
         rest, complete = await caller.rest()
         assert complete
         assert (got + rest).endswith(DONE)
@@ -213,11 +214,14 @@ async def test_what_needs_a_restart_is_said_and_the_rest_is_applied(write: Write
         text = config(provider.port, tokens=ADMINS)
         async with reloading(text, write) as served:
             changed = text.replace("127.0.0.1:0", "127.0.0.1:1").replace('"m"', '"n"')
-            assert await served.to(changed) == Outcome(2, ("server.bind",))
+            outcome = await served.to(changed)
+            assert (outcome.generation, outcome.needs_restart) == (2, ("server.bind",))
+            assert outcome.changed == ("models.m", "models.n")
             status = await served.status()
             assert status["config"]["needs_restart"] == ["server.bind"]
             assert (await ask(served.port, model="n")).status == 200
-            assert await served.to(text) == Outcome(3)
+            outcome = await served.to(text)
+            assert (outcome.generation, outcome.needs_restart) == (3, ())
             assert (await served.status())["config"]["needs_restart"] == []
 
 
@@ -295,7 +299,7 @@ async def test_a_thousand_reloads_under_load_fail_no_request(write: Write) -> No
             async with loaded(served.port) as load:
                 for number in range(1000):
                     outcome = await served.to(texts[(number + 1) % 2])
-                    assert outcome == Outcome(number + 2)
+                    assert (outcome.generation, outcome.problems) == (number + 2, ())
                 answered = load.answered
             assert load.failures == []
             assert answered > 100
