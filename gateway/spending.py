@@ -56,14 +56,14 @@ class Spending:
         """Do so again and again, until cancelled."""
         while True:
             began = trio.current_time()
-            await self.refresh()
-            await trio.sleep(max(INTERVAL, (trio.current_time() - began) / _SHARE))
+            done = await self.refresh()
+            took = trio.current_time() - began if done else 0.0
+            await trio.sleep(max(INTERVAL, took / _SHARE))
 
-    async def refresh(self) -> None:
-        """Ask once. Never fails: a database that is away leaves what is known."""
-        epoch = time.time()
-        for window, scopes in self._windows().items():
-            starts, _ = bounds(window, epoch)
+    async def refresh(self) -> bool:
+        """Ask once, and say whether there was an answer. Never fails: what is known stays."""
+        for window, scopes in (await self._windows()).items():
+            starts, _ = bounds(window, time.time())
             since = round(max(0.0, starts) * 1_000_000)
             try:
                 spent = await self._database.read(partial(spent_since, since_us=since))
@@ -72,26 +72,36 @@ class Spending:
                 _log.warning(
                     "budgets are only what this process knows", error=str(exc), exc_info=known
                 )
-                continue
+                return False
+            # Of the time that the question was about: it may be another day by now.
+            epoch = max(0.0, starts)
             for number, (name, amount) in enumerate(spent.items(), 1):
                 scope = scopes.get(name)
                 if scope is not None:
                     self._state.recall(scope, amount, epoch)
                 if number % _BREATH == 0:
                     await trio.lowlevel.checkpoint()
+        return True
 
-    def _windows(self) -> dict[Window, dict[str, Scope]]:
+    async def _windows(self) -> dict[Window, dict[str, Scope]]:
         """Return the scopes with a budget by its window and by the token's name on record."""
         callers = self._snapshot().callers
         if callers is not self._callers:
-            # As many as there are tokens: looked through once for each configuration.
+            # As many as there are tokens: looked through once for each configuration, elsewhere.
+            self._by_window = await trio.to_thread.run_sync(
+                _by_window, callers, abandon_on_cancel=True
+            )
             self._callers = callers
-            self._by_window = {}
-            for scope in _budgets(callers.values()):
-                assert scope.budget is not None
-                name = name_of(scope.key.removeprefix(_TOKEN))
-                self._by_window.setdefault(scope.budget.window, {})[name] = scope
         return self._by_window
+
+
+def _by_window(callers: Mapping[bytes, Caller]) -> dict[Window, dict[str, Scope]]:
+    found: dict[Window, dict[str, Scope]] = {}
+    for scope in _budgets(callers.values()):
+        assert scope.budget is not None
+        name = name_of(scope.key.removeprefix(_TOKEN))
+        found.setdefault(scope.budget.window, {})[name] = scope
+    return found
 
 
 def _budgets(callers: Iterable[Caller]) -> Iterable[Scope]:

@@ -39,13 +39,13 @@ class Exports:
         self.under_way = 0
 
     async def requests(self, visit: Visit) -> Download:
-        return _download(self, visit, ExportKind.REQUESTS)
+        return await _download(self, visit, ExportKind.REQUESTS)
 
     async def audit(self, visit: Visit) -> Download:
-        return _download(self, visit, ExportKind.AUDIT)
+        return await _download(self, visit, ExportKind.AUDIT)
 
     async def usage(self, visit: Visit) -> Download:
-        return _download(self, visit, ExportKind.USAGE)
+        return await _download(self, visit, ExportKind.USAGE)
 
 
 def accepts_gzip(header: str) -> bool:
@@ -146,7 +146,7 @@ class Download:
         )
 
 
-def _download(exports: Exports, visit: Visit, kind: ExportKind) -> Download:
+async def _download(exports: Exports, visit: Visit, kind: ExportKind) -> Download:
     format_ = ExportFormat(visit.text("format", "csv", [*ExportFormat]))
     period = BY_NAME[visit.text("period", "hour", BY_NAME)]
     # Parquet is compressed by itself.
@@ -154,7 +154,11 @@ def _download(exports: Exports, visit: Visit, kind: ExportKind) -> Download:
         ",".join(visit.request.headers.getlist("accept-encoding"))
     )
     try:
-        export = Export(kind, _wanted(visit, kind), format_, gzip=gzip, period=period)
+        wanted = _wanted(visit, kind)
+        # In a thread: pyarrow takes some hundred milliseconds to import.
+        export = await trio.to_thread.run_sync(
+            lambda: Export(kind, wanted, format_, gzip=gzip, period=period), abandon_on_cancel=True
+        )
     except ConfigError as exc:
         raise InvalidRequest(str(exc), param="format") from exc
     at = datetime.fromtimestamp(visit.now, UTC).strftime("%Y%m%dT%H%M%SZ")

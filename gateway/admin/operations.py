@@ -28,6 +28,7 @@ async def reload(visit: Visit) -> Response:
         outcome = await visit.resources.control.reload_everywhere(f"admin {visit.admin}")
         _note(visit, outcome)
     if outcome is None:
+        visit.audit(Action.CONFIG_RELOADED, Result.FAILED, still_under_way_s=_PATIENCE)
         raise InternalError(f"the reload takes longer than {_PATIENCE:g} s; the log has its end")
     if outcome.reloaded:
         return encoded(

@@ -79,9 +79,14 @@ async def test_a_reload_that_does_not_end_is_no_request_that_does_not_end(
             await trio.sleep_forever()
             raise AssertionError
 
-    server = await World(control=Stuck()).call("reload", "POST")
+    world = World(control=Stuck())
+    server = await world.call("reload", "POST")
     assert server.status == 500
     assert "longer than 10 s" in server.json["error"]["message"]
+    # It may well come to its end, and was asked for.
+    last = world.events[-1]
+    assert (last.action, last.result) == (Action.CONFIG_RELOADED, Result.FAILED)
+    assert last.details == {"still_under_way_s": 10.0}
 
 
 async def test_status_shows_what_is_known(autojump_clock: MockClock) -> None:

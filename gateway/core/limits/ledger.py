@@ -113,14 +113,17 @@ class Ledger:
         return Grant(demand, charges)
 
     def recall(self, scope: Scope, spent: int, epoch: float) -> None:
-        """Take note that `spent` nano-dollars of the budget's window are on record.
+        """Take note that `spent` nano-dollars of the budget's window around `epoch` are on record.
 
         What is known of here may be more, since it is not on record yet.
         """
         account = self._accounts.get(scope.key)
         if account is None:
             account = self._accounts[scope.key] = open_account(scope, epoch)
-        if account.spending is not None and account.spending.budget == scope.budget:
+        if account.spending is None or account.spending.budget != scope.budget:
+            # Of another configuration: the next request brings the one that holds.
+            return
+        if epoch >= account.spending.starts:
             spending = account.spending = account.spending.at(epoch)
             spending.spent = max(spending.spent, spent)
 

@@ -575,3 +575,16 @@ def test_of_what_has_no_budget_nothing_is_recalled() -> None:
     ledger.recall(scope, 400_000_000, 0.0)
     (account,) = ledger
     assert account.spending is None
+
+
+def test_what_was_spent_yesterday_says_nothing_of_today() -> None:
+    ledger = Ledger()
+    scope = Scope("token:t", Limits(), Budget(usd=1, window="day"))
+    grant = ledger.admit([scope], Demand(0, 0), 86_400.0, 86_400.0)
+    assert isinstance(grant, Grant)
+    ledger.settle(grant, 0, 777, 86_400.0, 86_400.0)
+    # It was asked for before midnight, and the answer came after it.
+    ledger.recall(scope, 999_000_000, 0.0)
+    (account,) = ledger
+    assert account.spending is not None
+    assert account.spending.at(86_401.0).spent == 777
