@@ -20,11 +20,10 @@ from .catalog import Names
 from .check_keys import KeyCheck
 from .check_models import check_models
 from .check_records import check_records
+from .header_syntax import HEADER_NAME, HEADER_VALUE
 from .schema import Config, Cors, Model, Provider
 
 # To be matched in full: `$` would let a line break at the end pass.
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
-_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 # It stands in a header of every answer.
 _PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 # As browsers write it (RFC 6454 section 6.1): they are compared letter by letter.
@@ -110,7 +109,7 @@ def _cors(cors: Cors) -> Iterator[str]:
         )
     for key in ("allow_methods", "allow_headers", "expose_headers"):
         for name in getattr(cors, key):
-            if not _HEADER_NAME.fullmatch(name):
+            if not HEADER_NAME.fullmatch(name):
                 yield f"[cors] {key}: {name!r} is not a name"
 
 
@@ -141,7 +140,7 @@ def _provider(where: str, provider: Provider) -> Iterator[str]:
     if provider.ca_file is not None and not Path(provider.ca_file).is_file():
         yield f"{where} ca_file: there is no file {provider.ca_file!r}"
     for name, value in provider.headers.items():
-        if not _HEADER_NAME.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             yield f"{where} headers.{name}: not a header name"
         elif name.lower() in _RESERVED_HEADERS:
             yield f"{where} headers.{name}: is set by the gateway; remove it"
@@ -167,7 +166,7 @@ def _api_keys(where: str, provider: Provider) -> Iterator[str]:
 
 def _value(value: str) -> str | None:
     """Return what keeps `value` from being a header's."""
-    if not _HEADER_VALUE.fullmatch(value):
+    if not HEADER_VALUE.fullmatch(value):
         return "has a line break or a control character"
     if value != value.strip(" \t"):
         # No part of a value (RFC 9110 section 5.5), so the request could not be written.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,11 +9,9 @@ from urllib.parse import urlsplit
 from ..core.json_path import parse_path
 from ..core.redaction import is_credential
 from .catalog import Names
+from .header_syntax import HEADER_NAME, HEADER_VALUE
 from .schema import Config, DebugLog, Log, Store, Tracing
 
-# To be matched in full: `$` would let a line break at the end pass.
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 section 5.6.2
-_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _STORES: Final = ("sqlite", "postgresql", "postgresql+psycopg", "postgres")
 
 
@@ -29,7 +26,7 @@ def check_records(config: Config, names: Names, unread: bool) -> Iterator[str]:
 def _log(log: Log) -> Iterator[str]:
     for key in ("session_headers", "metadata_headers"):
         for name in getattr(log, key):
-            if not _HEADER_NAME.fullmatch(name):
+            if not HEADER_NAME.fullmatch(name):
                 yield f"[log] {key}: {name!r} is not a header name"
             elif is_credential(name):
                 yield f"[log] {key}: {name!r} holds a secret, which no record keeps; remove it"
@@ -81,7 +78,7 @@ def _tracing(tracing: Tracing) -> Iterator[str]:
         if not fine:
             yield "[tracing] endpoint: not a URL such as http://localhost:4318/v1/traces"
     for name, value in tracing.headers.items():
-        if not _HEADER_NAME.fullmatch(name):
+        if not HEADER_NAME.fullmatch(name):
             yield f"[tracing] headers.{name}: not a header name"
-        elif not _HEADER_VALUE.fullmatch(value):
+        elif not HEADER_VALUE.fullmatch(value):
             yield f"[tracing] headers.{name}: has a line break or a control character"

@@ -126,6 +126,9 @@ class Gateway:
         trusted = running.snapshot.server.request_id_header if running else ""
         identity = request_id(headers, trusted.lower().encode("ascii"))
         log_context.request_id.set(identity.decode("ascii"))
+        path = routes.decoded(scope["raw_path"])
+        # A page that may chat has no business there, whoever is looking at it.
+        for_admins = path.startswith(routes.ADMIN_PREFIX)
         client = AsgiClient(
             receive,
             send,
@@ -133,13 +136,13 @@ class Gateway:
             self._lifecycle,
             has_body=has_body(headers),
             content_length=content_length(headers),
-            always=_cors_headers(running, scope, headers),
+            always=() if for_admins else _cors_headers(running, headers),
         )
         try:
             try:
                 if running is None:
                     raise ShuttingDown("the gateway is not running", retry_after=1)
-                if _is_for_admins(scope):
+                if for_admins:
                     await running.administration.serve(scope, client, api_key(headers))
                     return
                 if scope["method"] == "OPTIONS":
@@ -147,7 +150,7 @@ class Gateway:
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
                         return
-                name, argument = routes.match(scope["method"], routes.decoded(scope["raw_path"]))
+                name, argument = routes.match(scope["method"], path)
                 if name == routes.CHAT:
                     await self._chat(running, client, scope, headers, identity)
                 elif name == routes.METRICS:
@@ -219,18 +222,11 @@ async def _scrape(running: Running, headers: dict[bytes, bytes]) -> Reply:
     return 200, [(b"content-type", kind)], body
 
 
-def _cors_headers(
-    running: Running | None, scope: Scope, headers: dict[bytes, bytes]
-) -> HeaderPairs:
+def _cors_headers(running: Running | None, headers: dict[bytes, bytes]) -> HeaderPairs:
     origin = headers.get(b"origin")
-    if origin is None or running is None or _is_for_admins(scope):
+    if origin is None or running is None:
         return ()
     return cors.answer_headers(running.snapshot.cors, origin)
-
-
-def _is_for_admins(scope: Scope) -> bool:
-    # A page that may chat has no business there, whoever is looking at it.
-    return routes.decoded(scope["raw_path"]).startswith(routes.ADMIN_PREFIX)
 
 
 def _reason(error: Exception) -> str:

@@ -33,6 +33,7 @@ from .scripts import (
     chunk,
     status,
 )
+from .striker import Striker
 from .world import KEY, World, body
 
 STREAM: list[Step] = [
@@ -160,21 +161,6 @@ EXCHANGES = [
     given_up,
     *RACES,
 ]
-
-
-class Striker(trio.abc.Instrument):
-    """Counts steps and strikes before number `at`."""
-
-    def __init__(self, at: int) -> None:
-        self.steps = 0
-        self.strike: Callable[[], None] | None = None
-        self._at = at
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self.strike is not None:
-            self.steps += 1
-            if self.steps == self._at:
-                self.strike()
 
 
 def play(make: Callable[[], World], way: str, at: int, seed: int) -> tuple[World, int, set[Any]]:

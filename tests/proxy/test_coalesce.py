@@ -35,6 +35,7 @@ from .scripts import (
     chunk,
     status,
 )
+from .striker import Striker
 from .world import World, body
 
 # Its head at 2, events at 3, 4, 5; complete at 6, closed at 6.1.
@@ -476,21 +477,6 @@ async def test_what_is_too_long_to_keep_cannot_be_joined(autojump_clock: MockClo
 
 
 # At every step...
-
-
-class Striker(trio.abc.Instrument):
-    """Counts steps and strikes before number `at`."""
-
-    def __init__(self, at: int) -> None:
-        self.steps = 0
-        self.strike: Callable[[], None] | None = None
-        self._at = at
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self.strike is not None:
-            self.steps += 1
-            if self.steps == self._at:
-                self.strike()
 
 
 def play(at: int, strikes: str, seed: int, *, stream: bool) -> tuple[Crowd, int]:

@@ -12,6 +12,8 @@ from trio.testing import MockClock
 from gateway.errors import Overloaded, ShuttingDown
 from gateway.proxy.slots import SlotLease, Slots
 
+from .striker import Striker
+
 
 def half() -> float:
     """Stand for chance."""
@@ -441,21 +443,6 @@ async def test_one_sent_away_and_cancelled_in_the_same_tick_leaves_nothing(
                 await slots.take("b", math.inf, half)
     assert sorted(crowd.log) == [(0, "a1", "cancelled"), (0, "a2", "cancelled")]
     assert (slots.held, slots.waiting) == (1, 0)
-
-
-class Striker(trio.abc.Instrument):
-    """Counts steps and strikes before number `at`."""
-
-    def __init__(self, at: int) -> None:
-        self.steps = 0
-        self.strike: Callable[[], None] | None = None
-        self._at = at
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self.strike is not None:
-            self.steps += 1
-            if self.steps == self._at:
-                self.strike()
 
 
 def play(at: int, seed: int, target: int) -> tuple[Slots, int, int]:
