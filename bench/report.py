@@ -9,16 +9,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from .results import (
-    START_UP_RSS,
-    START_UP_SECONDS,
-    Ratio,
-    Results,
-    Row,
-    ratios,
-    rows,
-    start_up,
-)
+from .results import START_UP_RSS, START_UP_SECONDS, Ratio, Results, Row, ratios, rows, start_up
 from .scenarios import SCENARIOS
 
 # Above this share of a core the harness itself may be what is measured.

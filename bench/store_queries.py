@@ -24,11 +24,12 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Connection, create_engine, event, func, select
 
-from gateway.store import migrate, request_log, stats, usage
-from gateway.store.database import Database
-from gateway.store.filters import Filter
-from gateway.store.ids import time_of
-from gateway.store.schema import requests
+from gateway.store.engine import migrate
+from gateway.store.engine.database import Database
+from gateway.store.engine.ids import time_of
+from gateway.store.engine.schema import requests
+from gateway.store.queries import request_log, stats, usage
+from gateway.store.queries.filters import Filter
 from tests.postgres import PostgresServer
 from tests.store.filling import NEEDLE, RARE_MODEL, RARE_TOKEN, fill, settle
 

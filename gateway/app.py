@@ -6,6 +6,6 @@ The configuration comes from the file that `GATEWAY_CONFIG` names, else from `./
 
 from __future__ import annotations
 
-from .application import Application
+from .process.application import Application
 
 app = Application().install()

@@ -1,18 +1,22 @@
-"""The rules of `docs/architecture.md`, held by reading the imports of every module."""
+"""The rules of `docs/architecture.md`, held by reading the source of every module.
+
+Each rule is one test that loops over the modules and lists every place that breaks it.
+"""
 
 from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
-
-import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 PACKAGE: Final = ROOT / "gateway"
 MODULES: Final = sorted(PACKAGE.rglob("*.py"))
+TESTS: Final = sorted((ROOT / "tests").rglob("test_*.py"))
 STDLIB: Final = sys.stdlib_module_names
 
 # Which parts of the gateway a layer may import, beside itself.
@@ -20,24 +24,22 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "errors": set(),
     "lifecycle": set(),
     "tcp": set(),
-    "reload": {"config", "errors"},
+    "background": set(),
     "core": {"errors"},
     "config": {"core", "errors"},
-    "providers": {"config", "core"},
+    "providers": {"config", "core", "errors"},
     "state": {"core"},
-    "store": {"core", "config", "errors"},
+    "captures": {"core", "background"},
+    "store": {"core", "config", "captures", "errors"},
     "upstream": {"core", "config", "errors", "tcp"},
-    "telemetry": {"core", "config", "errors"},
+    "telemetry": {"core", "config", "errors", "background"},
     "serve": {"core", "config", "errors", "lifecycle", "tcp"},
     "proxy": {"core", "config", "errors", "lifecycle"},
-    "server": {"proxy", "core", "config", "errors", "lifecycle"},
-    "admin": {"core", "config", "errors", "lifecycle", "proxy", "store", "telemetry"},
+    "api": {"proxy", "core", "config", "errors", "lifecycle"},
+    "admin": {"captures", "config", "core", "errors", "lifecycle", "proxy", "store", "telemetry"},
 }
 # These put the parts together.
-COMPOSERS: Final = {
-    *("application", "parts", "recording", "observing", "administration", "spending"),
-    *("supervision", "app", "cli", "__main__", "__init__"),
-}
+COMPOSERS: Final = {"process", "app", "cli", "__main__", "__init__"}
 
 # A library has one home, or the few that its author's protocol machine is split over.
 HOMES: Final[dict[str, set[str]]] = {
@@ -59,10 +61,13 @@ HOMES: Final[dict[str, set[str]]] = {
     "starlette": {"admin"},
 }
 # What may be used without Trio, clocks or chance.
-PURE: Final = {"core", "config", "providers", "errors"}
+PURE: Final = {"core", "config", "errors"}
 IMPURE: Final = {"trio", "random", "secrets", "socket", "subprocess", "threading", "asyncio"}
 # And core, in addition, neither looks at the time nor touches files.
 IMPURE_IN_CORE: Final = IMPURE | {"time", "os", "pathlib", "logging", "structlog"}
+
+MAX_LINES: Final = 300
+MAX_MODULES: Final = 15
 
 # Test modules that stand for no module: they test the whole from outside.
 OUTSIDE: Final = {"end_to_end", "golden", "bench"}
@@ -80,10 +85,19 @@ def layer(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def imports(path: Path) -> Iterator[tuple[str, ...]]:
     """Yield each imported module or name, absolute, as its parts."""
+    yield from _imports(path, ast.walk(tree(path)))
+
+
+def _imports(path: Path, nodes: Iterator[ast.AST]) -> Iterator[tuple[str, ...]]:
     package = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield tuple(alias.name.split("."))
@@ -94,64 +108,122 @@ def imports(path: Path) -> Iterator[tuple[str, ...]]:
                 yield (*base, *module, alias.name)
 
 
-each_module = pytest.mark.parametrize("path", MODULES, ids=ident)
+def public(name: str) -> bool:
+    return not name.startswith("_")
 
 
-@each_module
-def test_a_layer_imports_only_what_it_may(path: Path) -> None:
-    here = layer(path)
-    if here in COMPOSERS:
-        return
-    assert here in MAY_IMPORT, f"give {here} a row in MAY_IMPORT, and in docs/architecture.md"
-    for name in imports(path):
-        # `from .. import __version__` is nobody's layer.
-        if name[0] == "gateway" and len(name) > 1 and name[1] != "__version__":
-            assert name[1] in {here, *MAY_IMPORT[here]}, ".".join(name)
+def test_a_layer_imports_only_what_it_may() -> None:
+    broken = []
+    for path in MODULES:
+        here = layer(path)
+        if here in COMPOSERS:
+            continue
+        assert here in MAY_IMPORT, f"give {here} a row in MAY_IMPORT, and in docs/architecture.md"
+        broken += [
+            f"{ident(path)}: {'.'.join(name)}"
+            for name in imports(path)
+            # `from .. import __version__` is nobody's layer.
+            if name[0] == "gateway" and len(name) > 1 and name[1] != "__version__"
+            if name[1] not in {here, *MAY_IMPORT[here]}
+        ]
+    assert broken == []
 
 
-@each_module
-def test_a_library_has_one_home(path: Path) -> None:
-    for name in imports(path):
-        assert layer(path) in HOMES.get(name[0], {layer(path)}), ".".join(name)
+def test_no_imports_go_round_in_circles() -> None:
+    """Imports for type checkers count as well: a circle is one whoever follows it."""
+    known = {_dotted(path): path for path in MODULES}
+    edges: dict[str, set[str]] = {}
+    for name, path in known.items():
+        found = {_module_of(each, known) for each in imports(path)}
+        edges[name] = {each for each in found if each is not None and each != name}
+    assert _circles(edges) == []
 
 
-@each_module
-def test_what_is_pure_stays_pure(path: Path) -> None:
-    here = layer(path)
-    if here not in PURE:
-        return
-    roots = {name[0] for name in imports(path)}
-    assert not roots & (IMPURE_IN_CORE if here == "core" else IMPURE)
-    if here == "core":
-        assert roots <= STDLIB | {"msgspec", "gateway", "__future__"}
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@each_module
-def test_a_module_is_short_and_says_what_it_is(path: Path) -> None:
-    text = path.read_text()
-    assert text.count("\n") <= 300
-    assert ast.get_docstring(ast.parse(text))
-    if path.name == "__init__.py" and layer(path) != "cli":
-        tree = ast.parse(text)
-        logic = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-        assert not [node for node in ast.walk(tree) if isinstance(node, logic)]
+def _module_of(name: tuple[str, ...], known: Mapping[str, Path]) -> str | None:
+    whole, package = ".".join(name), ".".join(name[:-1])
+    if whole in known:
+        return whole
+    return package if package in known else None
 
 
-@each_module
-def test_a_module_is_named_after_a_noun(path: Path) -> None:
-    words = {"util", "utils", "helper", "helpers", "common", "manager", "misc", "base", "impl"}
-    assert not set(path.stem.split("_")) & words
+def _circles(edges: Mapping[str, set[str]]) -> list[list[str]]:
+    """Return what is left once every module is taken away that imports nothing that is left."""
+    left = {name: set(targets) for name, targets in edges.items()}
+    while gone := {name for name, targets in left.items() if not targets}:
+        left = {name: targets - gone for name, targets in left.items() if name not in gone}
+    # And of that, what nothing imports: it only leads to a circle.
+    while True:
+        imported = set().union(*left.values()) if left else set()
+        if not (outer := left.keys() - imported):
+            return [[name, *sorted(targets)] for name, targets in sorted(left.items())]
+        left = {name: targets for name, targets in left.items() if name not in outer}
 
 
-@each_module
-def test_a_shield_always_has_a_deadline(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call):
-            arguments = {keyword.arg for keyword in node.keywords}
-            called = ast.unparse(node.func)
-            if "shield" in arguments:
-                bounded = called.endswith(("move_on_after", "fail_after", "move_on_at", "fail_at"))
-                assert bounded or "deadline" in arguments, f"line {node.lineno}"
+def test_a_library_has_one_home() -> None:
+    broken = [
+        f"{ident(path)}: {name[0]}"
+        for path in MODULES
+        for name in imports(path)
+        if layer(path) not in HOMES.get(name[0], {layer(path)})
+    ]
+    assert broken == []
+
+
+def test_what_is_pure_stays_pure() -> None:
+    for path in MODULES:
+        here = layer(path)
+        if here not in PURE:
+            continue
+        roots = {name[0] for name in imports(path)}
+        assert not roots & (IMPURE_IN_CORE if here == "core" else IMPURE), ident(path)
+        if here == "core":
+            assert roots <= STDLIB | {"msgspec", "gateway", "__future__"}, ident(path)
+
+
+def test_a_module_is_short_and_says_what_it_is() -> None:
+    for path in MODULES:
+        assert path.read_text().count("\n") <= MAX_LINES, ident(path)
+        assert ast.get_docstring(tree(path)), ident(path)
+        if path.name == "__init__.py" and layer(path) != "cli":
+            logic = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+            assert not [node for node in ast.walk(tree(path)) if isinstance(node, logic)], path
+
+
+def test_a_folder_can_be_looked_over() -> None:
+    folders = Counter(path.parent for path in MODULES)
+    assert {ident(each): count for each, count in folders.items() if count > MAX_MODULES} == {}
+
+
+def test_a_module_is_named_after_a_noun() -> None:
+    words = {"util", "utils", "helper", "helpers", "common", "manager", "misc", "impl"}
+    for path in MODULES:
+        assert not set(path.stem.split("_")) & words, ident(path)
+
+
+def test_no_public_class_name_stands_for_two_things() -> None:
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef) and public(node.name):
+                places[node.name].append(ident(path))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_a_shield_always_has_a_deadline() -> None:
+    for path in MODULES:
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call):
+                arguments = {keyword.arg for keyword in node.keywords}
+                called = ast.unparse(node.func)
+                if "shield" in arguments:
+                    scopes = ("move_on_after", "fail_after", "move_on_at", "fail_at")
+                    bounded = called.endswith(scopes)
+                    assert bounded or "deadline" in arguments, f"{ident(path)}:{node.lineno}"
 
 
 def test_every_package_has_an_init() -> None:
@@ -159,18 +231,15 @@ def test_every_package_has_an_init() -> None:
     assert [ident(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
-TESTS: Final = sorted((ROOT / "tests").rglob("test_*.py"))
-
-
-@pytest.mark.parametrize("path", TESTS, ids=ident)
-def test_tests_mirror_the_package(path: Path) -> None:
-    relative = path.relative_to(ROOT / "tests")
-    if relative.parts[0] in OUTSIDE or path == Path(__file__):
-        return
-    name = relative.name.removeprefix("test_")
-    folder = PACKAGE / relative.parent
-    target = folder / ("__init__.py" if name in OF_A_PACKAGE else name)
-    assert target.exists(), f"there is no {ident(target)}"
+def test_tests_mirror_the_package() -> None:
+    for path in TESTS:
+        relative = path.relative_to(ROOT / "tests")
+        if relative.parts[0] in OUTSIDE or path == Path(__file__):
+            continue
+        name = relative.name.removeprefix("test_")
+        folder = PACKAGE / relative.parent
+        target = folder / ("__init__.py" if name in OF_A_PACKAGE else name)
+        assert target.exists(), f"there is no {ident(target)} for {ident(path)}"
 
 
 def test_the_core_is_tested_without_trio() -> None:

@@ -17,18 +17,18 @@ from typing import Final
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.estimate import estimate_tokens
 from gateway.core.limits.headers import rate_limit_headers
-from gateway.core.limits.ledger import Demand, Grant, Ledger, Limits, Refusal, Scope
+from gateway.core.limits.ledger import Demand, Grant, Ledger, LimitRefusal, Scope, ScopeLimits
 
 TOKENS: Final = 100_000
 GRANTS: Final = 20_000
 DEMAND: Final = Demand(tokens=1500, cost=20_000_000)
 EPOCH: Final = 1_790_000_000.0
-SHARED: Final = Scope("global", Limits(rpm=10**9, tpm=10**12))
+SHARED: Final = Scope("global", ScopeLimits(rpm=10**9, tpm=10**12))
 
 
 def run() -> dict[str, float]:
     """Return µs per call, by what was measured."""
-    limits = Limits(rpm=100_000, tpm=10**9, max_concurrent=10_000)
+    limits = ScopeLimits(rpm=100_000, tpm=10**9, max_concurrent=10_000)
     budget = Budget(usd=1e8)
     scopes = [Scope(f"token:{number}", limits, budget) for number in range(TOKENS)]
     ledger = Ledger()
@@ -43,12 +43,12 @@ def run() -> dict[str, float]:
         lambda: rate_limit_headers([ledger.standing(scope, 1.0) for scope in one])
     )
     clock = itertools.count(2)
-    tight = (Scope("token:tight", Limits(rpm=1, tpm=1000, max_concurrent=1)), SHARED)
+    tight = (Scope("token:tight", ScopeLimits(rpm=1, tpm=1000, max_concurrent=1)), SHARED)
     ledger.admit(tight, Demand(tokens=500), 1.0, EPOCH)
     results["admit: refused"] = _best(
         lambda: ledger.admit(tight, DEMAND, 1.0 + next(clock) * 1e-9, EPOCH)
     )
-    free = (Scope("token:free", Limits()),)
+    free = (Scope("token:free", ScopeLimits()),)
     results["admit and settle: no limits"] = _best(
         lambda: ledger.settle(_granted(ledger, free, 1.0), 1, 1, 1.0, EPOCH)
     )
@@ -69,7 +69,7 @@ def _grants(ledger: Ledger, pairs: list[tuple[Scope, Scope]]) -> dict[str, float
         start = time.perf_counter()
         grants = [ledger.admit(pair, DEMAND, now, EPOCH) for pair in pairs]
         admitted = time.perf_counter()
-        assert not any(isinstance(grant, Refusal) for grant in grants)
+        assert not any(isinstance(grant, LimitRefusal) for grant in grants)
         admit = min(admit, admitted - start)
         held = [grant for grant in grants if isinstance(grant, Grant)]
         start = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import timeit
 from typing import Final
 
-from gateway.core.stream import StreamRewriter
+from gateway.core.dialects.openai_chat.stream import StreamRewriter
 
 _EVENT: Final = (
     b'data: {"id":"chatcmpl-AbCdEfGh123456789","object":"chat.completion.chunk",'

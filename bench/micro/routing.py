@@ -13,23 +13,23 @@ from typing import Any, Final, get_args
 
 import trio
 
-from gateway.config.schema import Config, Limits, Model, Provider, Route, Token
-from gateway.config.snapshot import Snapshot, take
-from gateway.core.cached import CachePolicy
+from gateway.config.schema import Config, LimitsConfig, Model, Provider, Route, Token
+from gateway.config.snapshot import Snapshot, build_snapshot
+from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.ledger import Demand, Grant
 from gateway.core.routing.attempts import Attempts, Try
+from gateway.core.routing.balancing.strategies import StrategyName
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.health import Sample
-from gateway.core.routing.strategies import StrategyName
-from gateway.core.timeouts import Timeouts
+from gateway.core.routing.timeouts import Timeouts
 from gateway.lifecycle import Lifecycle
 from gateway.providers import openai
 from gateway.proxy.access import authenticate, authorize
-from gateway.proxy.cache import ResponseCache
+from gateway.proxy.attempts.lease import AttemptLease, acquire_lease
+from gateway.proxy.cache.response_cache import ResponseCache
 from gateway.proxy.services import Services
-from gateway.proxy.traffic import Traffic
-from gateway.proxy.visit import Visit, visit
+from gateway.proxy.traffic.control import TrafficControl
 from gateway.state.memory import MemoryState
 
 TOKENS: Final = 100_000
@@ -49,14 +49,14 @@ async def _run() -> dict[str, float]:
     services = Services(
         upstream=_nothing(),
         state=state,
-        traffic=Traffic(Lifecycle()),
+        traffic=TrafficControl(Lifecycle()),
         cache=ResponseCache(CachePolicy()),
         recorder=_nothing(),
         lifecycle=Lifecycle(),
         rng=random.random,
     )
     for strategy in get_args(StrategyName):
-        snapshot = take(_config(strategy), _describe, 0, state)
+        snapshot = build_snapshot(_config(strategy), _describe, 0, state)
         decide = await _best(services, snapshot)
         for what, micros in decide.items():
             results[f"{strategy}: {what}"] = micros
@@ -84,7 +84,7 @@ async def _best(services: Services, snapshot: Snapshot) -> dict[str, float]:
     }
 
 
-async def _decide(services: Services, snapshot: Snapshot, key: bytes) -> tuple[Grant, Visit]:
+async def _decide(services: Services, snapshot: Snapshot, key: bytes) -> tuple[Grant, AttemptLease]:
     """Do what a request does before its first call, and nothing else."""
     caller = authenticate(snapshot, key, time.time())
     model = authorize(snapshot, caller, "m")
@@ -97,7 +97,7 @@ async def _decide(services: Services, snapshot: Snapshot, key: bytes) -> tuple[G
     )
     step = attempts.first(now, rng)
     assert isinstance(step, Try)
-    place = await visit(
+    place = await acquire_lease(
         services,
         snapshot,
         model.deployments[step.target],
@@ -107,7 +107,7 @@ async def _decide(services: Services, snapshot: Snapshot, key: bytes) -> tuple[G
         deadline=now + 600,
         later=False,
     )
-    assert isinstance(place, Visit)
+    assert isinstance(place, AttemptLease)
     return grant, place
 
 
@@ -119,7 +119,7 @@ def _config(strategy: StrategyName) -> Config:
     return Config(
         providers={"p": Provider(kind="openai", base_url="http://127.0.0.1:9/v1", api_key="k")},
         models=(Model(name="m", routes=routes, strategy=strategy, sticky_by=("token",)),),
-        limits=Limits(rpm=10**9, tpm=10**12, max_concurrent=10**6),
+        limits=LimitsConfig(rpm=10**9, tpm=10**12, max_concurrent=10**6),
         tokens=_TOKENS,
     )
 

@@ -7,7 +7,7 @@ import timeit
 from collections.abc import Callable
 from typing import Final
 
-from gateway.core.splice import check_unique, members, splice
+from gateway.core.wire.splice import check_unique, members, splice
 
 from .sse import CHUNK
 

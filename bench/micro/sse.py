@@ -6,7 +6,7 @@ import timeit
 from collections.abc import Callable
 from typing import Final
 
-from gateway.core.sse import Decoder, Event, encode
+from gateway.core.wire.sse import SseDecoder, SseEvent, encode
 
 CHUNK: Final = (
     b'{"id":"chatcmpl-BxY2abcdefghijklmnopqrstuvwxyz","object":"chat.completion.chunk",'
@@ -32,7 +32,7 @@ def _best(function: Callable[[], object], events: int) -> float:
 
 
 def _decode(chunks: list[bytes]) -> Callable[[], object]:
-    decoder = Decoder()
+    decoder = SseDecoder()
     decoder.feed(b": hello\n\n")  # past the start of the stream
 
     def run() -> None:
@@ -59,7 +59,7 @@ def run() -> dict[str, float]:
         "named, one event a chunk": [NAMED] * BURST,
     }
     results = {f"decode: {name}": _best(_decode(chunks), BURST) for name, chunks in streams.items()}
-    plain, named = Event(CHUNK), Event(CHUNK, b"content_block_delta")
+    plain, named = SseEvent(CHUNK), SseEvent(CHUNK, b"content_block_delta")
     results["encode: data only"] = _best(lambda: encode(plain), 1)
     results["encode: named"] = _best(lambda: encode(named), 1)
     return results

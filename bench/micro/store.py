@@ -18,13 +18,13 @@ from typing import Final
 
 import trio
 
-from gateway.core.record import AttemptRecord, EndReason, Record
-from gateway.store import migrate
-from gateway.store.batch import Batch, decode, encode
-from gateway.store.database import Database
-from gateway.store.rollup_rows import Models, rollup_rows
-from gateway.store.rows import attempt_rows, request_row
-from gateway.store.writer import Writer
+from gateway.core.records.record import AttemptRecord, EndReason, Record
+from gateway.store.engine import migrate
+from gateway.store.engine.database import Database
+from gateway.store.writing.batch import Batch, decode, encode
+from gateway.store.writing.rollup_rows import Models, rollup_rows
+from gateway.store.writing.rows import attempt_rows, request_row
+from gateway.store.writing.writer import Writer
 
 ROWS: Final = 20_000
 EPOCH: Final = 1_790_000_000.0

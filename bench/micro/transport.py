@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 import httpx
 import trio
 
-from gateway.core.call import Call, Origin
+from gateway.core.routing.call import Call, Origin
 from gateway.upstream.httpx_adapter import HttpxTransport
 from gateway.upstream.transport import Transport
 

@@ -21,17 +21,17 @@ from ..errors import (
     SendStalled,
     StoreUnavailable,
 )
-from ..proxy.listening import while_listening
+from ..proxy.disconnect import cancel_on_disconnect
 from ..proxy.protocols import Client
-from . import operations, records
-from .captures import Captures
-from .exports import Exports
-from .listening import Ends
+from . import queries, status
+from .asgi_bridge import AsgiBridge
+from .captures import CaptureEndpoint
+from .exports import ExportEndpoints
+from .request import AdminRequest, recent_views
 from .resources import Resources
-from .sign_in import Door
-from .visit import Visit, viewings
+from .sign_in import Authenticator
 
-Handler = Callable[[Visit], Awaitable[ASGIApp]]
+Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
 
 # No route takes a body; some clients send one, such as {}, with every POST.
 _BODY_BYTES: Final = 64 * 1024
@@ -47,8 +47,8 @@ class AdminApi:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
-        self._door = Door(resources.audit)
-        self._viewed = viewings()
+        self._door = Authenticator(resources.audit)
+        self._viewed = recent_views()
         self._router = Router(
             [
                 Route(f"/admin/api/{path}", self._endpoint(handler), methods=[method])
@@ -101,9 +101,9 @@ class AdminApi:
             "app": self._router,
             "gateway.admin": admin,
         }
-        ends = Ends(client)
+        ends = AsgiBridge(client)
         try:
-            await while_listening(client, lambda: self._router(inner, ends.receive, ends.send))
+            await cancel_on_disconnect(client, lambda: self._router(inner, ends.receive, ends.send))
         except HTTPException as exc:
             raise _translated(exc, scope["method"], path) from exc
         except StoreUnavailable as exc:
@@ -113,28 +113,28 @@ class AdminApi:
     def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[ASGIApp]]:
         async def endpoint(request: Request) -> ASGIApp:
             admin = request.scope["gateway.admin"]
-            return await handler(Visit(request, self._resources, admin, self._viewed))
+            return await handler(AdminRequest(request, self._resources, admin, self._viewed))
 
         return endpoint
 
 
 def _routes() -> list[tuple[str, str, Handler]]:
-    exports = Exports()
+    exports = ExportEndpoints()
     return [
-        ("GET", "requests", records.requests),
+        ("GET", "requests", queries.requests),
         # Callers may choose ids, and those may hold slashes.
-        ("GET", "requests/{id:path}", records.request),
-        ("GET", "audit", records.audit),
-        ("GET", "usage", records.used),
-        ("GET", "costs", records.costs),
-        ("GET", "health", records.health),
-        ("GET", "stats", records.figures),
+        ("GET", "requests/{id:path}", queries.request),
+        ("GET", "audit", queries.audit),
+        ("GET", "usage", queries.used),
+        ("GET", "costs", queries.costs),
+        ("GET", "health", queries.health),
+        ("GET", "stats", queries.figures),
         ("GET", "export/requests", exports.requests),
         ("GET", "export/audit", exports.audit),
         ("GET", "export/usage", exports.usage),
-        ("GET", "debug/{id:path}", Captures().show),
-        ("GET", "status", operations.status),
-        ("POST", "reload", operations.reload),
+        ("GET", "debug/{id:path}", CaptureEndpoint().show),
+        ("GET", "status", status.status),
+        ("POST", "reload", status.reload),
     ]
 
 

@@ -9,9 +9,9 @@ import msgspec
 import trio
 from starlette.responses import Response
 
+from ..captures.search import read_captures
 from ..errors import NotFound, StoreUnavailable
-from ..store.capture_search import read_captures
-from .visit import Visit, json_answer
+from .request import AdminRequest, json_answer
 
 # Each holds whole requests and answers in memory: so many, and of each so many bytes as they are
 # in the file. What is larger can be read where the file is, by `gateway debug show`.
@@ -19,13 +19,13 @@ _AT_ONCE: Final = 2
 MAX_BYTES: Final = 32 * 1024 * 1024
 
 
-class Captures:
+class CaptureEndpoint:
     """Reads on threads of its own; who leaves does not wait for one."""
 
     def __init__(self) -> None:
         self._readers = trio.CapacityLimiter(_AT_ONCE)
 
-    async def show(self, visit: Visit) -> Response:
+    async def show(self, visit: AdminRequest) -> Response:
         """Answer with the captures of an id (see capture_search.Found)."""
         request_id, folder = visit.argument, visit.resources.captures
         body = None if folder is None else await self._read(folder, request_id)

@@ -9,8 +9,8 @@ from typing import Final
 import trio
 from starlette.types import Receive, Scope, Send
 
-from ..core.audit import Action, Result
-from ..core.periods import BY_NAME
+from ..core.records.audit import AuditAction, AuditResult
+from ..core.records.periods import BY_NAME
 from ..errors import (
     ConfigError,
     GatewayError,
@@ -19,11 +19,11 @@ from ..errors import (
     SendStalled,
     ShuttingDown,
 )
-from ..store import filters
-from ..store.export import MEDIA_TYPES, Export, ExportFormat, ExportKind
-from ..store.export_stream import ExportStream
-from ..store.filters import AuditFilter, Filter
-from .visit import Visit
+from ..store.export.export import MEDIA_TYPES, Export, ExportFormat, ExportKind
+from ..store.export.stream import ExportStream
+from ..store.queries import filters
+from ..store.queries.filters import AuditFilter, Filter
+from .request import AdminRequest
 
 # Each keeps one of the four threads that read busy for half of the time: the rest is for others.
 AT_ONCE: Final = 4
@@ -32,19 +32,19 @@ _NO_WEIGHT: Final = re.compile(r"0(?:\.0{0,3})?")
 Headers = list[tuple[bytes, bytes]]
 
 
-class Exports:
+class ExportEndpoints:
     """The exports of this process, of which no more than `AT_ONCE` are under way."""
 
     def __init__(self) -> None:
         self.under_way = 0
 
-    async def requests(self, visit: Visit) -> Download:
+    async def requests(self, visit: AdminRequest) -> Download:
         return await _download(self, visit, ExportKind.REQUESTS)
 
-    async def audit(self, visit: Visit) -> Download:
+    async def audit(self, visit: AdminRequest) -> Download:
         return await _download(self, visit, ExportKind.AUDIT)
 
-    async def usage(self, visit: Visit) -> Download:
+    async def usage(self, visit: AdminRequest) -> Download:
         return await _download(self, visit, ExportKind.USAGE)
 
 
@@ -68,8 +68,8 @@ class Download:
 
     def __init__(
         self,
-        exports: Exports,
-        visit: Visit,
+        exports: ExportEndpoints,
+        visit: AdminRequest,
         kind: ExportKind,
         export: Export,
         headers: Headers,
@@ -136,8 +136,8 @@ class Download:
 
     def _note(self, why: str | None) -> None:
         self._visit.audit(
-            Action.EXPORTED,
-            Result.OK if why is None else Result.FAILED,
+            AuditAction.EXPORTED,
+            AuditResult.OK if why is None else AuditResult.FAILED,
             self._kind.value,
             filters=self._visit.filters,
             rows=self._export.rows,
@@ -146,7 +146,7 @@ class Download:
         )
 
 
-async def _download(exports: Exports, visit: Visit, kind: ExportKind) -> Download:
+async def _download(exports: ExportEndpoints, visit: AdminRequest, kind: ExportKind) -> Download:
     format_ = ExportFormat(visit.text("format", "csv", [*ExportFormat]))
     period = BY_NAME[visit.text("period", "hour", BY_NAME)]
     # Parquet is compressed by itself.
@@ -173,7 +173,7 @@ async def _download(exports: Exports, visit: Visit, kind: ExportKind) -> Downloa
     return Download(exports, visit, kind, export, headers)
 
 
-def _wanted(visit: Visit, kind: ExportKind) -> Filter | AuditFilter:
+def _wanted(visit: AdminRequest, kind: ExportKind) -> Filter | AuditFilter:
     if kind is ExportKind.AUDIT:
         return filters.parse_audit(visit.params, visit.now, {"format"})
     also = {"format", "period"} if kind is ExportKind.USAGE else {"format"}

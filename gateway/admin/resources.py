@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..config.reload import Outcome, Standing
+from ..config.reload_status import ReloadOutcome, ReloadStatus
 from ..config.snapshot import Snapshot
-from ..core.audit import AuditEvent
+from ..core.records.audit import AuditEvent
 from ..lifecycle import Lifecycle
 from ..proxy.services import Services
-from ..store.database import Database
+from ..store.engine.database import Database
 
 
 class Control(Protocol):
     """What of the application the admin API has to do with."""
 
     @property
-    def standing(self) -> Standing: ...
+    def standing(self) -> ReloadStatus: ...
 
-    async def reload_everywhere(self, cause: str) -> Outcome:
+    async def reload_everywhere(self, cause: str) -> ReloadOutcome:
         """Reload this process and have the others do the same."""
         ...
 

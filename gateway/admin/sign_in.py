@@ -9,9 +9,9 @@ from typing import Final
 import trio
 
 from ..config.snapshot import Snapshot
-from ..core.audit import Action, ActorKind, AuditEvent, Result, shortened
+from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult, shortened
 from ..errors import AuthenticationFailed, PermissionDenied
-from .refusals import Refusals
+from .failed_sign_ins import FailedSignIns
 
 # A key comes with every request: an admin at an address is written down so often, in seconds.
 _AGAIN: Final = 3600.0
@@ -30,7 +30,7 @@ def authenticate(snapshot: Snapshot, key: bytes | None) -> str:
     return name
 
 
-class Remembered:
+class RecentlySeen:
     """What was written down lately and need not be again. Forgets the oldest if there is much."""
 
     def __init__(self, seconds: float, most: int = _REMEMBERED) -> None:
@@ -50,13 +50,13 @@ class Remembered:
         return True
 
 
-class Door:
+class Authenticator:
     """Lets admins in, and has written down who came in and who could not."""
 
     def __init__(self, audit: Callable[[AuditEvent], None]) -> None:
         self._audit = audit
-        self._refusals = Refusals()
-        self._seen = Remembered(_AGAIN)
+        self._refusals = FailedSignIns()
+        self._seen = RecentlySeen(_AGAIN)
 
     def admit(self, snapshot: Snapshot, key: bytes | None, ip: str | None, path: str) -> str:
         """Return the admin's name. Raises AuthenticationFailed and PermissionDenied."""
@@ -68,21 +68,21 @@ class Door:
                 self._refused(ip, path)
             raise
         if self._seen.is_new(name, ip or ""):
-            self._write(Result.OK, name, ip, path)
+            self._write(AuditResult.OK, name, ip, path)
         return name
 
     def _refused(self, ip: str | None, path: str) -> None:
         unwritten = self._refusals.note(ip, trio.current_time())
         if unwritten is not None:
-            self._write(Result.REFUSED, None, ip, path, unwritten)
+            self._write(AuditResult.REFUSED, None, ip, path, unwritten)
 
     def _write(
-        self, result: Result, name: str | None, ip: str | None, path: str, unwritten: int = 0
+        self, result: AuditResult, name: str | None, ip: str | None, path: str, unwritten: int = 0
     ) -> None:
         self._audit(
             AuditEvent(
                 time=time.time(),
-                action=Action.SIGN_IN,
+                action=AuditAction.SIGN_IN,
                 result=result,
                 actor_kind=ActorKind.ADMIN,
                 actor=name,

@@ -9,11 +9,11 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from .. import __version__
-from .audit import app as audit
-from .db import app as db
-from .debug import app as debug
-from .exporting import export
-from .tokens import app as tokens
+from .commands.audit import app as audit
+from .commands.db import app as db
+from .commands.debug import app as debug
+from .commands.export import export
+from .commands.tokens import app as tokens
 
 app = App(
     name="gateway",
@@ -55,7 +55,7 @@ def serve(
         A pipe to write a byte to when connections are accepted.
     """
     # Imported late: `gateway check` and `--help` need none of the server.
-    from .serving import Inherited, serve_one, serve_several
+    from .commands.serve import Inherited, serve_one, serve_several
 
     if workers < 1:
         app.error_console.print("--workers must be at least 1")
@@ -78,7 +78,7 @@ def reload(*, config: Annotated[Path | None, Parameter(name=["--config", "-c"])]
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from .reloading import reload_running
+    from .commands.reload import reload_running
 
     return reload_running(config)
 
@@ -92,7 +92,7 @@ def check(file: Path | None = None, /) -> int:
     file
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from .checking import check_file
+    from .commands.check import check_file
 
     return check_file(file)
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 MAX_REMEMBERED: Final = 1024
 
 
-class Match(msgspec.Struct, frozen=True):
+class NameMatch(msgspec.Struct, frozen=True):
     """The model that serves a name, and what its `*` stands for."""
 
     model: Model
@@ -37,18 +37,18 @@ class Names:
             each.name: each for each in sorted(families, key=lambda each: -len(each.name))
         }
 
-    def match(self, name: str) -> Match | None:
+    def match(self, name: str) -> NameMatch | None:
         """Return the model that stands for `name` itself, which may be an alias."""
         if (model := self.exact.get(name)) is not None:
-            return Match(model, "")
+            return NameMatch(model, "")
         for model in self.families.values():
             beginning = model.name[:-1]
             # An alias of a whole family says so with the `*` itself.
             if name.startswith(beginning) and len(name) > len(beginning):
-                return Match(model, name[len(beginning) :])
+                return NameMatch(model, name[len(beginning) :])
         return None
 
-    def follow(self, name: str) -> Iterator[Match]:
+    def follow(self, name: str) -> Iterator[NameMatch]:
         """Yield the model that stands for `name` and those that its aliases lead to.
 
         Ends where there is no alias or no such model, and before a model would come again: an

@@ -14,15 +14,15 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from ..core.cached import CachePolicy
+from ..core.cache.answers import CachePolicy
 from ..core.limits.shedding import OverloadPolicy
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.breaker import BreakerPolicy
-from ..core.timeouts import Timeouts
+from ..core.routing.timeouts import Timeouts
 from ..errors import ConfigError
 from . import schema
-from .check import Unread, all_names, check_bind, cross_check
-from .check_keys import KeyCheck
+from .checks.cross_check import Unread, all_names, check_bind, cross_check
+from .checks.keys import KeyCheck
 from .environment import StandIns
 from .paths import tokens_path
 from .tables import TableReader, read_plain, unknown_key
@@ -38,10 +38,10 @@ _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
     "store": schema.Store,
     "retention": schema.Retention,
     "debug_log": schema.DebugLog,
-    "metrics": schema.Metrics,
-    "tracing": schema.Tracing,
+    "metrics": schema.MetricsConfig,
+    "tracing": schema.TracingConfig,
     "breaker": BreakerPolicy,
-    "limits": schema.Limits,
+    "limits": schema.LimitsConfig,
     "overload": OverloadPolicy,
     "cache": CachePolicy,
 }

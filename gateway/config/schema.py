@@ -1,7 +1,7 @@
 """What `config.toml` may say: one Struct a table, unknown keys forbidden.
 
 Every field has a default where a sensible one exists, so that an empty table is valid. Ranges
-are part of the types; what spans several tables is checked in `check.py`.
+are part of the types; what spans several tables is checked in `checks/`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from ..core.cached import CachePolicy, ModelCache
+from ..core.cache.answers import CachePolicy, ModelCache
 from ..core.limits.budget import Budget
 from ..core.limits.shedding import OverloadPolicy
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
+from ..core.routing.balancing.strategies import StrategyName
 from ..core.routing.breaker import BreakerPolicy
 from ..core.routing.hedging import HedgePolicy
-from ..core.routing.strategies import StrategyName
-from ..core.timeouts import Seconds, TimeoutOverrides, Timeouts
+from ..core.routing.timeouts import Seconds, TimeoutOverrides, Timeouts
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -50,7 +50,7 @@ class Server(Table, frozen=True):
     pid_file: str = "gateway.pid"
 
 
-class Limits(Table, frozen=True):
+class LimitsConfig(Table, frozen=True):
     """What is let through of everybody's requests together.
 
     rpm, tpm and max_concurrent are unlimited when absent. The queue is also the one of every
@@ -210,7 +210,7 @@ class DebugLog(Table, frozen=True):
         return bool(self.tokens or self.models or self.sample or self.errors_only)
 
 
-class Metrics(Table, frozen=True):
+class MetricsConfig(Table, frozen=True):
     """`GET /metrics`, for admins' keys; `public` is for everybody who can reach the port.
 
     Of each label no more than `max_label_values` are told apart; the rest is "other".
@@ -221,7 +221,7 @@ class Metrics(Table, frozen=True):
     max_label_values: Count = 200
 
 
-class Tracing(Table, frozen=True):
+class TracingConfig(Table, frozen=True):
     """OpenTelemetry spans, by OTLP over HTTP to `endpoint`: http://HOST:4318/v1/traces; "" = off.
 
     `sample` is the fraction of requests whose trace begins here; one that a caller's traceparent
@@ -265,11 +265,11 @@ class Config(Table, frozen=True):
     store: Store = Store()
     retention: Retention = Retention()
     debug_log: DebugLog = DebugLog()
-    metrics: Metrics = Metrics()
-    tracing: Tracing = Tracing()
+    metrics: MetricsConfig = MetricsConfig()
+    tracing: TracingConfig = TracingConfig()
     cors: Cors = Cors()
     breaker: BreakerPolicy = BreakerPolicy()
-    limits: Limits = Limits()
+    limits: LimitsConfig = LimitsConfig()
     overload: OverloadPolicy = OverloadPolicy()
     cache: CachePolicy = CachePolicy()
     providers: dict[str, Provider] = {}

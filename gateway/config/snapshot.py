@@ -14,18 +14,18 @@ from typing import Protocol
 
 import msgspec
 
-from ..core.cached import ModelCache
-from ..core.client_metadata import KeptHeaders, kept_headers
-from ..core.limits.ledger import Limits, Scope
+from ..core.cache.answers import ModelCache
+from ..core.limits.ledger import Scope, ScopeLimits
+from ..core.records.client_metadata import KeptHeaders, kept_headers
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
+from ..core.routing.balancing.strategies import Balancer, StrategyName
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deadlines, Deployment
 from ..core.routing.hedging import HedgeCap, HedgePolicy
-from ..core.routing.strategies import Balancer, StrategyName
 from ..core.routing.target import Target
-from ..core.timeouts import Timeouts
-from .catalog import Catalog, Match, Names
+from ..core.routing.timeouts import Timeouts
+from .catalog import Catalog, NameMatch, Names
 from .schema import Config, Cors, Provider, Route, Server, Token
 
 # The last argument is the route's model as it is configured, if that ends in `*`.
@@ -34,7 +34,7 @@ Describe = Callable[[str, Provider, Route, Timeouts, str | None], Deployment]
 _HASH_PREFIX = "sha256:"
 
 
-class Known(Protocol):
+class LearnedState(Protocol):
     """What outlives a reload, and is made for whatever a new configuration brings."""
 
     def target(self, deployment: Deployment) -> Target: ...
@@ -154,18 +154,18 @@ class Snapshot(msgspec.Struct, frozen=True):
         return None if found is None else self.admins[found]
 
 
-def take(
+def build_snapshot(
     config: Config,
     describe: Describe,
     created: int,
-    known: Known,
+    known: LearnedState,
     callers: Mapping[bytes, Caller] | None = None,
 ) -> Snapshot:
     """Resolve a checked `config`; `describe` makes a deployment of a route.
 
     `callers` are those of `config` if they have been made before.
     """
-    maker = _Maker(config, describe, known)
+    maker = _ModelBuilder(config, describe, known)
     shared = _shared(config)
     return Snapshot(
         models=Catalog(maker.names, maker.served),
@@ -195,10 +195,10 @@ def callers_of(config: Config) -> dict[bytes, Caller]:
     return {caller.digest: caller for caller in (_caller(each, shared) for each in config.tokens)}
 
 
-class _Maker:
+class _ModelBuilder:
     """Makes what is served under a name."""
 
-    def __init__(self, config: Config, describe: Describe, known: Known) -> None:
+    def __init__(self, config: Config, describe: Describe, known: LearnedState) -> None:
         self.names = Names(config.models)
         self._config = config
         self._describe = describe
@@ -249,12 +249,12 @@ class _Maker:
             found = self._targets[deployment.state_key] = self._known.target(deployment)
         return found
 
-    def _last(self, name: str) -> Match:
+    def _last(self, name: str) -> NameMatch:
         """Return what the aliases of `name` lead to; the check has seen that it is there."""
         *_, last = self.names.follow(name)
         return last
 
-    def _deployments(self, match: Match) -> list[Deployment]:
+    def _deployments(self, match: NameMatch) -> list[Deployment]:
         found = []
         for route in match.model.routes:
             pattern = route.model if route.model.endswith("*") else None
@@ -278,13 +278,13 @@ def _shared(config: Config) -> tuple[Scope, ...]:
 
 
 def _scopes(key: str, rpm: int | None, tpm: int | None) -> tuple[Scope, ...]:
-    return (Scope(key, Limits(rpm=rpm, tpm=tpm)),) if rpm or tpm else ()
+    return (Scope(key, ScopeLimits(rpm=rpm, tpm=tpm)),) if rpm or tpm else ()
 
 
 def _caller(token: Token, shared: tuple[Scope, ...]) -> Caller:
-    limits = Limits(rpm=token.rpm, tpm=token.tpm, max_concurrent=token.max_concurrent)
+    limits = ScopeLimits(rpm=token.rpm, tpm=token.tpm, max_concurrent=token.max_concurrent)
     own: tuple[Scope, ...] = ()
-    if limits != Limits() or token.budget is not None:
+    if limits != ScopeLimits() or token.budget is not None:
         own = (Scope(f"token:{token.name}", limits, token.budget),)
     return Caller(
         name=token.name,

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..config.schema import Provider, Route
-from ..core.call import Call, Headers, Origin
-from ..core.pricing import Prices
+from ..core.records.pricing import Prices
+from ..core.routing.call import Call, Headers, Origin
 from ..core.routing.deployment import Credential, Deployment
-from ..core.timeouts import Timeouts
+from ..core.routing.timeouts import Timeouts
 
 _JSON = b"application/json"
 _EVENTS = b"text/event-stream"

@@ -7,10 +7,10 @@ from types import TracebackType
 
 import trio
 
-from ..core.limits.ledger import Demand, Grant, Kind, Refusal
+from ..core.limits.ledger import Demand, Grant, LimitKind, LimitRefusal
 from ..errors import GatewayError, QuotaExceeded, RateLimited
 from .exchange import Exchange
-from .slots import SlotLease
+from .traffic.slots import SlotLease
 
 
 async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admission:
@@ -24,7 +24,7 @@ async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admissio
         granted = await services.state.admit(
             caller.scopes, demand, trio.current_time(), time.time()
         )
-        if isinstance(granted, Refusal):
+        if isinstance(granted, LimitRefusal):
             raise _refusal(granted)
         grant = granted
     everyone = services.traffic.everyone
@@ -66,8 +66,8 @@ class Admission:
         self._exchange.give_place()
 
 
-def _refusal(refusal: Refusal) -> GatewayError:
-    if refusal.kind is Kind.BUDGET:
+def _refusal(refusal: LimitRefusal) -> GatewayError:
+    if refusal.kind is LimitKind.BUDGET:
         return QuotaExceeded(refusal.message, retry_after=refusal.retry_after)
-    kind = "tokens" if refusal.kind is Kind.TOKENS else "requests"
+    kind = "tokens" if refusal.kind is LimitKind.TOKENS else "requests"
     return RateLimited(refusal.message, kind=kind, retry_after=refusal.retry_after)

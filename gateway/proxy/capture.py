@@ -12,9 +12,9 @@ import msgspec
 import trio
 
 from ..config.schema import DebugLog
-from ..core.capture import Capture, CapturePolicy, Request, Room
-from ..core.json_path import parse_path
-from ..core.record import Record
+from ..core.capture.capture import Capture, CapturedRequest, CapturePolicy, MemoryBudget
+from ..core.capture.json_path import parse_path
+from ..core.records.record import Record
 from ..core.routing.backoff import Rng
 from ..errors import GatewayError
 from .protocols import Client, HeaderPairs
@@ -32,7 +32,7 @@ class CaptureSink(Protocol):
     def put(self, capture: Capture) -> None: ...
 
 
-class Captures:
+class CaptureLog:
     """Begins and ends captures. `policy` is None while the debug log is off.
 
     `given_up` counts those for which there was no room.
@@ -41,12 +41,12 @@ class Captures:
     def __init__(self, sink: CaptureSink, rng: Rng, room_bytes: int = ROOM_BYTES) -> None:
         self.policy: CapturePolicy | None = None
         self.given_up = 0
-        self.room = Room(room_bytes)
+        self.room = MemoryBudget(room_bytes)
         self._sink = sink
         self._rng = rng
 
     def __repr__(self) -> str:
-        return f"<Captures {'off' if self.policy is None else 'on'}, {self.room}>"
+        return f"<CaptureLog {'off' if self.policy is None else 'on'}, {self.room}>"
 
     def configure(self, settings: DebugLog) -> None:
         """Go by `settings` from now on. Raises ValueError for a path that can't be read."""
@@ -57,7 +57,7 @@ class Captures:
         policy = self.policy
         return policy is not None and policy.selects(token, model, self._rng)
 
-    def begin(self, request: Request) -> Capture:
+    def begin(self, request: CapturedRequest) -> Capture:
         """Start with a request that was selected; every capture must come to its `finish`."""
         return Capture(request, self.policy or CapturePolicy(), self.room)
 

@@ -20,22 +20,22 @@ import structlog
 import trio
 
 from ..config.snapshot import ANYONE, Caller, Snapshot
-from ..core.capture import Capture
-from ..core.client_metadata import note_client
+from ..core.capture.capture import Capture
 from ..core.limits.headers import rate_limit_headers
 from ..core.limits.ledger import Grant
-from ..core.record import EndReason, Record, end_reason, milliseconds
+from ..core.records.client_metadata import note_client
+from ..core.records.record import EndReason, Record, end_reason, milliseconds
+from ..core.records.traceparent import Trace
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
 from ..core.routing.target import Target
-from ..core.traceparent import Trace
 from ..errors import ClientGone, GatewayError, InternalError, SendStalled, ShuttingDown
-from .attempt import Failed, RawAnswer
-from .listening import while_listening
+from .attempts.attempt import Failed, RawAnswer
+from .attempts.relay import RelayEnd
+from .disconnect import cancel_on_disconnect
 from .protocols import Client, HeaderPairs, State
-from .relay import RelayEnd
 from .services import Services
-from .slots import SlotLease
+from .traffic.slots import SlotLease
 
 _log = structlog.get_logger(__name__)
 
@@ -115,10 +115,10 @@ class Exchange:
         except SendStalled as exc:
             self.end(EndReason.SEND_TIMEOUT, str(exc))
 
-    async def while_listening(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def cancel_on_disconnect(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` until it is done or the caller leaves; then raise ClientGone."""
         try:
-            await while_listening(self.client, work)
+            await cancel_on_disconnect(self.client, work)
         except ClientGone:
             if self._reason is None:
                 raise

@@ -9,12 +9,12 @@ from typing import Final
 import msgspec
 
 from ..config.snapshot import Caller, ServedModel
-from ..core.chat import ChatRequest
+from ..core.dialects.openai_chat.request import ChatRequest
 from ..core.limits.ledger import Demand
 from ..core.routing.attempts import RetryPolicy
 
 
-class Asked(msgspec.Struct, frozen=True):
+class ClientOptions(msgspec.Struct, frozen=True):
     """What the request's head asks for.
 
     patience  seconds for the whole request; infinite if the caller does not say
@@ -29,7 +29,7 @@ class Asked(msgspec.Struct, frozen=True):
     cache: bytes | None = None
 
 
-class Options(msgspec.Struct, frozen=True):
+class ServingOptions(msgspec.Struct, frozen=True):
     """How one request is to be served. `sticky_key` is what its deployment depends on."""
 
     patience: float = math.inf
@@ -51,7 +51,7 @@ class Options(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(policy, max_attempts=1) if self.single else policy
 
 
-DEFAULT: Final = Options()
+DEFAULT: Final = ServingOptions()
 
 
 def sticky_key(

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
-from ..core.call import Call
-from ..core.limits.ledger import Demand, Grant, Refusal, Scope, Standing
-from ..core.record import Record
+from ..core.limits.ledger import Demand, Grant, LimitRefusal, LimitStatus, Scope
+from ..core.records.record import Record
+from ..core.records.traceparent import Trace
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
 from ..core.routing.breaker import BreakerPolicy, Permit
+from ..core.routing.call import Call
 from ..core.routing.health import Sample
 from ..core.routing.target import Target
-from ..core.traceparent import Trace
 from ..errors import GatewayError
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
@@ -139,7 +139,7 @@ class State(Protocol):
 
     async def admit(
         self, scopes: Sequence[Scope], demand: Demand, now: float, epoch: float
-    ) -> Grant | Refusal:
+    ) -> Grant | LimitRefusal:
         """Check all limits of `scopes` in one step and reserve `demand`, or charge nothing."""
         ...
 
@@ -159,7 +159,7 @@ class State(Protocol):
         """Take the grant back as if it had never been. Idempotent."""
         ...
 
-    def standing(self, scope: Scope, now: float) -> Standing:
+    def standing(self, scope: Scope, now: float) -> LimitStatus:
         """Return what is left in `scope`; charges nothing."""
         ...
 

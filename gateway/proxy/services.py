@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ..config.schema import Config
 from ..config.snapshot import Snapshot
 from ..core.routing.backoff import Rng
 from ..lifecycle import Lifecycle
+from .cache.response_cache import ResponseCache
+from .capture import CaptureLog
 from .protocols import Recorder, State, Tracer, Upstream
-from .traffic import Traffic
-
-if TYPE_CHECKING:
-    from .cache import ResponseCache
-    from .capture import Captures
+from .traffic.control import TrafficControl
 
 
 @dataclass(frozen=True)
@@ -23,14 +20,14 @@ class Services:
 
     upstream: Upstream
     state: State
-    traffic: Traffic
+    traffic: TrafficControl
     cache: ResponseCache
     recorder: Recorder
     lifecycle: Lifecycle
     rng: Rng
     # None: nobody wants spans, and nobody wants any request whole.
     tracer: Tracer | None = None
-    captures: Captures | None = None
+    captures: CaptureLog | None = None
 
     def configure(self, config: Config, snapshot: Snapshot) -> None:
         """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""

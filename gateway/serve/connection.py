@@ -1,6 +1,6 @@
 """One client's connection: Hypercorn's `TCPServer` with our own way of running it.
 
-Two tasks share a connection. The reader (`link.py`) watches the socket; the other takes one
+Two tasks share a connection. The reader (`byte_stream.py`) watches the socket; the other takes one
 request after another from what was read and runs the app on it, in this one task, so requests
 can't overtake each other and none costs a new task.
 
@@ -31,16 +31,16 @@ from hypercorn.utils import parse_socket_addr
 
 from ..errors import SendStalled
 from . import gate
-from .cycle import Cycle, make_scope
-from .gate import Refusal
-from .link import Link
-from .roster import Roster
+from .byte_stream import ByteStream
+from .cycle import RequestCycle, make_scope
+from .gate import HeadRefusal
+from .open_connections import OpenConnections
 
 
-class Connection(TCPServer):
+class ClientConnection(TCPServer):
     def __init__(
         self,
-        roster: Roster,
+        roster: OpenConnections,
         app: AppWrapper,
         config: Config,
         context: WorkerContext,
@@ -54,13 +54,13 @@ class Connection(TCPServer):
         self._run_app: Any = app
         self._tls = isinstance(stream, trio.SSLStream)
         self._transport: Any = stream.transport_stream if self._tls else stream
-        self._link = Link(stream, self._transport, self._policy.send_timeout)
-        self._cycle: Cycle | None = None
+        self._link = ByteStream(stream, self._transport, self._policy.send_timeout)
+        self._cycle: RequestCycle | None = None
         self._served = 0
 
     def __repr__(self) -> str:
         state = "gone" if self._link.gone else repr(self._cycle) if self._cycle else "idle"
-        return f"<Connection {state}, {self._served} served>"
+        return f"<ClientConnection {state}, {self._served} served>"
 
     async def run(self) -> None:
         try:
@@ -118,7 +118,7 @@ class Connection(TCPServer):
                 # Idle: nothing was just said that a reset could take from the client.
                 await self._link.lose()
                 return
-            if isinstance(asked, Refusal):
+            if isinstance(asked, HeadRefusal):
                 await self._refuse(asked)
                 break
             await self._answer(asked)
@@ -128,7 +128,7 @@ class Connection(TCPServer):
                 break
         await self._link.linger()
 
-    def _recycle(self, cycle: Cycle) -> bool:
+    def _recycle(self, cycle: RequestCycle) -> bool:
         """Make ready for the next request; say whether there can be one."""
         if self._link.gone or self.context.terminated.is_set() or not cycle.reusable:
             return False
@@ -141,7 +141,7 @@ class Connection(TCPServer):
         if self._cycle is not None and self._cycle.complete and self._recycle(self._cycle):
             self._nursery.start_soon(self._serve)
 
-    async def _next_request(self) -> Cycle | Refusal | None:
+    async def _next_request(self) -> RequestCycle | HeadRefusal | None:
         """Return what to run the app on, or refuse; None when nothing more will come."""
         head = await self._next_head()
         if not isinstance(head, bytes):
@@ -153,7 +153,7 @@ class Connection(TCPServer):
         try:
             request = parser.next_event()
         except h11.RemoteProtocolError as error:
-            return Refusal(error.error_status_hint, "invalid_request", str(error)[:200])
+            return HeadRefusal(error.error_status_hint, "invalid_request", str(error)[:200])
         if not isinstance(request, h11.Request):
             raise TypeError(f"h11 made {request!r} of a whole head")
         headers = list(request.headers)
@@ -161,11 +161,11 @@ class Connection(TCPServer):
         if refusal or (refusal := self._check_server_name(headers)):
             return refusal
         scope = make_scope(request, headers, self._base_scope, self.state)
-        self._cycle = Cycle(self._link, self, parser, scope)
+        self._cycle = RequestCycle(self._link, self, parser, scope)
         self._served += 1
         return self._cycle
 
-    async def _next_head(self) -> bytes | Refusal | None:
+    async def _next_head(self) -> bytes | HeadRefusal | None:
         inbox = self._link.inbox
         searched = 0
         deadline = trio.current_time() + self._policy.keep_alive_timeout
@@ -191,7 +191,7 @@ class Connection(TCPServer):
                 return gate.HEAD_TOO_LATE if inbox else None
         return None
 
-    def _check_server_name(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+    def _check_server_name(self, headers: list[tuple[bytes, bytes]]) -> HeadRefusal | None:
         names = self.config.server_names
         if not names or dict(headers).get(b"host", b"").decode("latin-1") in names:
             return None
@@ -199,7 +199,7 @@ class Connection(TCPServer):
 
     # One answer...
 
-    async def _answer(self, cycle: Cycle) -> None:
+    async def _answer(self, cycle: RequestCycle) -> None:
         """Run the app on one request, and answer in its place if it did not."""
         await self.context.mark_request()
         spawn = (trio.to_thread.run_sync, trio.from_thread.run)
@@ -229,7 +229,7 @@ class Connection(TCPServer):
         if news is not None:
             await self.config.log.error("Error in ASGI Framework", exc_info=news)
 
-    async def _refuse(self, refusal: Refusal, cycle: Cycle | None = None) -> None:
+    async def _refuse(self, refusal: HeadRefusal, cycle: RequestCycle | None = None) -> None:
         request_id = f"req_{secrets.token_hex(16)}"
         date = self._roster.answer_headers(self.config)
         bodiless = cycle is not None and cycle.bodiless

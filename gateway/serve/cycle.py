@@ -17,7 +17,7 @@ import h11
 import trio
 
 from . import gate
-from .link import Link
+from .byte_stream import ByteStream
 
 Message = dict[str, Any]
 Scope = dict[str, Any]
@@ -30,7 +30,7 @@ _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
 _CHUNKS_AT_ONCE: Final = 200
 
 
-class Host(Protocol):
+class CycleHost(Protocol):
     """What a cycle needs of the connection it runs on, besides its link."""
 
     def answer_complete(self) -> None:
@@ -42,7 +42,7 @@ class Host(Protocol):
         ...
 
 
-class Cycle:
+class RequestCycle:
     __slots__ = (
         "_body_ended",
         "_chunked",
@@ -59,12 +59,14 @@ class Cycle:
         "scope",
     )
 
-    def __init__(self, link: Link, host: Host, parser: h11.Connection, scope: Scope) -> None:
+    def __init__(
+        self, link: ByteStream, host: CycleHost, parser: h11.Connection, scope: Scope
+    ) -> None:
         self.scope = scope
         self.response: Message | None = None
         self.complete = False
         # Set when the body turns out malformed while the app reads it.
-        self.refusal: gate.Refusal | None = None
+        self.refusal: gate.HeadRefusal | None = None
         self.began = time.time()
         self._link = link
         self._host = host
@@ -78,7 +80,7 @@ class Cycle:
 
     def __repr__(self) -> str:
         state = "complete" if self.complete else "answering" if self.response else "asked"
-        return f"<Cycle {self.scope['method']} {self.scope['path']} {state}>"
+        return f"<RequestCycle {self.scope['method']} {self.scope['path']} {state}>"
 
     @property
     def reusable(self) -> bool:

@@ -29,21 +29,25 @@ _HOST: Final = re.compile(rb"(?:[\w\-.~%!$&'()*+,;=]*|\[[\w:.%\-~]+\])(?::\d*)?"
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class HeadRefusal(msgspec.Struct, frozen=True):
     status: int
     code: str
     message: str
 
 
-def bad(message: str) -> Refusal:
+def bad(message: str) -> HeadRefusal:
     """Refuse with 400: the request is malformed or open to two readings."""
-    return Refusal(400, "invalid_request", message)
+    return HeadRefusal(400, "invalid_request", message)
 
 
-HEAD_TOO_LATE: Final = Refusal(408, "request_timeout", "The request's head did not arrive in time.")
-APP_FAILED: Final = Refusal(500, "internal_error", "The server failed to answer this request.")
-WRONG_HOST: Final = Refusal(404, "not_found", "This host is not served here.")
-_TOO_LARGE: Final = Refusal(431, "headers_too_large", "The request's header fields are too large.")
+HEAD_TOO_LATE: Final = HeadRefusal(
+    408, "request_timeout", "The request's head did not arrive in time."
+)
+APP_FAILED: Final = HeadRefusal(500, "internal_error", "The server failed to answer this request.")
+WRONG_HOST: Final = HeadRefusal(404, "not_found", "This host is not served here.")
+_TOO_LARGE: Final = HeadRefusal(
+    431, "headers_too_large", "The request's header fields are too large."
+)
 
 
 def find_head_end(buffer: bytearray, searched: int) -> int:
@@ -53,7 +57,7 @@ def find_head_end(buffer: bytearray, searched: int) -> int:
     return found.end() if found else -1
 
 
-def check_unfinished(buffer: bytearray, policy: ServingPolicy) -> Refusal | None:
+def check_unfinished(buffer: bytearray, policy: ServingPolicy) -> HeadRefusal | None:
     """Judge the beginning of a head that has no end yet."""
     if len(buffer) >= policy.max_header_bytes:
         return _TOO_LARGE
@@ -63,7 +67,7 @@ def check_unfinished(buffer: bytearray, policy: ServingPolicy) -> Refusal | None
     return None
 
 
-def check_head(head: bytes, policy: ServingPolicy) -> Refusal | None:
+def check_head(head: bytes, policy: ServingPolicy) -> HeadRefusal | None:
     """Judge a complete head as it stood on the wire, before it is parsed."""
     if len(head) > policy.max_header_bytes:
         return _TOO_LARGE
@@ -76,17 +80,19 @@ def check_head(head: bytes, policy: ServingPolicy) -> Refusal | None:
     if line is None:
         return bad("The request line is malformed.")
     if line[3] != b"1" or line[4] not in (b"0", b"1"):
-        return Refusal(505, "http_version_not_supported", "Only HTTP/1.0 and HTTP/1.1 are spoken.")
+        return HeadRefusal(
+            505, "http_version_not_supported", "Only HTTP/1.0 and HTTP/1.1 are spoken."
+        )
     return None
 
 
 def check_request(
     method: bytes, target: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]]
-) -> Refusal | None:
+) -> HeadRefusal | None:
     """Judge a parsed request; header names are in lower case."""
     if method == b"CONNECT" or not method.isupper():
         # ASGI has methods in capitals, and turning "get" into GET would be a second reading.
-        return Refusal(501, "method_not_supported", "This method is not supported.")
+        return HeadRefusal(501, "method_not_supported", "This method is not supported.")
     # RFC 9112 section 3.2.2 would have servers take absolute targets as well, but only proxies
     # are sent those, and their authority would compete with Host.
     if _ORIGIN_FORM.fullmatch(target) is None and (method, target) != (b"OPTIONS", b"*"):
@@ -94,7 +100,7 @@ def check_request(
     return _check_fields(version, headers)
 
 
-def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Refusal | None:
+def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> HeadRefusal | None:
     hosts = 0
     sized = chunked = False
     for name, value in headers:
@@ -118,7 +124,7 @@ def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Ref
 
 
 def render(
-    refusal: Refusal, request_id: str, *, date: Iterable[tuple[bytes, bytes]], bodiless: bool
+    refusal: HeadRefusal, request_id: str, *, date: Iterable[tuple[bytes, bytes]], bodiless: bool
 ) -> bytes:
     """Return the whole answer, in the shape of OpenAI's errors; the connection ends with it."""
     body = msgspec.json.encode(

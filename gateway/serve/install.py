@@ -17,15 +17,15 @@ import hypercorn.trio.run
 from hypercorn.trio.tcp_server import TCPServer
 
 from ..lifecycle import Lifecycle
-from .connection import Connection
-from .roster import PolicySource, Roster
+from .connection import ClientConnection
+from .open_connections import OpenConnections, PolicySource
 
 _TRIED: Final = "0.18"
 _PARAMETERS: Final = ["self", "app", "config", "context", "state", "stream"]
 
 
-def install(policy: PolicySource, lifecycle: Lifecycle) -> Roster:
-    """Serve every connection of this process by `Connection` from now on.
+def install(policy: PolicySource, lifecycle: Lifecycle) -> OpenConnections:
+    """Serve every connection of this process by `ClientConnection` from now on.
 
     The app must run the roster's `watch` for as long as it lives. Calling it again replaces
     the earlier call. Raises `RuntimeError` for a Hypercorn that this was not written for.
@@ -36,6 +36,6 @@ def install(policy: PolicySource, lifecycle: Lifecycle) -> Roster:
     parameters = list(inspect.signature(TCPServer.__init__).parameters)
     if parameters != _PARAMETERS or not hasattr(hypercorn.trio.run, "TCPServer"):
         raise RuntimeError(f"hypercorn {version} no longer makes its TCPServer as gateway expects")
-    roster = Roster(policy, lifecycle)
-    hypercorn.trio.run.TCPServer = functools.partial(Connection, roster)
+    roster = OpenConnections(policy, lifecycle)
+    hypercorn.trio.run.TCPServer = functools.partial(ClientConnection, roster)
     return roster

@@ -26,9 +26,9 @@ from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
 
 from ..lifecycle import Lifecycle
 from . import sockets as listening
-from .hangup import Hangups
 from .install import install
-from .roster import END_GRACE, PolicySource, Roster
+from .open_connections import END_GRACE, OpenConnections, PolicySource
+from .sighup import SighupReloads
 
 HARD_STOP_AFTER: Final = 10.0
 HARD_STOP_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
@@ -46,7 +46,7 @@ async def serve_worker(
     sockets: Sequence[socket.socket],
     policy: PolicySource,
     lifecycle: Lifecycle,
-    hangups: Hangups,
+    hangups: SighupReloads,
     on_ready: Callable[[list[str]], None],
     lifeline: int | None = None,
 ) -> None:
@@ -131,7 +131,7 @@ def _config(drain_timeout: float) -> Config:
 class _Leaving:
     """What signals have asked for so far."""
 
-    def __init__(self, policy: PolicySource, lifecycle: Lifecycle, roster: Roster) -> None:
+    def __init__(self, policy: PolicySource, lifecycle: Lifecycle, roster: OpenConnections) -> None:
         self.stopped = trio.Event()
         self._policy = policy
         self._lifecycle = lifecycle

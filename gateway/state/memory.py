@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from weakref import WeakValueDictionary
 
-from ..core.limits.ledger import Demand, Grant, Ledger, Refusal, Scope, Standing
+from ..core.limits.ledger import Demand, Grant, Ledger, LimitRefusal, LimitStatus, Scope
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
+from ..core.routing.balancing.strategies import Balancer, PoolMember, StrategyName, balancer
 from ..core.routing.breaker import BreakerPolicy, Permit
 from ..core.routing.deployment import Credential, Deployment
 from ..core.routing.health import Sample
 from ..core.routing.hedging import HedgeCap
 from ..core.routing.keys import Key
-from ..core.routing.strategies import Balancer, Member, StrategyName, balancer
 from ..core.routing.target import Target
 
 _BalancerKey = tuple[StrategyName, tuple[tuple[str, float, float], ...]]
@@ -70,7 +70,7 @@ class MemoryState:
         found = self._balancers.get((strategy, shape))
         if found is None:
             members = [
-                Member(load=target, weight=weight, price=price, seed=name.encode())
+                PoolMember(load=target, weight=weight, price=price, seed=name.encode())
                 for target, (name, weight, price) in zip(targets, shape, strict=True)
             ]
             found = self._balancers[strategy, shape] = balancer(strategy, members)
@@ -103,7 +103,7 @@ class MemoryState:
 
     async def admit(
         self, scopes: Sequence[Scope], demand: Demand, now: float, epoch: float
-    ) -> Grant | Refusal:
+    ) -> Grant | LimitRefusal:
         return self.ledger.admit(scopes, demand, now, epoch)
 
     def recall(self, scope: Scope, spent: int, epoch: float) -> None:
@@ -118,7 +118,7 @@ class MemoryState:
     def void(self, grant: Grant, now: float, epoch: float) -> None:
         self.ledger.void(grant, now, epoch)
 
-    def standing(self, scope: Scope, now: float) -> Standing:
+    def standing(self, scope: Scope, now: float) -> LimitStatus:
         return self.ledger.standing(scope, now)
 
     async def enter(self, target: Target, now: float) -> Permit | None:

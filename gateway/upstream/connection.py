@@ -53,7 +53,7 @@ class Wire(trio.abc.Stream):
         await self.tcp.aclose()
 
 
-class Connection:
+class UpstreamConnection:
     """Owned by one exchange or by the pool, never by both.
 
     `born` and `idle_since` are in Trio's clock; `exchanges` counts the finished ones.
@@ -74,7 +74,7 @@ class Connection:
     def __repr__(self) -> str:
         kind = "TLS" if self._tls else "TCP"
         state = "closed" if self._tcp.socket.fileno() == -1 else "open"
-        return f"<Connection {kind} {state}, {self.exchanges} exchanges>"
+        return f"<UpstreamConnection {kind} {state}, {self.exchanges} exchanges>"
 
     async def send(self, head: bytes, body: bytes) -> None:
         """Send a request; raise `ConnectionLost`."""

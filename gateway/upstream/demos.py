@@ -17,7 +17,7 @@ KEPT: Final = 8
 _Key = tuple[str, float]
 
 
-class Demos:
+class DemoServers:
     """Runs them in `nursery`. They are told apart by name and token interval."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -26,7 +26,7 @@ class Demos:
         self._scopes: dict[_Key, trio.CancelScope] = {}
 
     def __repr__(self) -> str:
-        return f"<Demos {self._ports}>"
+        return f"<DemoServers {self._ports}>"
 
     def port(self, name: str, provider: Provider) -> int:
         """Return the port of the one that was started for the provider `name`."""

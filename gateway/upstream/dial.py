@@ -12,9 +12,9 @@ from typing import Final
 import certifi
 import trio
 
-from ..core.call import Origin
+from ..core.routing.call import Origin
 from ..errors import ConnectFailed, ConnectTimeout
-from .connection import Connection, Wire
+from .connection import UpstreamConnection, Wire
 
 # A model that thinks for minutes sends nothing, and NATs and load balancers forget silent
 # connections, many after 350 s. The Anthropic SDK sets the same (`_DefaultHttpxClient`).
@@ -28,7 +28,7 @@ KEEPALIVE: Final = (
 )
 
 
-async def dial(origin: Origin, timeout: float) -> Connection:
+async def dial(origin: Origin, timeout: float) -> UpstreamConnection:
     """Return a new connection; `timeout` is in seconds, 0 for none.
 
     Raises `ConnectFailed` and `ConnectTimeout`.
@@ -38,7 +38,7 @@ async def dial(origin: Origin, timeout: float) -> Connection:
     raise ConnectTimeout(f"no connection to {_where(origin)} within {timeout:g} s")
 
 
-async def _open(origin: Origin) -> Connection:
+async def _open(origin: Origin) -> UpstreamConnection:
     try:
         tcp = await trio.open_tcp_stream(origin.host, origin.port)
     except (OSError, UnicodeError, OverflowError, ExceptionGroup) as exc:
@@ -48,7 +48,7 @@ async def _open(origin: Origin) -> Connection:
         for option in KEEPALIVE:
             tcp.setsockopt(*option)
         if origin.scheme != "https":
-            return Connection(tcp)
+            return UpstreamConnection(tcp)
         tls = trio.SSLStream(
             Wire(tcp),
             _context(origin),
@@ -57,7 +57,7 @@ async def _open(origin: Origin) -> Connection:
             https_compatible=True,
         )
         await tls.do_handshake()
-        return Connection(tls)
+        return UpstreamConnection(tls)
     except (OSError, UnicodeError, trio.BrokenResourceError) as exc:
         tcp.socket.close()
         raise ConnectFailed(f"no TLS with {_where(origin)}: {_reason(exc)}") from exc

@@ -13,7 +13,7 @@ from typing import Final
 import h11
 import msgspec
 
-from ..core.call import Call, Headers
+from ..core.routing.call import Call, Headers
 from ..errors import ProtocolViolation
 
 # Large enough for any provider; what is larger is an attack or a mistake.

@@ -13,7 +13,7 @@ from typing import Final, cast
 import httpx
 import trio
 
-from ..core.call import Call, Origin
+from ..core.routing.call import Call, Origin
 from ..errors import (
     ConnectFailed,
     ConnectionLost,
@@ -22,7 +22,7 @@ from ..errors import (
     ProtocolViolation,
     UpstreamFailure,
 )
-from .transport import Phase, Response, Transport
+from .transport import CallPhase, Response, Transport
 
 _ERRORS: Final[dict[type[UpstreamFailure], type[httpx.TransportError]]] = {
     ConnectFailed: httpx.ConnectError,
@@ -52,12 +52,12 @@ class HttpxTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
         call = await self._call(request, timeout.get("connect"))
-        phase: Phase | None = None
+        phase: CallPhase | None = None
 
-        def begin(new: Phase) -> None:
+        def begin(new: CallPhase) -> None:
             nonlocal phase
             phase = new
-            limit = timeout.get("write" if new is Phase.SENDING else "read")
+            limit = timeout.get("write" if new is CallPhase.SENDING else "read")
             scope.deadline = trio.current_time() + _seconds(limit)
 
         response: Response | None = None
@@ -66,7 +66,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
                 call, pool_timeout=_seconds(timeout.get("pool")), on_phase=begin
             )
         if response is None:
-            if phase is Phase.SENDING:
+            if phase is CallPhase.SENDING:
                 raise httpx.WriteTimeout("the request could not be sent in time", request=request)
             raise httpx.ReadTimeout("no answer in time", request=request)
         return httpx.Response(

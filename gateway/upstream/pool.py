@@ -15,7 +15,7 @@ import msgspec
 import trio
 
 from ..errors import ConnectFailed, PoolTimeout
-from .connection import Connection
+from .connection import UpstreamConnection
 
 _CLOSED: Final = "the transport is closed"
 
@@ -40,10 +40,10 @@ class PoolStats(msgspec.Struct, frozen=True):
     waiting: int
 
 
-class _Waiter:
+class _PoolWaiter:
     def __init__(self) -> None:
         self.called: Final = trio.Event()
-        self.connection: Connection | None = None
+        self.connection: UpstreamConnection | None = None
         self.refused = False
 
 
@@ -51,9 +51,9 @@ class Pool:
     def __init__(self, limit: int, policy: PoolPolicy) -> None:
         self._limit = limit
         self._policy = policy
-        self._idle: list[Connection] = []
+        self._idle: list[UpstreamConnection] = []
         self._in_use = 0
-        self._waiters: OrderedDict[_Waiter, None] = OrderedDict()
+        self._waiters: OrderedDict[_PoolWaiter, None] = OrderedDict()
         self._closed = False
         self._retired = False
 
@@ -65,7 +65,7 @@ class Pool:
     def stats(self) -> PoolStats:
         return PoolStats(len(self._idle), self._in_use, len(self._waiters))
 
-    async def acquire(self, timeout: float) -> Connection | None:
+    async def acquire(self, timeout: float) -> UpstreamConnection | None:
         """Take a slot, with an idle connection if there is one.
 
         Raises `PoolTimeout`, and `ConnectFailed` if the pool is closed.
@@ -78,7 +78,7 @@ class Pool:
             return connection
         return await self._wait(timeout)
 
-    def take_idle(self) -> Connection | None:
+    def take_idle(self) -> UpstreamConnection | None:
         """Return an idle connection for a slot that is already held.
 
         The one used last: it is the likeliest to be alive, and the others get to grow old.
@@ -90,13 +90,13 @@ class Pool:
             connection.close()
         return None
 
-    def release(self, connection: Connection) -> None:
+    def release(self, connection: UpstreamConnection) -> None:
         """Give a slot back together with a connection that is ready for another request."""
         connection.exchanges += 1
         connection.idle_since = trio.current_time()
         self._put_back(connection)
 
-    def forfeit(self, connection: Connection | None) -> None:
+    def forfeit(self, connection: UpstreamConnection | None) -> None:
         """Give a slot back, closing its connection."""
         if connection is not None:
             connection.close()
@@ -132,14 +132,14 @@ class Pool:
             waiter.called.set()
         self._waiters.clear()
 
-    def _expired(self, connection: Connection, now: float) -> bool:
+    def _expired(self, connection: UpstreamConnection, now: float) -> bool:
         policy = self._policy
         return (
             now - connection.idle_since > policy.idle_timeout
             or now - connection.born > policy.max_age
         )
 
-    def _put_back(self, connection: Connection | None) -> None:
+    def _put_back(self, connection: UpstreamConnection | None) -> None:
         over = self._closed or self._retired
         if connection is None or over or self._expired(connection, trio.current_time()):
             self.forfeit(connection)
@@ -151,8 +151,8 @@ class Pool:
 
     # Waiting for a slot...
 
-    async def _wait(self, timeout: float) -> Connection | None:
-        waiter = _Waiter()
+    async def _wait(self, timeout: float) -> UpstreamConnection | None:
+        waiter = _PoolWaiter()
         self._waiters[waiter] = None
         with trio.move_on_after(timeout):
             try:
@@ -170,7 +170,7 @@ class Pool:
             return waiter.connection
         raise PoolTimeout(f"none of {self._limit} connections became free in {timeout:g} s")
 
-    def _call_next(self, connection: Connection | None) -> None:
+    def _call_next(self, connection: UpstreamConnection | None) -> None:
         # The slot stays in use: it only changes hands.
         waiter, _ = self._waiters.popitem(last=False)
         waiter.connection = connection

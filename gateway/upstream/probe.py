@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from ..core.call import Call
+from ..core.routing.call import Call
 from ..errors import PoolTimeout, UpstreamFailure
 from .transport import Transport
 

@@ -18,35 +18,40 @@ from typing import Final
 
 import trio
 
-from ..core.call import Call, Origin
+from ..core.routing.call import Call, Origin
+from ..core.wire.framing import BodyReader, frame
 from ..errors import ConnectionLost, ProtocolViolation
-from .connection import Connection
+from .connection import UpstreamConnection
 from .dial import dial
-from .framing import BodyReader, frame
 from .heads import HeadReader, RequestHeads, ResponseHead
 from .pool import Pool, PoolPolicy, PoolStats
 
 
-class Phase(enum.Enum):
+class CallPhase(enum.Enum):
     """What a request waits for, for callers that time these apart."""
 
     SENDING = "sending"
     WAITING = "waiting for the head"
 
 
-OnPhase = Callable[[Phase], None]
+OnPhase = Callable[[CallPhase], None]
 
 
 class Response:
     """An answer whose head has arrived; closed by `aclose`, `async with`, or read to its end."""
 
     def __init__(
-        self, pool: Pool, connection: Connection, head: ResponseHead, body: BodyReader, keep: bool
+        self,
+        pool: Pool,
+        connection: UpstreamConnection,
+        head: ResponseHead,
+        body: BodyReader,
+        keep: bool,
     ) -> None:
         self.status: Final = head.status
         self.headers: Final = head.headers
         self._pool = pool
-        self._connection: Connection | None = connection
+        self._connection: UpstreamConnection | None = connection
         self._body = body
         self._keep = keep
         self._first = body.feed(head.rest) if head.rest else b""
@@ -115,7 +120,7 @@ class Response:
         self._first = b""
         self._abandon()
 
-    def _settle(self, connection: Connection) -> None:
+    def _settle(self, connection: UpstreamConnection) -> None:
         if self._connection is not connection:
             # Closed by another task while this one was reading.
             return
@@ -223,7 +228,7 @@ class Transport:
 
 async def _exchange(
     pool: Pool,
-    connection: Connection,
+    connection: UpstreamConnection,
     call: Call,
     head: bytes,
     *,
@@ -231,7 +236,7 @@ async def _exchange(
     on_phase: OnPhase | None,
 ) -> Response:
     if on_phase is not None:
-        on_phase(Phase.SENDING)
+        on_phase(CallPhase.SENDING)
     broken: ConnectionLost | None = None
     try:
         await connection.send(head, call.body)
@@ -240,7 +245,7 @@ async def _exchange(
         # then waits here to be read.
         broken = exc
     if on_phase is not None:
-        on_phase(Phase.WAITING)
+        on_phase(CallPhase.WAITING)
     answer: ResponseHead | None = None
     while answer is None:
         try:

@@ -8,11 +8,11 @@ from structlog.testing import capture_logs
 from trio.testing import MockClock
 
 from gateway.admin.application import _routes
-from gateway.core.audit import Action
+from gateway.api.client import LINGER_SECONDS
+from gateway.core.records.audit import AuditAction
 from gateway.errors import StoreUnavailable
-from gateway.server.client import LINGER_SECONDS
-from gateway.store.database import Database
-from tests.server.asgi import Server, piece
+from gateway.store.engine.database import Database
+from tests.api.asgi import Server, piece
 
 from .world import World
 
@@ -117,7 +117,7 @@ async def test_who_leaves_before_the_answer_gets_none() -> None:
     await world.call("reload", "POST", headers={b"content-length": b"2"}, server=server)
     assert server.sent == []
     assert world.control.causes == []
-    assert {event.action for event in world.events} == {Action.SIGN_IN}
+    assert {event.action for event in world.events} == {AuditAction.SIGN_IN}
 
 
 @pytest.mark.parametrize("key", [None, b"sk-wrong"])

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import msgspec
 import pytest
 
-from gateway.core.audit import Action
-from gateway.core.transcript import Content, RequestLine
-from gateway.store.capture_search import MOST
+from gateway.captures.search import MOST
+from gateway.core.capture.transcript import Content, RequestLine
+from gateway.core.records.audit import AuditAction
 
 from .world import World
 
@@ -46,7 +46,7 @@ async def test_a_capture(folder: Path) -> None:
     assert server.json["more"] is False
     assert found["request"]["body"]["text"] == "hello"
     await world.call("debug/req_1")
-    (event,) = world.seen(Action.CAPTURE_VIEWED)
+    (event,) = world.seen(AuditAction.CAPTURE_VIEWED)
     assert (event.target, event.actor) == ("req_1", "root")
 
 
@@ -57,7 +57,7 @@ async def test_there_is_no_other(folder: Path, request_id: str) -> None:
     world = World(captures=folder)
     server = await world.call(f"debug/{quote(request_id)}")
     assert server.status == 404
-    assert world.seen(Action.CAPTURE_VIEWED) == []
+    assert world.seen(AuditAction.CAPTURE_VIEWED) == []
 
 
 async def test_of_many_with_one_id_a_few_are_read(

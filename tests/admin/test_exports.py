@@ -14,13 +14,13 @@ import pytest
 import trio
 
 from gateway.admin.exports import AT_ONCE, accepts_gzip
-from gateway.core.audit import Action, ActorKind, AuditEvent, Result
+from gateway.api.client import Message
+from gateway.core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from gateway.errors import SendStalled, StoreUnavailable
-from gateway.server.client import Message
-from gateway.store.chain import append
-from gateway.store.database import Database
-from gateway.store.export import Export
-from tests.server.asgi import Server, piece
+from gateway.store.engine.database import Database
+from gateway.store.export.export import Export
+from gateway.store.writing.chain import append
+from tests.api.asgi import Server, piece
 
 from .world import PEER, World, fill_requests
 
@@ -32,7 +32,7 @@ def filled(sqlite_database: Database) -> Database:
     """A database with requests, and one entry in the audit log."""
     fill_requests(sqlite_database, ROWS)
     event = AuditEvent(
-        time=1.0, action=Action.MIGRATED, result=Result.OK, actor_kind=ActorKind.SYSTEM
+        time=1.0, action=AuditAction.MIGRATED, result=AuditResult.OK, actor_kind=ActorKind.SYSTEM
     )
     sqlite_database.write_now(lambda connection: append(connection, [event]))
     return sqlite_database
@@ -83,8 +83,8 @@ async def test_all_rows_in_each_format(filled: Database, format_: str, encoding:
     assert zipped == (encoding != b"identity" and format_ != "parquet")
     body = gzip.decompress(server.body) if zipped else server.body
     assert rows_of(body, format_) == ROWS
-    (event,) = world.seen(Action.EXPORTED)
-    assert (event.result, event.target, event.actor) == (Result.OK, "requests", "root")
+    (event,) = world.seen(AuditAction.EXPORTED)
+    assert (event.result, event.target, event.actor) == (AuditResult.OK, "requests", "root")
     assert event.client_ip == PEER[0]
     assert event.details == {
         "filters": {"format": format_, "since": "30h"},
@@ -102,7 +102,7 @@ async def test_the_other_kinds(filled: Database, kind: str, query: str) -> None:
         assert [line["action"] for line in lines] == ["migrated"]
     else:
         assert sum(line["requests"] for line in lines) == ROWS
-    assert world.seen(Action.EXPORTED)[0].target == kind
+    assert world.seen(AuditAction.EXPORTED)[0].target == kind
 
 
 async def test_a_head_is_no_export(filled: Database) -> None:
@@ -111,7 +111,7 @@ async def test_a_head_is_no_export(filled: Database) -> None:
     assert server.status == 200
     assert server.body == b""
     assert b"content-disposition" in server.headers
-    assert world.seen(Action.EXPORTED) == []
+    assert world.seen(AuditAction.EXPORTED) == []
 
 
 async def test_who_leaves_ends_it(filled: Database) -> None:
@@ -122,8 +122,8 @@ async def test_who_leaves_ends_it(filled: Database) -> None:
         await server.holding.wait()
         server.disconnect()
     assert not server.complete
-    (event,) = world.seen(Action.EXPORTED)
-    assert event.result is Result.FAILED
+    (event,) = world.seen(AuditAction.EXPORTED)
+    assert event.result is AuditResult.FAILED
     assert event.details["aborted"] == "client_gone"
     assert event.details["bytes"] == len(server.body) > 0
     assert event.details["rows"] <= ROWS
@@ -134,7 +134,7 @@ async def test_who_reads_nothing_ends_it(filled: Database) -> None:
     world = World(filled)
     with pytest.raises(SendStalled):
         await world.call("export/requests?since=30h", server=Server((0, piece()), stalls=1))
-    (event,) = world.seen(Action.EXPORTED)
+    (event,) = world.seen(AuditAction.EXPORTED)
     assert event.details["aborted"] == "stalled"
     assert world.lifecycle.in_flight == 0
 
@@ -149,7 +149,7 @@ async def test_the_end_of_the_process_ends_it(filled: Database) -> None:
         world.lifecycle.end_requests()
     assert server.status == 200
     assert not server.complete
-    (event,) = world.seen(Action.EXPORTED)
+    (event,) = world.seen(AuditAction.EXPORTED)
     assert event.details["aborted"] == "server_shutting_down"
     # And another one does not begin.
     late = await world.call("export/requests?since=30h")
@@ -191,7 +191,7 @@ async def test_a_database_that_goes_away_leaves_it_unfinished(
     server = await world.call("export/requests?since=30h")
     assert server.status == 200
     assert not server.complete
-    (event,) = world.seen(Action.EXPORTED)
+    (event,) = world.seen(AuditAction.EXPORTED)
     assert event.details["aborted"] == "store_unavailable"
     assert "it is gone" in capsys.readouterr().out
 

@@ -12,8 +12,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from gateway.core.audit import Action
-from gateway.store.database import Database
+from gateway.core.records.audit import AuditAction
+from gateway.store.engine.database import Database
 from tests.end_to_end.provider import until
 
 from .world import World, fill_requests, served
@@ -79,7 +79,7 @@ async def test_pages_and_files(filled: Database) -> None:
                 lines += piece.count(b"\n")
         assert lines == ROWS
         assert (await client.get("status")).json()["in_flight"] == 0
-    (event,) = world.seen(Action.EXPORTED)
+    (event,) = world.seen(AuditAction.EXPORTED)
     assert event.details["rows"] == ROWS
     assert "aborted" not in event.details
 
@@ -96,7 +96,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing_behind(filled: Database) 
             assert world.lifecycle.in_flight == 1
             await stream.aclose()
             await until(lambda: world.lifecycle.in_flight == 0, "the end of the export", 1.0)
-            event = world.seen(Action.EXPORTED)[number]
+            event = world.seen(AuditAction.EXPORTED)[number]
             assert event.details["aborted"] == "client_gone"
             assert event.details["rows"] < ROWS
         await until(
@@ -112,8 +112,8 @@ async def test_who_reads_slowly_is_read_for_slowly(filled: Database) -> None:
         await stream.send_all(request("export/requests?since=30h"))
         # Reads nothing: no more is read from the database than fits on the way, and in the end
         # the connection is taken away.
-        await until(lambda: bool(world.seen(Action.EXPORTED)), "the end of the export", 10.0)
-        (event,) = world.seen(Action.EXPORTED)
+        await until(lambda: bool(world.seen(AuditAction.EXPORTED)), "the end of the export", 10.0)
+        (event,) = world.seen(AuditAction.EXPORTED)
         assert event.details["aborted"] in ("stalled", "client_gone")
         assert 0 < event.details["rows"] < ROWS
         await stream.aclose()
@@ -125,7 +125,7 @@ async def test_who_leaves_while_the_database_works_frees_it(
 ) -> None:
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
     monkeypatch.setattr(
-        "gateway.store.request_log.page",
+        "gateway.store.queries.request_log.page",
         lambda connection, *_, **__: connection.exec_driver_sql(endless).scalar(),
     )
     world = World(filled)
@@ -156,5 +156,5 @@ async def test_an_export_that_breaks_is_seen_to_be_broken(filled: Database) -> N
     # Chunked, and without the last chunk.
     assert b"transfer-encoding: chunked" in data.lower()
     assert not data.endswith(b"0\r\n\r\n")
-    (event,) = world.seen(Action.EXPORTED)
+    (event,) = world.seen(AuditAction.EXPORTED)
     assert event.details["aborted"] == "server_shutting_down"

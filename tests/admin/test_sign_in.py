@@ -6,9 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.admin.refusals import OF_ONE, WINDOW
-from gateway.admin.sign_in import Remembered
-from gateway.core.audit import MOST_TEXT, Action, ActorKind, Result
+from gateway.admin.failed_sign_ins import OF_ONE, WINDOW
+from gateway.admin.sign_in import RecentlySeen
+from gateway.core.records.audit import MOST_TEXT, ActorKind, AuditAction, AuditResult
 
 from .world import ADMIN, PEER, TOKEN, World
 
@@ -48,7 +48,7 @@ async def test_a_refused_key_is_written_down_but_for_itself() -> None:
     world = World()
     await world.call("requests?token=secret", key=b"sk-wrong")
     (event,) = world.events
-    assert (event.action, event.result) == (Action.SIGN_IN, Result.REFUSED)
+    assert (event.action, event.result) == (AuditAction.SIGN_IN, AuditResult.REFUSED)
     assert (event.actor_kind, event.actor) == (ActorKind.ADMIN, None)
     assert event.client_ip == PEER[0]
     assert event.target == "/admin/api/requests"
@@ -85,13 +85,13 @@ async def test_an_admin_is_written_down_once_an_hour_and_address(
     world = World()
     for _ in range(3):
         await world.call("status")
-    assert [(event.actor, event.result) for event in world.events] == [("root", Result.OK)]
+    assert [(event.actor, event.result) for event in world.events] == [("root", AuditResult.OK)]
     await world.call("status", peer=("192.0.2.8", 1))
     await world.call("status", peer=None)
     assert [event.client_ip for event in world.events] == [PEER[0], "192.0.2.8", None]
     await trio.sleep(3600)
     await world.call("status")
-    assert len(world.seen(Action.SIGN_IN)) == 4
+    assert len(world.seen(AuditAction.SIGN_IN)) == 4
 
 
 async def test_a_reload_takes_a_key_away() -> None:
@@ -102,7 +102,7 @@ async def test_a_reload_takes_a_key_away() -> None:
 
 
 async def test_what_is_remembered_is_bounded(autojump_clock: MockClock) -> None:
-    remembered = Remembered(10.0, most=3)
+    remembered = RecentlySeen(10.0, most=3)
     assert [remembered.is_new(name) for name in "abcd"] == [True] * 4
     assert not remembered.is_new("d")
     assert remembered.is_new("a")

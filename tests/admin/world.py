@@ -19,25 +19,25 @@ from hypercorn.trio.tcp_server import TCPServer
 
 from gateway.admin.application import AdminApi
 from gateway.admin.resources import Resources
+from gateway.api.client import AsgiClient
+from gateway.api.request import api_key, content_length, has_body, headers_of, request_id
 from gateway.config.snapshot import Snapshot
-from gateway.core.audit import Action, AuditEvent
-from gateway.core.cached import CachePolicy
-from gateway.core.periods import HOUR
+from gateway.core.cache.answers import CachePolicy
+from gateway.core.records.audit import AuditAction, AuditEvent
+from gateway.core.records.periods import HOUR
 from gateway.lifecycle import Lifecycle
-from gateway.proxy.cache import ResponseCache
+from gateway.proxy.cache.response_cache import ResponseCache
 from gateway.proxy.services import Services
-from gateway.proxy.traffic import Traffic
+from gateway.proxy.traffic.control import TrafficControl
 from gateway.serve.install import install
 from gateway.serve.policy import ServingPolicy
 from gateway.serve.sockets import listen
-from gateway.server.client import AsgiClient
-from gateway.server.request import api_key, content_length, has_body, headers_of, request_id
 from gateway.state.memory import MemoryState
-from gateway.store.database import Database
+from gateway.store.engine.database import Database
+from tests.api.asgi import Server, piece
+from tests.api.control import Scripted
 from tests.proxy.scripts import ScriptedUpstream
 from tests.proxy.world import Records, deployment, snapshot_of
-from tests.server.asgi import Server, piece
-from tests.server.control import Scripted
 from tests.store.filling import fill
 
 ADMIN, TOKEN = b"sk-admin", b"sk-token"
@@ -71,7 +71,7 @@ class World:
                 services=Services(
                     upstream=ScriptedUpstream(()),
                     state=self.state,
-                    traffic=Traffic(self.lifecycle),
+                    traffic=TrafficControl(self.lifecycle),
                     cache=ResponseCache(CachePolicy()),
                     recorder=Records(),
                     lifecycle=self.lifecycle,
@@ -126,7 +126,7 @@ class World:
         await self.app(scope, server.receive, server.send)
         return server
 
-    def seen(self, action: Action) -> list[AuditEvent]:
+    def seen(self, action: AuditAction) -> list[AuditEvent]:
         return [event for event in self.events if event.action is action]
 
 

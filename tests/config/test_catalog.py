@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.config import catalog
-from gateway.config.catalog import Catalog, Match, Names
+from gateway.config.catalog import Catalog, NameMatch, Names
 from gateway.config.schema import Model, Route
 
 ROUTES = (Route(provider="p", model="x"),)
@@ -71,7 +71,7 @@ def test_the_order_of_the_file_does_not_matter_to_families() -> None:
     [("x", "y", "x"), ("*", "y", "y"), ("gpt-*", "4", "gpt-4"), ("gpt-*", "*", "gpt-*")],
 )
 def test_fill(text: str, rest: str, filled: str) -> None:
-    assert Match(model("m"), rest).fill(text) == filled
+    assert NameMatch(model("m"), rest).fill(text) == filled
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.config.changes import changed_tokens, changes
-from gateway.config.schema import Config, Limits, Log, Model, Provider, Route, Server, Token
+from gateway.config.schema import Config, LimitsConfig, Log, Model, Provider, Route, Server, Token
 from gateway.core.routing.hedging import HedgePolicy
 
 PROVIDER = Provider(kind="openai", base_url="http://a/v1", api_key="sk-canary-1")
@@ -25,7 +25,7 @@ def token(name: str, key: str = "sk-canary-3", **fields: Any) -> Token:
         (Config(), Config(server=Server(bind="[::]:80")), ["server.bind"]),
         (
             Config(),
-            Config(limits=Limits(rpm=1), log=Log(level="debug")),
+            Config(limits=LimitsConfig(rpm=1), log=Log(level="debug")),
             ["log.level", "limits.rpm"],
         ),
         (Config(), Config(providers={"p": PROVIDER}), ["providers.p"]),

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 
 from gateway.config import load, schema
-from gateway.core.cached import ModelCache
+from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.routing.attempts import RetryOverrides
+from gateway.core.routing.balancing.strategies import STRATEGIES
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.routing.strategies import STRATEGIES
-from gateway.core.timeouts import TimeoutOverrides
+from gateway.core.routing.timeouts import TimeoutOverrides
 from gateway.errors import ConfigError
 
 # The tables that there are one of.
@@ -77,7 +77,7 @@ def test_what_the_shipped_file_calls_default_is_the_default() -> None:
     config = parse(tables + ENOUGH)
     # Limits that are absent do not limit; what stands there is an example.
     unlimited = msgspec.structs.replace(config.limits, rpm=None, tpm=None, max_concurrent=None)
-    assert config.limits != unlimited == schema.Limits()
+    assert config.limits != unlimited == schema.LimitsConfig()
     for key in SINGLE.keys() - {"limits"}:
         assert getattr(config, key) == getattr(schema.Config(), key) == getattr(shipped, key)
     # Nothing of these tables is left unsaid.

@@ -4,14 +4,14 @@ import msgspec
 import pytest
 
 from gateway.config import schema
-from gateway.core.cached import CachePolicy, ModelCache
+from gateway.core.cache.answers import CachePolicy, ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.attempts import RetryOverrides, RetryPolicy
 from gateway.core.routing.breaker import BreakerPolicy
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.timeouts import TimeoutOverrides, Timeouts
+from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
 
 TABLES: list[type[msgspec.Struct]] = [
     schema.Config,
@@ -22,7 +22,7 @@ TABLES: list[type[msgspec.Struct]] = [
     schema.Token,
     schema.Log,
     schema.Cors,
-    schema.Limits,
+    schema.LimitsConfig,
     schema.Probe,
     schema.Admin,
     Timeouts,

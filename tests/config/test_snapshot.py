@@ -9,25 +9,25 @@ import msgspec
 import pytest
 
 from gateway.config import schema, snapshot
-from gateway.config.check import cross_check
+from gateway.config.checks.cross_check import cross_check
 from gateway.config.schema import Admin, Config, Model, Provider, Route, Token
 from gateway.config.snapshot import (
     ANYONE,
     Caller,
-    Known,
+    LearnedState,
     ServedModel,
     Snapshot,
+    build_snapshot,
     key_digest,
-    take,
 )
-from gateway.core.cached import ModelCache
+from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.budget import Budget
-from gateway.core.limits.ledger import Limits, Scope
+from gateway.core.limits.ledger import Scope, ScopeLimits
 from gateway.core.routing.attempts import RetryOverrides, RetryPolicy
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.hedging import HedgePolicy
-from gateway.core.timeouts import TimeoutOverrides, Timeouts
+from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
 from gateway.providers import openai
 from gateway.state.memory import MemoryState
 
@@ -46,11 +46,11 @@ def describe(
     return openai.describe(name, provider, route, timeouts, b"test", pattern)
 
 
-def taken(known: Known | None = None, **fields: Any) -> Snapshot:
+def taken(known: LearnedState | None = None, **fields: Any) -> Snapshot:
     config = Config(**{"providers": PROVIDERS} | fields)
     if config.models:
         assert list(cross_check(config)) == []
-    return take(config, describe, created=1_700_000_000, known=known or MemoryState())
+    return build_snapshot(config, describe, created=1_700_000_000, known=known or MemoryState())
 
 
 def served(found: Snapshot, name: str) -> ServedModel:
@@ -329,20 +329,20 @@ def test_the_scopes_of_a_caller() -> None:
     assert caller_of(plain).scopes == ()
     assert not caller_of(plain).limited
     budget = Budget(usd=5, window="day")
-    own = Scope("token:t", Limits(rpm=1, max_concurrent=2), budget)
-    everybody = Scope("global", Limits(rpm=9, tpm=8))
+    own = Scope("token:t", ScopeLimits(rpm=1, max_concurrent=2), budget)
+    everybody = Scope("global", ScopeLimits(rpm=9, tpm=8))
     limited = Token(name="t", key="12345678", rpm=1, max_concurrent=2, budget=budget)
-    limits = schema.Limits(rpm=9, tpm=8, max_concurrent=7)
+    limits = schema.LimitsConfig(rpm=9, tpm=8, max_concurrent=7)
     assert caller_of(limited).scopes == (own,)
     assert caller_of(limited, limits=limits).scopes == (own, everybody)
     assert caller_of(plain, limits=limits).scopes == (everybody,)
     assert caller_of(plain, limits=limits).limited
     only_budget = Token(name="t", key="12345678", budget=budget)
-    assert caller_of(only_budget).scopes == (Scope("token:t", Limits(), budget),)
+    assert caller_of(only_budget).scopes == (Scope("token:t", ScopeLimits(), budget),)
     # Who calls without a key is everybody.
     assert taken(limits=limits).anyone.scopes == (everybody,)
     assert taken(limits=limits).anyone.limited
-    assert taken(limits=schema.Limits(max_concurrent=7)).anyone.scopes == ()
+    assert taken(limits=schema.LimitsConfig(max_concurrent=7)).anyone.scopes == ()
 
 
 def test_the_scopes_of_providers() -> None:
@@ -352,8 +352,8 @@ def test_the_scopes_of_providers() -> None:
         "more": Provider(kind="demo", rpm=5, tpm=6),
     }
     assert taken(providers=providers).provider_scopes == {
-        "some": Scope("provider:some", Limits(rpm=5)),
-        "more": Scope("provider:more", Limits(rpm=5, tpm=6)),
+        "some": Scope("provider:some", ScopeLimits(rpm=5)),
+        "more": Scope("provider:more", ScopeLimits(rpm=5, tpm=6)),
     }
 
 

@@ -24,15 +24,15 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config, Sockets
 from hypercorn.trio.tcp_server import TCPServer
 
-from gateway.application import Application
+from gateway.api.asgi_app import AsgiApp, Runtime
 from gateway.config.load import parse
-from gateway.core.record import Record
-from gateway.core.traceparent import Trace
+from gateway.core.records.record import Record
+from gateway.core.records.traceparent import Trace
 from gateway.lifecycle import Lifecycle
+from gateway.process.application import Application
 from gateway.serve.install import install
-from gateway.serve.roster import Roster
+from gateway.serve.open_connections import OpenConnections
 from gateway.serve.sockets import listen
-from gateway.server.gateway import Gateway, Running
 from gateway.upstream.transport import Transport
 
 from .provider import until
@@ -94,7 +94,7 @@ class InProcess:
 
     application: Application
     lifecycle: Lifecycle
-    roster: Roster
+    roster: OpenConnections
     port: int = 0
     kept: KeptRecords = field(default_factory=KeptRecords)
     # Ids of the requests that reached the application.
@@ -166,7 +166,7 @@ async def in_process(text: str, file: Path | None = None) -> AsyncIterator[InPro
         hypercorn.trio.run.TCPServer = TCPServer  # type: ignore[attr-defined]  # as it was
 
 
-async def _watch(roster: Roster, scope: trio.CancelScope) -> None:
+async def _watch(roster: OpenConnections, scope: trio.CancelScope) -> None:
     with scope:
         await roster.watch()
 
@@ -175,7 +175,7 @@ def _watched(application: Application, running: InProcess) -> Any:
     """Return the application's ASGI app, with a recorder and a register of our own."""
 
     @contextlib.asynccontextmanager
-    async def start() -> AsyncIterator[Running]:
+    async def start() -> AsyncIterator[Runtime]:
         async with application._start() as started:
             upstream = started.services.upstream
             assert isinstance(upstream, Transport)
@@ -183,7 +183,7 @@ def _watched(application: Application, running: InProcess) -> Any:
             started.services = replace(started.services, recorder=running.kept)
             yield started
 
-    gateway = Gateway(application.lifecycle, start)
+    gateway = AsgiApp(application.lifecycle, start)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":

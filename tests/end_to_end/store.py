@@ -16,10 +16,10 @@ import h11
 import trio
 from sqlalchemy import Table, select
 
-from gateway.core.periods import DAY, HOUR, MINUTE
-from gateway.store.database import Database
-from gateway.store.schema import FIRST_EVENT, LATENCY, rollups
-from gateway.store.schema import requests as requests_table
+from gateway.core.records.periods import DAY, HOUR, MINUTE
+from gateway.store.engine.database import Database
+from gateway.store.engine.schema import FIRST_EVENT, LATENCY, rollups
+from gateway.store.engine.schema import requests as requests_table
 
 from .caller import Caller, Reply, calling, get
 from .harness import PATIENCE, ROOT

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.record import EndReason
+from gateway.core.records.record import EndReason
 
 from .caller import Reply, ask, calling
 from .harness import InProcess, config, in_process

@@ -11,22 +11,12 @@ from typing import Any
 import pytest
 import trio
 
-from gateway.core.record import EndReason
+from gateway.core.records.record import EndReason
 
 from .caller import Reply, ask, calling
 from .harness import config, in_process
 from .provider import Asked, serving, until
-from .wire import (
-    RESET,
-    Script,
-    broken,
-    completion,
-    event,
-    failure,
-    streamed,
-    whole,
-    words,
-)
+from .wire import RESET, Script, broken, completion, event, failure, streamed, whole, words
 
 KEPT = "cache = { ttl = 60 }"
 SHARED = "cache = { ttl = 60, coalesce = true }"

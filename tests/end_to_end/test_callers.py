@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from gateway.core.record import EndReason
+from gateway.core.records.record import EndReason
 
 from .caller import Caller, ask, calling, chat_body, get
 from .harness import PATIENCE, InProcess, config, in_process

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.record import EndReason
+from gateway.core.records.record import EndReason
 
 from ..golden.transcripts import TRANSCRIPTS, Transcript
 from .caller import ask

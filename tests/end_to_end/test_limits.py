@@ -12,7 +12,7 @@ import openai
 import pytest
 import trio
 
-from gateway.core.record import EndReason
+from gateway.core.records.record import EndReason
 
 from .caller import Reply, ask, calling, get
 from .harness import InProcess, config, in_process

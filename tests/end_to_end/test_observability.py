@@ -17,7 +17,7 @@ import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.store.schema import metadata
+from gateway.store.engine.schema import metadata
 
 from ..postgres import PostgresServer
 from ..telemetry.otlp import Receiver

@@ -14,17 +14,7 @@ import pytest
 import trio
 
 from .caller import Reply, ask, calling, chat_body, get
-from .harness import (
-    GATEWAY,
-    HYPERCORN,
-    PATIENCE,
-    ROOT,
-    Served,
-    children,
-    config,
-    spawned,
-    starting,
-)
+from .harness import GATEWAY, HYPERCORN, PATIENCE, ROOT, Served, children, config, spawned, starting
 from .provider import Asked, serving, speaking, until
 from .sdk import chat, run_sdk
 from .wire import DONE, LAST_CHUNK, STALL, Script, event, framed, stream_head

@@ -13,8 +13,8 @@ from typing import Any, Final
 import trio
 from sqlalchemy import text
 
-from gateway.core.periods import HOUR, MINUTE
-from gateway.store.schema import attempts, audit, rollups
+from gateway.core.records.periods import HOUR, MINUTE
+from gateway.store.engine.schema import attempts, audit, rollups
 
 from .caller import Reply, calling, get
 from .harness import GATEWAY, PATIENCE, Served, config, spawned

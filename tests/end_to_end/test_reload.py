@@ -14,8 +14,8 @@ import structlog.testing
 import trio
 import trio.testing
 
-from gateway.config.reload import Outcome
-from gateway.core.routing.breaker import State
+from gateway.config.reload_status import ReloadOutcome
+from gateway.core.routing.breaker import BreakerState
 
 from .caller import Reply, ask, calling, generations, get
 from .harness import GATEWAY, PATIENCE, QUIET, InProcess, children, config, in_process, spawned
@@ -36,7 +36,7 @@ class Reloading:
         self.port = gateway.port
         self._write = write
 
-    async def to(self, text: str) -> Outcome:
+    async def to(self, text: str) -> ReloadOutcome:
         self._write(text + QUIET)
         with trio.fail_after(PATIENCE):
             return await self.gateway.application.reload("test")
@@ -139,13 +139,13 @@ async def test_what_was_learned_outlives_a_reload(write: Write) -> None:
             for _ in range(5):
                 assert (await ask(served.port, key="sk-token")).status == 200
             before = await served.status()
-            assert before["deployments"][0]["state"] == State.OPEN.value
+            assert before["deployments"][0]["state"] == BreakerState.OPEN.value
             asked = len(bad.asked)
             changed = text.replace("sk-provider", "sk-other").replace("base = 0.01", "base = 0.03")
             assert (await served.to(changed)).reloaded
             after = await served.status()
             assert after["config"]["generation"] == 2
-            assert after["deployments"][0]["state"] == State.OPEN.value
+            assert after["deployments"][0]["state"] == BreakerState.OPEN.value
             for number, name in ((0, "attempts"), (0, "opens"), (1, "attempts")):
                 assert after["deployments"][number][name] == before["deployments"][number][name]
             # Nobody asks the provider whose breaker is open; the new key is used at once.
@@ -330,7 +330,7 @@ async def test_asking_again_and_again_is_one_more_reload(write: Write) -> None:
     async with serving(speaking) as provider:
         text = config(provider.port)
         async with reloading(text, write) as served:
-            outcomes: list[Outcome] = []
+            outcomes: list[ReloadOutcome] = []
 
             async def reload() -> None:
                 outcomes.append(await served.gateway.application.reload("test"))

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import pytest
 import trio
 
-from gateway.core.record import EndReason
+from gateway.core.records.record import EndReason
 from gateway.core.routing.backoff import Rng
+from gateway.core.routing.balancing.strategies import PoolMember, balancer
 from gateway.core.routing.breaker import BreakerPolicy
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.health import Sample
 from gateway.core.routing.keys import Key
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.routing.strategies import Member, balancer
 from gateway.core.routing.target import Target
 
 from .caller import Reply, ask, calling
@@ -360,7 +360,7 @@ def time_to_full_share(rng: Rng, outage: float, pace: float, latency: float) -> 
     Requests come each `pace` seconds; a failure shows after `latency`, a first event too.
     """
     primary, spare = targets("primary", "spare")
-    pool = balancer("priority", [Member(load=primary), Member(load=spare)])
+    pool = balancer("priority", [PoolMember(load=primary), PoolMember(load=spare)])
     now, last_elsewhere = 0.0, 0.0
     under_way: list[tuple[float, Target, object, bool]] = []
     while now < outage + 60.0:

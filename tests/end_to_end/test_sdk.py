@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.core.record import EndReason
+from gateway.core.records.record import EndReason
 
 from .harness import config, in_process
 from .provider import Asked, serving

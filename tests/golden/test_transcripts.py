@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from gateway.core.sse import MAX_EVENT_BYTES
-from gateway.core.stream import StreamRewriter
-from gateway.core.usage import Usage
+from gateway.core.dialects.openai_chat.stream import StreamRewriter
+from gateway.core.records.usage import Usage
+from gateway.core.wire.sse import MAX_EVENT_BYTES
 
 from .transcripts import DONE, TRANSCRIPTS, Transcript
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 
 from gateway.config.schema import Probe, Provider, Route
-from gateway.core.call import Origin
-from gateway.core.timeouts import Timeouts
+from gateway.core.routing.call import Origin
+from gateway.core.routing.timeouts import Timeouts
 from gateway.providers import demo, openai
 
 

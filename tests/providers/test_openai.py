@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from gateway.config.schema import Probe, Provider, Route
-from gateway.core.call import Origin
-from gateway.core.pricing import Prices
+from gateway.core.records.pricing import Prices
+from gateway.core.routing.call import Origin
 from gateway.core.routing.deployment import Deployment
-from gateway.core.timeouts import TimeoutOverrides, Timeouts
+from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
 from gateway.providers.openai import describe, probe_call
 
 ROUTE = Route(provider="p", model="m")

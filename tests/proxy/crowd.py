@@ -9,14 +9,15 @@ import msgspec
 import trio
 
 from gateway.config.schema import Server
-from gateway.core.cache_key import cache_key
-from gateway.core.cached import CachePolicy
-from gateway.core.chat import parse_chat
-from gateway.core.record import Record
-from gateway.core.timeouts import Timeouts
-from gateway.proxy.cache import Caching, ResponseCache
+from gateway.core.cache.answers import CachePolicy
+from gateway.core.cache.key import cache_key
+from gateway.core.dialects.openai_chat.request import parse_chat
+from gateway.core.records.record import Record
+from gateway.core.routing.timeouts import Timeouts
+from gateway.proxy.attempts.pipeline import Pipeline
+from gateway.proxy.cache.response_cache import ResponseCache
+from gateway.proxy.cache.serve import CacheRequest, serve
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.pipeline import Pipeline
 
 from .scripts import Play, ScriptedClient, Step
 from .world import TIMEOUTS, World, body
@@ -148,12 +149,12 @@ class Crowd:
         assert model is not None
 
         async def work(exchange: Exchange) -> None:
-            await exchange.while_listening(Pipeline(exchange, request, model).run)
+            await exchange.cancel_on_disconnect(Pipeline(exchange, request, model).run)
 
         key = cache_key(visit.token, visit.token.encode(), request.model, b"", request.body)
         if not visit.ttl:
             await work(exchange)
             return
         assert key is not None
-        caching = Caching(key, visit.ttl, self._coalesce)
-        await self.cache.serve(exchange, caching, work, exchange.started + visit.patience)
+        caching = CacheRequest(key, visit.ttl, self._coalesce)
+        await serve(exchange, caching, work, exchange.started + visit.patience)

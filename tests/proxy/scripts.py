@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from gateway.core.call import Call
+from gateway.api.replies import error_body, error_reply
+from gateway.core.routing.call import Call
 from gateway.errors import (
     BodyTimeout,
     BodyTooLarge,
@@ -25,7 +26,6 @@ from gateway.errors import (
     UpstreamFailure,
 )
 from gateway.proxy.protocols import HeaderPairs
-from gateway.server.replies import error_body, error_reply
 
 
 class Mark(enum.Enum):

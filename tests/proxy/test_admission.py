@@ -13,21 +13,22 @@ import trio
 from trio.testing import MockClock
 
 from gateway.config.snapshot import Caller
-from gateway.core.cached import ModelCache
+from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.estimate import estimate_tokens
-from gateway.core.limits.ledger import Demand, Limits, Scope
+from gateway.core.limits.ledger import Demand, Scope, ScopeLimits
 from gateway.core.routing.hedging import HedgeCap, HedgePolicy
 from gateway.errors import GatewayError
 from gateway.lifecycle import Lifecycle
 from gateway.proxy.admission import admit
-from gateway.proxy.chat import serve_chat
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.options import Asked
+from gateway.proxy.operations.chat import serve_chat
+from gateway.proxy.options import ClientOptions
 from gateway.proxy.services import Services
-from gateway.proxy.traffic import Traffic
+from gateway.proxy.traffic.control import TrafficControl
 from gateway.state.memory import MemoryState
 
+from .attempts.test_lease import Answering
 from .scripts import (
     DONE,
     EOF,
@@ -42,7 +43,6 @@ from .scripts import (
     ok,
     status,
 )
-from .test_visit import Answering
 from .world import KEY, Records, World, body
 
 PROMPT = estimate_tokens(body(), 0)
@@ -51,9 +51,9 @@ COST = 300_000
 
 
 def caller(
-    limits: Limits | None = None, budget: Budget | None = None, *shared: Scope, **more: Any
+    limits: ScopeLimits | None = None, budget: Budget | None = None, *shared: Scope, **more: Any
 ) -> Caller:
-    scopes = (Scope("token:t", limits or Limits(), budget), *shared)
+    scopes = (Scope("token:t", limits or ScopeLimits(), budget), *shared)
     return Caller(
         name="t",
         digest=hashlib.sha256(KEY).digest(),
@@ -71,7 +71,7 @@ class Process:
     def __init__(self, who: Caller) -> None:
         self.state = MemoryState()
         self.who = who
-        self.traffic = Traffic(Lifecycle())
+        self.traffic = TrafficControl(Lifecycle())
 
     def request(self, *plays: Any, **more: Any) -> World:
         more.setdefault("routes", ["a"])
@@ -97,7 +97,7 @@ def left(client: ScriptedClient, kind: str = "requests") -> list[str]:
 async def test_requests_beyond_the_limit_are_refused_in_openai_s_words(
     autojump_clock: MockClock,
 ) -> None:
-    process = Process(caller(Limits(rpm=2)))
+    process = Process(caller(ScopeLimits(rpm=2)))
     assert left(await process.ask(("a", ok()))) == ["2", "1", "30s"]
     assert left(await process.ask(("a", ok()))) == ["2", "0", "1m0s"]
     world = process.request()
@@ -124,14 +124,14 @@ async def test_requests_beyond_the_limit_are_refused_in_openai_s_words(
 @pytest.mark.parametrize("code", [400, 404])
 async def test_a_relayed_refusal_says_what_is_left(autojump_clock: MockClock, code: int) -> None:
     theirs = (b"x-ratelimit-remaining-requests", b"4999")
-    client = await Process(caller(Limits(rpm=2))).ask(("a", status(code, theirs)))
+    client = await Process(caller(ScopeLimits(rpm=2))).ask(("a", status(code, theirs)))
     assert client.status == code
     assert left(client) == ["2", "1", "30s"]
     assert client.headers[b"x-gateway-attempts"] == b"1"
 
 
 async def test_our_own_refusal_says_what_is_left(autojump_clock: MockClock) -> None:
-    process = Process(caller(Limits(rpm=2, tpm=600)))
+    process = Process(caller(ScopeLimits(rpm=2, tpm=600)))
     client = await process.ask(client=ScriptedClient(b"no JSON"))
     assert client.status == 400
     # A request that was not let in has taken nothing.
@@ -154,7 +154,9 @@ async def test_a_provider_s_own_limits_are_not_shown_to_who_has_some_here(
     steps = ok() if stream else answer()
     assert isinstance(steps[0][1], Head)
     head = Head(200, (*steps[0][1].headers, *theirs))
-    client = await Process(caller(Limits(rpm=2))).ask(("a", [(0, head), *steps[1:]]), stream=stream)
+    client = await Process(caller(ScopeLimits(rpm=2))).ask(
+        ("a", [(0, head), *steps[1:]]), stream=stream
+    )
     assert client.status == 200
     assert left(client) == ["2", "1", "30s"]
     assert b"x-ratelimit-remaining-tokens" not in client.headers
@@ -162,8 +164,8 @@ async def test_a_provider_s_own_limits_are_not_shown_to_who_has_some_here(
 
 
 async def test_a_limit_of_everybody_s_counts_for_each(autojump_clock: MockClock) -> None:
-    everybody = Scope("global", Limits(rpm=1))
-    process = Process(caller(Limits(rpm=9), None, everybody))
+    everybody = Scope("global", ScopeLimits(rpm=1))
+    process = Process(caller(ScopeLimits(rpm=9), None, everybody))
     assert left(await process.ask(("a", ok()))) == ["1", "0", "1m0s"]
     assert (await process.ask()).status == 429
     standing = process.state.standing(process.who.scopes[0], trio.current_time())
@@ -175,7 +177,7 @@ async def test_a_limit_of_everybody_s_counts_for_each(autojump_clock: MockClock)
 
 
 async def test_tokens_are_reserved_and_then_settled(autojump_clock: MockClock) -> None:
-    process = Process(caller(Limits(tpm=1000)))
+    process = Process(caller(ScopeLimits(tpm=1000)))
     asking = ScriptedClient(body(max_tokens=500))
     client = await process.ask(("a", ok()), client=asking)
     reserved = estimate_tokens(body(max_tokens=500), 500)
@@ -187,7 +189,7 @@ async def test_tokens_are_reserved_and_then_settled(autojump_clock: MockClock) -
 async def test_an_answer_without_usage_is_counted_by_its_events(
     autojump_clock: MockClock,
 ) -> None:
-    process = Process(caller(Limits(tpm=1000)))
+    process = Process(caller(ScopeLimits(tpm=1000)))
     steps: list[Step] = [(0, Head()), *[(0, chunk("hi"))] * 6, (0, STOP + DONE), (0, EOF)]
     await process.ask(("a", steps))
     client = await process.ask(("a", ok()))
@@ -195,7 +197,7 @@ async def test_an_answer_without_usage_is_counted_by_its_events(
 
 
 async def test_what_failed_took_no_tokens(autojump_clock: MockClock) -> None:
-    process = Process(caller(Limits(rpm=10, tpm=1000)))
+    process = Process(caller(ScopeLimits(rpm=10, tpm=1000)))
     await process.ask(("a", status(400)))
     client = await process.ask(("a", ok()))
     assert left(client, "tokens")[1] == str(1000 - PROMPT)
@@ -204,7 +206,7 @@ async def test_what_failed_took_no_tokens(autojump_clock: MockClock) -> None:
 
 
 async def test_a_request_that_is_too_large_is_told_so(autojump_clock: MockClock) -> None:
-    process = Process(caller(Limits(rpm=5, tpm=100)))
+    process = Process(caller(ScopeLimits(rpm=5, tpm=100)))
     client = await process.ask(client=ScriptedClient(body(max_tokens=1000)))
     assert (client.status, client.error["type"]) == (429, "tokens")
     assert client.error["message"].startswith("request too large: limit 100 per minute")
@@ -217,7 +219,7 @@ async def test_a_request_that_is_too_large_is_told_so(autojump_clock: MockClock)
 
 
 async def test_a_lease_ends_with_the_last_byte(autojump_clock: MockClock) -> None:
-    process = Process(caller(Limits(max_concurrent=1)))
+    process = Process(caller(ScopeLimits(max_concurrent=1)))
     slow = ScriptedClient(body(), pauses={1: 2.0, 2: 3.0})
     first = process.request(("a", ok()), client=slow)
     async with trio.open_nursery() as nursery:
@@ -270,7 +272,7 @@ def charged(process: Process) -> tuple[int, int]:
 
 
 def limited_process() -> Process:
-    return Process(caller(Limits(tpm=120), Budget(usd=1.0, window="total")))
+    return Process(caller(ScopeLimits(tpm=120), Budget(usd=1.0, window="total")))
 
 
 TALK: list[Step] = [(1, Head()), *[(0, chunk("hi"))] * 6, (9, STOP + TOTALS + DONE), (0, EOF)]
@@ -308,7 +310,7 @@ async def test_a_deadline_of_the_caller_s_own_is_no_way_around_that(
 ) -> None:
     process = limited_process()
     world = process.request(("a", steps))
-    record = await world.run(asked=Asked(patience=2))
+    record = await world.run(asked=ClientOptions(patience=2))
     assert record.end_reason == "total_timeout"
     assert charged(process) == (PROMPT * 2_000 + events * 8_000, PROMPT + events)
 
@@ -318,7 +320,7 @@ async def test_usage_that_is_known_is_not_estimated_as_well(autojump_clock: Mock
     # The answer is there, and its caller does not take it in time.
     client = ScriptedClient(body(stream=False), pauses={0: 30.0})
     world = process.request(("a", answer(after=1)), client=client)
-    record = await world.run(asked=Asked(patience=5))
+    record = await world.run(asked=ClientOptions(patience=5))
     assert (record.input_tokens, record.output_tokens) == (100, 20)
     assert charged(process) == (COST, USED)
     assert record.cost_nano_usd == COST
@@ -361,7 +363,7 @@ async def test_what_a_hedge_cost_is_paid_by_its_caller(autojump_clock: MockClock
 
 async def test_a_key_that_has_expired_is_refused(autojump_clock: MockClock) -> None:
     for expires, expected in ((time.time() - 1, 401), (time.time() + 600, 200)):
-        process = Process(caller(Limits(rpm=5), expires=expires))
+        process = Process(caller(ScopeLimits(rpm=5), expires=expires))
         client = await process.ask(*([("a", ok())] if expected == 200 else []))
         assert client.status == expected
         if expected == 401:
@@ -376,7 +378,7 @@ async def test_a_key_that_has_expired_is_refused(autojump_clock: MockClock) -> N
 
 async def test_who_finds_the_gateway_full_waits_for_its_turn(autojump_clock: MockClock) -> None:
     # A request of these comes back in fifteen seconds.
-    process = Process(caller(Limits(rpm=4)))
+    process = Process(caller(ScopeLimits(rpm=4)))
     process.traffic.everyone.limit = 1
     upstream = Answering({"a": ok(after=1)})
     worlds = [process.request() for _ in range(4)]
@@ -413,7 +415,7 @@ ENDS: dict[str, tuple[Callable[[World], None], int, str]] = {
 async def test_who_ends_in_the_queue_is_charged_nothing(
     autojump_clock: MockClock, end: Callable[[World], None], expected: int, reason: str
 ) -> None:
-    who = caller(Limits(rpm=1, tpm=1000, max_concurrent=1), Budget(usd=1.0, window="total"))
+    who = caller(ScopeLimits(rpm=1, tpm=1000, max_concurrent=1), Budget(usd=1.0, window="total"))
     world = World([], routes=["a"], callers=[who])
     everyone = world.traffic.everyone
     everyone.limit = 1
@@ -440,7 +442,7 @@ async def test_a_caller_s_deadline_holds_in_the_queue(autojump_clock: MockClock)
     everyone = world.traffic.everyone
     everyone.limit = 1
     assert everyone.take_now()
-    await world.exchange(asked=Asked(patience=0.5))
+    await world.exchange(asked=ClientOptions(patience=0.5))
     assert trio.current_time() == 0.5
     assert world.client.status == 503
     everyone.give()
@@ -473,12 +475,14 @@ async def test_of_many_who_leave_at_any_moment_nothing_is_left(
     autojump_clock: MockClock,
 ) -> None:
     dice = random.Random(3)
-    who = caller(Limits(rpm=10**9, tpm=10**12, max_concurrent=450), Budget(usd=1e9, window="total"))
+    who = caller(
+        ScopeLimits(rpm=10**9, tpm=10**12, max_concurrent=450), Budget(usd=1e9, window="total")
+    )
     world = World(
         [],
         routes=["a", "b"],
         callers=[who],
-        provider_scopes={"a": Scope("provider:a", Limits(rpm=10**8, max_concurrent=450))},
+        provider_scopes={"a": Scope("provider:a", ScopeLimits(rpm=10**8, max_concurrent=450))},
         hedge=HedgePolicy(after=0.75),
         hedge_cap=HedgeCap(),
     )
@@ -532,7 +536,7 @@ async def test_of_thousands_cancelled_in_line_or_at_work_nothing_is_left(
 ) -> None:
     """Admission alone, which is quick: the whole of a request takes a millisecond."""
     dice = random.Random(5)
-    limits = Limits(rpm=10**9, tpm=10**12, max_concurrent=400)
+    limits = ScopeLimits(rpm=10**9, tpm=10**12, max_concurrent=400)
     who = caller(limits, Budget(usd=1e9, window="total"))
     world = World([], routes=["a"], callers=[who])
     everyone = world.traffic.everyone
@@ -618,7 +622,7 @@ async def share(worlds: list[World], look_at: float) -> list[int]:
 async def test_a_leader_who_leaves_still_pays_what_its_call_has_used(
     autojump_clock: MockClock,
 ) -> None:
-    who = caller(Limits(tpm=1000), Budget(usd=1.0, window="total"))
+    who = caller(ScopeLimits(tpm=1000), Budget(usd=1.0, window="total"))
     first, second = ScriptedClient(body(), leaves_at=1.5), ScriptedClient(body())
     worlds = equal_requests(who, [first, second])
     # The first one's lease is over, but not what its call, which goes on, has reserved.
@@ -644,7 +648,7 @@ async def test_a_leader_who_leaves_still_pays_what_its_call_has_used(
 async def test_a_call_that_all_have_left_is_paid_as_far_as_it_went(
     autojump_clock: MockClock,
 ) -> None:
-    who = caller(Limits(tpm=1000), Budget(usd=1.0, window="total"))
+    who = caller(ScopeLimits(tpm=1000), Budget(usd=1.0, window="total"))
     clients = [ScriptedClient(body(), leaves_at=1.5), ScriptedClient(body(), leaves_at=2.0)]
     worlds = equal_requests(who, clients)
     assert await share(worlds, 1.75) == [1, 0]

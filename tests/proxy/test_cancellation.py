@@ -17,22 +17,11 @@ from trio.testing import MockClock
 
 from gateway.config.snapshot import Caller
 from gateway.core.limits.budget import Budget
-from gateway.core.limits.ledger import Limits, Scope
-from gateway.core.record import EndReason
+from gateway.core.limits.ledger import Scope, ScopeLimits
+from gateway.core.records.record import EndReason
 from gateway.core.routing.hedging import HedgeCap, HedgePolicy
 
-from .scripts import (
-    DONE,
-    EOF,
-    JSON,
-    STOP,
-    Head,
-    Play,
-    ScriptedClient,
-    Step,
-    chunk,
-    status,
-)
+from .scripts import DONE, EOF, JSON, STOP, Head, Play, ScriptedClient, Step, chunk, status
 from .striker import Striker
 from .world import KEY, World, body
 
@@ -89,7 +78,7 @@ LIMITED = Caller(
     scopes=(
         Scope(
             "token:limited",
-            Limits(rpm=9, tpm=9999, max_concurrent=1),
+            ScopeLimits(rpm=9, tpm=9999, max_concurrent=1),
             Budget(usd=1.0, window="total"),
         ),
     ),
@@ -103,7 +92,7 @@ def raced(*plays: Play, stream: bool = True) -> World:
         stream=stream,
         callers=[LIMITED],
         provider_scopes={
-            name: Scope(f"provider:{name}", Limits(rpm=9, tpm=9999, max_concurrent=1))
+            name: Scope(f"provider:{name}", ScopeLimits(rpm=9, tpm=9999, max_concurrent=1))
             for name in "ab"
         },
         hedge=HedgePolicy(after=1.0),

@@ -11,14 +11,14 @@ import trio
 from trio.testing import MockClock
 
 from gateway.config.schema import DebugLog
-from gateway.core.cached import ModelCache
-from gateway.core.capture import Capture, Request
-from gateway.core.record import EndReason, Record
-from gateway.core.transcript import Transcript, decode, encode
+from gateway.core.cache.answers import ModelCache
+from gateway.core.capture.capture import Capture, CapturedRequest
+from gateway.core.capture.transcript import Transcript, decode, encode
+from gateway.core.records.record import EndReason, Record
 from gateway.errors import ClientGone, InvalidRequest, ProvidersFailed, SendStalled
-from gateway.proxy.capture import Captures, CapturingClient, policy_of
-from gateway.proxy.chat import serve_chat
+from gateway.proxy.capture import CaptureLog, CapturingClient, policy_of
 from gateway.proxy.exchange import Exchange
+from gateway.proxy.operations.chat import serve_chat
 from gateway.proxy.protocols import Client
 
 from .scripts import DONE, EOF, Head, ScriptedClient, answer, chunk, ok, status
@@ -47,11 +47,11 @@ class Sink:
 class Fixture:
     def __init__(self, settings: DebugLog = ALL, room: int = 1 << 20) -> None:
         self.sink = Sink()
-        self.captures = Captures(self.sink, lambda: 0.5, room)
+        self.captures = CaptureLog(self.sink, lambda: 0.5, room)
         self.captures.configure(settings)
 
     def begin(self, client: ScriptedClient) -> tuple[Capture, Client]:
-        request = Request(
+        request = CapturedRequest(
             request_id="r",
             time=0.0,
             token="t",
@@ -93,7 +93,7 @@ def test_the_policy_says_what_the_settings_say() -> None:
 
 
 def test_settings_can_change() -> None:
-    captures = Captures(Sink(), lambda: 0.5)
+    captures = CaptureLog(Sink(), lambda: 0.5)
     assert not captures.selects("a", "m")
     captures.configure(DebugLog(sample=0.6))
     assert captures.selects("a", "m")

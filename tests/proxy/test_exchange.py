@@ -8,7 +8,7 @@ import trio
 from structlog.testing import LogCapture
 from trio.testing import MockClock
 
-from gateway.core.record import EndReason
+from gateway.core.records.record import EndReason
 from gateway.errors import ClientGone, InvalidRequest
 from gateway.proxy.exchange import Exchange
 

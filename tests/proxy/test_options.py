@@ -5,9 +5,9 @@ import hashlib
 import pytest
 
 from gateway.config.snapshot import Caller
-from gateway.core.chat import parse_chat
+from gateway.core.dialects.openai_chat.request import parse_chat
 from gateway.core.routing.attempts import RetryPolicy
-from gateway.proxy.options import DEFAULT, Options, sticky_key
+from gateway.proxy.options import DEFAULT, ServingOptions, sticky_key
 from gateway.state.memory import MemoryState
 
 from .world import body, deployment, served
@@ -57,4 +57,4 @@ def test_without_a_token_there_is_nothing_to_stick_by() -> None:
 def test_a_single_attempt_changes_nothing_else() -> None:
     policy = RetryPolicy(max_attempts=7, base=3)
     assert DEFAULT.retry(policy) is policy
-    assert Options(single=True).retry(policy) == RetryPolicy(max_attempts=1, base=3)
+    assert ServingOptions(single=True).retry(policy) == RetryPolicy(max_attempts=1, base=3)

@@ -7,9 +7,9 @@ import hashlib
 import trio
 from trio.testing import MockClock
 
-from gateway.config.schema import Config, Limits, Provider
+from gateway.config.schema import Config, LimitsConfig, Provider
 from gateway.config.snapshot import Caller
-from gateway.core.cached import CachePolicy
+from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits import ledger
 from gateway.core.limits.ledger import Scope
 from gateway.core.limits.shedding import OverloadPolicy
@@ -24,7 +24,7 @@ PROVIDER = Provider(kind="demo", max_concurrent=3)
 
 
 def limited(name: str, rpm: int = 5) -> Caller:
-    scope = Scope(f"token:{name}", ledger.Limits(rpm=rpm))
+    scope = Scope(f"token:{name}", ledger.ScopeLimits(rpm=rpm))
     return Caller(
         name=name,
         digest=hashlib.sha256(KEY).digest(),
@@ -41,7 +41,7 @@ async def test_policies_follow_the_configuration(autojump_clock: MockClock) -> N
     config = Config(
         breaker=BreakerPolicy(consecutive_failures=2),
         retry=RetryPolicy(budget=budget),
-        limits=Limits(max_concurrent=9, max_queue=4, queue_timeout=1.5),
+        limits=LimitsConfig(max_concurrent=9, max_queue=4, queue_timeout=1.5),
         overload=OverloadPolicy(max_in_flight=77),
         cache=CachePolicy(max_bytes=1234),
         providers={"a": PROVIDER},

@@ -12,25 +12,25 @@ import trio
 from gateway.config.catalog import Catalog, Names
 from gateway.config.schema import Model, Server
 from gateway.config.snapshot import Caller, ServedModel, Snapshot
-from gateway.core.cached import CachePolicy
-from gateway.core.call import Origin
+from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits.ledger import Scope
-from gateway.core.pricing import Prices
-from gateway.core.record import Record
+from gateway.core.records.pricing import Prices
+from gateway.core.records.record import Record
+from gateway.core.records.traceparent import Trace
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.backoff import Rng
+from gateway.core.routing.balancing.strategies import StrategyName
+from gateway.core.routing.call import Origin
 from gateway.core.routing.deployment import Credential, Deployment
-from gateway.core.routing.health import Health
-from gateway.core.routing.strategies import StrategyName
-from gateway.core.timeouts import Timeouts
-from gateway.core.traceparent import Trace
+from gateway.core.routing.health import AttemptStats
+from gateway.core.routing.timeouts import Timeouts
 from gateway.lifecycle import Lifecycle
-from gateway.proxy.cache import ResponseCache
-from gateway.proxy.chat import ASKED_NOTHING, serve_chat
+from gateway.proxy.cache.response_cache import ResponseCache
 from gateway.proxy.exchange import NO_HEADERS, Exchange
-from gateway.proxy.options import Asked
+from gateway.proxy.operations.chat import ASKED_NOTHING, serve_chat
+from gateway.proxy.options import ClientOptions
 from gateway.proxy.services import Services
-from gateway.proxy.traffic import Traffic
+from gateway.proxy.traffic.control import TrafficControl
 from gateway.state.memory import MemoryState
 
 from .scripts import Play, ScriptedClient, ScriptedUpstream, Step
@@ -171,7 +171,7 @@ class World:
         self.state = state or MemoryState()
         self.lifecycle = Lifecycle()
         self.records = Records()
-        self.traffic = Traffic(self.lifecycle)
+        self.traffic = TrafficControl(self.lifecycle)
         self.cache = ResponseCache(CachePolicy())
         self.snapshot = snapshot_of(
             *self.deployments,
@@ -201,7 +201,7 @@ class World:
         all_played: bool = True,
         key: bytes | None = KEY,
         work: Callable[[Exchange], Awaitable[None]] | None = None,
-        asked: Asked = ASKED_NOTHING,
+        asked: ClientOptions = ASKED_NOTHING,
         headers: Mapping[bytes, bytes] = NO_HEADERS,
     ) -> Record:
         """Serve the request and hold whatever must hold of any; return its record."""
@@ -212,7 +212,7 @@ class World:
         return self.record
 
     @property
-    def health(self) -> dict[str, Health]:
+    def health(self) -> dict[str, AttemptStats]:
         return {target.name: target.health for target in self.state.targets}
 
     @property
@@ -231,7 +231,7 @@ class World:
         self,
         key: bytes | None = KEY,
         work: Callable[[Exchange], Awaitable[None]] | None = None,
-        asked: Asked = ASKED_NOTHING,
+        asked: ClientOptions = ASKED_NOTHING,
         headers: Mapping[bytes, bytes] = NO_HEADERS,
     ) -> None:
         exchange = Exchange(

@@ -18,10 +18,10 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
 from gateway.lifecycle import Lifecycle
-from gateway.serve.connection import Connection
+from gateway.serve.connection import ClientConnection
 from gateway.serve.install import install
+from gateway.serve.open_connections import OpenConnections
 from gateway.serve.policy import ServingPolicy
-from gateway.serve.roster import Roster
 from gateway.serve.sockets import listen
 
 from .processes import eventually
@@ -80,7 +80,9 @@ class Wire:
 class Visit:
     """One client on a connection in memory."""
 
-    def __init__(self, client: Any, wire: Wire, context: WorkerContext, roster: Roster) -> None:
+    def __init__(
+        self, client: Any, wire: Wire, context: WorkerContext, roster: OpenConnections
+    ) -> None:
         self.client = client
         self.wire = wire
         self.context = context
@@ -127,14 +129,14 @@ async def visit(
     client, server = pair()
     wire = Wire(server)
     context = WorkerContext(None)
-    roster = Roster(lambda: policy or ServingPolicy(), lifecycle or Lifecycle())
+    roster = OpenConnections(lambda: policy or ServingPolicy(), lifecycle or Lifecycle())
     guest = Visit(client, wire, context, roster)
 
     async def run() -> None:
         stream: Any = wire
         state: Any = {}
         wrapped: Any = ASGIWrapper(app)
-        await Connection(roster, wrapped, config or Config(), context, state, stream).run()
+        await ClientConnection(roster, wrapped, config or Config(), context, state, stream).run()
         guest.done.set()
 
     async with trio.open_nursery() as nursery:
@@ -146,7 +148,7 @@ async def visit(
 
 
 class Running:
-    def __init__(self, port: int, roster: Roster, stop: trio.Event) -> None:
+    def __init__(self, port: int, roster: OpenConnections, stop: trio.Event) -> None:
         self.port = port
         self.roster = roster
         self.stop = stop
@@ -208,7 +210,7 @@ async def worker(
         vars(hypercorn.trio.run)["TCPServer"] = TCPServer
 
 
-async def _watch(roster: Roster, scope: trio.CancelScope) -> None:
+async def _watch(roster: OpenConnections, scope: trio.CancelScope) -> None:
     with scope:
         await roster.watch()
 

@@ -16,10 +16,10 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from gateway.errors import SendStalled
 from gateway.lifecycle import Lifecycle
-from gateway.serve.connection import Connection
-from gateway.serve.link import LINGER_SECONDS, PIECE, READ_AHEAD
+from gateway.serve.byte_stream import LINGER_SECONDS, PIECE, READ_AHEAD
+from gateway.serve.connection import ClientConnection
+from gateway.serve.open_connections import OpenConnections
 from gateway.serve.policy import ServingPolicy
-from gateway.serve.roster import Roster
 
 from .harness import GET, Wire, answer, echo, post, read_body, visit
 
@@ -101,7 +101,7 @@ async def test_reads_ahead_within_bounds_and_serves_all_of_it_later() -> None:
         await guest.client.send_all(requests)
         await trio.testing.wait_all_tasks_blocked()
         (connection,) = guest.roster.members
-        assert isinstance(connection, Connection)
+        assert isinstance(connection, ClientConnection)
         assert 0 < len(connection._link.inbox) <= READ_AHEAD
         go.set()
         await guest.read_answers(300)
@@ -655,10 +655,10 @@ async def test_tls_is_served_and_closed_cleanly() -> None:
     wire: Any = Wire(server_end)
     server: Any = trio.SSLStream(wire, server_side, server_side=True, https_compatible=True)
     client = trio.SSLStream(client_end, client_side, server_hostname="test", https_compatible=True)
-    roster = Roster(ServingPolicy, Lifecycle())
+    roster = OpenConnections(ServingPolicy, Lifecycle())
     wrapped: Any = ASGIWrapper(echo)
     state: Any = {}
-    connection = Connection(roster, wrapped, Config(), WorkerContext(None), state, server)
+    connection = ClientConnection(roster, wrapped, Config(), WorkerContext(None), state, server)
     with trio.fail_after(3):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connection.run)

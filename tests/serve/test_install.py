@@ -13,7 +13,7 @@ import trio
 from hypercorn.trio.tcp_server import TCPServer
 
 from gateway.lifecycle import Lifecycle
-from gateway.serve.connection import Connection
+from gateway.serve.connection import ClientConnection
 from gateway.serve.install import install
 from gateway.serve.policy import ServingPolicy
 
@@ -46,7 +46,7 @@ def test_replaces_the_connections_of_the_worker(monkeypatch: pytest.MonkeyPatch)
     for _ in range(2):
         roster = install(ServingPolicy, Lifecycle())
         installed = vars(hypercorn.trio.run)["TCPServer"]
-        assert getattr(installed, "func", None) is Connection
+        assert getattr(installed, "func", None) is ClientConnection
         assert getattr(installed, "args", None) == (roster,)
 
 

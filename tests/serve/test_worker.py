@@ -11,8 +11,8 @@ import trio
 
 from gateway.lifecycle import Lifecycle
 from gateway.serve import worker as worker_module
-from gateway.serve.hangup import Hangups
 from gateway.serve.policy import ServingPolicy
+from gateway.serve.sighup import SighupReloads
 from gateway.serve.sockets import listen
 from gateway.serve.worker import StartupFailed, serve_worker
 
@@ -127,7 +127,7 @@ async def test_an_app_that_can_not_start_says_why() -> None:
             sockets=sockets,
             policy=ServingPolicy,
             lifecycle=Lifecycle(),
-            hangups=Hangups(_reload),
+            hangups=SighupReloads(_reload),
             on_ready=_never,
         )
     for sock in sockets:
@@ -166,7 +166,7 @@ async def test_the_watchdog_covers_the_whole_drain(monkeypatch: pytest.MonkeyPat
         sockets=listen(["127.0.0.1:0"], send_timeout=30),
         policy=lambda: policy,
         lifecycle=Lifecycle(),
-        hangups=Hangups(_reload),
+        hangups=SighupReloads(_reload),
         on_ready=lambda _: signal.raise_signal(signal.SIGTERM),
     )
     assert timers == [(30.01, worker_module._hard_stop), (0, "started"), (0, "cancelled")]
@@ -187,7 +187,7 @@ async def test_the_end_of_the_lifeline_drains_the_worker() -> None:
             sockets=listen(["127.0.0.1:0"], send_timeout=30),
             policy=lambda: ServingPolicy(drain_delay=60),
             lifecycle=lifecycle,
-            hangups=Hangups(_reload),
+            hangups=SighupReloads(_reload),
             on_ready=lambda _: ours.close(),
             lifeline=theirs.detach(),
         )

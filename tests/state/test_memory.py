@@ -6,18 +6,18 @@ import weakref
 import msgspec
 import pytest
 
-from gateway.core.call import Origin
-from gateway.core.limits.ledger import Demand, Grant, Limits, Refusal, Scope
-from gateway.core.pricing import Prices
+from gateway.core.limits.ledger import Demand, Grant, LimitRefusal, Scope, ScopeLimits
+from gateway.core.records.pricing import Prices
 from gateway.core.routing.attempts import RetryPolicy
-from gateway.core.routing.breaker import BreakerPolicy, Permit, State
+from gateway.core.routing.balancing.strategies import Balancer, StrategyName
+from gateway.core.routing.breaker import BreakerPolicy, BreakerState, Permit
+from gateway.core.routing.call import Origin
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.deployment import Credential, Deployment
 from gateway.core.routing.health import Sample
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.routing.strategies import Balancer, StrategyName
 from gateway.core.routing.target import Target
-from gateway.core.timeouts import Timeouts
+from gateway.core.routing.timeouts import Timeouts
 from gateway.state.memory import MemoryState
 
 # Nothing but the rate rule opens it, after two failures.
@@ -204,7 +204,7 @@ def test_configure_reaches_what_is_there_and_what_comes() -> None:
         assert each.retries.policy is budget
     # What has been learned stays: this is the second failure in a row.
     target.breaker.leave(Permit.NORMAL, True, 1, half)
-    assert target.breaker.state(1) is State.OPEN
+    assert target.breaker.state(1) is BreakerState.OPEN
 
 
 def test_policies_of_the_start() -> None:
@@ -295,11 +295,11 @@ async def test_what_does_not_count_opens_nothing() -> None:
 
 async def test_limits_are_kept_by_scope_and_forgotten_with_it() -> None:
     state = MemoryState()
-    scope = Scope("token:a", Limits(rpm=10, tpm=1000, max_concurrent=1))
+    scope = Scope("token:a", ScopeLimits(rpm=10, tpm=1000, max_concurrent=1))
     grant = await state.admit([scope], Demand(tokens=100), 0, 0)
     assert isinstance(grant, Grant)
     assert repr(state) == "<MemoryState 0 targets, 1 held>"
-    assert isinstance(await state.admit([scope], Demand(), 0, 0), Refusal)
+    assert isinstance(await state.admit([scope], Demand(), 0, 0), LimitRefusal)
     state.settle(grant, 400, 0, 0, 0)
     assert repr(state) == "<MemoryState 0 targets, 0 held>"
     standing = state.standing(scope, 0)

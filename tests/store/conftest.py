@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store import migrate
-from gateway.store.database import Database
+from gateway.store.engine import migrate
+from gateway.store.engine.database import Database
 
 from ..postgres import PostgresServer
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, insert
 
-from gateway.core.audit import Action, ActorKind, AuditEvent, Result
-from gateway.core.record import WELL
-from gateway.store import chain
-from gateway.store.database import Database
-from gateway.store.export import Export, export_chunks
-from gateway.store.ids import id_of
-from gateway.store.schema import FIRST_EVENT, LATENCY, attempts, requests, rollups, writers
+from gateway.core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
+from gateway.core.records.record import WELL
+from gateway.store.engine.database import Database
+from gateway.store.engine.ids import id_of
+from gateway.store.engine.schema import FIRST_EVENT, LATENCY, attempts, requests, rollups, writers
+from gateway.store.export.export import Export, export_chunks
+from gateway.store.writing import chain
 
 # 2026-05-28T20:26:40Z
 EPOCH: Final = 1_780_000_000
@@ -83,8 +83,8 @@ def event(seconds: float = 0.0, /, **changed: Any) -> AuditEvent:
     """Return an event `seconds` after `EPOCH`."""
     given: dict[str, Any] = {
         "time": EPOCH + seconds,
-        "action": Action.SIGN_IN,
-        "result": Result.OK,
+        "action": AuditAction.SIGN_IN,
+        "result": AuditResult.OK,
         "actor_kind": ActorKind.ADMIN,
         "actor": "root",
         **changed,

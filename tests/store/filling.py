@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, insert, literal, select, text
 
-from gateway.core.histogram import BOUNDS
-from gateway.core.periods import DAY, HOUR, MINUTE
-from gateway.core.record import WELL, EndReason
-from gateway.store.ids import id_of, time_of
-from gateway.store.schema import FIRST_EVENT, LATENCY, attempts, requests, rollups
+from gateway.core.records.histogram import BOUNDS
+from gateway.core.records.periods import DAY, HOUR, MINUTE
+from gateway.core.records.record import WELL, EndReason
+from gateway.store.engine.ids import id_of, time_of
+from gateway.store.engine.schema import FIRST_EVENT, LATENCY, attempts, requests, rollups
 
 SECOND: Final = 1_000_000
 DAY_US: Final = DAY * SECOND

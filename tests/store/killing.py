@@ -19,8 +19,8 @@ from typing import Final
 import structlog
 import trio
 
-from gateway.store.database import Database
-from gateway.store.writer import Writer
+from gateway.store.engine.database import Database
+from gateway.store.writing.writer import Writer
 
 from .recording import record
 

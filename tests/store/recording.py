@@ -11,13 +11,13 @@ from typing import Any, Final
 import trio
 from sqlalchemy import Connection, func, select
 
-from gateway.core.audit import Action, ActorKind, AuditEvent, Result
-from gateway.core.record import AttemptRecord, EndReason, Record
-from gateway.store import chain
-from gateway.store.database import Database
-from gateway.store.rollup_rows import Models, rollup_rows
-from gateway.store.schema import attempts, audit, requests, rollups
-from gateway.store.writer import Writer
+from gateway.core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
+from gateway.core.records.record import AttemptRecord, EndReason, Record
+from gateway.store.engine.database import Database
+from gateway.store.engine.schema import attempts, audit, requests, rollups
+from gateway.store.writing import chain
+from gateway.store.writing.rollup_rows import Models, rollup_rows
+from gateway.store.writing.writer import Writer
 
 EPOCH: Final = 1_790_000_000.0
 
@@ -48,8 +48,8 @@ def record(number: int, **changes: Any) -> Record:
 def event(number: int, **changes: Any) -> AuditEvent:
     given: dict[str, Any] = {
         "time": EPOCH + number,
-        "action": Action.LOG_VIEWED,
-        "result": Result.OK,
+        "action": AuditAction.LOG_VIEWED,
+        "result": AuditResult.OK,
         "actor_kind": ActorKind.ADMIN,
         "actor": f"admin-{number}",
     }

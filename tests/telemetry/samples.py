@@ -10,9 +10,15 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
-from gateway.core.record import AttemptRecord, EndReason, Record
-from gateway.telemetry.gauges import DeploymentGauges, Gaps, Gauges, LogGauges, SlotGauges
-from gateway.telemetry.metrics import Metrics
+from gateway.core.records.record import AttemptRecord, EndReason, Record
+from gateway.telemetry.metrics.gauges import (
+    DeploymentGauges,
+    GapHistogram,
+    Gauges,
+    LogGauges,
+    SlotGauges,
+)
+from gateway.telemetry.metrics.recorder import MetricsRecorder
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 BOUNDS = (0.001, 0.01, 0.1)
@@ -74,15 +80,15 @@ def state(**changes: Any) -> Gauges:
     return Gauges(**{**fields, **changes})
 
 
-def gaps() -> Gaps:
-    return Gaps(BOUNDS, (5, 4, 3, 1), 2.5)
+def gaps() -> GapHistogram:
+    return GapHistogram(BOUNDS, (5, 4, 3, 1), 2.5)
 
 
-def make(directory: Path | None = None, limit: int = 200, **changes: Any) -> Metrics:
-    return Metrics(limit, lambda: state(**changes), gaps, directory)
+def make(directory: Path | None = None, limit: int = 200, **changes: Any) -> MetricsRecorder:
+    return MetricsRecorder(limit, lambda: state(**changes), gaps, directory)
 
 
-def parse(metrics: Metrics, accept: str | None = None) -> dict[str, Metric]:
+def parse(metrics: MetricsRecorder, accept: str | None = None) -> dict[str, Metric]:
     """Return the families that are exposed, by their names in OpenMetrics."""
     return parsed(*metrics.expose(accept))
 
@@ -96,7 +102,7 @@ def parsed(kind: bytes, body: bytes) -> dict[str, Metric]:
     return by_name
 
 
-def values(metrics: Metrics, accept: str | None = None) -> dict[str, float]:
+def values(metrics: MetricsRecorder, accept: str | None = None) -> dict[str, float]:
     """Return all that is exposed, by sample as text writes it."""
     found: dict[str, float] = {}
     for family in parse(metrics, accept).values():

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import psutil
 import trio
 
-from gateway.core.call import Call, Origin
+from gateway.core.routing.call import Call, Origin
 
 Handler = Callable[[trio.abc.Stream], Awaitable[None]]
 

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 import trustme
 
-from gateway.core.call import Call
+from gateway.core.routing.call import Call
 from gateway.errors import PoolTimeout
 from gateway.upstream.pool import PoolPolicy, PoolStats
 from gateway.upstream.transport import Response, Transport

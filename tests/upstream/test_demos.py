@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from gateway.config.schema import Provider
-from gateway.upstream.demos import KEPT, Demos
+from gateway.upstream.demos import KEPT, DemoServers
 
 
 def demo(interval: float = 0.0) -> Provider:
@@ -26,7 +26,7 @@ async def answers(port: int) -> bool:
 
 async def test_a_demo_goes_on_through_every_reload_that_keeps_it() -> None:
     async with trio.open_nursery() as nursery:
-        demos = Demos(nursery)
+        demos = DemoServers(nursery)
         other = Provider(kind="openai", base_url="http://127.0.0.1:1/v1")
         await demos.start({"a": demo(), "o": other})
         port = demos.port("a", demo())
@@ -43,7 +43,7 @@ async def test_a_demo_goes_on_through_every_reload_that_keeps_it() -> None:
 
 async def test_only_the_last_of_those_that_are_gone_go_on() -> None:
     async with trio.open_nursery() as nursery:
-        demos = Demos(nursery)
+        demos = DemoServers(nursery)
         ports = []
         for interval in range(KEPT + 3):
             providers = {"a": demo(interval)}

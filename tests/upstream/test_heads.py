@@ -6,7 +6,7 @@ from h11._headers import _field_value_re as h11_field_value
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.call import Call, Headers, Origin
+from gateway.core.routing.call import Call, Headers, Origin
 from gateway.errors import ProtocolViolation
 from gateway.upstream import heads
 from gateway.upstream.heads import MAX_HEAD, MAX_INFORMATIONAL, HeadReader, RequestHeads

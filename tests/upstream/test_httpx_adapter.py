@@ -7,7 +7,7 @@ import httpx
 import pytest
 import trio
 
-from gateway.core.call import Origin
+from gateway.core.routing.call import Origin
 from gateway.upstream.httpx_adapter import HttpxTransport
 from gateway.upstream.pool import PoolStats
 from gateway.upstream.transport import Transport

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 import trio
 
-from gateway.core.call import Call
+from gateway.core.routing.call import Call
 from gateway.upstream.pool import PoolPolicy
 from gateway.upstream.probe import MAX_BODY, probe
 from gateway.upstream.transport import Transport

@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.testing
 
-from gateway.core.call import Call, Origin
+from gateway.core.routing.call import Call, Origin
 from gateway.errors import (
     ConnectFailed,
     ConnectionLost,
@@ -17,7 +17,7 @@ from gateway.errors import (
 )
 from gateway.upstream.connection import JOIN_LIMIT
 from gateway.upstream.pool import PoolPolicy, PoolStats
-from gateway.upstream.transport import Phase, Transport
+from gateway.upstream.transport import CallPhase, Transport
 
 from .servers import OK, Handler, open_sockets, read_request, replying, serving
 
@@ -82,12 +82,12 @@ async def test_a_chunked_body_frees_the_connection_with_its_last_byte() -> None:
 
 
 async def test_phases_are_told() -> None:
-    phases: list[Phase] = []
+    phases: list[CallPhase] = []
     async with serving(replying(OK)) as server:
         transport = Transport()
         await (await transport.request(server.call(), on_phase=phases.append)).read(10)
         await transport.aclose()
-    assert phases == [Phase.SENDING, Phase.WAITING]
+    assert phases == [CallPhase.SENDING, CallPhase.WAITING]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from .bucket import Bucket
+from .bucket import TokenBucket
 from .budget import Budget, Spending, begin
 
 # When one of several answers will have ended, nobody knows. Waiting does help, so say a while.
@@ -19,7 +19,7 @@ CONCURRENT_WAIT: Final = 1.0  # seconds
 _Count = Annotated[int, Meta(ge=1)]
 
 
-class Limits(msgspec.Struct, frozen=True, gc=False):
+class ScopeLimits(msgspec.Struct, frozen=True, gc=False):
     """Requests and tokens per minute, requests at once. None is no limit."""
 
     rpm: _Count | None = None
@@ -31,11 +31,11 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     """What a limit counts for. `key` is its account: "token:NAME", "global", "provider:NAME"."""
 
     key: str
-    limits: Limits
+    limits: ScopeLimits
     budget: Budget | None = None
 
 
-class Kind(enum.Enum):
+class LimitKind(enum.Enum):
     """Which limit was reached."""
 
     REQUESTS = "requests"
@@ -48,8 +48,8 @@ class Account(msgspec.Struct, gc=False):
     """What one scope has used. Small: there is one for each of perhaps 10^5 tokens."""
 
     scope: Scope
-    requests: Bucket | None
-    tokens: Bucket | None
+    requests: TokenBucket | None
+    tokens: TokenBucket | None
     spending: Spending | None
     # Counted where nothing limits them too: a reload may bring a limit, and what is in flight
     # then counts.
@@ -86,27 +86,29 @@ class Account(msgspec.Struct, gc=False):
             spending = self.spending = spending.at(epoch)
         return not spending.exhausted
 
-    def obstacles(self, tokens: int, now: float, epoch: float) -> Iterator[tuple[float, Kind, str]]:
+    def obstacles(
+        self, tokens: int, now: float, epoch: float
+    ) -> Iterator[tuple[float, LimitKind, str]]:
         """Yield each limit that is in the way: seconds until it is not, which it is, a sentence."""
         bucket = self.requests
         if bucket is not None and not bucket.admits(1, now):
             message = f"rate limit reached for requests: limit {bucket.limit} per minute"
-            yield bucket.wait(1, now), Kind.REQUESTS, message
+            yield bucket.wait(1, now), LimitKind.REQUESTS, message
         bucket = self.tokens
         if bucket is not None and not bucket.admits(tokens, now):
             wait = bucket.wait(tokens, now)
             start = "rate limit reached for tokens" if wait < math.inf else "request too large"
             message = f"{start}: limit {bucket.limit} per minute, about {tokens} requested"
-            yield wait, Kind.TOKENS, message
+            yield wait, LimitKind.TOKENS, message
         most = self.scope.limits.max_concurrent
         if most is not None and self.leases >= most:
-            yield CONCURRENT_WAIT, Kind.CONCURRENT, f"too many requests at once: limit {most}"
+            yield CONCURRENT_WAIT, LimitKind.CONCURRENT, f"too many requests at once: limit {most}"
         spending = self.spending
         if spending is not None and (spending := spending.at(epoch)).exhausted:
             budget = spending.budget
             window = "in total" if budget.window == "total" else f"per {budget.window}"
             message = f"you have used up your budget of {budget.usd:.12g} USD {window}"
-            yield spending.ends - epoch, Kind.BUDGET, message
+            yield spending.ends - epoch, LimitKind.BUDGET, message
 
 
 def open_account(scope: Scope, epoch: float) -> Account:
@@ -114,14 +116,14 @@ def open_account(scope: Scope, epoch: float) -> Account:
     limits, budget = scope.limits, scope.budget
     return Account(
         scope,
-        None if limits.rpm is None else Bucket(limits.rpm),
-        None if limits.tpm is None else Bucket(limits.tpm),
+        None if limits.rpm is None else TokenBucket(limits.rpm),
+        None if limits.tpm is None else TokenBucket(limits.tpm),
         None if budget is None else begin(budget, epoch),
     )
 
 
-def _resized(bucket: Bucket | None, limit: int | None, now: float) -> Bucket | None:
+def _resized(bucket: TokenBucket | None, limit: int | None, now: float) -> TokenBucket | None:
     if bucket is None or limit is None:
-        return None if limit is None else Bucket(limit)
+        return None if limit is None else TokenBucket(limit)
     bucket.resize(limit, now)
     return bucket

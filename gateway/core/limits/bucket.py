@@ -29,7 +29,7 @@ PERIOD: Final = 60.0  # seconds in which an empty bucket fills: limits are "per 
 SLACK: Final = 1e-6
 
 
-class Level(msgspec.Struct, frozen=True, gc=False):
+class BucketLevel(msgspec.Struct, frozen=True, gc=False):
     """How full a bucket is. `reset` is the seconds until it is full, as OpenAI's headers mean."""
 
     limit: int
@@ -37,7 +37,7 @@ class Level(msgspec.Struct, frozen=True, gc=False):
     reset: float
 
 
-class Bucket(msgspec.Struct, gc=False):
+class TokenBucket(msgspec.Struct, gc=False):
     """`limit` a minute, and as much at once if it is full. `limit` is at least 1."""
 
     limit: int
@@ -81,11 +81,11 @@ class Bucket(msgspec.Struct, gc=False):
             self.limit = limit
             self.full_at = min(self.full_at, now + PERIOD)
 
-    def level(self, now: float) -> Level:
+    def level(self, now: float) -> BucketLevel:
         """Return how full the bucket is at `now`."""
         reset = self.full_at - now
         if reset <= 0.0:
-            return Level(self.limit, self.limit, 0.0)
+            return BucketLevel(self.limit, self.limit, 0.0)
         limit = self.limit
         left = int((PERIOD - reset + SLACK) * limit / PERIOD)
-        return Level(limit, 0 if left < 0 else left if left < limit else limit, reset)
+        return BucketLevel(limit, 0 if left < 0 else left if left < limit else limit, reset)

@@ -11,8 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from .bucket import Level
-from .ledger import Standing
+from .bucket import BucketLevel
+from .ledger import LimitStatus
 
 _Names = tuple[bytes, bytes, bytes]
 
@@ -28,13 +28,13 @@ _TOKENS: Final[_Names] = (
 )
 
 
-def rate_limit_headers(standings: Sequence[Standing]) -> list[tuple[bytes, bytes]]:
+def rate_limit_headers(standings: Sequence[LimitStatus]) -> list[tuple[bytes, bytes]]:
     """Return the headers for a request that passed these scopes, its own token's first.
 
     Of two scopes with as much left, the first is the one to speak of.
     """
-    requests: Level | None = None
-    tokens: Level | None = None
+    requests: BucketLevel | None = None
+    tokens: BucketLevel | None = None
     for standing in standings:
         level = standing.requests
         if level is not None and (requests is None or level.remaining < requests.remaining):

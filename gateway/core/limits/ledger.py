@@ -19,11 +19,20 @@ from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
-from .account import Account, Kind, Limits, Scope, open_account
-from .bucket import Level
+from .account import Account, LimitKind, Scope, ScopeLimits, open_account
+from .bucket import BucketLevel
 from .budget import Spending
 
-__all__ = ["Demand", "Grant", "Kind", "Ledger", "Limits", "Refusal", "Scope", "Standing"]
+__all__ = [
+    "Demand",
+    "Grant",
+    "Ledger",
+    "LimitKind",
+    "LimitRefusal",
+    "LimitStatus",
+    "Scope",
+    "ScopeLimits",
+]
 
 
 class Demand(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +42,7 @@ class Demand(msgspec.Struct, frozen=True, gc=False):
     cost: int = 0
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class LimitRefusal(msgspec.Struct, frozen=True):
     """Why a request may not go on: of all limits in its way, the one that is so for longest.
 
     `retry_after` is the seconds until the same request would be admitted if nothing else
@@ -41,16 +50,16 @@ class Refusal(msgspec.Struct, frozen=True):
     """
 
     scope: Scope
-    kind: Kind
+    kind: LimitKind
     retry_after: float | None
     message: str
 
 
-class Standing(msgspec.Struct, frozen=True):
+class LimitStatus(msgspec.Struct, frozen=True):
     """What is left in one scope; None is a dimension that it does not limit."""
 
-    requests: Level | None
-    tokens: Level | None
+    requests: BucketLevel | None
+    tokens: BucketLevel | None
 
 
 # What a grant has taken from one account: seconds of both buckets, and where the cost is reserved.
@@ -86,7 +95,7 @@ class Ledger:
 
     def admit(
         self, scopes: Sequence[Scope], demand: Demand, now: float, epoch: float
-    ) -> Grant | Refusal:
+    ) -> Grant | LimitRefusal:
         """Reserve `demand` in all of `scopes`, or say why not and reserve nothing."""
         accounts = []
         refused = False
@@ -167,17 +176,17 @@ class Ledger:
             if reserved_in is not None:
                 reserved_in.reserved -= grant.demand.cost
 
-    def standing(self, scope: Scope, now: float) -> Standing:
+    def standing(self, scope: Scope, now: float) -> LimitStatus:
         """Return what is left of the requests and tokens of `scope`; charges nothing."""
         account = self._accounts.get(scope.key)
         if account is None:
             rpm, tpm = scope.limits.rpm, scope.limits.tpm
-            return Standing(
-                None if rpm is None else Level(rpm, rpm, 0.0),
-                None if tpm is None else Level(tpm, tpm, 0.0),
+            return LimitStatus(
+                None if rpm is None else BucketLevel(rpm, rpm, 0.0),
+                None if tpm is None else BucketLevel(tpm, tpm, 0.0),
             )
         requests, tokens = account.requests, account.tokens
-        return Standing(
+        return LimitStatus(
             None if requests is None else requests.level(now),
             None if tokens is None else tokens.level(now),
         )
@@ -197,7 +206,7 @@ class Ledger:
         return sum(account.leases for account in self)
 
 
-def _refusal(accounts: Sequence[Account], tokens: int, now: float, epoch: float) -> Refusal:
+def _refusal(accounts: Sequence[Account], tokens: int, now: float, epoch: float) -> LimitRefusal:
     wait, kind, message, scope = max(
         (
             (*obstacle, account.scope)
@@ -206,4 +215,4 @@ def _refusal(accounts: Sequence[Account], tokens: int, now: float, epoch: float)
         ),
         key=lambda each: each[0],
     )
-    return Refusal(scope, kind, None if wait == math.inf else wait, message)
+    return LimitRefusal(scope, kind, None if wait == math.inf else wait, message)

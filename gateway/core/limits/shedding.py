@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from ..routing.backoff import Rng
-from ..timeouts import Seconds
+from ..routing.timeouts import Seconds
 
 # The part of `max_in_flight` at which shedding begins; Envoy suggests 0.92 for its heap.
 SHED_FROM: Final = 0.92

@@ -1,4 +1,4 @@
-"""Which deployment a request tries next, and when. Decides; `proxy/attempt.py` acts.
+"""Which deployment a request tries next, and when. Decides; `proxy/attempts/attempt.py` acts.
 
     another key of the same route, if its key was at fault
     routes in the strategy's order, each once, without a wait    a fallback costs no time
@@ -20,10 +20,10 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from ..timeouts import Seconds, overridden
 from .backoff import Rng, full_jitter, no_earlier
 from .causes import RULES, Again, Cause
 from .retry_budget import RetryBudgetPolicy
+from .timeouts import Seconds, overridden
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,7 +77,7 @@ class Stop(enum.Enum):
     OUT_OF_TIME = "out_of_time"  # the deadline leaves no room
 
 
-class Failure(msgspec.Struct, frozen=True):
+class AttemptFailure(msgspec.Struct, frozen=True):
     """How the attempt on `target` ended.
 
     `retry_after` is what the provider asked for. `another_key` says that only the key was at
@@ -155,7 +155,7 @@ class Attempts:
         self._made -= 1
         self._tries[step.target] -= 1
 
-    def failed(self, failure: Failure, now: float, rng: Rng) -> None:
+    def failed(self, failure: AttemptFailure, now: float, rng: Rng) -> None:
         """Take note of a failure that another attempt went on beside."""
         self._note(failure, now, rng)
 
@@ -165,7 +165,7 @@ class Attempts:
         self._out.add(step.target)
         return self._next(now, rng)
 
-    def after(self, failure: Failure, now: float, rng: Rng) -> Try | Stop:
+    def after(self, failure: AttemptFailure, now: float, rng: Rng) -> Try | Stop:
         """Say what follows `failure`, which ended at `now`."""
         rule = RULES[failure.cause]
         if failure.cause in self._switch_on:
@@ -224,7 +224,7 @@ class Attempts:
         given = self._deadline(target) - self._began
         return min(self._policy.min_attempt_time, given / 4)
 
-    def _note(self, failure: Failure, now: float, rng: Rng) -> None:
+    def _note(self, failure: AttemptFailure, now: float, rng: Rng) -> None:
         target, rule = failure.target, RULES[failure.cause]
         if rule.silent:
             self._silent.add(target)

@@ -61,22 +61,25 @@ class BreakerPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     slow_start: Annotated[float, Meta(ge=0)] = 10.0
 
 
-class State(enum.Enum):
+class BreakerState(enum.Enum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
 
 
-class Event(enum.Enum):
+class BreakerEvent(enum.Enum):
     TRIPPED = "tripped"
     COOLED = "cooled"
     PROVED = "proved"
 
 
-TRANSITIONS: Final[dict[State, dict[Event, State]]] = {
-    State.CLOSED: {Event.TRIPPED: State.OPEN},
-    State.OPEN: {Event.COOLED: State.HALF_OPEN},
-    State.HALF_OPEN: {Event.PROVED: State.CLOSED, Event.TRIPPED: State.OPEN},
+TRANSITIONS: Final[dict[BreakerState, dict[BreakerEvent, BreakerState]]] = {
+    BreakerState.CLOSED: {BreakerEvent.TRIPPED: BreakerState.OPEN},
+    BreakerState.OPEN: {BreakerEvent.COOLED: BreakerState.HALF_OPEN},
+    BreakerState.HALF_OPEN: {
+        BreakerEvent.PROVED: BreakerState.CLOSED,
+        BreakerEvent.TRIPPED: BreakerState.OPEN,
+    },
 }
 
 
@@ -88,7 +91,7 @@ class Permit(enum.Enum):
 
 
 # Looking up a member of an Enum costs more than all else that a closed breaker does.
-_CLOSED: Final = State.CLOSED
+_CLOSED: Final = BreakerState.CLOSED
 _NORMAL: Final = Permit.NORMAL
 
 
@@ -114,7 +117,7 @@ class Breaker:
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
-        self._state = State.CLOSED
+        self._state = BreakerState.CLOSED
         self._in_a_row = 0
         self._requests = RollingCount(policy.window)
         self._failures = RollingCount(policy.window)
@@ -149,10 +152,10 @@ class Breaker:
     def closed(self) -> bool:
         return self._state is _CLOSED or not self._policy.enabled
 
-    def state(self, now: float) -> State:
+    def state(self, now: float) -> BreakerState:
         if not self._policy.enabled:
-            return State.CLOSED
-        return State.HALF_OPEN if self._cooled(now) else self._state
+            return BreakerState.CLOSED
+        return BreakerState.HALF_OPEN if self._cooled(now) else self._state
 
     def available(self, now: float) -> bool:
         """Say whether `enter` would let an attempt through."""
@@ -195,7 +198,7 @@ class Breaker:
             self.rejected += 1
             return None
         if self._cooled(now):
-            self._fire(Event.COOLED)
+            self._fire(BreakerEvent.COOLED)
         self._probing = True
         self._generation = self.opens
         return Permit.PROBE
@@ -245,8 +248,8 @@ class Breaker:
     def trip(self, now: float, rng: Rng) -> None:
         """Open it at once. One that is open already is left to cool."""
         if self._cooled(now):
-            self._fire(Event.COOLED)
-        if self._policy.enabled and self._state is not State.OPEN:
+            self._fire(BreakerEvent.COOLED)
+        if self._policy.enabled and self._state is not BreakerState.OPEN:
             self._open(now, rng, 0.0, by_rate=False)
 
     def invite(self, now: float) -> None:
@@ -254,7 +257,7 @@ class Breaker:
         self._until = min(self._until, now)
 
     def _cooled(self, now: float) -> bool:
-        return self._state is State.OPEN and now >= self._until
+        return self._state is BreakerState.OPEN and now >= self._until
 
     def _too_many(self, now: float) -> bool:
         requests, failures = self._requests.total(now), self._failures.total(now)
@@ -273,7 +276,7 @@ class Breaker:
             return
         self._proofs += 1
         if self._proofs >= self._policy.successes:
-            self._fire(Event.PROVED)
+            self._fire(BreakerEvent.PROVED)
             self._closed_at = now
 
     def _open(self, now: float, rng: Rng, at_least: float, *, by_rate: bool) -> None:
@@ -286,7 +289,7 @@ class Breaker:
         longest = min(policy.max_open_time, policy.open_time * 2.0 ** (self._level - 1))
         # Jitter, so that several gateways do not probe in step.
         wait = max(longest * (0.8 + 0.4 * rng()), min(at_least, LONGEST_RETRY_AFTER))
-        self._fire(Event.TRIPPED)
+        self._fire(BreakerEvent.TRIPPED)
         self.opens += 1
         self._until = now + wait
         self._by_rate = by_rate
@@ -296,5 +299,5 @@ class Breaker:
         self._requests.clear()
         self._failures.clear()
 
-    def _fire(self, event: Event) -> None:
+    def _fire(self, event: BreakerEvent) -> None:
         self._state = TRANSITIONS[self._state][event]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ..call import Call, Headers, Origin
-from ..pricing import Prices
-from ..timeouts import Timeouts, deadline
+from ..records.pricing import Prices
+from .call import Call, Headers, Origin
+from .timeouts import Timeouts, deadline
 
 
 class Credential(msgspec.Struct, frozen=True):

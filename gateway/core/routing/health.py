@@ -44,7 +44,7 @@ class PeakEwma:
         self.at = now
 
 
-class Health:
+class AttemptStats:
     """One deployment's record."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from .backoff import Rng
 from .breaker import Breaker, BreakerPolicy, Permit
 from .causes import RULES, Cause
-from .health import Health, PeakEwma, Sample
+from .health import AttemptStats, PeakEwma, Sample
 from .hedging import Quantile
 from .keys import Key, Keyring
 from .retry_budget import RetryBudget, RetryBudgetPolicy
@@ -40,7 +40,7 @@ class Target:
         self.clear = True
         self.breaker = Breaker(breaker)
         self.retries = RetryBudget(budget)
-        self.health = Health()
+        self.health = AttemptStats()
         self.keyring = Keyring(keys)
         self.usual = Quantile()
 

@@ -2,12 +2,12 @@
 
 To add a column, or anything else:
 
-1. Change `gateway/store/schema.py`. A column on a table with rows must be nullable or have a
+1. Change `gateway/store/engine/schema.py`. A column on a table with rows must be nullable or have a
    `server_default`; then neither engine rewrites the table.
 2. Write `versions/NNNN_what.py` after the example of those there: `revision`, `down_revision`,
    and `upgrade()`, with `op.add_column("requests", sa.Column("region", sa.Text()))`. Revisions
    import nothing of the gateway, since they tell what was and not what is.
-3. Set `HEAD` in `gateway/store/migrate.py` to it.
+3. Set `HEAD` in `gateway/store/engine/migrate.py` to it.
 4. Run tests/store/test_migrate.py: it goes from each revision, with rows, to the new one, on both
    engines, and compares what comes out with `schema.py`.
 

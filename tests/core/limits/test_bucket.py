@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.core.limits.bucket import PERIOD, Bucket, Level
+from gateway.core.limits.bucket import PERIOD, BucketLevel, TokenBucket
 
 
-def taken(limit: int, *amounts: int, now: float = 0.0) -> Bucket:
-    bucket = Bucket(limit)
+def taken(limit: int, *amounts: int, now: float = 0.0) -> TokenBucket:
+    bucket = TokenBucket(limit)
     for amount in amounts:
         assert bucket.admits(amount, now)
         bucket.take(amount, now)
@@ -40,7 +40,7 @@ SIXTY: list[tuple[float, int, bool, float]] = [
 
 
 def test_a_bucket_of_sixty_a_minute() -> None:
-    bucket = Bucket(60)
+    bucket = TokenBucket(60)
     for now, amount, admitted, wait in SIXTY:
         assert (bucket.admits(amount, now), bucket.wait(amount, now)) == (admitted, wait), now
         if admitted:
@@ -50,7 +50,7 @@ def test_a_bucket_of_sixty_a_minute() -> None:
 @pytest.mark.parametrize("now", [0.0, 0.1, 987_654.321])
 def test_the_last_of_a_full_bucket_is_let_through(now: float) -> None:
     for limit in [*range(1, 120), 999, 1000, 3_001, 10_007]:
-        bucket = Bucket(limit)
+        bucket = TokenBucket(limit)
         for _ in range(limit):
             assert bucket.admits(1, now)
             bucket.take(1, now)
@@ -58,18 +58,18 @@ def test_the_last_of_a_full_bucket_is_let_through(now: float) -> None:
         assert bucket.level(now).remaining == 0
 
 
-LEVELS: list[tuple[float, Level]] = [
-    (0.0, Level(120, 20, 50.0)),
-    (0.25, Level(120, 20, 49.75)),
-    (0.5, Level(120, 21, 49.5)),
-    (49.0, Level(120, 118, 1.0)),
-    (50.0, Level(120, 120, 0.0)),
-    (1e6, Level(120, 120, 0.0)),
+LEVELS: list[tuple[float, BucketLevel]] = [
+    (0.0, BucketLevel(120, 20, 50.0)),
+    (0.25, BucketLevel(120, 20, 49.75)),
+    (0.5, BucketLevel(120, 21, 49.5)),
+    (49.0, BucketLevel(120, 118, 1.0)),
+    (50.0, BucketLevel(120, 120, 0.0)),
+    (1e6, BucketLevel(120, 120, 0.0)),
 ]
 
 
 @pytest.mark.parametrize(("now", "level"), LEVELS)
-def test_levels(now: float, level: Level) -> None:
+def test_levels(now: float, level: BucketLevel) -> None:
     assert taken(120, 100).level(now) == level
 
 
@@ -91,16 +91,16 @@ SETTLED: list[tuple[int, float, int, float]] = [
 
 @pytest.mark.parametrize(("reserved", "now", "used", "reset"), SETTLED)
 def test_settling(reserved: int, now: float, used: int, reset: float) -> None:
-    bucket = Bucket(60)
+    bucket = TokenBucket(60)
     charge = bucket.take(reserved, 0.0)
     bucket.settle(charge, used, now)
     assert bucket.level(now).reset == reset
 
 
 def test_a_debt_is_worked_off_before_anything_is_let_through() -> None:
-    bucket = Bucket(60)
+    bucket = TokenBucket(60)
     bucket.settle(bucket.take(10, 0.0), 90, 0.0)
-    assert bucket.level(0.0) == Level(60, 0, 90.0)
+    assert bucket.level(0.0) == BucketLevel(60, 0, 90.0)
     assert not bucket.admits(0, 29.9)
     assert bucket.admits(0, 30.0)
     assert bucket.wait(1, 10.0) == 21.0
@@ -108,7 +108,7 @@ def test_a_debt_is_worked_off_before_anything_is_let_through() -> None:
 
 
 def test_giving_back_does_not_make_a_bucket_larger() -> None:
-    bucket = Bucket(60)
+    bucket = TokenBucket(60)
     charge = bucket.take(60, 0.0)
     assert bucket.admits(60, 60.0)
     bucket.settle(charge, 0, 60.0)
@@ -133,24 +133,24 @@ def test_another_limit_keeps_the_share_that_is_left(
 ) -> None:
     bucket = taken(before, used)
     bucket.resize(after, 0.0)
-    assert bucket.level(0.0) == Level(after, left, reset)
+    assert bucket.level(0.0) == BucketLevel(after, left, reset)
 
 
 def test_another_limit_lets_off_a_debt_and_the_same_limit_does_not() -> None:
-    bucket = Bucket(60)
+    bucket = TokenBucket(60)
     bucket.settle(0.0, 6000, 0.0)
     bucket.resize(60, 10.0)
     assert bucket.level(10.0).reset == 5990.0
     bucket.resize(61, 10.0)
-    assert bucket.level(10.0) == Level(61, 0, PERIOD)
+    assert bucket.level(10.0) == BucketLevel(61, 0, PERIOD)
 
 
 def test_a_reserve_comes_back_whole_after_another_limit() -> None:
-    bucket = Bucket(60)
+    bucket = TokenBucket(60)
     charge = bucket.take(30, 0.0)
     bucket.resize(600, 0.0)
     bucket.settle(charge, 30, 0.0)
-    assert bucket.level(0.0) == Level(600, 570, 3.0)
+    assert bucket.level(0.0) == BucketLevel(600, 570, 3.0)
 
 
 limits = st.integers(1, 10**7)
@@ -161,7 +161,7 @@ times = st.floats(0, 1e6)
 def test_another_limit_locks_nobody_out_for_longer_than_a_minute(
     before: int, shares: list[float], after: int, now: float, share: float
 ) -> None:
-    bucket = Bucket(before)
+    bucket = TokenBucket(before)
     for each in shares:
         bucket.settle(0.0, int(2 * each * before), now)
     if after != before:
@@ -173,7 +173,7 @@ def test_another_limit_locks_nobody_out_for_longer_than_a_minute(
 def test_a_wait_is_as_long_as_it_must_be_and_no_longer(
     limit: int, history: list[tuple[float, float]], share: float, now: float
 ) -> None:
-    bucket = Bucket(limit)
+    bucket = TokenBucket(limit)
     for each, passed in history:
         now += passed
         bucket.take(int(each * limit), now)
@@ -188,7 +188,7 @@ def test_a_wait_is_as_long_as_it_must_be_and_no_longer(
 def test_what_remains_can_be_had_and_one_more_cannot(
     limit: int, shares: list[float], now: float
 ) -> None:
-    bucket = Bucket(limit)
+    bucket = TokenBucket(limit)
     for share in shares:
         bucket.take(int(share * limit), now)
     left = bucket.level(now).remaining
@@ -208,7 +208,7 @@ class Watched(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.bucket = Bucket(self.limit)
+        self.bucket = TokenBucket(self.limit)
         self.now = Fraction(0)
         self.left = Fraction(self.limit)
         self.held: list[tuple[float, int]] = []

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.limits.bucket import Level
+from gateway.core.limits.bucket import BucketLevel
 from gateway.core.limits.headers import duration, rate_limit_headers
-from gateway.core.limits.ledger import Standing
+from gateway.core.limits.ledger import LimitStatus
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_duration_is_never_too_short_nor_much_too_long(seconds: float) -> None
 
 
 def test_all_six_in_openais_words() -> None:
-    standing = Standing(Level(60, 59, 1.0), Level(150_000, 149_984, 360.0))
+    standing = LimitStatus(BucketLevel(60, 59, 1.0), BucketLevel(150_000, 149_984, 360.0))
     assert rate_limit_headers([standing]) == [
         (b"x-ratelimit-limit-requests", b"60"),
         (b"x-ratelimit-remaining-requests", b"59"),
@@ -67,8 +67,8 @@ def test_all_six_in_openais_words() -> None:
 
 def test_what_nobody_limits_has_no_headers() -> None:
     assert rate_limit_headers([]) == []
-    assert rate_limit_headers([Standing(None, None), Standing(None, None)]) == []
-    names = [name for name, _ in rate_limit_headers([Standing(None, Level(9, 8, 1.0))])]
+    assert rate_limit_headers([LimitStatus(None, None), LimitStatus(None, None)]) == []
+    names = [name for name, _ in rate_limit_headers([LimitStatus(None, BucketLevel(9, 8, 1.0))])]
     assert names == [
         b"x-ratelimit-limit-tokens",
         b"x-ratelimit-remaining-tokens",
@@ -76,7 +76,7 @@ def test_what_nobody_limits_has_no_headers() -> None:
     ]
 
 
-A, B, C = Level(100, 5, 1.0), Level(10, 5, 2.0), Level(1000, 4, 3.0)
+A, B, C = BucketLevel(100, 5, 1.0), BucketLevel(10, 5, 2.0), BucketLevel(1000, 4, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,16 @@ A, B, C = Level(100, 5, 1.0), Level(10, 5, 2.0), Level(1000, 4, 3.0)
         ([A, None, B, C], C),
     ],
 )
-def test_the_scope_with_the_least_left_is_shown(levels: list[Level | None], shown: Level) -> None:
-    by_requests = rate_limit_headers([Standing(level, None) for level in levels])
-    assert by_requests == rate_limit_headers([Standing(shown, None)])
-    by_tokens = rate_limit_headers([Standing(None, level) for level in levels])
-    assert by_tokens == rate_limit_headers([Standing(None, shown)])
+def test_the_scope_with_the_least_left_is_shown(
+    levels: list[BucketLevel | None], shown: BucketLevel
+) -> None:
+    by_requests = rate_limit_headers([LimitStatus(level, None) for level in levels])
+    assert by_requests == rate_limit_headers([LimitStatus(shown, None)])
+    by_tokens = rate_limit_headers([LimitStatus(None, level) for level in levels])
+    assert by_tokens == rate_limit_headers([LimitStatus(None, shown)])
 
 
 def test_each_dimension_is_that_of_the_scope_where_it_is_shortest() -> None:
-    found = dict(rate_limit_headers([Standing(A, C), Standing(C, A)]))
+    found = dict(rate_limit_headers([LimitStatus(A, C), LimitStatus(C, A)]))
     assert found[b"x-ratelimit-limit-requests"] == b"1000"
     assert found[b"x-ratelimit-limit-tokens"] == b"1000"

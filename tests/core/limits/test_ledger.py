@@ -13,22 +13,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.core.limits.account import open_account
-from gateway.core.limits.bucket import Level
+from gateway.core.limits.bucket import BucketLevel
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.ledger import (
     Demand,
     Grant,
-    Kind,
     Ledger,
-    Limits,
-    Refusal,
+    LimitKind,
+    LimitRefusal,
+    LimitStatus,
     Scope,
-    Standing,
+    ScopeLimits,
 )
 
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 EPOCH = MIDNIGHT + 43_200
-SHARED = Scope("global", Limits(rpm=600, tpm=60_000))
+SHARED = Scope("global", ScopeLimits(rpm=600, tpm=60_000))
 
 
 def token(
@@ -37,16 +37,16 @@ def token(
     max_concurrent: int | None = None,
     budget: Budget | None = None,
 ) -> Scope:
-    return Scope("token:t", Limits(rpm, tpm, max_concurrent), budget)
+    return Scope("token:t", ScopeLimits(rpm, tpm, max_concurrent), budget)
 
 
-def granted(found: Grant | Refusal) -> Grant:
+def granted(found: Grant | LimitRefusal) -> Grant:
     assert isinstance(found, Grant), found
     return found
 
 
-def refused(found: Grant | Refusal) -> Refusal:
-    assert isinstance(found, Refusal), found
+def refused(found: Grant | LimitRefusal) -> LimitRefusal:
+    assert isinstance(found, LimitRefusal), found
     return found
 
 
@@ -76,28 +76,28 @@ def spent(ledger: Ledger, key: str = "token:t") -> tuple[int, int]:
 
 # What is asked of whom after one request for 40 tokens; which limit refuses, for how long.
 DOLLAR = Budget(usd=1, window="day")
-REFUSALS: list[tuple[Sequence[Scope], Kind, float | None]] = [
-    ([token(rpm=1)], Kind.REQUESTS, 60.0),
-    ([token(tpm=60)], Kind.TOKENS, 20.0),
-    ([token(max_concurrent=1)], Kind.CONCURRENT, 1.0),
-    ([token(budget=DOLLAR)], Kind.BUDGET, 43_200.0),
-    ([token(budget=Budget(usd=1, window="total"))], Kind.BUDGET, None),
+REFUSALS: list[tuple[Sequence[Scope], LimitKind, float | None]] = [
+    ([token(rpm=1)], LimitKind.REQUESTS, 60.0),
+    ([token(tpm=60)], LimitKind.TOKENS, 20.0),
+    ([token(max_concurrent=1)], LimitKind.CONCURRENT, 1.0),
+    ([token(budget=DOLLAR)], LimitKind.BUDGET, 43_200.0),
+    ([token(budget=Budget(usd=1, window="total"))], LimitKind.BUDGET, None),
     # The longest wait of all counts...
-    ([token(rpm=2, tpm=60)], Kind.TOKENS, 20.0),
-    ([token(rpm=1, tpm=60, max_concurrent=1)], Kind.REQUESTS, 60.0),
-    ([token(rpm=1, budget=DOLLAR)], Kind.BUDGET, 43_200.0),
+    ([token(rpm=2, tpm=60)], LimitKind.TOKENS, 20.0),
+    ([token(rpm=1, tpm=60, max_concurrent=1)], LimitKind.REQUESTS, 60.0),
+    ([token(rpm=1, budget=DOLLAR)], LimitKind.BUDGET, 43_200.0),
     # ... and in whatever scope it is.
-    ([SHARED, token(rpm=1)], Kind.REQUESTS, 60.0),
-    ([token(rpm=1), SHARED], Kind.REQUESTS, 60.0),
-    ([token(rpm=1), Scope("provider:p", Limits(tpm=60))], Kind.REQUESTS, 60.0),
-    ([token(rpm=2), Scope("provider:p", Limits(tpm=60))], Kind.TOKENS, 20.0),
-    ([SHARED, token(max_concurrent=1), Scope("p", Limits(rpm=1))], Kind.REQUESTS, 60.0),
+    ([SHARED, token(rpm=1)], LimitKind.REQUESTS, 60.0),
+    ([token(rpm=1), SHARED], LimitKind.REQUESTS, 60.0),
+    ([token(rpm=1), Scope("provider:p", ScopeLimits(tpm=60))], LimitKind.REQUESTS, 60.0),
+    ([token(rpm=2), Scope("provider:p", ScopeLimits(tpm=60))], LimitKind.TOKENS, 20.0),
+    ([SHARED, token(max_concurrent=1), Scope("p", ScopeLimits(rpm=1))], LimitKind.REQUESTS, 60.0),
 ]
 
 
 @pytest.mark.parametrize(("scopes", "kind", "wait"), REFUSALS)
 def test_a_refusal_says_why_and_charges_nothing(
-    scopes: Sequence[Scope], kind: Kind, wait: float | None
+    scopes: Sequence[Scope], kind: LimitKind, wait: float | None
 ) -> None:
     ledger = Ledger()
     granted(ledger.admit(scopes, Demand(40, 10**9), 0.0, EPOCH))
@@ -113,7 +113,7 @@ def test_a_refusal_says_why_and_charges_nothing(
 
 def test_a_refusal_names_the_scope() -> None:
     ledger = Ledger()
-    own, other = token(rpm=10), Scope("provider:p", Limits(rpm=1))
+    own, other = token(rpm=10), Scope("provider:p", ScopeLimits(rpm=1))
     granted(ledger.admit([own, other], Demand(), 0.0, EPOCH))
     assert refused(ledger.admit([own, other], Demand(), 0.0, EPOCH)).scope is other
 
@@ -122,7 +122,7 @@ def test_a_request_larger_than_the_bucket_is_never_told_to_wait() -> None:
     ledger = Ledger()
     scopes = [token(tpm=100), SHARED]
     refusal = refused(ledger.admit(scopes, Demand(101), 0.0, EPOCH))
-    assert (refusal.kind, refusal.retry_after) == (Kind.TOKENS, None)
+    assert (refusal.kind, refusal.retry_after) == (LimitKind.TOKENS, None)
     assert (left(ledger, scopes[0]), left(ledger, SHARED)) == ((None, 100), (600, 60_000))
 
 
@@ -147,7 +147,7 @@ def test_settling_puts_the_true_usage_in_the_reserves_place() -> None:
 def test_voiding_leaves_no_trace() -> None:
     ledger = Ledger()
     # A power of two times 60, where floats are exact.
-    scopes = [token(60, 60 * 2**10, 2, DOLLAR), Scope("global", Limits(15, 60 * 2**12))]
+    scopes = [token(60, 60 * 2**10, 2, DOLLAR), Scope("global", ScopeLimits(15, 60 * 2**12))]
     ledger.settle(granted(ledger.admit(scopes, Demand(99, 9), 0.0, EPOCH)), 99, 9, 0.0, EPOCH)
     before = state(ledger)
     ledger.void(granted(ledger.admit(scopes, Demand(500, 5), 0.0, EPOCH)), 0.0, EPOCH)
@@ -231,7 +231,7 @@ def test_a_spent_budget_refuses_until_its_window_ends_and_not_a_moment_longer() 
     epoch = datetime(2028, 2, 29, 23, 59, 0, tzinfo=UTC).timestamp()
     ledger.settle(granted(ledger.admit([scope], Demand(), 0.0, epoch)), 0, 10**9, 0.0, epoch)
     refusal = refused(ledger.admit([scope], Demand(), 0.0, epoch))
-    assert (refusal.kind, refusal.retry_after) == (Kind.BUDGET, 60.0)
+    assert (refusal.kind, refusal.retry_after) == (LimitKind.BUDGET, 60.0)
     refused(ledger.admit([scope], Demand(), 0.0, epoch + 59.999))
     granted(ledger.admit([scope], Demand(), 0.0, epoch + 60))
 
@@ -248,13 +248,13 @@ def test_what_a_reserve_holds_back_is_there_again_when_it_costs_less() -> None:
 def test_standing_charges_nothing_and_opens_no_account() -> None:
     ledger = Ledger()
     scope = token(60, 600)
-    full = Standing(Level(60, 60, 0.0), Level(600, 600, 0.0))
+    full = LimitStatus(BucketLevel(60, 60, 0.0), BucketLevel(600, 600, 0.0))
     assert ledger.standing(scope, 0.0) == full
-    assert ledger.standing(token(), 0.0) == Standing(None, None)
+    assert ledger.standing(token(), 0.0) == LimitStatus(None, None)
     assert list(ledger) == []
     granted(ledger.admit([scope], Demand(100), 0.0, EPOCH))
     for _ in range(2):
-        expected = Standing(Level(60, 59, 0.5), Level(600, 505, 9.5))
+        expected = LimitStatus(BucketLevel(60, 59, 0.5), BucketLevel(600, 505, 9.5))
         assert ledger.standing(scope, 0.5) == expected
     assert ledger.standing(scope, 10.0) == full
 
@@ -263,7 +263,7 @@ def test_a_reload_keeps_leases_and_holds_them_against_a_new_limit() -> None:
     ledger = Ledger()
     held = [granted(ledger.admit([token()], Demand(), 0.0, EPOCH)) for _ in range(2)]
     refusal = refused(ledger.admit([token(max_concurrent=2)], Demand(), 0.0, EPOCH))
-    assert refusal.kind is Kind.CONCURRENT
+    assert refusal.kind is LimitKind.CONCURRENT
     ledger.settle(held[0], 0, 0, 0.0, EPOCH)
     granted(ledger.admit([token(max_concurrent=2)], Demand(), 0.0, EPOCH))
 
@@ -283,13 +283,13 @@ def test_limits_that_go_or_come_between_admission_and_settling() -> None:
 
 def test_scopes_that_are_gone_are_forgotten_when_nothing_is_held() -> None:
     ledger = Ledger()
-    gone = Scope("token:gone", Limits(rpm=2), DOLLAR)
+    gone = Scope("token:gone", ScopeLimits(rpm=2), DOLLAR)
     grant = granted(ledger.admit([gone, token(rpm=2), SHARED], Demand(), 0.0, EPOCH))
     keys = ["token:t", "global", "provider:new"]
     ledger.retain(keys)
     assert {account.scope.key for account in ledger} == {"token:gone", "token:t", "global"}
     ledger.settle(grant, 0, 10**9, 0.0, EPOCH)
-    assert refused(ledger.admit([gone], Demand(), 0.0, EPOCH)).kind is Kind.BUDGET
+    assert refused(ledger.admit([gone], Demand(), 0.0, EPOCH)).kind is LimitKind.BUDGET
     ledger.retain(keys)
     assert {account.scope.key for account in ledger} == {"token:t", "global"}
     assert left(ledger, token(rpm=2)) == (1, None)
@@ -307,7 +307,7 @@ def test_no_scopes_no_limits() -> None:
 def test_a_hundred_thousand_requests_in_any_order_leave_nothing_held(seed: int) -> None:
     # 2^-20 of a second a request, 2^-30 a token: floats are exact, and so are the sums.
     rng = random.Random(seed)
-    limits = Limits(60 * 2**20, 60 * 2**30, 10**6)
+    limits = ScopeLimits(60 * 2**20, 60 * 2**30, 10**6)
     scopes = [Scope(f"token:{n}", limits, Budget(usd=1e6)) for n in range(10)]
     shared = Scope("global", limits)
     ledger = Ledger()
@@ -352,11 +352,11 @@ class Model:
         self.days: dict[int, int] = {}
 
     @property
-    def rates(self) -> dict[Kind, int]:
-        rates = {Kind.REQUESTS: self.limits.rpm, Kind.TOKENS: self.limits.tpm}
+    def rates(self) -> dict[LimitKind, int]:
+        rates = {LimitKind.REQUESTS: self.limits.rpm, LimitKind.TOKENS: self.limits.tpm}
         return {kind: limit for kind, limit in rates.items() if limit is not None}
 
-    def add(self, kind: Kind, amount: int | Fraction) -> None:
+    def add(self, kind: LimitKind, amount: int | Fraction) -> None:
         if kind in self.rates:
             self.left[kind] = min(Fraction(self.rates[kind]), self.left[kind] + amount)
 
@@ -367,29 +367,31 @@ class Model:
     def reserved(self, day: int) -> int:
         return sum(demand.cost for demand, of in self.leases.values() if of == day)
 
-    def obstacles(self, demand: Demand, epoch: Fraction) -> dict[Kind, float | None]:
-        found: dict[Kind, float | None] = {}
+    def obstacles(self, demand: Demand, epoch: Fraction) -> dict[LimitKind, float | None]:
+        found: dict[LimitKind, float | None] = {}
         for kind, limit in self.rates.items():
-            amount = 1 if kind is Kind.REQUESTS else demand.tokens
+            amount = 1 if kind is LimitKind.REQUESTS else demand.tokens
             if amount > self.left[kind]:
                 short = (amount - self.left[kind]) * 60 / limit
                 found[kind] = None if amount > limit else float(short)
         most = self.limits.max_concurrent
         if most is not None and len(self.leases) >= most:
-            found[Kind.CONCURRENT] = 1.0
+            found[LimitKind.CONCURRENT] = 1.0
         day = int(epoch // 86_400)
         if self.budget is not None:
             gone = self.days.get(day, 0) + self.reserved(day)
             if gone >= self.budget.nano:
-                found[Kind.BUDGET] = float((day + 1) * 86_400 - epoch)
+                found[LimitKind.BUDGET] = float((day + 1) * 86_400 - epoch)
         return found
 
 
 SCOPES = [
-    Scope("token:a", Limits(rpm=15, tpm=480, max_concurrent=3), Budget(usd=1e-6, window="day")),
-    Scope("token:b", Limits(max_concurrent=4)),
-    Scope("token:c", Limits(tpm=240)),
-    Scope("global", Limits(rpm=30, tpm=960)),
+    Scope(
+        "token:a", ScopeLimits(rpm=15, tpm=480, max_concurrent=3), Budget(usd=1e-6, window="day")
+    ),
+    Scope("token:b", ScopeLimits(max_concurrent=4)),
+    Scope("token:c", ScopeLimits(tpm=240)),
+    Scope("global", ScopeLimits(rpm=30, tpm=960)),
 ]
 PATHS = [[0, 3], [1, 3], [2, 3], [0], [3]]
 
@@ -426,14 +428,14 @@ class Admission(RuleBasedStateMachine):
         expected = [self.models[n].obstacles(demand, self.epoch) for n in path]
         before = state(self.ledger, float(self.epoch))
         found = self._admit(path, demand, self.ledger)
-        if isinstance(found, Refusal):
+        if isinstance(found, LimitRefusal):
             waits = [wait for each in expected for wait in each.values()]
             longest = None if None in waits else max(wait for wait in waits if wait is not None)
             assert found.retry_after == longest
             place = path[[self.scopes[n] for n in path].index(found.scope)]
             assert self.models[place].obstacles(demand, self.epoch)[found.kind] == longest
             assert state(self.ledger, float(self.epoch)) == before
-            if longest is not None and not any(Kind.CONCURRENT in each for each in expected):
+            if longest is not None and not any(LimitKind.CONCURRENT in each for each in expected):
                 self._come_back(path, demand, Fraction(longest))
             return
         assert not any(expected), expected
@@ -441,8 +443,8 @@ class Admission(RuleBasedStateMachine):
         self.grants[self.count] = (found, path, demand)
         for n in path:
             model = self.models[n]
-            model.add(Kind.REQUESTS, -1)
-            model.add(Kind.TOKENS, -tokens)
+            model.add(LimitKind.REQUESTS, -1)
+            model.add(LimitKind.TOKENS, -tokens)
             model.leases[self.count] = (demand, int(self.epoch // 86_400))
 
     @precondition(lambda self: self.grants)
@@ -451,7 +453,7 @@ class Admission(RuleBasedStateMachine):
         grant, path, demand = self._end(data)
         self.ledger.settle(grant, tokens, cost, float(self.now), float(self.epoch))
         for n in path:
-            self.models[n].add(Kind.TOKENS, demand.tokens - tokens)
+            self.models[n].add(LimitKind.TOKENS, demand.tokens - tokens)
             days = self.models[n].days
             day = int(self.epoch // 86_400)
             days[day] = days.get(day, 0) + cost
@@ -462,8 +464,8 @@ class Admission(RuleBasedStateMachine):
         grant, path, demand = self._end(data)
         self.ledger.void(grant, float(self.now), float(self.epoch))
         for n in path:
-            self.models[n].add(Kind.REQUESTS, 1)
-            self.models[n].add(Kind.TOKENS, demand.tokens)
+            self.models[n].add(LimitKind.REQUESTS, 1)
+            self.models[n].add(LimitKind.TOKENS, demand.tokens)
 
     @precondition(lambda self: self.ended)
     @rule(data=st.data())
@@ -492,15 +494,15 @@ class Admission(RuleBasedStateMachine):
         for scope, model in zip(self.scopes, self.models, strict=True):
             standing = self.ledger.standing(scope, float(self.now))
             for kind, level in (
-                (Kind.REQUESTS, standing.requests),
-                (Kind.TOKENS, standing.tokens),
+                (LimitKind.REQUESTS, standing.requests),
+                (LimitKind.TOKENS, standing.tokens),
             ):
                 limit = model.rates.get(kind)
                 assert (level is None) is (limit is None)
                 if level is not None and limit is not None:
                     short = limit - model.left[kind]
                     whole = max(0, int(model.left[kind]))
-                    assert level == Level(limit, whole, float(short * 60 / limit))
+                    assert level == BucketLevel(limit, whole, float(short * 60 / limit))
 
         for account in self.ledger:
             model = self.models[[scope.key for scope in SCOPES].index(account.scope.key)]
@@ -520,14 +522,14 @@ class Admission(RuleBasedStateMachine):
 
     def _admit(
         self, path: list[int], demand: Demand, ledger: Ledger, later: Fraction | int = 0
-    ) -> Grant | Refusal:
+    ) -> Grant | LimitRefusal:
         scopes = [self.scopes[n] for n in path]
         return ledger.admit(scopes, demand, float(self.now + later), float(self.epoch + later))
 
     def _come_back(self, path: list[int], demand: Demand, wait: Fraction) -> None:
         """A refused request is admitted when it was told to come back, and not before."""
         early = self._admit(path, demand, copy.deepcopy(self.ledger), wait - Fraction(1, 1024))
-        assert isinstance(early, Refusal)
+        assert isinstance(early, LimitRefusal)
         assert isinstance(self._admit(path, demand, copy.deepcopy(self.ledger), wait), Grant)
 
     def _pass(self, seconds: Fraction) -> None:
@@ -551,7 +553,7 @@ TestAdmission.settings = settings(stateful_step_count=60, max_examples=60, deadl
 
 def test_what_is_on_record_counts_unless_more_is_known() -> None:
     ledger = Ledger()
-    scope = Scope("token:t", Limits(), Budget(usd=1, window="day"))
+    scope = Scope("token:t", ScopeLimits(), Budget(usd=1, window="day"))
     ledger.recall(scope, 400_000_000, 0.0)
     (account,) = ledger
     assert account.spending is not None
@@ -564,14 +566,14 @@ def test_what_is_on_record_counts_unless_more_is_known() -> None:
     assert account.spending.spent == 500_000_000
     ledger.recall(scope, 1_000_000_000, 0.0)
     refused = ledger.admit([scope], Demand(0, 0), 0.0, 0.0)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, LimitRefusal)
     # Of yesterday nothing counts.
     assert isinstance(ledger.admit([scope], Demand(0, 0), 86_400.0, 86_400.0), Grant)
 
 
 def test_of_what_has_no_budget_nothing_is_recalled() -> None:
     ledger = Ledger()
-    scope = Scope("token:t", Limits(rpm=1))
+    scope = Scope("token:t", ScopeLimits(rpm=1))
     ledger.recall(scope, 400_000_000, 0.0)
     (account,) = ledger
     assert account.spending is None
@@ -579,7 +581,7 @@ def test_of_what_has_no_budget_nothing_is_recalled() -> None:
 
 def test_what_was_spent_yesterday_says_nothing_of_today() -> None:
     ledger = Ledger()
-    scope = Scope("token:t", Limits(), Budget(usd=1, window="day"))
+    scope = Scope("token:t", ScopeLimits(), Budget(usd=1, window="day"))
     grant = ledger.admit([scope], Demand(0, 0), 86_400.0, 86_400.0)
     assert isinstance(grant, Grant)
     ledger.settle(grant, 0, 777, 86_400.0, 86_400.0)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.core.routing.backoff import Rng
+from gateway.core.routing.balancing.strategies import Balancer, PoolMember
 from gateway.core.routing.health import PeakEwma
-from gateway.core.routing.strategies import Balancer, Member
 
 PENALTY = 5.0  # seconds that a failure counts as at least
 TO_TRIP, AWAY = 5, 30.0
@@ -42,11 +42,11 @@ class FakeLoad:
 
 def pool(
     size: int, *, weights: Sequence[float] = (), prices: Sequence[float] = ()
-) -> tuple[list[FakeLoad], list[Member]]:
+) -> tuple[list[FakeLoad], list[PoolMember]]:
     """Return `size` healthy deployments, p/m0 and so on, and their places in a pool."""
     loads = [FakeLoad() for _ in range(size)]
     members = [
-        Member(
+        PoolMember(
             load,
             weight=weights[index] if weights else 1.0,
             price=prices[index] if prices else 0.0,

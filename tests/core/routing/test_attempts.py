@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.routing.attempts import Attempts, Failure, RetryPolicy, Stop, Try
+from gateway.core.routing.attempts import AttemptFailure, Attempts, RetryPolicy, Stop, Try
 from gateway.core.routing.backoff import no_earlier
 from gateway.core.routing.causes import RULES, Again, Cause
 
@@ -216,7 +216,7 @@ def test_decisions(policy: RetryPolicy, deadlines: list[float], steps: list[Step
     attempts = over(deadlines, policy)
     assert attempts.first(0, half) == Try(0, 0)
     for target, cause, now, asked, expected in steps:
-        found = attempts.after(Failure(target, cause, asked), now, half)
+        found = attempts.after(AttemptFailure(target, cause, asked), now, half)
         assert close_to(found, expected), found
 
 
@@ -225,13 +225,13 @@ def test_what_leads_nowhere_stops_whatever_is_left(cause: Cause) -> None:
     attempts = over([math.inf] * 3)
     attempts.first(0, half)
     expected = Stop.OUT_OF_TIME if cause is Cause.TOTAL_TIMEOUT else Stop.REJECTED
-    assert attempts.after(Failure(0, cause), 1, half) is expected
+    assert attempts.after(AttemptFailure(0, cause), 1, half) is expected
 
 
 def test_repr_shows_the_tries() -> None:
     attempts = over([600, 600])
     attempts.first(0, half)
-    attempts.after(Failure(0, LOST), 1, half)
+    attempts.after(AttemptFailure(0, LOST), 1, half)
     assert repr(attempts) == "<Attempts {0: 1, 1: 1} of 4>"
 
 
@@ -249,9 +249,9 @@ def test_the_order_is_kept_and_taken_only_as_far_as_needed() -> None:
     attempts = Attempts(POLICY, order(), lambda _: math.inf)
     assert attempts.first(0, half) == Try(2)
     assert taken == [2]
-    assert attempts.after(Failure(2, SICK), 1, half) == Try(0)
+    assert attempts.after(AttemptFailure(2, SICK), 1, half) == Try(0)
     assert taken == [2, 0]
-    assert attempts.after(Failure(0, SICK), 1, half) == Try(3)
+    assert attempts.after(AttemptFailure(0, SICK), 1, half) == Try(3)
     assert taken == [2, 0, 3]
 
 
@@ -264,8 +264,8 @@ def test_a_target_without_time_is_passed_over_and_kept_in_mind() -> None:
     # After a silent one ten seconds must be left, after a loud one any time will do.
     attempts = over([100, 65, 100])
     attempts.first(0, half)
-    assert attempts.after(Failure(0, SILENT), 60, half) == Try(2)
-    assert attempts.after(Failure(2, LOST), 61, half) == Try(1)
+    assert attempts.after(AttemptFailure(0, SILENT), 60, half) == Try(2)
+    assert attempts.after(AttemptFailure(2, LOST), 61, half) == Try(1)
 
 
 def test_those_that_were_tried_least_come_first_when_it_goes_round_again() -> None:
@@ -273,7 +273,7 @@ def test_those_that_were_tried_least_come_first_when_it_goes_round_again() -> No
     step, targets = attempts.first(0, half), []
     while isinstance(step, Try):
         targets.append(step.target)
-        step = attempts.after(Failure(step.target, LOST), 1, half)
+        step = attempts.after(AttemptFailure(step.target, LOST), 1, half)
     assert targets == [0, 1, 2] * 3
     assert step is Stop.EXHAUSTED
 
@@ -285,33 +285,33 @@ def test_another_key_is_tried_at_once_on_the_same_target() -> None:
     attempts = over([600, 600])
     attempts.first(0, half)
     # What the provider asked for counts for the key, not for the target.
-    assert attempts.after(Failure(0, BUSY, 30, another_key=True), 1, half) == Try(0, 0)
-    assert attempts.after(Failure(0, BUSY, 30), 3, half) == Try(1, 0)
+    assert attempts.after(AttemptFailure(0, BUSY, 30, another_key=True), 1, half) == Try(0, 0)
+    assert attempts.after(AttemptFailure(0, BUSY, 30), 3, half) == Try(1, 0)
     # Without another key the wait counts: until 3 + 30 and half a second more.
-    assert attempts.after(Failure(1, LOST), 4, half) == Try(0, 29.5)
-    assert attempts.after(Failure(0, LOST), 34, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(1, LOST), 4, half) == Try(0, 29.5)
+    assert attempts.after(AttemptFailure(0, LOST), 34, half) is Stop.EXHAUSTED
 
 
 def test_a_third_key_is_tried_after_the_targets_that_were_not() -> None:
     attempts = over([600] * 3, RetryPolicy(max_attempts=9))
     attempts.first(0, half)
-    assert attempts.after(Failure(0, AUTH, another_key=True), 1, half) == Try(0, 0)
-    assert attempts.after(Failure(0, AUTH, another_key=True), 2, half) == Try(1, 0)
+    assert attempts.after(AttemptFailure(0, AUTH, another_key=True), 1, half) == Try(0, 0)
+    assert attempts.after(AttemptFailure(0, AUTH, another_key=True), 2, half) == Try(1, 0)
     # Each target has its second key at once.
-    assert attempts.after(Failure(1, AUTH, another_key=True), 3, half) == Try(1, 0)
-    assert attempts.after(Failure(1, AUTH, another_key=True), 4, half) == Try(2, 0)
-    assert attempts.after(Failure(2, AUTH, another_key=True), 5, half) == Try(2, 0)
+    assert attempts.after(AttemptFailure(1, AUTH, another_key=True), 3, half) == Try(1, 0)
+    assert attempts.after(AttemptFailure(1, AUTH, another_key=True), 4, half) == Try(2, 0)
+    assert attempts.after(AttemptFailure(2, AUTH, another_key=True), 5, half) == Try(2, 0)
     # No target is left that was not asked: now any key will do, without a wait.
-    assert attempts.after(Failure(2, AUTH, another_key=True), 6, half) == Try(2, 0)
+    assert attempts.after(AttemptFailure(2, AUTH, another_key=True), 6, half) == Try(2, 0)
 
 
 def test_a_target_that_was_left_for_another_keeps_its_third_key() -> None:
     attempts = over([600] * 2, RetryPolicy(max_attempts=9))
     attempts.first(0, half)
-    assert attempts.after(Failure(0, BUSY, 30, another_key=True), 1, half) == Try(0, 0)
-    assert attempts.after(Failure(0, BUSY, 30, another_key=True), 2, half) == Try(1, 0)
+    assert attempts.after(AttemptFailure(0, BUSY, 30, another_key=True), 1, half) == Try(0, 0)
+    assert attempts.after(AttemptFailure(0, BUSY, 30, another_key=True), 2, half) == Try(1, 0)
     # What was asked for counts for the key that was used, not for the one that is left.
-    assert attempts.after(Failure(1, AUTH), 3, half) == Try(0, 0.25)
+    assert attempts.after(AttemptFailure(1, AUTH), 3, half) == Try(0, 0.25)
 
 
 # Probes...
@@ -320,35 +320,35 @@ def test_a_target_that_was_left_for_another_keeps_its_third_key() -> None:
 def test_a_failed_probe_is_no_attempt() -> None:
     attempts = over([600] * 3, RetryPolicy(max_attempts=1))
     attempts.first(0, half)
-    assert attempts.after(Failure(0, SICK, probe=True), 1, half) == Try(1, 0)
-    assert attempts.after(Failure(1, SICK), 2, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(0, SICK, probe=True), 1, half) == Try(1, 0)
+    assert attempts.after(AttemptFailure(1, SICK), 2, half) is Stop.EXHAUSTED
 
 
 def test_a_probe_that_is_refused_is_an_answer() -> None:
     attempts = over([600] * 2)
     attempts.first(0, half)
-    assert attempts.after(Failure(0, Cause.REJECTED, probe=True), 1, half) is Stop.REJECTED
+    assert attempts.after(AttemptFailure(0, Cause.REJECTED, probe=True), 1, half) is Stop.REJECTED
 
 
 def test_another_key_is_no_retry_of_the_target() -> None:
     attempts = over([600], RetryPolicy(max_attempts=5, per_target=1))
     attempts.first(0, half)
-    assert attempts.after(Failure(0, AUTH, another_key=True), 1, half) == Try(0, 0)
-    assert attempts.after(Failure(0, SICK), 2, half) == Try(0, 0.25)
-    assert attempts.after(Failure(0, SICK), 3, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(0, AUTH, another_key=True), 1, half) == Try(0, 0)
+    assert attempts.after(AttemptFailure(0, SICK), 2, half) == Try(0, 0.25)
+    assert attempts.after(AttemptFailure(0, SICK), 3, half) is Stop.EXHAUSTED
 
 
 def test_another_key_is_an_attempt_like_others() -> None:
     attempts = over([600], RetryPolicy(max_attempts=2))
     attempts.first(0, half)
-    assert attempts.after(Failure(0, AUTH, another_key=True), 1, half) == Try(0, 0)
-    assert attempts.after(Failure(0, AUTH, another_key=True), 1, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(0, AUTH, another_key=True), 1, half) == Try(0, 0)
+    assert attempts.after(AttemptFailure(0, AUTH, another_key=True), 1, half) is Stop.EXHAUSTED
 
 
 def test_another_key_needs_time_too() -> None:
     attempts = over([10, 600])
     attempts.first(0, half)
-    failure = Failure(0, AUTH, another_key=True)
+    failure = AttemptFailure(0, AUTH, another_key=True)
     assert attempts.after(failure, 10, half) is Stop.OUT_OF_TIME
 
 
@@ -361,8 +361,8 @@ def test_skipping_costs_no_attempt() -> None:
     for number in range(6):
         assert step == Try(number)
         step = attempts.skip(step, 0, half)
-    assert attempts.after(Failure(6, LOST), 1, half) == Try(7)
-    assert attempts.after(Failure(7, LOST), 1, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(6, LOST), 1, half) == Try(7)
+    assert attempts.after(AttemptFailure(7, LOST), 1, half) is Stop.EXHAUSTED
 
 
 def test_who_was_skipped_is_not_asked_again() -> None:
@@ -370,16 +370,16 @@ def test_who_was_skipped_is_not_asked_again() -> None:
     step = attempts.first(0, half)
     assert isinstance(step, Try)
     assert attempts.skip(step, 0, half) == Try(1)
-    assert attempts.after(Failure(1, LOST), 1, half) == Try(1, 0.25)
-    assert attempts.after(Failure(1, LOST), 1, half) == Try(1, 0.5)
-    assert attempts.after(Failure(1, LOST), 1, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(1, LOST), 1, half) == Try(1, 0.25)
+    assert attempts.after(AttemptFailure(1, LOST), 1, half) == Try(1, 0.5)
+    assert attempts.after(AttemptFailure(1, LOST), 1, half) is Stop.EXHAUSTED
 
 
 def test_a_retry_may_be_skipped_and_then_all_may_be() -> None:
     attempts = over([600, 600])
     attempts.first(0, half)
-    attempts.after(Failure(0, LOST), 1, half)
-    step = attempts.after(Failure(1, LOST), 1, half)
+    attempts.after(AttemptFailure(0, LOST), 1, half)
+    step = attempts.after(AttemptFailure(1, LOST), 1, half)
     assert step == Try(0, 0.25)
     following = attempts.skip(step, 1, half)
     assert following == Try(1, 0.25)
@@ -394,7 +394,7 @@ def test_own_routes_come_first_then_fallbacks_then_all_again() -> None:
     step, steps = attempts.first(0, half), []
     while isinstance(step, Try):
         steps.append((step.target, step.wait))
-        step = attempts.after(Failure(step.target, LOST), 1, half)
+        step = attempts.after(AttemptFailure(step.target, LOST), 1, half)
     assert steps == [(0, 0), (1, 0), (2, 0), (0, 0.25), (1, 0.25), (2, 0.25)]
 
 
@@ -408,34 +408,34 @@ def test_a_refused_request_goes_on_to_the_next_model(cause: Cause) -> None:
         switch_on=frozenset({cause}),
     )
     assert attempts.first(0, half) == Try(1)
-    assert attempts.after(Failure(1, cause), 1, half) == Try(3)
+    assert attempts.after(AttemptFailure(1, cause), 1, half) == Try(3)
     # Another failure of the fallback is nothing special...
-    assert attempts.after(Failure(3, LOST), 2, half) == Try(2)
+    assert attempts.after(AttemptFailure(3, LOST), 2, half) == Try(2)
     # ...and its refusal leads on to the next one, never back.
-    assert attempts.after(Failure(2, cause), 3, half) == Try(4)
-    assert attempts.after(Failure(4, SICK), 4, half) == Try(4, 0.25)
-    assert attempts.after(Failure(4, cause), 5, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(2, cause), 3, half) == Try(4)
+    assert attempts.after(AttemptFailure(4, SICK), 4, half) == Try(4, 0.25)
+    assert attempts.after(AttemptFailure(4, cause), 5, half) is Stop.EXHAUSTED
 
 
 def test_a_refused_request_ends_where_no_other_model_is_asked() -> None:
     attempts = over([600] * 2, groups=(1, 1), switch_on=frozenset({LONG}))
     attempts.first(0, half)
-    assert attempts.after(Failure(0, POLICY_REFUSAL), 1, half) is Stop.REJECTED
+    assert attempts.after(AttemptFailure(0, POLICY_REFUSAL), 1, half) is Stop.REJECTED
 
 
 def test_a_refused_request_ends_where_there_is_no_other_model() -> None:
     attempts = over([600] * 2, groups=(2,), switch_on=frozenset({LONG}))
     attempts.first(0, half)
-    assert attempts.after(Failure(0, LONG), 1, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(0, LONG), 1, half) is Stop.EXHAUSTED
 
 
 def test_a_switch_costs_attempts_and_time_like_any_other() -> None:
     one = over([600] * 2, RetryPolicy(max_attempts=1), groups=(1, 1), switch_on=frozenset({LONG}))
     one.first(0, half)
-    assert one.after(Failure(0, LONG), 1, half) is Stop.EXHAUSTED
+    assert one.after(AttemptFailure(0, LONG), 1, half) is Stop.EXHAUSTED
     late = over([600, 20], groups=(1, 1), switch_on=frozenset({LONG}))
     late.first(0, half)
-    assert late.after(Failure(0, LONG), 20, half) is Stop.OUT_OF_TIME
+    assert late.after(AttemptFailure(0, LONG), 20, half) is Stop.OUT_OF_TIME
 
 
 # Side by side...
@@ -449,27 +449,27 @@ def test_a_hedge_goes_to_the_next_that_was_not_tried() -> None:
     # Nobody is left who was not tried; that is no attempt.
     assert attempts.beside([0, 1, 2], 3, half) is None
     for number in (0, 1):
-        attempts.failed(Failure(number, LOST), 4, half)
-    assert attempts.after(Failure(2, LOST), 4, half) == Try(0, 0.25)
-    assert attempts.after(Failure(0, LOST), 5, half) is Stop.EXHAUSTED
+        attempts.failed(AttemptFailure(number, LOST), 4, half)
+    assert attempts.after(AttemptFailure(2, LOST), 4, half) == Try(0, 0.25)
+    assert attempts.after(AttemptFailure(0, LOST), 5, half) is Stop.EXHAUSTED
 
 
 def test_a_hedge_is_never_sent_to_who_has_failed_or_runs() -> None:
     attempts = over([600] * 2, RetryPolicy(max_attempts=9))
     attempts.first(0, half)
-    assert attempts.after(Failure(0, LOST), 1, half) == Try(1)
+    assert attempts.after(AttemptFailure(0, LOST), 1, half) == Try(1)
     for _ in range(5):
         assert attempts.beside([1], 2, half) is None
     # None of that has cost an attempt or a try.
     assert repr(attempts) == "<Attempts {0: 1, 1: 1} of 9>"
-    assert attempts.after(Failure(1, LOST), 3, half) == Try(0, 0.25)
+    assert attempts.after(AttemptFailure(1, LOST), 3, half) == Try(0, 0.25)
 
 
 def test_a_single_target_has_no_hedge() -> None:
     attempts = over([600])
     attempts.first(0, half)
     assert attempts.beside([0], 1, half) is None
-    assert attempts.after(Failure(0, LOST), 2, half) == Try(0, 0.25)
+    assert attempts.after(AttemptFailure(0, LOST), 2, half) == Try(0, 0.25)
 
 
 def test_hedges_count_as_attempts_and_need_time() -> None:
@@ -477,7 +477,7 @@ def test_hedges_count_as_attempts_and_need_time() -> None:
     attempts.first(0, half)
     assert attempts.beside([0], 1, half) == Try(1)
     assert attempts.beside([0, 1], 2, half) is None
-    assert attempts.after(Failure(0, LOST), 3, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(0, LOST), 3, half) is Stop.EXHAUSTED
     late = over([600, 5])
     late.first(0, half)
     assert late.beside([0], 5, half) is None
@@ -489,8 +489,8 @@ def test_a_hedge_that_was_not_begun_is_as_if_it_had_not_been_decided() -> None:
     step = attempts.beside([0], 1, half)
     assert step == Try(1)
     attempts.take_back(step)
-    assert attempts.after(Failure(0, LOST), 2, half) == Try(1, 0)
-    assert attempts.after(Failure(1, LOST), 3, half) is Stop.EXHAUSTED
+    assert attempts.after(AttemptFailure(0, LOST), 2, half) == Try(1, 0)
+    assert attempts.after(AttemptFailure(1, LOST), 3, half) is Stop.EXHAUSTED
 
 
 def test_a_hedge_stays_in_the_group_of_what_runs() -> None:
@@ -498,16 +498,16 @@ def test_a_hedge_stays_in_the_group_of_what_runs() -> None:
     attempts.first(0, half)
     assert attempts.beside([0], 1, half) == Try(1)
     assert attempts.beside([0, 1], 2, half) is None
-    attempts.failed(Failure(1, LOST), 3, half)
+    attempts.failed(AttemptFailure(1, LOST), 3, half)
     # And is not lost to who needs it.
-    assert attempts.after(Failure(0, LOST), 3, half) == Try(2)
+    assert attempts.after(AttemptFailure(0, LOST), 3, half) == Try(2)
     assert attempts.beside([2], 4, half) is None
 
 
 def test_a_fallback_is_hedged_by_its_like() -> None:
     attempts = over([600] * 3, groups=(1, 2))
     attempts.first(0, half)
-    assert attempts.after(Failure(0, LOST), 1, half) == Try(1)
+    assert attempts.after(AttemptFailure(0, LOST), 1, half) == Try(1)
     assert attempts.beside([1], 2, half) == Try(2)
 
 
@@ -516,12 +516,12 @@ def test_what_fails_beside_another_is_remembered() -> None:
     attempts.first(0, half)
     for running in ([0], [0, 1], [0, 1, 2]):
         assert attempts.beside(running, 1, half) is not None
-    attempts.failed(Failure(0, AUTH), 2, half)
-    attempts.failed(Failure(1, SILENT), 2, half)
-    attempts.failed(Failure(2, BUSY, 10), 2, half)
+    attempts.failed(AttemptFailure(0, AUTH), 2, half)
+    attempts.failed(AttemptFailure(1, SILENT), 2, half)
+    attempts.failed(AttemptFailure(2, BUSY, 10), 2, half)
     # 0 is out, 1 was silent, 2 wants ten seconds and half of one.
-    assert attempts.after(Failure(3, BUSY, 70), 2, half) == Try(2, 10.5)
-    assert attempts.after(Failure(2, AUTH), 20, half) == Try(1, 0.25)
+    assert attempts.after(AttemptFailure(3, BUSY, 70), 2, half) == Try(2, 10.5)
+    assert attempts.after(AttemptFailure(2, AUTH), 20, half) == Try(1, 0.25)
 
 
 # What holds always...
@@ -565,7 +565,7 @@ class History:
         """Say whether there is a target that was not tried yet."""
         return any(self.may(each) for each, tries in enumerate(self.tries) if not tries)
 
-    def failed(self, failure: Failure, now: float) -> None:
+    def failed(self, failure: AttemptFailure, now: float) -> None:
         rule, number = RULES[failure.cause], failure.target
         if rule.again is Again.ELSEWHERE:
             self.out.add(number)
@@ -652,7 +652,7 @@ def test_what_holds_in_every_history(
             running.append(hedge.target)
         now += data.draw(st.floats(0, 50))
         for number in running[1:]:
-            beside = Failure(number, data.draw(st.sampled_from([LOST, SILENT, AUTH])))
+            beside = AttemptFailure(number, data.draw(st.sampled_from([LOST, SILENT, AUTH])))
             history.failed(beside, now)
             attempts.failed(beside, now, rng)
         step = after(attempts, history, running[0], now, switch_on, data)
@@ -677,7 +677,7 @@ def after(
         asked = data.draw(st.none() | SECONDS) if cause in (BUSY, SICK) else None
         another_key = cause in (BUSY, AUTH) and data.draw(st.booleans())
         probe = data.draw(st.booleans())
-        failure = Failure(number, cause, asked, another_key, probe)
+        failure = AttemptFailure(number, cause, asked, another_key, probe)
         step = attempts.after(failure, now, rng)
         if probe and (cause in switch_on or RULES[cause].again is not Again.NOWHERE):
             history.made -= 1

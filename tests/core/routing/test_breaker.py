@@ -16,14 +16,14 @@ from gateway.core.routing.breaker import (
     LONGEST_RETRY_AFTER,
     TRANSITIONS,
     Breaker,
+    BreakerEvent,
     BreakerPolicy,
-    Event,
+    BreakerState,
     Permit,
-    State,
 )
 
 POLICY: Final = BreakerPolicy()
-CLOSED, OPEN, HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
+CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 NORMAL, PROBE = Permit.NORMAL, Permit.PROBE
 
 
@@ -63,15 +63,15 @@ def closed_again(at: float = 5.0, policy: BreakerPolicy = POLICY) -> Breaker:
 
 
 def test_every_state_has_a_row_and_every_event_a_use() -> None:
-    assert set(TRANSITIONS) == set(State)
-    assert {event for row in TRANSITIONS.values() for event in row} == set(Event)
-    assert {state for row in TRANSITIONS.values() for state in row.values()} == set(State)
+    assert set(TRANSITIONS) == set(BreakerState)
+    assert {event for row in TRANSITIONS.values() for event in row} == set(BreakerEvent)
+    assert {state for row in TRANSITIONS.values() for state in row.values()} == set(BreakerState)
 
 
 # Each row: when, what happens, and the state after it. "+" and "-" are a good and a bad attempt,
 # "0" one that says nothing, "x" a refusal, "trip" and "invite" what a health probe does, "" a
 # look at it.
-STORIES: Final[dict[str, list[tuple[float, str, State]]]] = {
+STORIES: Final[dict[str, list[tuple[float, str, BreakerState]]]] = {
     "five failures in a row, whatever the time between them": [
         (0, "-", CLOSED),
         (100, "-", CLOSED),
@@ -154,7 +154,7 @@ STORIES: Final[dict[str, list[tuple[float, str, State]]]] = {
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_stories(story: list[tuple[float, str, State]]) -> None:
+def test_stories(story: list[tuple[float, str, BreakerState]]) -> None:
     breaker = Breaker(POLICY)
     for now, what, state in story:
         match what:
@@ -231,7 +231,7 @@ def test_what_the_rate_rule_ejected_stays_its_own_until_it_is_back() -> None:
 
 
 @pytest.mark.parametrize(("later", "state"), [(26.9, OPEN), (27, OPEN), (29.9, OPEN), (30, CLOSED)])
-def test_the_window_forgets(later: float, state: State) -> None:
+def test_the_window_forgets(later: float, state: BreakerState) -> None:
     policy = BreakerPolicy(consecutive_failures=100, min_requests=10, failure_rate=1.0)
     breaker = Breaker(policy)
     fail(breaker, 0, 9)
@@ -240,7 +240,7 @@ def test_the_window_forgets(later: float, state: State) -> None:
 
 
 @pytest.mark.parametrize(("good", "bad", "state"), [(9, 1, CLOSED), (6, 4, CLOSED), (5, 5, OPEN)])
-def test_the_window_begins_empty_after_closing(good: int, bad: int, state: State) -> None:
+def test_the_window_begins_empty_after_closing(good: int, bad: int, state: BreakerState) -> None:
     breaker = Breaker(
         BreakerPolicy(consecutive_failures=100, min_requests=10, open_time=1, successes=1)
     )
@@ -510,7 +510,7 @@ def test_a_reload_keeps_the_state_and_brings_new_rules() -> None:
 
 
 @pytest.mark.parametrize(("window", "state"), [(30, OPEN), (60, CLOSED)])
-def test_a_reload_keeps_the_window_if_it_is_the_same(window: float, state: State) -> None:
+def test_a_reload_keeps_the_window_if_it_is_the_same(window: float, state: BreakerState) -> None:
     policy = BreakerPolicy(consecutive_failures=100)
     breaker = Breaker(policy)
     fail(breaker, 0, 19)
@@ -609,7 +609,7 @@ class Anything(RuleBasedStateMachine):
 
     # What the model makes of it...
 
-    def model_state(self) -> State:
+    def model_state(self) -> BreakerState:
         if not self.open or not self.policy.enabled:
             return CLOSED
         probing_now = any(

@@ -3,10 +3,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from gateway.core.call import Call, Origin
-from gateway.core.pricing import Prices
+from gateway.core.records.pricing import Prices
+from gateway.core.routing.call import Call, Origin
 from gateway.core.routing.deployment import Credential, Deployment
-from gateway.core.timeouts import Timeouts
+from gateway.core.routing.timeouts import Timeouts
 
 ORIGIN = Origin("https", "api.example.com", 443)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.routing.causes import Cause
-from gateway.core.routing.health import TAU, Health, PeakEwma, Sample
+from gateway.core.routing.health import TAU, AttemptStats, PeakEwma, Sample
 
 
 def test_ewma_believes_bad_news_at_once_and_good_news_slowly() -> None:
@@ -43,7 +43,7 @@ def test_ewma_stays_between_its_samples(samples: list[tuple[float, float]]) -> N
 
 
 def test_failures_in_a_row() -> None:
-    health = Health()
+    health = AttemptStats()
     rows: list[tuple[Cause | None, int]] = [
         (Cause.SERVER_ERROR, 1),
         (Cause.CONNECT_FAILED, 2),
@@ -63,7 +63,7 @@ def test_failures_in_a_row() -> None:
 
 
 def test_latencies_are_kept_apart_and_only_if_reached() -> None:
-    health = Health()
+    health = AttemptStats()
     health.add(Sample(None, latency=3.0, first_event=0.5), now=0)
     health.add(Sample(Cause.CONNECT_FAILED), now=1)
     assert (health.latency.value, health.first_event.value) == (3.0, 0.5)
@@ -73,7 +73,7 @@ def test_latencies_are_kept_apart_and_only_if_reached() -> None:
     "cause", [Cause.CLIENT_GONE, Cause.SHUTDOWN, Cause.RATE_LIMITED, Cause.HEDGED]
 )
 def test_what_says_nothing_of_the_provider_leaves_its_times_alone(cause: Cause) -> None:
-    health = Health()
+    health = AttemptStats()
     health.add(Sample(None, latency=1.0, first_event=0.5), now=0)
     health.add(Sample(Cause.SERVER_ERROR, latency=1.0), now=1)
     health.add(Sample(cause, latency=99.0, first_event=98.0), now=2)

@@ -4,14 +4,7 @@ from collections import Counter
 
 import pytest
 
-from gateway.core.routing.keys import (
-    BAD_FIRST,
-    BAD_LAST,
-    LIMITED_FIRST,
-    LIMITED_LAST,
-    Key,
-    Keyring,
-)
+from gateway.core.routing.keys import BAD_FIRST, BAD_LAST, LIMITED_FIRST, LIMITED_LAST, Key, Keyring
 
 
 def ring(size: int) -> tuple[Keyring, list[Key]]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.routing.breaker import BreakerPolicy, Permit, State
+from gateway.core.routing.breaker import BreakerPolicy, BreakerState, Permit
 from gateway.core.routing.causes import RULES, Cause
 from gateway.core.routing.health import Sample
 from gateway.core.routing.hedging import MIN_SAMPLES
@@ -66,7 +66,7 @@ def test_what_a_caller_can_bring_about_neither_opens_nor_closes(cause: Cause) ->
     assert subject.breaker.opens == 1
     for _ in range(10):
         attempt(subject, cause, 5)
-    assert subject.breaker.state(5) is State.HALF_OPEN
+    assert subject.breaker.state(5) is BreakerState.HALF_OPEN
     for _ in range(POLICY.successes):
         attempt(subject, None, 5)
     assert subject.breaker.closed
@@ -119,7 +119,7 @@ def test_who_lost_a_race_is_at_least_as_slow_as_that() -> None:
     assert subject.first_event.value == 2.5
     attempt(subject, Cause.HEDGED, 7)
     assert subject.first_event.value == 2.5
-    assert subject.breaker.state(7) is State.CLOSED
+    assert subject.breaker.state(7) is BreakerState.CLOSED
     assert subject.health.consecutive_failures == 0
 
 
@@ -136,7 +136,7 @@ def test_what_we_were_too_slow_for_says_nothing() -> None:
         attempt(subject, Cause.FIRST_EVENT_TIMEOUT, 1, counts=False)
         attempt(subject, Cause.HEDGED, 1, latency=9.0, counts=False)
     assert subject.first_event.value == 0.1
-    assert subject.breaker.state(1) is State.CLOSED
+    assert subject.breaker.state(1) is BreakerState.CLOSED
     # It is reported all the same.
     assert subject.health.failures[Cause.FIRST_EVENT_TIMEOUT] == 10
 
@@ -292,7 +292,7 @@ def test_retry_after_keeps_it_open_only_if_the_provider_is_down(cause: Cause, un
 
 def test_the_rate_rule_can_be_held_back() -> None:
     policy = BreakerPolicy(consecutive_failures=1000, min_requests=10)
-    for by_rate, state in ((False, State.CLOSED), (True, State.OPEN)):
+    for by_rate, state in ((False, BreakerState.CLOSED), (True, BreakerState.OPEN)):
         subject = target(policy)
         for _ in range(10):
             permit = subject.enter(0)
@@ -307,10 +307,10 @@ def test_failures_of_what_began_before_it_closed_are_of_the_past() -> None:
         attempt(subject, None, now)
     for _ in range(5):
         attempt(subject, Cause.FIRST_EVENT_TIMEOUT, 30, latency=25.0)
-    assert subject.breaker.state(30) is State.CLOSED
+    assert subject.breaker.state(30) is BreakerState.CLOSED
     for _ in range(3):
         attempt(subject, Cause.FIRST_EVENT_TIMEOUT, 30, latency=23.0)
-    assert subject.breaker.state(30) is State.OPEN
+    assert subject.breaker.state(30) is BreakerState.OPEN
 
 
 # What strategies count on...

@@ -9,8 +9,8 @@ import msgspec
 import trio
 
 from gateway.lifecycle import Lifecycle
-from gateway.serve.hangup import Hangups
 from gateway.serve.policy import ServingPolicy
+from gateway.serve.sighup import SighupReloads
 from gateway.serve.sockets import adopt, listen
 from gateway.serve.worker import serve_worker
 
@@ -39,7 +39,7 @@ def main() -> None:
             sockets=sockets,
             policy=lambda: policy,
             lifecycle=lifecycle,
-            hangups=Hangups(reload),
+            hangups=SighupReloads(reload),
             on_ready=lambda addresses: print(*addresses, flush=True),  # noqa: T201
             lifeline=lifeline,
         )

@@ -1,0 +1,171 @@
+"""One request of an administrator, and what all of them have in common."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Collection
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
+from ..errors import InvalidRequest, NotFound
+from ..store.engine.database import Database
+from .resources import Resources
+from .sign_in import RecentlySeen
+
+T = TypeVar("T")
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+# Filters are the same in whatever order they are given.
+_CANONICAL: Final = msgspec.json.Encoder(order="deterministic").encode
+# Who pages through a log, or keeps a page of it open, is written down so often, in seconds.
+_AGAIN: Final = 60.0
+
+
+class AdminRequest:
+    """`admin` is who asks; `client_ip` is where from, None through a Unix socket."""
+
+    def __init__(
+        self, request: Request, resources: Resources, admin: str, viewed: RecentlySeen
+    ) -> None:
+        self.request = request
+        self.resources = resources
+        self.admin = admin
+        self.client_ip = request.client.host if request.client else None
+        self.now = time.time()
+        self.params: dict[str, list[str]] = {}
+        for name, value in request.query_params.multi_items():
+            self.params.setdefault(name, []).append(value)
+        self._viewed = viewed
+
+    @property
+    def argument(self) -> str:
+        """Return what the path ends with. Raises NotFound if no id can be that."""
+        found: str = self.request.path_params["id"]
+        if "\0" in found or not _is_unicode(found):
+            # PostgreSQL has no text with either.
+            raise NotFound(f"there is nothing of {found!r}")
+        return found
+
+    @property
+    def database(self) -> Database:
+        """Return the database; raises NotFound if there is none."""
+        if self.resources.database is None:
+            raise NotFound(
+                "nothing is on record: [store] url of the configuration is empty", code="store_off"
+            )
+        return self.resources.database
+
+    async def read(self, work: Callable[[Any], object]) -> bytes:
+        """Return what `work` makes of a connection, as JSON that was made in its thread."""
+        return await self.database.read(lambda connection: _ENCODE(work(connection)))
+
+    # Parameters...
+
+    def text(self, name: str, default: str, choices: Collection[str] = ()) -> str:
+        """Return a parameter; an empty one is not given. Raises InvalidRequest."""
+        given = [each for each in self.params.get(name, ()) if each]
+        if len(given) > 1:
+            raise InvalidRequest(f"{name} can be given once only.", param=name)
+        found = given[0] if given else default
+        if choices and found not in choices:
+            raise InvalidRequest(
+                f"{name} must be one of {', '.join(choices)}; it is {found!r}.", param=name
+            )
+        return found
+
+    def only(self, *names: str) -> None:
+        """Refuse every parameter but `names`. Raises InvalidRequest."""
+        for name in self.params:
+            if name not in names:
+                known = ", ".join(names)
+                raise InvalidRequest(
+                    f"There is no parameter {name!r} here; it takes {known}.", param=name
+                )
+
+    def number(self, name: str, default: int) -> int:
+        """Return a parameter that is a whole number. Raises InvalidRequest."""
+        found = self.text(name, "")
+        if not found:
+            return default
+        if not (found.isascii() and found.isdigit() and len(found) <= 9):
+            raise InvalidRequest(f"{name} must be a whole number; it is {found!r}.", param=name)
+        return int(found)
+
+    def several(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Return a parameter that may be repeated, or be divided by commas."""
+        found = [part for each in self.params.get(name, ()) for part in each.split(",") if part]
+        return tuple(found) or default
+
+    # The audit log...
+
+    def audit(
+        self, action: AuditAction, result: AuditResult, target: str | None = None, **details: Any
+    ) -> None:
+        self.resources.audit(
+            AuditEvent(
+                time=time.time(),
+                action=action,
+                result=result,
+                actor_kind=ActorKind.ADMIN,
+                actor=self.admin,
+                client_ip=self.client_ip,
+                target=target,
+                details=details,
+            )
+        )
+
+    def viewed(self, what: str) -> None:
+        """Write down that the admin has looked at a log, but not each page of it."""
+        filters = self.filters
+        if self._is_new(what, filters):
+            self.audit(AuditAction.LOG_VIEWED, AuditResult.OK, what, filters=filters)
+
+    def viewed_request(self, request_id: str) -> None:
+        """Write down that the admin has looked at one request, but not each look."""
+        if self._is_new("request", request_id):
+            self.audit(AuditAction.LOG_VIEWED, AuditResult.OK, "requests", request_id=request_id)
+
+    def viewed_capture(self, request_id: str) -> None:
+        if self._is_new("capture", request_id):
+            self.audit(AuditAction.CAPTURE_VIEWED, AuditResult.OK, request_id)
+
+    def _is_new(self, what: str, about: object) -> bool:
+        # Another request, or other filters, show something else: that is another look. By its
+        # hash, since it may be long and is remembered for a while.
+        digest = hashlib.sha256(_CANONICAL(about)).hexdigest()
+        return self._viewed.is_new(self.admin, what, digest)
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """Return the parameters as they were given, for the audit log."""
+        return {
+            name: ",".join(values)
+            for name, values in self.params.items()
+            if any(values) and name != "cursor"
+        }
+
+
+def _is_unicode(text: str) -> bool:
+    """Say whether `text` is without halves of surrogate pairs, which no UTF-8 has."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def recent_views() -> RecentlySeen:
+    return RecentlySeen(_AGAIN)
+
+
+def json_answer(body: bytes, status: int = 200) -> Response:
+    return Response(body, status, media_type="application/json")
+
+
+def encoded(value: object, status: int = 200) -> Response:
+    return json_answer(_ENCODE(value), status)

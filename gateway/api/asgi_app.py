@@ -1,0 +1,232 @@
+"""The ASGI application."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import structlog
+import trio
+
+from ..config.snapshot import Snapshot
+from ..core import log_context
+from ..errors import (
+    AuthenticationFailed,
+    ConfigError,
+    GatewayError,
+    InternalError,
+    NotFound,
+    SendStalled,
+    ShuttingDown,
+)
+from ..lifecycle import Lifecycle
+from ..proxy.access import authenticate
+from ..proxy.exchange import Exchange, rate_limits
+from ..proxy.operations.chat import serve_chat
+from ..proxy.protocols import Client, HeaderPairs
+from ..proxy.services import Services
+from . import cors, operations, routes
+from .client import AsgiClient, Message, Receive, Send
+from .operations import Reply
+from .request import api_key, asked, content_length, has_body, headers_of, request_id
+
+_log = structlog.get_logger(__name__)
+
+Scope = Message
+
+
+class AdminEndpoint(Protocol):
+    async def serve(self, scope: Scope, client: Client, key: bytes | None) -> None:
+        """Answer a request for a path under /admin/. Raises nothing but SendStalled."""
+        ...
+
+
+class MetricsScraper(Protocol):
+    async def scrape(self, accept: str | None) -> tuple[bytes, bytes]:
+        """Return content type and body of what Prometheus reads."""
+        ...
+
+
+class Runtime:
+    """What a started application works with. `snapshot` is replaced whole by a reload."""
+
+    def __init__(
+        self,
+        services: Services,
+        snapshot: Snapshot,
+        administration: AdminEndpoint,
+        metrics: MetricsScraper | None = None,
+    ) -> None:
+        self.services = services
+        self.snapshot = snapshot
+        self.administration = administration
+        self.metrics = metrics
+
+
+class AsgiApp:
+    """The application: raw ASGI, since this is the hot path.
+
+    `start` makes what it runs with, inside the lifespan, and takes it down again.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        start: Callable[[], AbstractAsyncContextManager[Runtime]],
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._start = start
+        self._running: Runtime | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            # WebSocket: closing before accepting is a 403, quick and clean.
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        if not trio.lowlevel.in_trio_run():
+            message = "the gateway runs on Trio; start it with: hypercorn -k trio gateway.app:app"
+            await send({"type": "lifespan.startup.failed", "message": message})
+            return
+        try:
+            async with self._start() as running:
+                self._running = running
+                self._lifecycle.ready()
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as exc:
+            if self._running is not None:
+                raise
+            # Told of no failure, Hypercorn would go on without a lifespan, and nothing would work.
+            await send({"type": "lifespan.startup.failed", "message": _reason(exc)})
+            return
+        finally:
+            self._running = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        running = self._running
+        headers = headers_of(scope)
+        trusted = running.snapshot.server.request_id_header if running else ""
+        identity = request_id(headers, trusted.lower().encode("ascii"))
+        log_context.request_id.set(identity.decode("ascii"))
+        path = routes.decoded(scope["raw_path"])
+        # A page that may chat has no business there, whoever is looking at it.
+        for_admins = path.startswith(routes.ADMIN_PREFIX)
+        client = AsgiClient(
+            receive,
+            send,
+            identity,
+            self._lifecycle,
+            has_body=has_body(headers),
+            content_length=content_length(headers),
+            always=() if for_admins else _cors_headers(running, headers),
+        )
+        try:
+            try:
+                if running is None:
+                    raise ShuttingDown("the gateway is not running", retry_after=1)
+                if for_admins:
+                    await running.administration.serve(scope, client, api_key(headers))
+                    return
+                if scope["method"] == "OPTIONS":
+                    allowed = cors.preflight(running.snapshot.cors, headers)
+                    if allowed is not None:
+                        await client.reply(200, allowed, b"")
+                        return
+                name, argument = routes.match(scope["method"], path)
+                if name == routes.CHAT:
+                    await self._chat(running, client, scope, headers, identity)
+                elif name == routes.METRICS:
+                    await client.reply(*await _scrape(running, headers))
+                else:
+                    await client.reply(*self._operation(running, client, name, argument, headers))
+            except GatewayError as exc:
+                await client.refuse(exc)
+        except SendStalled:
+            _log.info("client stalled", request_id=identity.decode("ascii"))
+
+    async def _chat(
+        self,
+        running: Runtime,
+        client: AsgiClient,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        identity: bytes,
+    ) -> None:
+        peer: Any = scope.get("client")
+        tracer = running.services.tracer
+        exchange = Exchange(
+            running.services,
+            running.snapshot,
+            client,
+            identity,
+            peer[0] if peer else None,
+            headers,
+            None if tracer is None else tracer.begin(scope["headers"]),
+        )
+        client.carry(exchange.about)
+        client.before_last(exchange.give_place)
+        key = api_key(headers)
+        await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
+
+    def _operation(
+        self,
+        running: Runtime,
+        client: AsgiClient,
+        name: str,
+        argument: str,
+        headers: dict[bytes, bytes],
+    ) -> Reply:
+        if name == routes.LIVE:
+            return operations.live()
+        if name == routes.READY:
+            return operations.ready(self._lifecycle)
+        snapshot = running.snapshot
+        caller = authenticate(snapshot, api_key(headers), time.time())
+        if caller.limited:
+            client.carry(lambda: rate_limits(running.services.state, caller))
+        if name == routes.MODELS:
+            return operations.models(snapshot, caller)
+        if name == routes.MODEL:
+            return operations.model(snapshot, caller, argument)
+        raise InternalError(f"the route {name} has no handler")
+
+
+async def _scrape(running: Runtime, headers: dict[bytes, bytes]) -> Reply:
+    metrics, snapshot = running.metrics, running.snapshot
+    if metrics is None:
+        raise NotFound("there are no metrics: [metrics] enabled is false in the configuration")
+    if not snapshot.shows_metrics(api_key(headers)):
+        raise AuthenticationFailed(
+            "metrics are shown to the keys of [[admins]], or to all with [metrics] public = true"
+        )
+    accept = headers.get(b"accept")
+    kind, body = await metrics.scrape(None if accept is None else accept.decode("latin-1"))
+    return 200, [(b"content-type", kind)], body
+
+
+def _cors_headers(running: Runtime | None, headers: dict[bytes, bytes]) -> HeaderPairs:
+    origin = headers.get(b"origin")
+    if origin is None or running is None:
+        return ()
+    return cors.answer_headers(running.snapshot.cors, origin)
+
+
+def _reason(error: Exception) -> str:
+    """Return why the start failed; a nursery wraps what went wrong inside it."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if isinstance(error, ConfigError):
+        return str(error)
+    _log.error("the gateway cannot start", exc_info=error)
+    return f"{type(error).__name__}: {error}"

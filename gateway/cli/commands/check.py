@@ -1,0 +1,40 @@
+"""`gateway check`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from ...config import load
+from ...config.checks.advice import advice
+from ...config.paths import config_path
+from ...errors import ConfigError
+
+
+def check_file(file: Path | None) -> int:
+    """Print what is wrong with `file` and return 1, or that nothing is and return 0."""
+    path = file or config_path()
+    try:
+        config = load.load(path)
+    except ConfigError as exc:
+        report(exc)
+        return 1
+    for note in advice(config, time.time()):
+        sys.stderr.write(f"note: {path}: {note}\n")
+    models = len(config.models)
+    sys.stdout.write(
+        f"{path}: valid; {_count(models, 'model')}, "
+        f"{_count(len(config.providers), 'provider')}, {_count(len(config.tokens), 'token')}\n"
+    )
+    return 0
+
+
+def report(error: ConfigError) -> None:
+    """Print the problems to stderr, one a line."""
+    for problem in error.problems:
+        sys.stderr.write(f"error: {problem}\n")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

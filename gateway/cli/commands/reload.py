@@ -1,0 +1,75 @@
+"""`gateway reload`, and telling a running gateway that its configuration has changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from ...config import load
+from ...config.environment import only_unset
+from ...config.paths import config_path
+from ...config.pid_path import read_pid_path
+from ...errors import ConfigError
+from ...serve import pidfile
+from .check import report
+
+
+def reload_running(file: Path | None) -> int:
+    """Check `file` and tell the gateways that run on it to read it; return the exit status."""
+    path = file or config_path()
+    try:
+        load.load(path)
+    except ConfigError as exc:
+        if not only_unset(exc.problems):
+            report(exc)
+            sys.stderr.write("nothing was sent: a running gateway keeps what it has\n")
+            return 1
+        for problem in exc.problems:
+            sys.stderr.write(f"note: {problem}\n")
+        sys.stderr.write("note: not set here; that does not tell what the gateway has\n")
+    try:
+        pids = signal_running(path)
+    except ConfigError as exc:
+        report(exc)
+        return 1
+    for pid in pids:
+        sys.stdout.write(f"asked process {pid} to reload; its log says how it went\n")
+    if not pids:
+        sys.stderr.write(f"error: {nobody(path)}\n")
+    return 0 if pids else 1
+
+
+def nobody(config_path: Path) -> str:
+    """Return what to say if `signal_running` has told nobody."""
+    pid_file = read_pid_path(config_path)
+    return (
+        f"no gateway is running on {config_path}, or none with the pid file {pid_file}; one that"
+        " was started with another, or without, wants a SIGHUP or a restart"
+    )
+
+
+def signal_running(config_path: Path) -> list[int]:
+    """Tell the gateways that run on the file to reload; return their process ids, if any.
+
+    Raises ConfigError if they can't be found or told.
+    """
+    path = read_pid_path(config_path)
+    if path is None:
+        raise ConfigError([f"{config_path}: [server] pid_file is empty, so nobody is found by it"])
+    try:
+        pids = pidfile.running(path)
+    except OSError as exc:
+        raise ConfigError([f"{path}: cannot be used: {exc.strerror or exc}"]) from exc
+    told = []
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except ProcessLookupError:
+            # It has left since.
+            continue
+        except PermissionError as exc:
+            raise ConfigError([f"{path}: process {pid} is another user's: not told"]) from exc
+        told.append(pid)
+    return told

@@ -1,0 +1,294 @@
+"""`gateway tokens`: make keys, list who has one, take one back."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from cyclopts import App, Parameter
+
+from ...config import load
+from ...config.environment import only_unset
+from ...config.paths import config_path, tokens_path
+from ...config.schema import Token
+from ...config.tokens import file as tokens_file
+from ...core.records.audit import AuditAction, AuditResult
+from ...errors import ConfigError
+from ..audit_entry import by_operator, record_action
+from .check import report
+
+# So that scanners for leaked secrets can tell it from other keys.
+KEY_PREFIX: Final = "sk-gw-"
+_KEY_BYTES: Final = 32
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([hdw])")
+_UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
+_PER: Final = {"day": "a day", "week": "a week", "month": "a month", "total": "in total"}
+_OWN: Final = ("name", "key")
+_COLUMNS: Final = ("name", "models", "limits", "budget", "expires", "file")
+
+ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+
+app = App(name="tokens", help="Make, list and revoke the keys that clients call with.")
+
+
+@app.command
+def create(
+    name: str,
+    /,
+    *,
+    models: str | None = None,
+    model: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
+    rpm: int | None = None,
+    tpm: int | None = None,
+    max_concurrent: int | None = None,
+    budget_usd: float | None = None,
+    budget_window: Literal["day", "week", "month", "total"] | None = None,
+    expires: str | None = None,
+    config: ConfigFile = None,
+) -> int:
+    """Make a key and print it, this once: only its hash is stored, in tokens.toml.
+
+    That file is beside the configuration file. A running gateway takes the key at once.
+
+    Parameters
+    ----------
+    name
+        Whom the key is for, as it will stand in the request log.
+    models
+        The models it may use, separated by commas. Default: all.
+    model
+        One model that it may use; may be repeated.
+    rpm
+        Requests a minute.
+    tpm
+        Tokens a minute.
+    max_concurrent
+        Requests at the same time.
+    budget_usd
+        What may be spent in each window, in US dollars.
+    budget_window
+        The window of the budget. Default: month.
+    expires
+        A time such as 2027-01-01T00:00:00Z, or a while from now such as 90d, 12h or 2w.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    budget = {"usd": budget_usd, **({"window": budget_window} if budget_window else {})}
+    if budget_usd is None and budget_window is not None:
+        return _misused("--budget-window needs --budget-usd")
+    allowed = [*(each.strip() for each in models.split(",")), *model] if models else list(model)
+    if models == "" or "" in allowed:
+        return _misused("--models has an empty name; leave it out to allow all")
+    until = None
+    if expires is not None and (until := _time(expires, datetime.now(UTC))) is None:
+        return _misused(
+            "--expires must be a time to come, such as 2027-01-01T00:00:00Z, or a while from now,"
+            " such as 90d, 12h or 2w"
+        )
+    key = KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
+    entry = {
+        "name": name,
+        "key": f"sha256:{hashlib.sha256(key.encode()).hexdigest()}",
+        "models": allowed or None,
+        "rpm": rpm,
+        "tpm": tpm,
+        "max_concurrent": max_concurrent,
+        "expires_at": until,
+        "budget": None if budget_usd is None else budget,
+    }
+    file = config or config_path()
+    try:
+        first = tokens_file.add(file, entry)
+    except ConfigError as exc:
+        report(exc)
+        return 1
+    try:
+        sys.stdout.write(f"{key}\n")
+        sys.stdout.flush()
+    except OSError as exc:
+        _say(f"error: the key could not be shown: {exc.strerror}; revoke {name!r} and try again")
+        return 1
+    limits = [key for key, value in entry.items() if value is not None and key not in _OWN]
+    record_action(
+        file, by_operator(AuditAction.TOKEN_CREATED, AuditResult.OK, name, settings=limits)
+    )
+    _say(f"{name!r} is added to {tokens_path(file)}; its key is shown this once and not stored")
+    if first:
+        _say("until now the gateway was open to everyone; from now on it wants a key")
+    return _reload(file)
+
+
+@app.command(name="list")
+def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
+    """List the tokens of the configuration file and of tokens.toml, without their keys.
+
+    Parameters
+    ----------
+    json
+        Print an array of objects instead of columns.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    file = config or config_path()
+    beside = tokens_path(file)
+    try:
+        tokens = load.tokens(file)
+        made_here = tokens_file.names(beside)
+    except ConfigError as exc:
+        report(exc)
+        return 1
+    found = [(token, str(beside if token.name in made_here else file)) for token in tokens]
+    if json:
+        _print_json(found)
+    elif not found:
+        _say("there are no tokens: the gateway is open to everyone")
+    elif sys.stdout.isatty():
+        _print_table([_row(*each) for each in found])
+    else:
+        _print_columns([_row(*each) for each in found])
+    return 0
+
+
+@app.command
+def revoke(
+    name: str,
+    /,
+    *,
+    open: Flag = False,
+    config: ConfigFile = None,
+) -> int:
+    """Take a token out of tokens.toml, so that its key is refused from then on.
+
+    Parameters
+    ----------
+    name
+        The token's name.
+    open
+        Go on even if it is the only token, after which the gateway is open to everyone.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    file = config or config_path()
+    try:
+        only = tokens_file.remove(file, name, may_open=open)
+    except ConfigError as exc:
+        report(exc)
+        return 1
+    record_action(file, by_operator(AuditAction.TOKEN_REVOKED, AuditResult.OK, name))
+    _say(f"{name!r} is removed from {tokens_path(file)}")
+    if only:
+        _say("warning: that was the only token; the gateway is now open to everyone")
+    try:
+        load.load(file)
+    except ConfigError as exc:
+        if only_unset(exc.problems):
+            return _reload(file)
+        # Of no concern to the file, but a gateway that finds the same keeps what it has.
+        report(exc)
+        _say("a running gateway may refuse this configuration, and then still accepts the key")
+        _reload(file)
+        return 1
+    return _reload(file)
+
+
+def _time(text: str, now: datetime) -> datetime | None:
+    """Return the time that `text` names, in whole seconds; None if it is none to come."""
+    try:
+        if match := _DURATION.fullmatch(text):
+            found = now + timedelta(**{_UNITS[match[2]]: int(match[1])})
+        else:
+            found = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        return None
+    if found.tzinfo is None or found <= now:
+        return None
+    return found.replace(microsecond=0)
+
+
+def _reload(file: Path) -> int:
+    from .reload import nobody, signal_running
+
+    try:
+        pids = signal_running(file)
+        told = f"told the running gateway to reload (process {', '.join(map(str, pids))})"
+        _say(told if pids else f"takes effect at the next start: {nobody(file)}")
+    except ConfigError as exc:
+        report(exc)
+        return 1
+    return 0
+
+
+# How tokens are shown...
+
+
+def _row(token: Token, file: str) -> tuple[str, ...]:
+    limits = (("rpm", token.rpm), ("tpm", token.tpm), ("concurrent", token.max_concurrent))
+    budget, expires = token.budget, token.expires_at
+    gone = " (expired)" if expires and expires <= datetime.now(UTC) else ""
+    cells = (
+        token.name,
+        ", ".join(token.models),
+        ", ".join(f"{value} {what}" for what, value in limits if value is not None) or "-",
+        f"{_usd(budget.usd)} USD {_PER[budget.window]}" if budget else "-",
+        f"{expires.isoformat(timespec='seconds')}{gone}" if expires else "never",
+        file,
+    )
+    # A name may hold what a terminal takes for a command.
+    return tuple("".join(c if c.isprintable() else "?" for c in cell) for cell in cells)
+
+
+def _usd(amount: float) -> str:
+    return f"{amount:.9f}".rstrip("0").rstrip(".")
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*_COLUMNS)
+    for row in rows:
+        # As texts, since square brackets in a plain string are markup.
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
+    for row in (_COLUMNS, *rows):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(f"{line.rstrip()}\n")
+
+
+def _print_json(found: Sequence[tuple[Token, str]]) -> None:
+    shown = [
+        {
+            "name": token.name,
+            "models": token.models,
+            "rpm": token.rpm,
+            "tpm": token.tpm,
+            "max_concurrent": token.max_concurrent,
+            "budget": token.budget,
+            "expires_at": token.expires_at,
+            "file": file,
+        }
+        for token, file in found
+    ]
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode() + "\n")
+
+
+def _misused(what: str) -> int:
+    _say(f"error: {what}")
+    return 2
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

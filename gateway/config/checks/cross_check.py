@@ -1,0 +1,194 @@
+"""What holds between tables: references, loops, duplicates, and the meaning of values.
+
+Each problem is a sentence that starts with the table and the key and ends with what would
+be right.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ...core.limits.shedding import OverloadPolicy
+from ...core.routing.breaker import BreakerPolicy
+from ..catalog import Names
+from ..header_syntax import HEADER_NAME, HEADER_VALUE
+from ..schema import Config, Cors, Model, Provider
+from .keys import KeyCheck
+from .models import check_models
+from .observability import check_records
+
+# To be matched in full: `$` would let a line break at the end pass.
+# It stands in a header of every answer.
+_PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
+# As browsers write it (RFC 6454 section 6.1): they are compared letter by letter.
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+# Written by the transport itself, or able to break the framing of a request.
+_RESERVED_HEADERS: Final = frozenset(
+    {
+        *("host", "content-length", "transfer-encoding", "connection", "expect"),
+        *("upgrade", "te", "trailer"),
+    }
+)
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """Names of tables that exist but have faults of their own; "" where the name is one."""
+
+    providers: set[str]
+    models: set[str]
+
+
+_ALL_READ: Final = Unread(set(), set())
+
+
+def all_names(config: Config, unread: Unread = _ALL_READ) -> Names:
+    """Return the models by name, with stand-ins for those that could not be read."""
+    absent = [Model(name=name) for name in sorted(unread.models) if name]
+    return Names([*absent, *config.models])
+
+
+def cross_check(
+    config: Config, unread: Unread = _ALL_READ, keys: KeyCheck | None = None
+) -> Iterator[str]:
+    """Yield every problem that no single table can see.
+
+    `keys` is told of the tokens and admins, so that it can check those of another file.
+    """
+    names = all_names(config, unread)
+    yield from check_bind(config.server.bind)
+    yield from _cors(config.cors)
+    yield from _breaker(config.breaker)
+    yield from _overload(config.overload)
+    for name, provider in config.providers.items():
+        yield from _provider(f"[providers.{name}]", provider)
+        if not _PROVIDER_NAME.fullmatch(name):
+            yield f"[providers.{name!r}]: use letters, digits, '.', '_' and '-' in the name"
+    if not config.models and not unread.models:
+        yield "[[models]]: there is no model; add one with a name and routes"
+    known = ", ".join(config.providers) or "none yet"
+    yield from check_models(config.models, names, config.providers.keys() | unread.providers, known)
+    yield from check_records(config, names, bool(unread.models))
+    keys = keys or KeyCheck(names)
+    yield from keys.tokens(config.tokens)
+    yield from keys.admins(config.admins)
+
+
+def _breaker(breaker: BreakerPolicy) -> Iterator[str]:
+    if breaker.open_time > breaker.max_open_time:
+        yield (
+            f"[breaker] open_time: {breaker.open_time:g} is more than max_open_time, which is "
+            f"{breaker.max_open_time:g}; raise that or lower this"
+        )
+
+
+def _overload(overload: OverloadPolicy) -> Iterator[str]:
+    if overload.lag >= overload.lag_max and overload.lag:
+        yield (
+            f"[overload] lag: {overload.lag:g} is not less than lag_max, which is "
+            f"{overload.lag_max:g}; raise that or lower this"
+        )
+
+
+def _cors(cors: Cors) -> Iterator[str]:
+    for origin in cors.allow_origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            yield (
+                f'[cors] allow_origins: {origin!r} is not an origin; write "*" or scheme://host'
+                "[:port] in lower case and without a path, as in https://chat.example.com"
+            )
+    if "*" in cors.allow_origins and cors.allow_credentials:
+        yield (
+            '[cors] allow_credentials: not together with allow_origins = ["*"], which browsers '
+            "refuse; name the origins"
+        )
+    for key in ("allow_methods", "allow_headers", "expose_headers"):
+        for name in getattr(cors, key):
+            if not HEADER_NAME.fullmatch(name):
+                yield f"[cors] {key}: {name!r} is not a name"
+
+
+def check_bind(bind: str) -> Iterator[str]:
+    """Yield what is wrong with an address to listen on."""
+    if bind.startswith("unix:"):
+        if len(bind) == len("unix:"):
+            yield "[server] bind: 'unix:' needs a path, such as unix:/run/gateway.sock"
+        return
+    host, colon, port = bind.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        yield f"[server] bind: {bind!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080"
+
+
+def _provider(where: str, provider: Provider) -> Iterator[str]:
+    if provider.kind == "openai" and provider.base_url is None:
+        yield f"{where} base_url: missing; for OpenAI itself it is https://api.openai.com/v1"
+    if provider.kind == "demo" and provider.base_url is not None:
+        yield f"{where} base_url: the demo provider is built in; remove base_url"
+    if provider.base_url is not None:
+        yield from _base_url(where, provider.base_url)
+    yield from _api_keys(where, provider)
+    if (provider.max_concurrent or 0) > provider.max_connections:
+        yield (
+            f"{where} max_concurrent: {provider.max_concurrent} is more than max_connections, "
+            f"which is {provider.max_connections}; each call takes a connection of its own"
+        )
+    if provider.ca_file is not None and not Path(provider.ca_file).is_file():
+        yield f"{where} ca_file: there is no file {provider.ca_file!r}"
+    for name, value in provider.headers.items():
+        if not HEADER_NAME.fullmatch(name):
+            yield f"{where} headers.{name}: not a header name"
+        elif name.lower() in _RESERVED_HEADERS:
+            yield f"{where} headers.{name}: is set by the gateway; remove it"
+        elif wrong := _value(value):
+            yield f"{where} headers.{name}: {wrong}"
+
+
+def _api_keys(where: str, provider: Provider) -> Iterator[str]:
+    if provider.api_key is not None and provider.api_keys:
+        yield f"{where} api_keys: not together with api_key; put that into the list"
+    if provider.api_key is not None and (wrong := _value(provider.api_key)):
+        yield f"{where} api_key: {wrong}"
+    first: dict[str, int] = {}
+    for number, key in enumerate(provider.api_keys):
+        if not key:
+            yield f"{where} api_keys[{number}]: is empty; remove it"
+        elif wrong := _value(key):
+            yield f"{where} api_keys[{number}]: {wrong}"
+        elif key in first:
+            yield f"{where} api_keys[{number}]: is api_keys[{first[key]}] again; give each key once"
+        first.setdefault(key, number)
+
+
+def _value(value: str) -> str | None:
+    """Return what keeps `value` from being a header's."""
+    if not HEADER_VALUE.fullmatch(value):
+        return "has a line break or a control character"
+    if value != value.strip(" \t"):
+        # No part of a value (RFC 9110 section 5.5), so the request could not be written.
+        return "begins or ends with a blank; remove it"
+    return None
+
+
+def _base_url(where: str, url: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(url)
+        port_is_fine = parts.port is None or parts.port > 0
+        host = parts.hostname
+    except ValueError:
+        port_is_fine, host = False, None
+    if not port_is_fine or not host or parts.scheme not in ("http", "https"):
+        # Not quoted: whoever puts a password into a URL may also mistype the rest.
+        yield f"{where} base_url: not a URL such as https://api.openai.com/v1"
+    elif parts.username is not None or parts.password is not None:
+        yield f"{where} base_url: holds credentials; put them in api_key or headers"
+    elif parts.query or parts.fragment:
+        yield f"{where} base_url: has a query or fragment; give the path only"
+    elif not url.isascii() or re.search(r"[\x00-\x20\x7f]", url):
+        yield f"{where} base_url: has a space, a control or a non-ASCII character"
+    elif parts.path.rstrip("/").endswith("/chat/completions"):
+        yield f"{where} base_url: ends in /chat/completions; stop before it, as in .../v1"

@@ -1,0 +1,68 @@
+"""What holds between tokens and admins: each has a name and a key of its own.
+
+Problems are sentences like those of `cross_check.py`, and never hold any of a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from ..catalog import Names
+from ..schema import Admin, Token
+from ..snapshot import key_digest
+
+# To be matched in full: `$` would let a line break at the end pass.
+_KEY: Final = re.compile(r"[\x21-\x7e\x80-\xff]{8,}")
+_HASHED: Final = re.compile(r"sha256:[0-9a-fA-F]{64}")
+_ONE: Final = {"token": "a token", "admin": "an admin"}
+
+
+class KeyCheck:
+    """Remembers what it has seen: tokens may stand in two files, and admins have keys too."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        # Of 10^5 tokens most may use the same models.
+        self._fine: set[str] = {"*"}
+        self._tokens: set[str] = set()
+        self._digests: dict[bytes, str] = {}
+
+    def tokens(self, tokens: Iterable[Token]) -> Iterator[str]:
+        for token in tokens:
+            where = f"[[tokens]] {token.name!r}"
+            if token.name in self._tokens:
+                yield f"{where} name: appears twice; give each token its own name"
+            self._tokens.add(token.name)
+            if wrong := self._key(token.key, "token"):
+                yield f"{where} key: {wrong}"
+            for name in token.models:
+                if name not in self._fine:
+                    if self._names.match(name) is not None:
+                        self._fine.add(name)
+                    else:
+                        yield f'{where} models: there is no model {name!r}; use "*" for all'
+
+    def admins(self, admins: Iterable[Admin]) -> Iterator[str]:
+        names: set[str] = set()
+        for admin in admins:
+            where = f"[[admins]] {admin.name!r}"
+            if admin.name in names:
+                yield f"{where} name: appears twice; give each admin their own name"
+            names.add(admin.name)
+            if wrong := self._key(admin.key, "admin"):
+                yield f"{where} key: {wrong}"
+
+    def _key(self, key: str, kind: str) -> str | None:
+        if key.startswith("sha256:") and not _HASHED.fullmatch(key):
+            return "sha256: must be followed by 64 hexadecimal digits"
+        if not _KEY.fullmatch(key):
+            return "must have at least 8 characters and no spaces"
+        # A key and its hash are the same key.
+        digest = key_digest(key)
+        if (other := self._digests.get(digest)) is not None:
+            whose = f"another {kind}" if other == kind else _ONE[other]
+            return f"belongs to {whose} too; each needs its own"
+        self._digests[digest] = kind
+        return None

@@ -1,0 +1,95 @@
+"""What a reload changes, what it cannot, and how it went."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from .schema import Config, Store, TracingConfig
+
+# The sockets are open, whoever signals us looks where the pid file is now, and what writes the
+# records has to outlive everything else.
+_FIXED: Final = (
+    ("server", "bind"),
+    ("server", "pid_file"),
+    ("log", "requests"),
+    *(("store", key) for key in Store.__struct_fields__),
+    ("debug_log", "folder"),
+    ("metrics", "enabled"),
+    ("metrics", "max_label_values"),
+    *(("tracing", key) for key in TracingConfig.__struct_fields__),
+)
+
+# Names of settings in one row of the audit log: a reload may put a new key to every token.
+_NAMED: Final = 100
+
+
+class ReloadOutcome(msgspec.Struct, frozen=True):
+    """How one reload went. `generation` is that of the configuration in use after it.
+
+    `needs_restart` names settings that the file has changed and that stay as they were, such as
+    `server.bind`; `changed` names those that did not stay. Of a failed reload there are
+    `problems`, and nothing has changed.
+    """
+
+    generation: int
+    needs_restart: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    @property
+    def reloaded(self) -> bool:
+        return not self.problems
+
+    def details(self) -> dict[str, Any]:
+        """Return what the audit log says of it: names, and no values.
+
+        Of problems only how many: they quote the file, and a key may stand in the wrong place.
+        """
+        if not self.reloaded:
+            return {"problems": len(self.problems)}
+        found: dict[str, Any] = {"generation": self.generation}
+        for what in ("changed", "needs_restart"):
+            names: tuple[str, ...] = getattr(self, what)
+            found[what] = names[:_NAMED]
+            if len(names) > _NAMED:
+                found[f"{what}_more"] = len(names) - _NAMED
+        return found
+
+
+class AppliedReload(msgspec.Struct, frozen=True):
+    """What a reload has put to use; see `ReloadOutcome`."""
+
+    needs_restart: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+
+class ReloadFailure(msgspec.Struct, frozen=True):
+    """A reload that failed, `at` an ISO time."""
+
+    at: str
+    problems: tuple[str, ...]
+
+
+class ReloadStatus(msgspec.Struct, frozen=True):
+    """Which configuration is in use. `last_error` is None once a later reload succeeded."""
+
+    path: str
+    generation: int
+    loaded_at: str
+    needs_restart: tuple[str, ...] = ()
+    last_error: ReloadFailure | None = None
+
+
+def hold_fixed(running: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:
+    """Return `loaded` with what cannot change as it is in `running`, and the names of that."""
+    held: list[str] = []
+    for table, key in _FIXED:
+        now = getattr(getattr(running, table), key)
+        wanted = getattr(loaded, table)
+        if getattr(wanted, key) != now:
+            held.append(f"{table}.{key}")
+            changed: dict[str, Any] = {table: msgspec.structs.replace(wanted, **{key: now})}
+            loaded = msgspec.structs.replace(loaded, **changed)
+    return loaded, tuple(held)

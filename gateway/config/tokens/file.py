@@ -1,0 +1,251 @@
+"""`tokens.toml` beside the configuration file: the tokens that `gateway tokens` makes.
+
+A program writes this file, but people may have written in it too, and lose nothing by that. That
+a new text means what it should is checked by parsing it, before anything is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import tomli_w
+
+from ...errors import ConfigError
+from .. import load
+from ..environment import MissingVariable, expand, only_unset
+from ..paths import tokens_path
+from .text import with_entry, without_entry
+
+_NEW_MODE: Final = 0o600
+
+
+def add(
+    config_file: Path, entry: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> bool:
+    """Append `entry`, a table of `[[tokens]]`; return whether it is now the only token of all.
+
+    Values of None are left out, and a `${` is no reference. Raises ConfigError, with nothing
+    changed, unless the whole configuration is valid, without the entry and with it, but for
+    variables that are not set.
+    """
+    path = tokens_path(config_file)
+    table = {key: _literal(value) for key, value in entry.items() if value is not None}
+    with _locked(path, config_file) as file:
+        _check(lambda: load.load(config_file, environ))
+        old = _tree(path, file.text)
+        text = with_entry(file.text, _entry(table))
+        new = _changed_tree(path, text)
+        config_text, beside = _read(config_file), load.TokensFile(text, str(path))
+        _check(lambda: load.parse(config_text, str(config_file), environ, beside))
+        if new != {**old, "tokens": [*old.get("tokens", ()), table]}:
+            raise _only_by_hand(path)
+        file.write(text)
+    here, there = _names(new, environ), _names(_tree(config_file, config_text), environ)
+    return len(here) + len(there) == 1
+
+
+def remove(
+    config_file: Path,
+    name: str,
+    *,
+    may_open: bool = False,
+    environ: Mapping[str, str] = os.environ,
+) -> bool:
+    """Cut the entry called `name` out; return whether it was the only token of all.
+
+    The files must be TOML, but nothing more: a lost key must be revocable while something else
+    is wrong. Raises ConfigError, with nothing changed, if there is no such entry, or if it is
+    the only token and not `may_open`, since everyone may use a gateway without tokens.
+    """
+    path = tokens_path(config_file)
+    with _locked(path, config_file) as file:
+        old = _tree(path, file.text)
+        here = _names(old, environ)
+        there = _names(_tree(config_file, _read(config_file)), environ)
+        number = _find(name, path, here, config_file, there)
+        only = len(here) + len(there) == 1
+        if only and not may_open:
+            raise ConfigError(
+                [
+                    f"{name!r} is the only token, and without any the gateway is open to everyone"
+                    " who reaches it; pass --open if that is meant"
+                ]
+            )
+        text = without_entry(file.text, number)
+        if text is None:
+            raise ConfigError([f"{path}: {name!r} is not under a [[tokens]]; remove it by hand"])
+        rest = [table for at, table in enumerate(old["tokens"]) if at != number]
+        others = {key: value for key, value in old.items() if key != "tokens"}
+        if _changed_tree(path, text) != ({**others, "tokens": rest} if rest else others):
+            raise _only_by_hand(path)
+        file.write(text)
+    return only
+
+
+def names(path: Path, environ: Mapping[str, str] = os.environ) -> frozenset[str]:
+    """Return the names of the tokens in the file at `path`, which the loader has accepted."""
+    try:
+        return frozenset(_names(_tree(path, _read(path)), environ))
+    except FileNotFoundError:
+        return frozenset()
+
+
+def _check(read: Callable[[], object]) -> None:
+    """Let `read` fail, but not for want of variables, which the gateway may well have."""
+    try:
+        read()
+    except ConfigError as exc:
+        if not only_unset(exc.problems):
+            raise
+
+
+# The file...
+
+
+class _File:
+    """The file, while nobody else may write it. `folder` is a descriptor of where it is."""
+
+    def __init__(self, target: Path, folder: int, config_file: Path) -> None:
+        self._target = target
+        self._folder = folder
+        self._config_file = config_file
+        self._was: os.stat_result | None = None
+        self.text = ""
+        with contextlib.suppress(FileNotFoundError):
+            self.text = _read(target)
+            self._was = target.stat()
+
+    def write(self, text: str) -> None:
+        """Put `text` in the place of the file's, all of it or, whatever fails, nothing."""
+        descriptor, temporary = tempfile.mkstemp(
+            prefix=f".{self._target.name}.", dir=self._target.parent
+        )
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                self._dress(descriptor)
+                file.write(text.encode())
+                file.flush()
+                os.fsync(descriptor)
+            os.replace(temporary, self._target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        # It is done, though after a power loss perhaps not: some file systems cannot promise.
+        with contextlib.suppress(OSError):
+            os.fsync(self._folder)
+
+    def _dress(self, descriptor: int) -> None:
+        """Give the file its owner and its mode: those it had, if it was there."""
+        like = self._was
+        if like is None and os.geteuid() == 0:
+            # Of a file of root's the gateway, run by whom the configuration belongs to, could
+            # not read anything.
+            like = self._config_file.stat()
+        made = os.fstat(descriptor)
+        if like is not None and (like.st_uid, like.st_gid) != (made.st_uid, made.st_gid):
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(self._was.st_mode) if self._was else _NEW_MODE)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, config_file: Path) -> Iterator[_File]:
+    if path == config_file:
+        raise ConfigError([f"{path}: is the configuration file; give that another name"])
+    # A link stays one, and what it points to is replaced.
+    target = Path(os.path.realpath(path))
+    try:
+        # The folder is locked and not the file, which every writer replaces by another: who has
+        # waited for the lock would have that of a file that is gone.
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield _File(target, folder, config_file)
+        finally:
+            os.close(folder)
+    except OSError as exc:
+        about = f" ({exc.filename})" if exc.filename else ""
+        raise ConfigError([f"{path}: cannot be changed: {exc.strerror}{about}"]) from exc
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise ConfigError([f"{path}: not UTF-8 (byte {exc.start}); TOML files must be"]) from exc
+
+
+# What is in it...
+
+
+def _tree(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError([f"{path}: not valid TOML: {exc}"]) from exc
+
+
+def _changed_tree(path: Path, text: str) -> dict[str, Any]:
+    """Return what `text` means, which was made by a change of the file's."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise _only_by_hand(path) from None
+
+
+def _only_by_hand(path: Path) -> ConfigError:
+    return ConfigError([f"{path}: is written in a way that only a person can change; edit it"])
+
+
+def _names(tree: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
+    """Return the names of the tokens in their order; "" for what has none."""
+    tables = tree.get("tokens", ())
+    found = []
+    for table in tables if isinstance(tables, list) else ():
+        name = table.get("name") if isinstance(table, dict) else None
+        # What cannot be expanded here keeps its place.
+        with contextlib.suppress(MissingVariable):
+            name = expand(name, environ)
+        found.append(name if isinstance(name, str) else "")
+    return found
+
+
+def _find(name: str, path: Path, here: list[str], config_file: Path, there: list[str]) -> int:
+    """Return the number of the entry to remove."""
+    if name in there:
+        raise ConfigError(
+            [
+                f"{name!r} stands in {config_file}, which is yours to edit: remove its [[tokens]]"
+                " there and run `gateway reload`"
+            ]
+        )
+    if name not in here:
+        known = ", ".join(each for each in (*there, *here) if each) or "none"
+        raise ConfigError([f"there is no token {name!r}; known tokens: {known}"])
+    if here.count(name) > 1:
+        raise ConfigError([f"{path}: [[tokens]] {name!r} name: appears twice; remove one by hand"])
+    return here.index(name)
+
+
+def _entry(table: Mapping[str, Any]) -> str:
+    # tomli_w would write a short table as an element of `tokens = [...]`, which none can follow.
+    own = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    within = {key: value for key, value in table.items() if isinstance(value, dict)}
+    tables = tomli_w.dumps({"tokens": within}) if within else ""
+    return f"[[tokens]]\n{tomli_w.dumps(own)}{tables}"
+
+
+def _literal(value: Any) -> Any:
+    """Return `value` so that it is itself again once references have been replaced."""
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return value

@@ -1,0 +1,163 @@
+"""A chat completion request: what of it concerns the gateway, and how it goes to a provider.
+
+Only the members that decide something are read. Everything else is the provider's business
+and reaches it to the byte: unknown fields survive, and prompt caches, which hash the body's
+prefix, keep hitting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from ....errors import InvalidRequest
+from ...routing.deployment import Deployment
+from ...wire.splice import (
+    DuplicateKey,
+    InvalidJSON,
+    JsonMember,
+    NotAnObject,
+    check_unique,
+    members,
+    splice,
+)
+
+_STRING: Final = msgspec.json.Decoder(str)
+# Values are not decoded: callers choose them, and 30 MiB of empty lists become 700.
+_OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# As long as a name in the configuration may be.
+MAX_SHOWN: Final = 256
+_INCLUDE_USAGE: Final = b'{"include_usage":true}'
+_TRUE: Final = b"true"
+
+
+class ChatRequest(msgspec.Struct, frozen=True):
+    """`wants_usage`: the client asked for usage in its stream. `stream_options` is the raw
+    value if the client sent an object. `max_tokens` are those of each of the `n` choices."""
+
+    body: bytes
+    members: list[JsonMember]
+    model: str
+    stream: bool
+    wants_usage: bool
+    stream_options: bytes | None
+    user: str | None = None
+    max_tokens: int | None = None
+    n: int = 1
+
+    @property
+    def answer_tokens(self) -> int:
+        """Return how many tokens the caller allows the whole answer; 0 if it does not say."""
+        return (self.max_tokens or 0) * self.n
+
+
+def parse_chat(body: bytes) -> ChatRequest:
+    """Read a request body. Raises InvalidRequest (400) with what is wrong and where."""
+    found = _members(body)
+    values = {member.key: body[member.value_start : member.end] for member in found}
+    if "model" not in values:
+        raise InvalidRequest("you must provide a model parameter", param="model")
+    model = _string(values["model"], "model")
+    if not model:
+        raise InvalidRequest("model must not be empty", param="model")
+    stream = _flag(values.get("stream"), "stream")
+    options, wants_usage = _stream_options(values.get("stream_options"))
+    user = values.get("user", b"null")
+    return ChatRequest(
+        body=body,
+        members=found,
+        model=model,
+        stream=stream,
+        wants_usage=wants_usage,
+        stream_options=options,
+        user=_string(user, "user") if user.startswith(b'"') else None,
+        max_tokens=_max_tokens(values),
+        n=_number(values.get("n", b"1")) or 1,
+    )
+
+
+def shortened(text: str) -> str:
+    """Return what is said or written down of a name that the caller chose: not 30 MiB of it."""
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+
+
+def body_for(request: ChatRequest, deployment: Deployment) -> bytes:
+    """Return the body to send to `deployment`: its model name, and usage asked for in streams.
+
+    The gateway accounts for every stream, so it asks for usage even if the client did not;
+    the rewriter takes out of the answer what the client did not ask for.
+    """
+    put = {"model": deployment.model_json}
+    if request.stream and deployment.stream_usage and not request.wants_usage:
+        put["stream_options"] = (
+            _INCLUDE_USAGE
+            if request.stream_options is None
+            else splice(request.stream_options, put={"include_usage": _TRUE})
+        )
+    return splice(request.body, put=put, known=request.members)
+
+
+def _members(body: bytes) -> list[JsonMember]:
+    try:
+        found = members(body)
+        check_unique(found)
+    except NotAnObject as exc:
+        raise InvalidRequest("the body must be a JSON object", code="invalid_json") from exc
+    except DuplicateKey as exc:
+        # Two parsers can disagree on which of the two counts: a gateway that checks one model
+        # and a provider that runs the other.
+        # A lone surrogate in the key could not be sent back.
+        param = shortened(exc.key.encode("utf-8", "backslashreplace").decode())
+        raise InvalidRequest(shortened(str(exc)), code="duplicate_key", param=param) from exc
+    except InvalidJSON as exc:
+        message = f"the body is not valid JSON: {exc}" if body else "the body is empty"
+        raise InvalidRequest(message, code="invalid_json") from exc
+    return found
+
+
+def _string(raw: bytes, name: str) -> str:
+    try:
+        return _STRING.decode(raw)
+    except msgspec.DecodeError as exc:
+        raise InvalidRequest(f"{name} must be a string", param=name) from exc
+
+
+def _flag(raw: bytes | None, name: str) -> bool:
+    if raw is None or raw in (b"false", b"null"):
+        return False
+    if raw != _TRUE:
+        raise InvalidRequest(f"{name} must be true or false", param=name)
+    return True
+
+
+def _max_tokens(values: Mapping[str, bytes]) -> int | None:
+    """Return what the caller allows the answer; what is no such number is the provider's affair."""
+    # The newer name first; null is as good as absent.
+    for name in ("max_completion_tokens", "max_tokens"):
+        raw = values.get(name, b"null")
+        if raw != b"null":
+            return _number(raw)
+    return None
+
+
+def _number(raw: bytes) -> int | None:
+    return int(raw) if len(raw) < 10 and raw.isdigit() else None
+
+
+def _stream_options(raw: bytes | None) -> tuple[bytes | None, bool]:
+    if raw is None or raw == b"null":
+        return None, False
+    if not raw.startswith(b"{"):
+        raise InvalidRequest("stream_options must be an object", param="stream_options")
+    try:
+        options = _OPTIONS.decode(raw)
+    except msgspec.DecodeError as exc:
+        raise InvalidRequest("stream_options cannot be read", param="stream_options") from exc
+    include = bytes(options.get("include_usage", b"null"))
+    if include not in (b"true", b"false", b"null"):
+        raise InvalidRequest(
+            "stream_options.include_usage must be true or false", param="stream_options"
+        )
+    return raw, include == _TRUE

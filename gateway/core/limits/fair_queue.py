@@ -1,0 +1,136 @@
+"""Who waits for a slot, and who is next: fair between callers, quick within one.
+
+Callers take turns, however many requests each has waiting: who sends a thousand delays the
+others by one of them. A caller's own requests are served in the order they came, until the
+oldest has waited for more than a second. Then there is more than can be served, and first come
+first served would make all of them late; the newest first leaves some that are still worth it
+(Facebook, "Fail at Scale", "Adaptive LIFO", queue.acm.org/detail.cfm?id=2839461).
+
+The dictionary of lines is the ring of turns: its first is next, who was served goes to its end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from typing import Final, Generic, TypeVar
+
+# Seconds that the oldest of a line may wait before the newest goes first.
+NEWEST_FIRST_AFTER: Final = 1.0
+
+
+class Waiter:
+    """One request that waits: whose it is, since when, and when it stops being worth it."""
+
+    __slots__ = ("caller", "since", "until")
+
+    def __init__(self, caller: str, since: float, until: float = math.inf) -> None:
+        self.caller = caller
+        self.since = since
+        self.until = until
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.caller} since {self.since:g}>"
+
+
+W = TypeVar("W", bound=Waiter)
+
+
+class FairQueue(Generic[W]):
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, OrderedDict[W, None]] = OrderedDict()
+        self._size = 0
+        # Who had the last turn. While set and waiting it is last in the ring, see `add`.
+        self._turn: str | None = None
+
+    def __repr__(self) -> str:
+        lines = ", ".join(f"{caller} {len(line)}" for caller, line in self._lines.items())
+        return f"<FairQueue {lines or 'nobody'}>"
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def since(self) -> float | None:
+        """Return when the one that has waited longest came."""
+        return min((next(iter(line)).since for line in self._lines.values()), default=None)
+
+    def add(self, waiter: W) -> None:
+        """Put `waiter` at the end of its caller's line. Waiters are added in order of time."""
+        line = self._lines.get(waiter.caller)
+        if line is None:
+            self._lines[waiter.caller] = line = OrderedDict()
+            # A newcomer goes before who has just had a turn. That overtaking ends with the next
+            # turn, so however many come, nobody waits for ever.
+            if self._turn is not None and self._turn in self._lines:
+                self._lines.move_to_end(self._turn)
+        elif len(self._lines) == 1 and self._turn is None:
+            # It began the line and wants more: it is what holds the slots.
+            self._turn = waiter.caller
+        line[waiter] = None
+        self._size += 1
+
+    def discard(self, waiter: W) -> None:
+        """Forget `waiter`, who gave up; nothing happens if it does not wait any more."""
+        line = self._lines.get(waiter.caller)
+        if line is not None and waiter in line:
+            del line[waiter]
+            self._size -= 1
+            self._tidy(waiter.caller, line)
+
+    def next(self, now: float) -> W | None:
+        """Remove and return who is to be served at `now`, if anyone.
+
+        Who is met on the way and should have started before `now` is dropped without a word:
+        its own timer tells it.
+        """
+        while self._lines:
+            caller, line = next(iter(self._lines.items()))
+            waiter: W | None = None
+            while line and waiter is None:
+                candidate, _ = line.popitem(last=_newest_first(line, now))
+                self._size -= 1
+                if candidate.until > now:
+                    waiter = candidate
+            if waiter is not None:
+                self._turn = caller
+                self._lines.move_to_end(caller)
+            self._tidy(caller, line)
+            if waiter is not None:
+                return waiter
+        return None
+
+    def make_room(self, caller: str, now: float) -> W | None:
+        """Remove and return who should leave a full queue for a newcomer of `caller`, if anyone.
+
+        Otherwise a caller that fills the queue would shut out the rest, and turns be of no use
+        to them. The longest line loses the one that it would serve last, if it stays longer
+        than the newcomer's own even so. Who has its share of the queue can't claim more.
+        """
+        own = len(self._lines.get(caller, ()))
+        if own * len(self._lines) >= self._size:
+            return None
+        longest = max(self._lines.values(), key=len)
+        if len(longest) < own + 2:
+            return None
+        waiter, _ = longest.popitem(last=not _newest_first(longest, now))
+        self._size -= 1
+        return waiter
+
+    def clear(self) -> list[W]:
+        """Remove and return all."""
+        everyone = [waiter for line in self._lines.values() for waiter in line]
+        self._lines.clear()
+        self._size = 0
+        self._turn = None
+        return everyone
+
+    def _tidy(self, caller: str, line: OrderedDict[W, None]) -> None:
+        if not line:
+            del self._lines[caller]
+            if not self._lines:
+                self._turn = None
+
+
+def _newest_first(line: OrderedDict[W, None], now: float) -> bool:
+    return now - next(iter(line)).since > NEWEST_FIRST_AFTER

@@ -1,0 +1,120 @@
+"""What is written down of a request: one `Record`, made exactly once, at its end."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+import msgspec
+
+from ...errors import (
+    CallerError,
+    GatewayError,
+    Overloaded,
+    ProvidersTimedOut,
+    ShuttingDown,
+    UpstreamError,
+)
+
+
+class EndReason(enum.StrEnum):
+    """How a request ended. Only COMPLETE and CACHED are whole answers."""
+
+    COMPLETE = "complete"
+    CACHED = "cached"  # from the cache, or with the answer to another's equal request
+    CLIENT_GONE = "client_gone"
+    REJECTED = "rejected"  # by the gateway: bad request, bad key, unknown model
+    PROVIDER_REJECTED = "provider_rejected"  # a provider's 4xx, relayed as it was
+    PROVIDERS_FAILED = "providers_failed"  # before the first byte
+    UPSTREAM_BROKE = "upstream_broke"  # after it
+    CONNECT_TIMEOUT = "connect_timeout"
+    FIRST_EVENT_TIMEOUT = "first_event_timeout"
+    IDLE_TIMEOUT = "idle_timeout"
+    TOTAL_TIMEOUT = "total_timeout"
+    SEND_TIMEOUT = "send_timeout"
+    SHUTTING_DOWN = "server_shutting_down"
+    INTERNAL_ERROR = "internal_error"
+
+
+# Whatever else a request ended with, it failed, which its status does not tell: a stream that
+# broke has 200, and 499 is of callers that left, which is nobody's failure.
+WELL: Final = frozenset({EndReason.COMPLETE, EndReason.CACHED, EndReason.CLIENT_GONE})
+
+
+def end_reason(error: GatewayError) -> EndReason:
+    """Return how a request ended that was answered with `error`."""
+    if isinstance(error, ShuttingDown):
+        return EndReason.SHUTTING_DOWN
+    if isinstance(error, CallerError | Overloaded):
+        return EndReason.REJECTED
+    if isinstance(error, ProvidersTimedOut):
+        return EndReason.TOTAL_TIMEOUT
+    if isinstance(error, UpstreamError):
+        return EndReason.PROVIDERS_FAILED
+    return EndReason.INTERNAL_ERROR
+
+
+class AttemptRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One attempt. Times in milliseconds; `cause` None is success; `wait_ms` came before it.
+
+    It began `started_ms` after the request. `span_id` is its span's, 16 hexadecimal digits.
+    """
+
+    provider: str
+    model: str
+    cause: str | None = None
+    status: int | None = None
+    error: str | None = None
+    wait_ms: float = 0.0
+    duration_ms: float = 0.0
+    first_event_ms: float | None = None
+    cost_nano_usd: int | None = None  # estimated, where no usage was reported
+    started_ms: float = 0.0
+    span_id: str | None = None
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """One request. `time` is Unix seconds at its arrival, durations are milliseconds.
+
+    Tokens are None where no provider reported any. `cost_nano_usd` is in billionths of a
+    dollar. `status` is what the caller saw, or 499 (nginx's) if it had left before. `cached`
+    says that the answer was made for an earlier or another request, which has its cost.
+    `error_code` is the code of the error that the gateway itself answered with. `client` is
+    the caller's address, `session` and `metadata` are what the headers say that the
+    configuration wants kept. `trace_id` is that of W3C's traceparent, 32 hexadecimal digits.
+    """
+
+    request_id: str
+    time: float
+    token: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    provider_model: str | None = None
+    stream: bool = False
+    status: int = 499
+    end_reason: EndReason = EndReason.INTERNAL_ERROR
+    error: str | None = None
+    error_code: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost_nano_usd: int | None = None
+    latency_ms: float = 0.0
+    first_event_ms: float | None = None
+    attempts: list[AttemptRecord] = []
+    events: int = 0
+    malformed_events: int = 0
+    user: str | None = None
+    client: str | None = None
+    cached: bool = False
+    operation: str = "chat"
+    session: str | None = None
+    user_agent: str | None = None
+    trace_id: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+def milliseconds(seconds: float) -> float:
+    """Return `seconds` in milliseconds, to the microsecond."""
+    return round(seconds * 1000, 3)

@@ -1,0 +1,283 @@
+"""One process's gateway, put together.
+
+This module, `components.py` and `cli/` are the only ones that know every part by name.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import structlog
+import trio
+
+from ..api.asgi_app import AsgiApp, Runtime
+from ..background import persist
+from ..config import load, schema
+from ..config.changes import changed_tokens, changes
+from ..config.checks.advice import advice
+from ..config.paths import config_path
+from ..config.pid_path import pid_path
+from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus, hold_fixed
+from ..config.snapshot import Caller, Snapshot, callers_of
+from ..errors import InternalError
+from ..lifecycle import Lifecycle
+from ..serve.install import install
+from ..serve.pidfile import PidFile
+from ..serve.policy import ServingPolicy
+from ..serve.sighup import SighupReloads
+from ..telemetry import logs
+from ..telemetry.metrics.directory import named_directory
+from . import gauges
+from .admin import LazyAdminApi
+from .components import Components
+from .recording import Recording
+from .reloader import Reloader
+
+if TYPE_CHECKING:
+    from ..store.engine.database import Database
+    from ..telemetry.metrics.recorder import MetricsRecorder
+
+# A hundred thousand tokens may all be over.
+_MAX_NOTES = 20
+
+# Reads and checks a configuration; raises ConfigError.
+Source = Callable[[], schema.Config]
+
+_log = structlog.get_logger(__name__)
+
+
+class Application:
+    """One process's gateway: its configuration, its lifecycle, its ASGI app.
+
+    Hypercorn imports the app before anything is known; the configuration is read when the
+    server starts it, or earlier by `use`. `spread` is called when an admin has reloaded this
+    process, to have the others of the same gateway do the same.
+    """
+
+    def __init__(self) -> None:
+        self.lifecycle = Lifecycle()
+        self.asgi = AsgiApp(self.lifecycle, self._start)
+        self.spread: Callable[[], None] | None = None
+        self._config: schema.Config | None = None
+        self._path = config_path()
+        self._source: Source = lambda: load.load(self._path)
+        self._reloader: Reloader | None = None
+        self._recording: Recording | None = None
+        self._watch: Callable[[], Awaitable[None]] | None = None
+
+    def use(
+        self, config: schema.Config, source: Source | None = None, path: Path | None = None
+    ) -> None:
+        """Run on `config` instead of reading a file.
+
+        A reload asks `source`, else it reads `path`, which also is what people are told.
+        """
+        self._config = config
+        self._path = path or self._path
+        self._source = source or self._source
+
+    @property
+    def config(self) -> schema.Config:
+        """Return the configuration in use, read at the first call. Raises ConfigError."""
+        if self._config is None:
+            self._config = self._source()
+        return self._config
+
+    @property
+    def standing(self) -> ReloadStatus:
+        """Return which configuration is in use, and how the last reload went."""
+        if self._reloader is None:
+            raise InternalError("the gateway is not running")
+        return self._reloader.standing
+
+    async def reload(self, cause: str) -> ReloadOutcome:
+        """Read the configuration again and go on with it; raise nothing if that can't be.
+
+        `cause` is for the log. Reloads are made one after the other; whoever asks during one
+        gets the next.
+        """
+        if self._reloader is None:
+            return ReloadOutcome(0, problems=("the gateway is not running",))
+        return await self._reloader.reload(cause)
+
+    async def reload_by_signal(self, cause: str) -> ReloadOutcome:
+        """Reload because whoever may signal this process wants it."""
+        outcome = await self.reload(cause)
+        if self._recording is not None:
+            self._recording.audit_reload(outcome, cause)
+        return outcome
+
+    async def reload_everywhere(self, cause: str) -> ReloadOutcome:
+        """Reload this process and, if it could, tell the others."""
+        outcome = await self.reload(cause)
+        if outcome.reloaded and self.spread is not None:
+            self.spread()
+        return outcome
+
+    def serving_policy(self) -> ServingPolicy:
+        """Return what the server needs to know of the configuration."""
+        server = self.config.server
+        return ServingPolicy(
+            send_timeout=server.send_timeout,
+            keep_alive_timeout=server.keep_alive_timeout,
+            header_timeout=server.header_timeout,
+            drain_delay=server.drain_delay,
+            drain_timeout=server.drain_timeout,
+        )
+
+    def install(self) -> AsgiApp:
+        """Prepare this process for Hypercorn's command line, and return the ASGI app.
+
+        `gateway serve` does the same by itself. The command line knows nothing of our logs,
+        drain or sockets, so the app brings along what it can.
+        """
+        roster = install(self.serving_policy, self.lifecycle)
+        self._watch = roster.watch
+        return self.asgi
+
+    @asynccontextmanager
+    async def _start(self) -> AsyncIterator[Runtime]:
+        # Before the file is read, so that what changes in it from then on is not missed.
+        hangups = SighupReloads(self.reload_by_signal) if self._watch is not None else None
+        config = self.config
+        if self._watch is not None:
+            logs.configure(config.log.level, config.log.format)
+        recording = self._recording = Recording(config, self._path.absolute().parent)
+        # Outermost: it writes what the end of everything else has to say.
+        async with trio.open_nursery() as recorders:
+            await recording.start(recorders)
+            async with trio.open_nursery() as nursery:
+                parts = Components(config, self.lifecycle, recording, nursery)
+                await parts.start()
+                if self._watch is not None:
+                    nursery.start_soon(self._watch)
+                await parts.prepare(config)
+                running = self._running(parts, recording, parts.adopt(config, callers_of(config)))
+                if recording.database is not None:
+                    await self._recall(recording.database, parts, running, nursery)
+                _warn(config)
+                self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))
+                nursery.start_soon(self._reloader.run)
+                nursery.start_soon(persist, recording.maintain)
+                metrics = self._metrics(config, parts, recording)
+                if metrics is not None:
+                    running.metrics = metrics
+                    nursery.start_soon(persist, metrics.run)
+                pid_file = PidFile(None)
+                if hangups is not None:
+                    settle_in()
+                    nursery.start_soon(hangups.obey)
+                    # Each worker has its line: what signals reach Hypercorn's parent end them.
+                    pid_file = PidFile(pid_path(self._path, config.server.pid_file))
+                    pid_file.write()
+                try:
+                    yield running
+                finally:
+                    pid_file.remove()
+                    await parts.transport.aclose()
+                nursery.cancel_scope.cancel("the server has stopped")
+            recorders.cancel_scope.cancel("the server has stopped")
+        if metrics is not None:
+            metrics.close()
+        recording.close()
+
+    def _running(self, parts: Components, recording: Recording, taken: Snapshot) -> Runtime:
+        administration = LazyAdminApi(
+            self, parts.services, self.lifecycle, recording, lambda: running.snapshot
+        )
+        running = Runtime(parts.services, taken, administration)
+        return running
+
+    async def _recall(
+        self, database: Database, parts: Components, running: Runtime, nursery: trio.Nursery
+    ) -> None:
+        """Let budgets go on with what is on record."""
+        from .budgets import BudgetSync
+
+        spending = BudgetSync(database, parts.state, lambda: running.snapshot)
+        await spending.begin()
+        nursery.start_soon(persist, spending.run)
+
+    def _metrics(
+        self, config: schema.Config, parts: Components, recording: Recording
+    ) -> MetricsRecorder | None:
+        """Return what counts records for Prometheus, if that is wanted."""
+        if not config.metrics.enabled:
+            return None
+        from ..telemetry.metrics.recorder import MetricsRecorder
+
+        metrics = MetricsRecorder(
+            config.metrics.max_label_values,
+            lambda: gauges.gauges(parts.services, self.standing, recording.gauges()),
+            gauges.gaps(parts.services.traffic.gaps),
+            named_directory(os.environ),
+        )
+        recording.count(metrics)
+        recording.configure(config)
+        return metrics
+
+    async def _replace(self, parts: Components, running: Runtime) -> AppliedReload:
+        """Go on with what the source has now.
+
+        Raises ConfigError, and then nothing has changed.
+        """
+        # A file that hangs, on a network disk say, must not keep the process from its exit.
+        loaded = await trio.to_thread.run_sync(
+            _read, self._source, self.config, abandon_on_cancel=True
+        )
+        old, config = self.config, loaded.config
+        await parts.prepare(config)
+        # From here on nothing is awaited.
+        running.snapshot = parts.adopt(config, loaded.callers)
+        self._config = config
+        parts.recording.audit_tokens(loaded.changed_tokens)
+        if config.log != old.log:
+            logs.configure(config.log.level, config.log.format)
+        _warn(config, old)
+        return AppliedReload(loaded.held, loaded.changed)
+
+
+class _Loaded(NamedTuple):
+    """What a file says, and how that differs from the configuration in use."""
+
+    config: schema.Config
+    callers: Mapping[bytes, Caller]
+    held: tuple[str, ...]
+    changed: tuple[str, ...]
+    changed_tokens: Mapping[str, list[str]]
+
+
+def _read(source: Source, old: schema.Config) -> _Loaded:
+    """Do in a thread what takes long, half a second and more for 10^5 tokens."""
+    config, held = hold_fixed(old, source())
+    return _Loaded(
+        config,
+        callers_of(config),
+        held,
+        tuple(changes(old, config)),
+        changed_tokens(old, config),
+    )
+
+
+def _warn(config: schema.Config, old: schema.Config | None = None) -> None:
+    if not config.tokens and (old is None or old.tokens):
+        _log.warning("no [[tokens]]: whoever reaches the port can use every model")
+    for note in islice(advice(config, time.time()), _MAX_NOTES):
+        _log.warning("configuration: probably not meant", note=note)
+
+
+def settle_in() -> None:
+    """Tell the garbage collector that what was made so far stays.
+
+    A full collection otherwise walks through every module and takes 30 ms (measured), which
+    then is the slowest percent of all requests; without them it takes microseconds.
+    """
+    gc.collect()
+    gc.freeze()

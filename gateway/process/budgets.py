@@ -1,0 +1,111 @@
+"""Keeps budgets in step with what is on record: after a restart, and between processes.
+
+Each process counts what it spends itself, at once. What the others have spent, or this one before
+it was started, comes from the roll-ups some seconds later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Final
+
+import structlog
+import trio
+
+from ..config.snapshot import Caller, Snapshot
+from ..core.limits.budget import Window, bounds
+from ..core.limits.ledger import Scope
+from ..errors import StoreUnavailable
+from ..proxy.protocols import State
+from ..store.engine.database import Database
+from ..store.queries.spent import name_of, spent_since
+
+INTERVAL: Final = 15.0
+# Of the time that goes by, when there are so many tokens that asking takes long.
+_SHARE: Final = 0.05
+# For so long the first request waits for it.
+_PATIENCE: Final = 5.0
+# So many are taken note of before others have their turn on the event loop.
+_BREATH: Final = 1000
+_TOKEN: Final = "token:"  # noqa: S105  # how scopes begin
+
+_log = structlog.get_logger(__name__)
+
+
+class BudgetSync:
+    """`snapshot` returns the configuration in use now."""
+
+    def __init__(self, database: Database, state: State, snapshot: Callable[[], Snapshot]) -> None:
+        self._database = database
+        self._state = state
+        self._snapshot = snapshot
+        self._callers: Mapping[bytes, Caller] = {}
+        self._by_window: dict[Window, dict[str, Scope]] = {}
+
+    def __repr__(self) -> str:
+        return f"<BudgetSync as {self._database} has it>"
+
+    async def begin(self) -> None:
+        """Take over what was spent before this process began, unless that takes too long."""
+        with trio.move_on_after(_PATIENCE):
+            await self.refresh()
+
+    async def run(self) -> None:
+        """Do so again and again, until cancelled."""
+        while True:
+            began = trio.current_time()
+            done = await self.refresh()
+            took = trio.current_time() - began if done else 0.0
+            await trio.sleep(max(INTERVAL, took / _SHARE))
+
+    async def refresh(self) -> bool:
+        """Ask once, and say whether there was an answer. Never fails: what is known stays."""
+        for window, scopes in (await self._windows()).items():
+            starts, _ = bounds(window, time.time())
+            since = round(max(0.0, starts) * 1_000_000)
+            try:
+                spent = await self._database.read(partial(spent_since, since_us=since))
+            except Exception as exc:  # noqa: BLE001  # requests are served all the same
+                known = None if isinstance(exc, StoreUnavailable) else exc
+                _log.warning(
+                    "budgets are only what this process knows", error=str(exc), exc_info=known
+                )
+                return False
+            # Of the time that the question was about: it may be another day by now.
+            epoch = max(0.0, starts)
+            for number, (name, amount) in enumerate(spent.items(), 1):
+                scope = scopes.get(name)
+                if scope is not None:
+                    self._state.recall(scope, amount, epoch)
+                if number % _BREATH == 0:
+                    await trio.lowlevel.checkpoint()
+        return True
+
+    async def _windows(self) -> dict[Window, dict[str, Scope]]:
+        """Return the scopes with a budget by its window and by the token's name on record."""
+        callers = self._snapshot().callers
+        if callers is not self._callers:
+            # As many as there are tokens: looked through once for each configuration, elsewhere.
+            self._by_window = await trio.to_thread.run_sync(
+                _by_window, callers, abandon_on_cancel=True
+            )
+            self._callers = callers
+        return self._by_window
+
+
+def _by_window(callers: Mapping[bytes, Caller]) -> dict[Window, dict[str, Scope]]:
+    found: dict[Window, dict[str, Scope]] = {}
+    for scope in _budgets(callers.values()):
+        assert scope.budget is not None
+        name = name_of(scope.key.removeprefix(_TOKEN))
+        found.setdefault(scope.budget.window, {})[name] = scope
+    return found
+
+
+def _budgets(callers: Iterable[Caller]) -> Iterable[Scope]:
+    for caller in callers:
+        for scope in caller.scopes:
+            if scope.budget is not None and scope.key.startswith(_TOKEN):
+                yield scope

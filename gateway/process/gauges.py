@@ -1,0 +1,47 @@
+"""What the process is doing, from all its parts, as metrics show it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import trio
+
+from ..config.reload_status import ReloadStatus
+from ..core.records.gaps import BOUNDS, GapCounts
+from ..proxy.services import Services
+from ..telemetry.metrics.gauges import DeploymentGauges, GapHistogram, Gauges, LogGauges, SlotGauges
+
+
+def gauges(services: Services, standing: ReloadStatus, log: LogGauges | None) -> Gauges:
+    """Return the state at this moment; to be asked in Trio's thread."""
+    now = trio.current_time()
+    traffic, store = services.traffic, services.cache.store
+    return Gauges(
+        in_flight=services.lifecycle.in_flight,
+        loop_lag=traffic.lag.current(now),
+        deployments=[
+            DeploymentGauges(
+                name=target.name,
+                state=target.breaker.state(now).value,
+                available=target.available(now) or target.probe_due(now),
+                in_flight=target.in_flight,
+                opens=target.breaker.opens,
+                rejected=target.breaker.rejected,
+                retry_budget_exhausted=target.retries.exhausted,
+            )
+            for target in services.state.targets
+        ],
+        slots=[SlotGauges(each.what, each.held, each.waiting, each.limit) for each in traffic],
+        log=log,
+        cache_entries=len(store),
+        cache_bytes=store.stored + store.held,
+        config_generation=standing.generation,
+        reloaded_at=datetime.fromisoformat(standing.loaded_at).timestamp(),
+        reload_ok=standing.last_error is None,
+    )
+
+
+def gaps(counts: GapCounts) -> Callable[[], GapHistogram]:
+    """Return what shows `counts` as they are when it is called."""
+    return lambda: GapHistogram(BOUNDS, counts.counts, counts.total)

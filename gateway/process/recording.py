@@ -1,0 +1,302 @@
+"""Everything that is made of what happened: log lines, database, metrics, spans, debug log.
+
+It outlives the requests and every reload: what the end of everything else has to say is written
+as well. Libraries that only one of them needs are imported when that one is wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+import trio
+
+from ..background import persist
+from ..captures.writer import CaptureWriter
+from ..config.reload_status import ReloadOutcome
+from ..config.schema import Config, Retention
+from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
+from ..core.records.record import Record
+from ..core.records.traceparent import Trace
+from ..errors import ConfigError, StoreUnavailable
+from ..proxy.capture import CaptureLog
+from ..serve.supervisor import WORKER
+from ..telemetry.lines import LineRecorder
+from ..telemetry.metrics.gauges import LogGauges
+
+if TYPE_CHECKING:
+    from ..store.engine.database import Database
+    from ..store.retention.sweep import PruneCounts
+    from ..store.writing.writer import Writer
+    from ..telemetry.metrics.recorder import MetricsRecorder
+    from ..telemetry.tracing.tracer import OtlpTracer
+
+_STDOUT: Final = 1
+_NOT_YET: Final = "the database has not been opened yet"
+# A database that is down at the start is asked again, with growing waits, until it is there.
+_FIRST_WAIT: Final = 0.5
+_LONGEST_WAIT: Final = 15.0
+# No more is waited for it before the first request is served.
+_PATIENCE: Final = 10.0
+# Seconds between looks for a debug log, where there is no database.
+_LOOK: Final = 60.0
+# Of one reload, in the audit log.
+_MOST_TOKENS: Final = 100
+
+_log = structlog.get_logger(__name__)
+
+
+class Recording:
+    """A `Recorder`. `folder` is where the configuration file is. Raises ConfigError.
+
+    `database`, `writer` and `tracer` are None where the configuration wants none.
+    """
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.retention: Retention = config.retention
+        # Which of a supervisor's workers this process is, if it is one.
+        self._worker = os.environ.get(WORKER)
+        self._metrics: MetricsRecorder | None = None
+        # Set when the database is known to be one that we can use.
+        self._opened = trio.Event()
+        # What was last said about a database that cannot be used.
+        self._trouble = ""
+        self.database: Database | None = None
+        self.writer: Writer | None = None
+        self.tracer: OtlpTracer | None = None
+        self.debug_folder: Final = folder / config.debug_log.folder
+        self.capture_writer: Final = CaptureWriter(self.debug_folder)
+        self.captures: Final = CaptureLog(self.capture_writer, random.random)
+        self._auto_migrate = config.store.auto_migrate
+        self._lines = LineRecorder(_STDOUT) if config.log.requests else None
+        # What else takes every record; metrics are added by who has all that they show.
+        self.takers: list[Callable[[Record], None]] = []
+        if config.store.url:
+            self._keep(config, folder)
+        if self._lines is not None:
+            self.takers.append(self._lines.record)
+        if config.tracing.endpoint:
+            from ..telemetry.tracing.tracer import OtlpTracer
+
+            self.tracer = OtlpTracer(config.tracing)
+
+    def __repr__(self) -> str:
+        return f"<Recording {self.database}, {self.writer}>"
+
+    def _keep(self, config: Config, folder: Path) -> None:
+        # Imported late: SQLAlchemy takes longer than all the rest of the start.
+        from ..store.engine.database import Database
+        from ..store.writing.writer import Writer
+
+        store = config.store
+        self.database = Database(store.url, folder)
+        self.database.barred = _NOT_YET
+        self.writer = Writer(
+            self.database,
+            folder / store.journal,
+            max_bytes=store.journal_max_bytes,
+            max_waiting=store.max_waiting,
+            opened=self._opened,
+        )
+        self.takers.append(self.writer.record)
+
+    def record(self, record: Record, trace: Trace | None) -> None:
+        """Hand `record` to all who want it; from now on it must not change."""
+        for take in self.takers:
+            try:
+                take(record)
+            except Exception:  # noqa: BLE001  # the others get it all the same
+                _log.exception("a record could not be taken", request_id=record.request_id)
+        if trace is not None and self.tracer is not None:
+            self.tracer.record(record, trace)
+
+    def audit(self, event: AuditEvent) -> None:
+        """Have `event` written to the audit log, if there is one."""
+        if self.writer is not None:
+            self.writer.audit(event)
+
+    def audit_reload(self, outcome: ReloadOutcome, cause: str) -> None:
+        """Put on record a reload that a signal has asked for; its sender is not known.
+
+        Of several workers that get the signal from their supervisor the first says it for all,
+        unless it is only told of what an administrator has reloaded here.
+        """
+        if self._worker is None or (self._worker == "0" and (outcome.problems or outcome.changed)):
+            result = AuditResult.OK if outcome.reloaded else AuditResult.FAILED
+            kind = ActorKind.OPERATOR if self._worker is None else ActorKind.SYSTEM
+            self._note(AuditAction.CONFIG_RELOADED, result, cause, outcome.details(), kind)
+
+    def audit_tokens(self, changed: Mapping[str, list[str]]) -> None:
+        """Put on record which settings of which tokens a reload has changed."""
+        if self._worker not in (None, "0"):
+            return
+        for name, settings in islice(changed.items(), _MOST_TOKENS):
+            details = {"settings": settings}
+            self._note(AuditAction.TOKEN_CHANGED, AuditResult.OK, name, details, ActorKind.SYSTEM)
+        if (more := len(changed) - _MOST_TOKENS) > 0:
+            self._note(
+                AuditAction.TOKEN_CHANGED, AuditResult.OK, None, {"more": more}, ActorKind.SYSTEM
+            )
+
+    def configure(self, config: Config) -> None:
+        """Follow a new configuration, the first one too."""
+        self.retention = config.retention
+        self.capture_writer.max_bytes = config.retention.debug_max_bytes
+        if self.tracer is not None:
+            self.tracer.configure(config.providers)
+        if self._metrics is not None:
+            self._metrics.know("model", [model.name for model in config.models])
+            self._metrics.know("token", [token.name for token in config.tokens])
+            self._metrics.know("provider", config.providers)
+
+    def count(self, metrics: MetricsRecorder) -> None:
+        """Hand every record to `metrics` as well."""
+        self._metrics = metrics
+        self.takers.append(metrics.record)
+
+    def gauges(self) -> LogGauges | None:
+        """Return how the request log is doing; None if there is none."""
+        if self.writer is None:
+            return None
+        standing = self.writer.standing
+        return LogGauges(
+            waiting=standing.waiting,
+            written=standing.written,
+            journaled=standing.journaled,
+            dropped=standing.dropped,
+            failing=standing.since is not None,
+            journal_bytes=standing.journal_bytes,
+            captures_written=self.capture_writer.written,
+            captures_dropped=self.capture_writer.dropped + self.captures.given_up,
+        )
+
+    def debug_log(self) -> dict[str, object]:
+        """Return how the debug log is doing, as JSON can hold it."""
+        captures, writer = self.captures, self.capture_writer
+        return {
+            "on": captures.policy is not None,
+            "waiting": writer.waiting,
+            "written": writer.written,
+            # For want of memory, and of a disk that takes them.
+            "pruned": writer.pruned,
+            "given_up": captures.given_up,
+            "dropped": writer.dropped,
+            "last_error": writer.last_error,
+        }
+
+    # Tasks...
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Open what records go to, and start what writes them there, in `nursery`.
+
+        Cancelled, all of it sees to it within seconds that nothing is lost. Raises ConfigError
+        if the database is not one that this version of the gateway can use.
+        """
+        if self._lines is not None:
+            nursery.start_soon(persist, self._lines.run)
+        nursery.start_soon(persist, self.capture_writer.run)
+        if self.tracer is not None:
+            nursery.start_soon(persist, self.tracer.run)
+        if self.database is None or self.writer is None:
+            return
+        is_open = False
+        with trio.move_on_after(_PATIENCE):
+            is_open = await self._open(self.database)
+        if not is_open:
+            _log.warning("requests are served without the database until it is there")
+            nursery.start_soon(persist, partial(self._open_later, self.database))
+        nursery.start_soon(persist, self.writer.run)
+
+    async def maintain(self) -> None:
+        """Delete what is too old, now and then; to be cancelled before the writers are."""
+        captures = trio.Path(self.debug_folder)
+        while self.database is None and not await captures.exists():  # noqa: ASYNC110
+            # Nothing is kept, and SQLAlchemy would be 17 MB for nothing. A reload may change it.
+            await trio.sleep(_LOOK)
+
+        from ..store.retention.task import RetentionTask
+
+        task = RetentionTask(
+            self.database,
+            lambda: self.retention,
+            captures=self.debug_folder,
+            report=self._report,
+            opened=self._opened,
+        )
+        await task.run()
+
+    def close(self) -> None:
+        """Close the database, after the last task has ended."""
+        if self.database is not None:
+            self.database.close()
+
+    async def _open(self, database: Database) -> bool:
+        """Bring the database up to date, and say whether it could be reached."""
+        from ..store.engine import migrate
+
+        auto_migrate = self._auto_migrate
+        try:
+            applied = await trio.to_thread.run_sync(
+                lambda: migrate.ensure(database, auto_migrate=auto_migrate),
+                abandon_on_cancel=True,
+            )
+        except StoreUnavailable as exc:
+            database.barred = exc.message
+            if exc.message != self._trouble:
+                _log.warning("the database cannot be used yet", error=exc.message)
+            self._trouble = exc.message
+            return False
+        database.barred = None
+        self._opened.set()
+        if applied:
+            _log.info("the database is upgraded", database=database.name, revisions=applied)
+            details = {"revisions": applied}
+            self._note(
+                AuditAction.MIGRATED, AuditResult.OK, database.name, details, ActorKind.SYSTEM
+            )
+        return True
+
+    async def _open_later(self, database: Database) -> None:
+        wait = _FIRST_WAIT
+        while True:
+            await trio.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+            try:
+                if await self._open(database):
+                    return
+            except ConfigError as exc:
+                # It is there, and not what we need: at the start that would have been the end.
+                if str(exc) != self._trouble:
+                    _log.error("the database cannot be used", problems=list(exc.problems))
+                self._trouble = database.barred = str(exc)
+
+    def _report(self, counts: PruneCounts, whole: bool) -> None:
+        found = {name: getattr(counts, name) for name in counts.__struct_fields__}
+        result = AuditResult.OK if whole else AuditResult.FAILED
+        self._note(AuditAction.RETENTION, result, None, found, ActorKind.SYSTEM)
+
+    def _note(
+        self,
+        action: AuditAction,
+        result: AuditResult,
+        target: str | None,
+        details: dict[str, Any],
+        kind: ActorKind = ActorKind.OPERATOR,
+    ) -> None:
+        self.audit(
+            AuditEvent(
+                time=time.time(),
+                action=action,
+                result=result,
+                actor_kind=kind,
+                target=target,
+                details=details,
+            )
+        )

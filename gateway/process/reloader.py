@@ -1,0 +1,113 @@
+"""Reloads the configuration, one reload after the other, whoever asks.
+
+Who asks while one is under way gets the next, together with all others who do: the file may have
+changed since the one under way has read it, and a hundred signals are one more reload, not a
+queue of a hundred.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+import trio
+
+from ..config.reload_status import AppliedReload, ReloadFailure, ReloadOutcome, ReloadStatus
+from ..errors import ConfigError
+
+# Of the names of changed settings in the log: one may put a new key to every token.
+_SHOWN: Final = 20
+
+_log = structlog.get_logger(__name__)
+
+# Makes a configuration that was found valid the one in use.
+Reload = Callable[[], Awaitable[AppliedReload]]
+
+
+class _Pass:
+    """One reload, begun or not, and who has asked for it."""
+
+    def __init__(self) -> None:
+        self.causes: dict[str, None] = {}
+        self.done: Final = trio.Event()
+        self.outcome = ReloadOutcome(0)
+
+
+class Reloader:
+    """`reload` raises ConfigError and then has changed nothing. `path` is the file, for people."""
+
+    def __init__(self, path: str, reload: Reload) -> None:
+        self.standing = ReloadStatus(path, generation=1, loaded_at=_now())
+        self._reload = reload
+        self._next = _Pass()
+        self._asked = trio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Reloader of {self.standing.path}, generation {self.standing.generation}>"
+
+    def ask(self, cause: str) -> _Pass:
+        """Ask for a reload that begins from now on; can be called before `run` is."""
+        self._next.causes[cause] = None
+        self._asked.set()
+        return self._next
+
+    async def reload(self, cause: str) -> ReloadOutcome:
+        """Reload, and return how it went."""
+        mine = self.ask(cause)
+        await mine.done.wait()
+        return mine.outcome
+
+    async def run(self) -> None:
+        """Do what is asked for, until cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked = trio.Event()
+            current, self._next = self._next, _Pass()
+            current.outcome = await self._once(" and ".join(current.causes))
+            current.done.set()
+
+    def note_failure(self, problems: tuple[str, ...], cause: str) -> ReloadOutcome:
+        """Log and remember that a file could not be used."""
+        standing = self.standing
+        _log.error(
+            "the configuration is not reloaded; the old one stays in use",
+            cause=cause,
+            path=standing.path,
+            problems=list(problems),
+        )
+        self.standing = ReloadStatus(
+            standing.path,
+            standing.generation,
+            standing.loaded_at,
+            standing.needs_restart,
+            ReloadFailure(_now(), problems),
+        )
+        return ReloadOutcome(standing.generation, standing.needs_restart, problems)
+
+    async def _once(self, cause: str) -> ReloadOutcome:
+        try:
+            applied = await self._reload()
+        except ConfigError as exc:
+            return self.note_failure(exc.problems, cause)
+        except Exception as exc:  # noqa: BLE001
+            # Whatever it is, what is in use works, and requests are being served with it.
+            _log.exception("a reload failed")
+            return self.note_failure((f"{type(exc).__name__}: {exc}",), cause)
+        generation = self.standing.generation + 1
+        held, changed = applied.needs_restart, applied.changed
+        self.standing = ReloadStatus(self.standing.path, generation, _now(), held)
+        _log.info(
+            "configuration reloaded",
+            cause=cause,
+            generation=generation,
+            changed=list(changed[:_SHOWN]),
+        )
+        if held:
+            _log.warning("some changes need a restart", settings=list(held))
+        return ReloadOutcome(generation, held, changed=changed)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,280 @@
+"""The attempts of one request, one after another, until one is shown to the caller.
+
+`core/routing/attempts.py` decides, `attempt.py` and `relay.py` act, and this loop stands
+between them: it waits, keeps the request's deadline, and writes down what each attempt did.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from ...config.snapshot import ServedModel
+from ...core.dialects.openai_chat.request import ChatRequest
+from ...core.limits.estimate import BYTES_PER_TOKEN
+from ...core.records.pricing import cost
+from ...core.records.record import EndReason
+from ...core.records.usage import Usage
+from ...core.routing.attempts import AttemptFailure, Attempts, Stop, Try
+from ...core.routing.causes import RULES, Again, Cause
+from ...core.routing.deployment import Deployment
+from ...core.routing.hedging import delay
+from ...errors import SendStalled
+from ..exchange import Exchange
+from ..options import DEFAULT, ServingOptions
+from ..protocols import HeaderPairs
+from .answer_headers import ABOUT_BODY, JSON, PASSED_ON, PASSED_ON_WITH_LIMITS, STREAM, clean
+from .attempt import Committed, Failed
+from .hedge import Race
+from .lease import Skipped, acquire_lease
+from .log import AttemptLog
+from .provider_call import Calling
+from .relay import Relay, RelayEnd
+from .verdict import RELAYED, unavailable, verdict
+
+
+class Pipeline:
+    """Serves one chat completion over the deployments of one model."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        request: ChatRequest,
+        model: ServedModel,
+        options: ServingOptions = DEFAULT,
+    ) -> None:
+        self._exchange = exchange
+        self._request = request
+        self._model = model
+        self._options = options
+        self._services = exchange.services
+        self._failures: list[tuple[Deployment, Failed]] = []
+        self._skipped: list[Skipped] = []
+        self._logs: list[AttemptLog] = []
+        self._relay: Relay | None = None
+        # A client's own retry is one for the providers, too.
+        self._later = options.repeated
+        self._calling = Calling(exchange, request, model)
+        self._deadline = model.deadlines(exchange.started, exchange.started + options.patience)
+        exchange.pool = model.targets
+
+    async def run(self) -> None:
+        """Answer the caller. Raises a GatewayError if no provider's answer is to be shown."""
+        model, options, rng = self._model, self._options, self._services.rng
+        now = trio.current_time()
+        self._attempts = attempts = Attempts(
+            options.retry(model.retry),
+            model.order(now, rng, options.sticky_key, probing=options.probing),
+            self._deadline,
+            groups=model.groups,
+            switch_on=model.switch_on,
+        )
+        step = attempts.first(now, rng)
+        while isinstance(step, Try):
+            tried = await self._try(step)
+            if tried is None:
+                return
+            now = trio.current_time()
+            if isinstance(tried, Skipped):
+                self._skipped.append(tried)
+                step = attempts.skip(step, now, rng)
+            else:
+                step = attempts.after(tried, now, rng)
+        await self._give_up(step)
+
+    async def _try(self, step: Try) -> AttemptFailure | Skipped | None:
+        """Make one attempt and, if it commits, deliver it; None says it was delivered."""
+        self._logs = []
+        cut: Failed | None = None
+        end: RelayEnd | None = None
+        exchange = self._exchange
+        try:
+            with trio.CancelScope(deadline=self._deadline(step.target)) as scope:
+                exchange.cut_by(scope)
+                if step.wait:
+                    await trio.sleep(step.wait)
+                first = await self._begin(step, hedge=False)
+                if isinstance(first, Skipped):
+                    return first
+                winner = await self._run(first)
+                if winner is not None:
+                    end = await self._deliver(winner)
+            if scope.cancelled_caught:
+                # Committed, but its head may not have gone out: then the caller gets an answer.
+                if self._winner() is not None and exchange.client.status is not None:
+                    end = exchange.cut_short()
+                else:
+                    cut = exchange.out_of_time()
+        except SendStalled:
+            raise
+        except Exception:
+            cut = Failed(Cause.INTERNAL, "the gateway made a mistake")
+            raise
+        finally:
+            relay = self._relay
+            if relay is not None and relay.end is not None:
+                # Cut or cancelled behind [DONE]: the caller has it all.
+                end = relay.end
+                exchange.end(end.reason, end.message)
+            await self._finish(cut, end)
+        if end is not None:
+            await exchange.conclude(end, sealed=relay is not None and relay.sealed)
+            return None
+        return self._failure(step, cut)
+
+    async def _begin(self, step: Try, *, hedge: bool) -> AttemptLog | Skipped:
+        """Take a place with a deployment and open the log of the attempt."""
+        exchange, number = self._exchange, step.target
+        visited = await acquire_lease(
+            self._services,
+            exchange.snapshot,
+            self._model.deployments[number],
+            self._model.targets[number],
+            caller=exchange.caller.name,
+            demand=self._options.demand,
+            deadline=self._deadline(number),
+            later=self._later,
+            hedge=hedge,
+        )
+        if isinstance(visited, Skipped):
+            return visited
+        if not self._later:
+            self._model.targets[number].retries.deposit(trio.current_time())
+            self._later = True
+        log = AttemptLog(exchange, visited, number, step.wait)
+        self._logs.append(log)
+        return log
+
+    async def _run(self, first: AttemptLog) -> AttemptLog | None:
+        """Let the attempt run, with others beside it if the model is hedged."""
+        hedge, cap = self._model.hedge, self._model.hedge_cap
+        after = None
+        if hedge is not None and cap is not None:
+            cap.request()
+            after = delay(hedge, first.visit.target.usual.p95)
+        if hedge is None or after is None:
+            first.outcome = await self._calling.call(first)
+        else:
+            await Race(first, self._calling.call).run(after, hedge.max_extra, self._another)
+        return self._winner()
+
+    async def _another(self) -> AttemptLog | None:
+        cap = self._model.hedge_cap
+        assert cap is not None
+        running = [log.number for log in self._logs]
+        step = self._attempts.beside(running, trio.current_time(), self._services.rng)
+        if step is None:
+            return None
+        begun: AttemptLog | Skipped | None = None
+        spent = cap.spend()
+        try:
+            if spent:
+                begun = await self._begin(step, hedge=True)
+        finally:
+            if not isinstance(begun, AttemptLog):
+                # Should the others fail, it is the next to be asked.
+                self._attempts.take_back(step)
+                if spent:
+                    cap.give_back()
+        return begun if isinstance(begun, AttemptLog) else None
+
+    def _winner(self) -> AttemptLog | None:
+        return next((log for log in self._logs if isinstance(log.outcome, Committed)), None)
+
+    async def _deliver(self, log: AttemptLog) -> RelayEnd:
+        committed, deployment, exchange = log.outcome, log.visit.deployment, self._exchange
+        assert isinstance(committed, Committed)
+        log.first_event()
+        client = exchange.client
+        headers = (*self._passed_on(committed.response.headers), *exchange.provenance())
+        rewriter = committed.rewriter
+        if rewriter is None:
+            await committed.response.aclose()
+            self._account(deployment, committed.usage)
+            exchange.answered = len(committed.output) // BYTES_PER_TOKEN
+            try:
+                await client.reply(200, (JSON, *headers), committed.output)
+            except SendStalled as exc:
+                return RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
+            return RelayEnd(EndReason.COMPLETE)
+        relay = self._relay = Relay(
+            client,
+            committed,
+            rewriter,
+            idle=deployment.timeouts.idle,
+            keep_alive=exchange.snapshot.server.keep_alive_comment,
+            gaps=self._services.traffic.gaps,
+        )
+        try:
+            await client.begin(200, (*STREAM, *headers))
+            return await relay.run()
+        finally:
+            await committed.response.aclose()
+            self._account(deployment, rewriter.usage)
+            exchange.record.events = rewriter.events
+            exchange.record.malformed_events = rewriter.malformed
+
+    async def _finish(self, cut: Failed | None, end: RelayEnd | None) -> None:
+        """Close the logs of this try; whatever was committed and not shown is closed too."""
+        for log in self._logs:
+            if isinstance(log.outcome, Committed):
+                await log.outcome.response.aclose()
+            if cut is not None and not isinstance(log.outcome, Failed) and not log.hedged:
+                log.outcome = cut
+            log.finish(end if isinstance(log.outcome, Committed) else None)
+
+    def _failure(self, step: Try, cut: Failed | None) -> AttemptFailure:
+        """Return what the attempts of this try came to."""
+        now, rng = trio.current_time(), self._services.rng
+        found = [
+            (log.failure(now), log.visit.deployment, log.outcome)
+            for log in self._logs
+            if isinstance(log.outcome, Failed)
+        ]
+        # What decides comes last: a refusal of the request itself, then of a key that has
+        # others beside it, or the latest failure.
+        found.sort(
+            key=lambda each: (RULES[each[0].cause].again is Again.NOWHERE, each[0].another_key)
+        )
+        self._failures += [(deployment, failed) for _, deployment, failed in found]
+        if not found:
+            # The time was up before the attempt had begun.
+            assert cut is not None
+            self._failures.append((self._model.deployments[step.target], cut))
+            return AttemptFailure(step.target, cut.cause)
+        for failure, _, _ in found[:-1]:
+            self._attempts.failed(failure, now, rng)
+        return found[-1][0]
+
+    def _account(self, deployment: Deployment, usage: Usage | None) -> None:
+        if usage is None:
+            return
+        record = self._exchange.record
+        record.input_tokens = usage.input_tokens
+        record.output_tokens = usage.output_tokens
+        record.cached_tokens = usage.cached_tokens
+        record.reasoning_tokens = usage.reasoning_tokens
+        # Added: a race may have been lost before, which costs as well.
+        record.cost_nano_usd = (record.cost_nano_usd or 0) + cost(usage, deployment.prices)
+
+    def _passed_on(self, headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
+        # Limits of ours and of the provider's in one answer would make no sense together.
+        limited = self._exchange.caller.limited
+        return clean(headers, PASSED_ON if limited else PASSED_ON_WITH_LIMITS)
+
+    async def _give_up(self, stop: Stop) -> None:
+        """Tell the caller how the last attempt, or all of them, failed."""
+        if not self._failures:
+            raise unavailable(stop, self._skipped, trio.current_time(), self._services.rng)
+        deployment, last = self._failures[-1]
+        if last.cause in RELAYED and last.answer is not None:
+            given = last.answer.headers
+            about_body = clean(given, ABOUT_BODY) or [JSON]
+            await self._exchange.relay_rejection(
+                deployment, last.answer, last.message, [*about_body, *self._passed_on(given)]
+            )
+            return
+        if last.cause is Cause.SHUTDOWN:
+            raise self._exchange.shutting_down()
+        error, reason = verdict(stop, self._failures, self._skipped, trio.current_time())
+        self._exchange.end(reason, error.message)
+        raise error

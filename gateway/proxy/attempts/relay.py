@@ -1,0 +1,229 @@
+"""From a committed stream to its caller: pump, bounded channel, relay.
+
+    upstream --receive_some--> pump --channel--> relay --rewrite, send--> caller
+
+The two are separate tasks because a write to a caller who reads slowly must not keep the
+provider's connection from being closed when the request is cancelled. The channel is bounded,
+so a slow caller stops the pump, the socket's buffer fills, and TCP tells the provider to wait.
+
+The relay takes all that is waiting and sends it at once: the busier the gateway, the more
+events share one rewrite and one write, and the cost of an event falls under load.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Final
+
+import msgspec
+import trio
+
+from ...core.dialects.openai_chat.stream import DONE, StreamRewriter
+from ...core.records.gaps import GapCounts
+from ...core.records.record import EndReason
+from ...errors import SendStalled, UpstreamFailure
+from ..protocols import Client, UpstreamResponse
+from .attempt import Committed, without_secrets
+from .silence import Silence
+
+# Reads are 32 KiB at most (upstream/connection.py), so a caller who stops reading holds
+# 3 of them in the channel, one in the pump's hand and up to four in the relay's: 256 KiB.
+CHUNKS_IN_FLIGHT: Final = 3
+# After [DONE] the provider owes only the end of the body. Waiting for it keeps the connection;
+# the caller has its answer already.
+END_GRACE: Final = 0.25
+
+KEEP_ALIVE: Final = b": keep-alive\n\n"
+
+
+class RelayEnd(msgspec.Struct, frozen=True):
+    """How a relayed stream ended. `event` is an error event the provider sent itself."""
+
+    reason: EndReason
+    message: str | None = None
+    event: bytes | None = None
+
+
+_COMPLETE: Final = RelayEnd(EndReason.COMPLETE)
+
+
+class Relay:
+    """Relays one committed stream. Once `run` has returned, the upstream is closed.
+
+    `sealed` says that the last write has begun, so that nothing can be said behind it, and
+    `end` how the stream ended as soon as that is certain: whoever cancels `run` while it only
+    waits for the provider's last bytes changes nothing for the caller.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        committed: Committed,
+        rewriter: StreamRewriter,
+        *,
+        idle: float,
+        keep_alive: float,
+        gaps: GapCounts,
+    ) -> None:
+        self._client = client
+        self._response: UpstreamResponse = committed.response
+        self._rewriter = rewriter
+        self._output = committed.output
+        self._sent = committed.sent
+        self._idle = idle
+        self._silence = Silence(idle, keep_alive)
+        self._gaps = gaps
+        self._failure: RelayEnd | None = None
+        self.sealed = False
+        self.end: RelayEnd | None = None
+
+    async def run(self) -> RelayEnd:
+        """Relay to the end and say which it was.
+
+        A complete stream has been finished towards the caller; whatever else happened, it is
+        for who called `run` to tell it.
+        """
+        try:
+            if self._rewriter.ended:
+                # All of it came with the first read: no tasks, and one write.
+                end = await self._conclude(self._output)
+                await self._await_end()
+                return end
+            return await self._run()
+        finally:
+            await self._response.aclose()
+
+    async def _run(self) -> RelayEnd:
+        chunks_in, chunks_out = trio.open_memory_channel[bytes](CHUNKS_IN_FLIGHT)
+        end: RelayEnd | None = None
+        async with trio.open_nursery() as nursery:
+            pumping = trio.CancelScope()
+            pumped = trio.Event()
+            nursery.start_soon(self._pump, chunks_in, pumping, pumped)
+            nursery.start_soon(
+                self._silence.watch, pumping.cancel, lambda: _ask_for_comment(chunks_in)
+            )
+
+            async def relay() -> None:
+                # A task of its own, though this one has nothing to do meanwhile: to wake a
+                # task goes through every await it stands in, twenty here and three there.
+                nonlocal end
+                with chunks_out:
+                    try:
+                        end = await self._relay(chunks_out)
+                    except SendStalled as exc:
+                        end = RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
+                if self._rewriter.done:
+                    with trio.move_on_after(END_GRACE):
+                        await pumped.wait()
+                nursery.cancel_scope.cancel("stream relayed")
+
+            nursery.start_soon(relay)
+        assert end is not None
+        return end
+
+    async def _pump(
+        self,
+        chunks: trio.MemorySendChannel[bytes],
+        pumping: trio.CancelScope,
+        pumped: trio.Event,
+    ) -> None:
+        with chunks:
+            try:
+                with pumping:
+                    await self._read(chunks)
+                if pumping.cancelled_caught:
+                    message = f"the provider sent nothing for {self._idle:g} s"
+                    self._failure = RelayEnd(EndReason.IDLE_TIMEOUT, message)
+            except UpstreamFailure as exc:
+                self._failure = RelayEnd(EndReason.UPSTREAM_BROKE, str(exc))
+            finally:
+                pumped.set()
+                await self._response.aclose()
+
+    async def _read(self, chunks: trio.MemorySendChannel[bytes]) -> None:
+        response, silence, add_gap = self._response, self._silence, self._gaps.add
+        while chunk := await response.receive_some():
+            now = trio.current_time()
+            add_gap(now - silence.heard)
+            silence.heard = now
+            try:
+                try:
+                    chunks.send_nowait(chunk)
+                except trio.WouldBlock:
+                    silence.blocked = True
+                    await chunks.send(chunk)
+                    silence.blocked = False
+                    silence.heard = trio.current_time()
+            except trio.BrokenResourceError:
+                # The relay has all it wants. Read on to the body's end, so that the connection
+                # can be used again; the relay bounds the time for that.
+                continue
+
+    async def _relay(self, chunks: trio.MemoryReceiveChannel[bytes]) -> RelayEnd:
+        client, rewriter, silence = self._client, self._rewriter, self._silence
+        output = self._output
+        while True:
+            if output:
+                await client.send(output)
+                silence.spoke = trio.current_time()
+            data = await _receive_waiting(chunks)
+            if data is None:
+                return await self._conclude(b"")
+            output = rewriter.feed(data)
+            if rewriter.ended:
+                return await self._conclude(output)
+            if not data and silence.quiet():
+                output = KEEP_ALIVE
+
+    async def _conclude(self, output: bytes) -> RelayEnd:
+        """Send the last `output` and, only if the stream is whole, what makes it complete."""
+        rewriter = self._rewriter
+        whole = rewriter.done or (rewriter.finished and self._failure is None)
+        if whole and rewriter.error is None and rewriter.broken is None:
+            # Some providers forget [DONE]; a finish_reason and a proper end are as good.
+            self.sealed = True
+            await self._client.finish(output + DONE)
+            self.end = _COMPLETE
+            return _COMPLETE
+        if output:
+            await self._client.send(output)
+        if rewriter.error is not None:
+            message = "the provider ended the stream with an error"
+            event = without_secrets(rewriter.error, self._sent)
+            return RelayEnd(EndReason.UPSTREAM_BROKE, message, event)
+        return self._failure or RelayEnd(
+            EndReason.UPSTREAM_BROKE,
+            rewriter.broken or "the provider ended the stream in the middle",
+        )
+
+    async def _await_end(self) -> None:
+        if self._rewriter.done:
+            try:
+                with trio.move_on_after(END_GRACE):
+                    while await self._response.receive_some():
+                        pass
+            except UpstreamFailure:
+                # The answer is complete; only the connection is lost with it.
+                return
+
+
+def _ask_for_comment(chunks: trio.MemorySendChannel[bytes]) -> None:
+    """Wake the relay, the only one who writes, with a piece of nothing."""
+    with contextlib.suppress(trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
+        # Full or ended: then there is something better to say.
+        chunks.send_nowait(b"")
+
+
+async def _receive_waiting(chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | None:
+    """Return the next chunk and all that waits behind it; None at the end."""
+    try:
+        waiting = [await chunks.receive()]
+    except trio.EndOfChannel:
+        return None
+    try:
+        while True:
+            waiting.append(chunks.receive_nowait())
+    except (trio.WouldBlock, trio.EndOfChannel):
+        # Nothing more for now; an end is found again by the next `receive`.
+        return waiting[0] if len(waiting) == 1 else b"".join(waiting)

@@ -1,0 +1,244 @@
+"""Equal requests at the same time, answered by one call: a flight, and those who follow it.
+
+    flights nursery (the application's)
+      flight     an exchange of its own: the pipeline, answering to a FanOutClient
+    exchange nursery (each caller's)
+      follow     the FanOutClient's log -> the caller
+
+A flight belongs to nobody who waits for it. Whoever leaves, the first caller too, only stops
+following; when the last has left, the flight's client is gone, and the pipeline ends as for
+any caller that leaves. So a flight is an `Exchange` like others, in a nursery that outlives
+the callers', and only its client is special (`fan_out.py`).
+
+The first caller's record is the one that shows the call: its attempts, its usage, its cost.
+Caller and flight end in either order, so that record waits until both have (`_Account`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import structlog
+import trio
+
+from ...core.cache.answers import HIT, MISS, AnswerRecording
+from ...core.records.record import EndReason, Record
+from ...core.records.traceparent import Trace
+from ...errors import GatewayError, InternalError, SendStalled, ShuttingDown
+from ..attempts.relay import KEEP_ALIVE
+from ..exchange import Exchange
+from ..protocols import Client, HeaderPairs
+from ..services import Services
+from .fan_out import FanOutClient, Follower
+from .timeout import report_timeout
+
+Work = Callable[[Exchange], Awaitable[None]]
+
+_OK: Final = 200
+_TOO_SLOW: Final = "the client read too slowly for others with the same request"
+_log = structlog.get_logger(__name__)
+
+
+async def join(
+    exchange: Exchange, key: bytes, fly: Work, *, ttl: float, deadline: float = math.inf
+) -> None:
+    """Answer from the flight that is under way for `key`, or from one that begins now.
+
+    `fly` gets the flight's exchange and does what it would do for the caller's: it serves
+    the request while the client listens. `deadline`, in Trio's seconds, is the caller's
+    own; the flight has only those of the configuration. The first caller's `ttl`, in seconds,
+    is how long the answer is stored. Raises GatewayError, SendStalled.
+    """
+    flight = exchange.services.cache.flights.get(key)
+    leads = flight is None or not flight.open
+    if flight is None or leads:
+        flight = _take_off(exchange, key, fly, ttl)
+    else:
+        exchange.record.cost_nano_usd = 0
+    with trio.CancelScope(deadline=deadline) as scope:
+        follower = Follower(scope)
+        following = _Following(exchange, flight, follower, leads=leads)
+        flight.admit(follower)
+        exchange.cut_by(scope)
+        try:
+            await following.run()
+        finally:
+            flight.dismiss(follower)
+    if follower.dropped:
+        raise SendStalled(_TOO_SLOW)
+    if scope.cancelled_caught:
+        await report_timeout(exchange, sealed=following.sealed)
+
+
+def _take_off(exchange: Exchange, key: bytes, fly: Work, ttl: float) -> FanOutClient:
+    """Start the flight of `exchange`, its first caller. Raises ShuttingDown."""
+    services = exchange.services
+    cache = services.cache
+    timeout = exchange.snapshot.server.send_timeout
+    recording = AnswerRecording(cache.store, key, ttl)
+    client = FanOutClient(recording, exchange.client.error_event, timeout)
+    account = _Account(services, exchange)
+    flying = _branch(exchange, client, dataclasses.replace(services, recorder=_Half(account.land)))
+
+    async def run() -> None:
+        try:
+            await flying.run(fly)
+        except Exception:  # noqa: BLE001  # the other flights go on
+            _log.exception("flight failed", request_id=flying.record.request_id)
+        finally:
+            client.land(flying.record)
+
+    cache.flights.start(key, client, run)
+    exchange.capture = None
+    exchange.grant = None
+    exchange.services = dataclasses.replace(services, recorder=_Half(account.leave))
+    return client
+
+
+def _branch(exchange: Exchange, client: Client, services: Services) -> Exchange:
+    """Return an exchange for the same request whose answer goes to `client`."""
+    branch = Exchange(services, exchange.snapshot, client, exchange.request_id)
+    for name, value in vars(exchange).items():
+        # Whatever is known of the request, when it arrived too, and nothing of how it stands.
+        if not name.startswith("_") and name not in ("services", "client", "record"):
+            setattr(branch, name, value)
+    branch.record = msgspec.structs.replace(exchange.record, attempts=[])
+    branch.capture = None
+    return branch
+
+
+class _Following:
+    """One caller on a flight: what is written there is written to it."""
+
+    def __init__(
+        self, exchange: Exchange, flight: FanOutClient, follower: Follower, *, leads: bool
+    ) -> None:
+        self.sealed = False
+        self._exchange = exchange
+        self._client = exchange.client
+        self._flight = flight
+        self._follower = follower
+        self._leads = leads
+
+    async def run(self) -> None:
+        """Relay the flight's answer, and end the exchange as the flight ended."""
+        flight = self._flight
+        while flight.status is None and flight.landed is None:
+            await flight.news()
+        if flight.status != _OK:
+            await self._fail()
+            return
+        self._exchange.record.cached = not self._leads
+        if flight.body is not None:
+            self.sealed = True
+            await self._client.reply(_OK, self._headers(), flight.body)
+        else:
+            await self._client.begin(_OK, self._headers())
+            if not await self._relay():
+                self._end_as_flight()
+                return
+        self._exchange.end(EndReason.COMPLETE if self._leads else EndReason.CACHED)
+
+    async def _relay(self) -> bool:
+        """Send the log as it grows; say whether it came to its proper end."""
+        client, flight, follower = self._client, self._flight, self._follower
+        while not follower.dropped:
+            data = flight.take(follower)
+            if flight.has_all(follower):
+                self.sealed = True
+                await client.finish(data)
+                return True
+            if data:
+                await client.send(data)
+            elif flight.landed is not None:
+                return False
+            elif flight.take_comment(follower):
+                await client.send(KEEP_ALIVE)
+            else:
+                await flight.news()
+        # The cancellation of its scope may still be under way; its place in the log is gone.
+        raise SendStalled(_TOO_SLOW)
+
+    async def _fail(self) -> None:
+        """Show what there is instead of an answer, once it is certain why."""
+        flight = self._flight
+        while flight.landed is None:
+            await flight.news()
+        self._end_as_flight()
+        self.sealed = True
+        if flight.body is not None:
+            # A provider's refusal, as it came.
+            assert flight.status is not None
+            await self._client.reply(flight.status, self._headers(), flight.body)
+        else:
+            await self._client.refuse(flight.refusal or self._no_answer())
+
+    def _headers(self) -> HeaderPairs:
+        flight = self._flight
+        headers = flight.headers
+        if self._leads or flight.status != _OK:
+            return (*headers, MISS)
+        age = max(0, int(trio.current_time() - flight.began))
+        return (*headers, HIT, (b"age", b"%d" % age))
+
+    def _end_as_flight(self) -> None:
+        record = self._flight.landed
+        assert record is not None
+        self._exchange.end(record.end_reason, record.error)
+
+    def _no_answer(self) -> GatewayError:
+        record = self._flight.landed
+        if record is not None and record.end_reason is EndReason.SHUTTING_DOWN:
+            return ShuttingDown("the gateway is shutting down", retry_after=1)
+        return InternalError("the gateway made a mistake; its log has more")
+
+
+class _Account:
+    """Makes one record of the first caller's and its flight's, when both have been settled."""
+
+    def __init__(self, services: Services, exchange: Exchange) -> None:
+        self._services = services
+        self._trace = exchange.trace
+        self._capture = exchange.capture
+        self._caller: Record | None = None
+        self._flight: Record | None = None
+
+    def leave(self, record: Record) -> None:
+        """Take the caller's record: how its own answer went."""
+        self._caller = record
+        self._settle()
+
+    def land(self, record: Record) -> None:
+        """Take the flight's: all that the call came to."""
+        self._flight = record
+        self._settle()
+
+    def _settle(self) -> None:
+        caller, flight = self._caller, self._flight
+        if caller is None or flight is None:
+            return
+        record = msgspec.structs.replace(
+            flight,
+            status=caller.status,
+            end_reason=caller.end_reason,
+            error=caller.error,
+            error_code=caller.error_code,
+            latency_ms=caller.latency_ms,
+        )
+        self._services.recorder.record(record, self._trace)
+        if self._capture is not None and self._services.captures is not None:
+            self._services.captures.finish(self._capture, record)
+
+
+class _Half:
+    """A recorder for one of the two."""
+
+    def __init__(self, settle: Callable[[Record], None]) -> None:
+        self._settle = settle
+
+    def record(self, record: Record, trace: Trace | None) -> None:
+        self._settle(record)

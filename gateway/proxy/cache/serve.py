@@ -1,0 +1,160 @@
+"""The response cache at work: look an answer up, or have it made and keep it.
+
+    hit        the stored bytes are replayed; no provider is called
+    miss       the pipeline answers through a `RecordingClient`, which keeps what came whole
+    coalesced  equal misses share one call (`coalesce.py`)
+
+What makes an answer whole is decided elsewhere and only once: the pipeline calls `finish` or
+`reply` for a complete answer and for nothing else. A broken stream ends without either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import trio
+
+from ...core.cache.answers import (
+    HIT,
+    MISS,
+    AnswerRecording,
+    CachedAnswer,
+    about_body,
+    pieces,
+)
+from ...core.records.record import EndReason
+from ...errors import GatewayError
+from ..attempts.relay import KEEP_ALIVE
+from ..exchange import Exchange
+from ..protocols import Client, HeaderPairs
+from .coalesce import join
+from .timeout import report_timeout
+
+_OK = 200
+
+
+class CacheRequest(msgspec.Struct, frozen=True):
+    """How one request is cached: its key, for how many seconds, whether it may share a call."""
+
+    key: bytes
+    ttl: float
+    coalesce: bool = False
+
+
+async def serve(
+    exchange: Exchange,
+    request: CacheRequest,
+    work: Callable[[Exchange], Awaitable[None]],
+    deadline: float = math.inf,
+) -> None:
+    """Answer from the cache, or else by `work`, which may get another exchange than this.
+
+    `work` runs the pipeline while its exchange's client listens. The `deadline`, in Trio's
+    seconds, is the caller's own, for answers that are not made for it alone.
+    """
+    store = exchange.services.cache.store
+    entry = store.get(request.key, trio.current_time(), request.ttl)
+    if entry is not None:
+        await exchange.cancel_on_disconnect(lambda: serve_from_cache(exchange, entry, deadline))
+        return
+    if request.coalesce:
+        await exchange.cancel_on_disconnect(
+            lambda: join(exchange, request.key, work, ttl=request.ttl, deadline=deadline)
+        )
+        return
+    recording = AnswerRecording(store, request.key, request.ttl)
+    exchange.client = RecordingClient(exchange.client, recording)
+    try:
+        await work(exchange)
+    finally:
+        recording.drop()
+
+
+async def serve_from_cache(
+    exchange: Exchange, entry: CachedAnswer, deadline: float = math.inf
+) -> None:
+    """Replay `entry`, which costs nothing. Raises what writing to the client does."""
+    client, record = exchange.client, exchange.record
+    record.cached, record.cost_nano_usd = True, 0
+    age = (b"age", entry.age(trio.current_time()))
+    headers = (*entry.headers, *exchange.about(), HIT, age)
+    sealed = False
+    with trio.CancelScope(deadline=deadline) as scope:
+        exchange.cut_by(scope)
+        if entry.stream:
+            await client.begin(entry.status, headers)
+            rest = b""
+            for piece in pieces(entry.body):
+                if rest:
+                    await client.send(rest)
+                rest = piece
+            sealed = True
+            await client.finish(rest)
+        else:
+            sealed = True
+            await client.reply(entry.status, headers, entry.body)
+    if scope.cancelled_caught:
+        await report_timeout(exchange, sealed=sealed)
+        return
+    exchange.end(EndReason.CACHED)
+
+
+class RecordingClient:
+    """Passes an answer on, marked as a miss, and collects it for the cache if it is a success."""
+
+    def __init__(self, client: Client, recording: AnswerRecording) -> None:
+        self._client = client
+        self._recording = recording
+        self._headers: HeaderPairs = ()
+
+    def __repr__(self) -> str:
+        return f"<RecordingClient {self._recording!r}>"
+
+    @property
+    def status(self) -> int | None:
+        return self._client.status
+
+    async def read_body(self, limit: int, seconds: float) -> bytes:
+        return await self._client.read_body(limit, seconds)
+
+    async def wait_gone(self) -> None:
+        await self._client.wait_gone()
+
+    async def begin(self, status: int, headers: HeaderPairs) -> None:
+        self._start(status, headers)
+        await self._client.begin(status, (*headers, MISS))
+
+    async def send(self, data: bytes) -> None:
+        if data != KEEP_ALIVE:
+            self._recording.add(data)
+        await self._client.send(data)
+
+    async def finish(self, data: bytes) -> None:
+        self._keep(data, stream=True)
+        await self._client.finish(data)
+
+    async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
+        self._start(status, headers)
+        self._keep(body, stream=False)
+        await self._client.reply(status, (*headers, MISS), body)
+
+    async def refuse(self, error: GatewayError) -> None:
+        self._recording.drop()
+        await self._client.refuse(error)
+
+    def error_event(self, message: str, code: str, kind: str) -> bytes:
+        return self._client.error_event(message, code, kind)
+
+    def _start(self, status: int, headers: HeaderPairs) -> None:
+        if status == _OK:
+            self._headers = headers
+        else:
+            self._recording.drop()
+
+    def _keep(self, last: bytes, *, stream: bool) -> None:
+        # Before the write: the answer is whole, whether or not its caller takes all of it.
+        self._recording.add(last)
+        now = trio.current_time()
+        self._recording.keep(_OK, about_body(self._headers), now, stream=stream)

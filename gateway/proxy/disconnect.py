@@ -1,0 +1,36 @@
+"""Work that is worth doing for as long as somebody listens."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from ..errors import ClientGone
+from .protocols import Client
+
+
+async def cancel_on_disconnect(client: Client, work: Callable[[], Awaitable[None]]) -> None:
+    """Do `work` until it is done or the caller leaves; then raise ClientGone."""
+    error: Exception | None = None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        # The only sign of a client that left: Hypercorn's `send` keeps returning normally
+        # (docs/discussion/closing.rst).
+        await client.wait_gone()
+        gone = True
+        nursery.cancel_scope.cancel("client disconnected")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        try:
+            await work()
+        except Exception as exc:  # noqa: BLE001  # exception groups stop here
+            error = exc
+        nursery.cancel_scope.cancel("work done")
+    if error is not None:
+        raise error
+    if gone:
+        raise ClientGone

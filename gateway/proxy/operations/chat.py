@@ -1,0 +1,129 @@
+"""A chat completion from key and body to the pipeline."""
+
+from __future__ import annotations
+
+from ...config.snapshot import ServedModel
+from ...core.cache.answers import cache_control
+from ...core.cache.key import cache_key
+from ...core.capture.capture import CapturedRequest
+from ...core.dialects.openai_chat.request import ChatRequest, parse_chat, shortened
+from ...core.limits.estimate import estimate_tokens
+from ...core.limits.ledger import Demand
+from ...core.records.pricing import input_cost
+from ..access import authenticate, authorize
+from ..admission import admit
+from ..attempts.pipeline import Pipeline
+from ..cache.serve import CacheRequest, serve
+from ..capture import CaptureLog, CapturingClient
+from ..exchange import Exchange
+from ..options import ClientOptions, ServingOptions, sticky_key
+
+ASKED_NOTHING = ClientOptions()
+
+
+async def serve_chat(
+    exchange: Exchange, key: bytes | None, asked: ClientOptions = ASKED_NOTHING
+) -> None:
+    """Serve one `POST /v1/chat/completions`. Raises GatewayError, ClientGone, SendStalled.
+
+    The key is checked before the body is read, so that nobody unknown can make the gateway
+    hold 32 MiB.
+    """
+    snapshot, record, services = exchange.snapshot, exchange.record, exchange.services
+    services.traffic.overload.check(services.rng)
+    caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
+    record.token = caller.name
+    request = parse_chat(await exchange.read_body())
+    record.model, record.stream = shortened(request.model), request.stream
+    record.user = None if request.user is None else shortened(request.user)
+    model = authorize(snapshot, caller, request.model)
+    captures = services.captures
+    if captures is not None and captures.selects(caller.name, request.model):
+        _capture(exchange, captures, request, key)
+    ttl = cache_control(asked.cache, model.cache, services.cache.store.policy.max_ttl)
+    demand = _demand(exchange, request, model)
+    options = ServingOptions(
+        patience=asked.patience,
+        single=asked.single,
+        repeated=asked.repeated,
+        sticky_key=sticky_key(model, request, caller, exchange.headers),
+        demand=demand,
+    )
+    until = exchange.started + asked.patience
+
+    async def work() -> None:
+        with await admit(exchange, demand, until):
+            await _answer(exchange, request, model, options, ttl, until)
+
+    await exchange.cancel_on_disconnect(work)
+
+
+async def _answer(
+    exchange: Exchange,
+    request: ChatRequest,
+    model: ServedModel,
+    options: ServingOptions,
+    ttl: float | None,
+    until: float,
+) -> None:
+    """Answer from the cache or from a provider."""
+    caller = exchange.caller
+    key = (
+        None
+        if ttl is None
+        else cache_key(caller.name, caller.digest, request.model, model.fingerprint, request.body)
+    )
+    if ttl is None or key is None:
+        await Pipeline(exchange, request, model, options).run()
+        return
+
+    async def work(on: Exchange) -> None:
+        if on is exchange:
+            await Pipeline(on, request, model, options).run()
+            return
+        # A flight is not one caller's: it has only the deadlines of the configuration.
+        shared = ServingOptions(
+            repeated=options.repeated, sticky_key=options.sticky_key, demand=options.demand
+        )
+        await on.cancel_on_disconnect(Pipeline(on, request, model, shared).run)
+
+    coalesce = model.cache is not None and model.cache.coalesce
+    await serve(exchange, CacheRequest(key, ttl, coalesce), work, until)
+
+
+def _capture(
+    exchange: Exchange, captures: CaptureLog, request: ChatRequest, key: bytes | None
+) -> None:
+    """Keep the request and what is written to its caller for the debug log."""
+    record = exchange.record
+    capture = captures.begin(
+        CapturedRequest(
+            request_id=record.request_id,
+            time=record.time,
+            token=record.token,
+            model=record.model,
+            method="POST",
+            target="/v1/chat/completions",
+            headers=tuple(exchange.headers.items()),
+            body=request.body,
+            arrived=exchange.started,
+            secrets=() if key is None else (key,),
+        )
+    )
+    exchange.capture = capture
+    exchange.client = CapturingClient(exchange.client, capture)
+
+
+def _demand(exchange: Exchange, request: ChatRequest, model: ServedModel) -> Demand:
+    """Estimate what the request will take, where somebody counts it."""
+    if not (exchange.caller.scopes or exchange.snapshot.provider_scopes or model.hedge):
+        return _NOTHING
+    tokens = estimate_tokens(request.body, request.answer_tokens)
+    exchange.prompt = tokens - min(tokens, request.answer_tokens)
+    # The answer may turn out short: reserving its price would refuse what could be paid.
+    prices = [each.prices for each in model.deployments]
+    cost = max((input_cost(exchange.prompt, each) for each in prices), default=0)
+    return Demand(tokens, cost)
+
+
+_NOTHING = Demand()

@@ -1,0 +1,70 @@
+"""How much may be under way at once: of everybody's requests, and with each provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ...config.schema import LimitsConfig, Provider
+from ...core.limits.shedding import OverloadPolicy
+from ...core.records.gaps import GapCounts
+from ...lifecycle import Lifecycle
+from .lag import LoopLag
+from .overload import Overload
+from .slots import Slots
+
+
+class TrafficControl:
+    """The slots of this process. They outlive every reload that keeps their provider."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self.lag = LoopLag()
+        self.gaps = GapCounts()
+        self.overload = Overload(OverloadPolicy(), self.lag, lifecycle)
+        self.everyone = Slots(
+            "the gateway", None, LimitsConfig().max_queue, LimitsConfig().queue_timeout
+        )
+        self._providers: dict[str, Slots] = {}
+        self._limits = LimitsConfig()
+        self._draining = False
+        lifecycle.when_draining(self._drain)
+
+    def __repr__(self) -> str:
+        return f"<TrafficControl {self.everyone!r}>"
+
+    def __iter__(self) -> Iterator[Slots]:
+        """Yield all slots: everybody's, then each provider's."""
+        return iter((self.everyone, *self._providers.values()))
+
+    def configure(
+        self, limits: LimitsConfig, overload: OverloadPolicy, providers: Mapping[str, Provider]
+    ) -> None:
+        """Take new limits; what is under way or waiting stays."""
+        self._limits = limits
+        self.overload.policy = overload
+        for name in self._providers.keys() - providers.keys():
+            # Who holds one of its slots gives it back to the object it is from.
+            del self._providers[name]
+        self._set(self.everyone, limits.max_concurrent)
+        for name, provider in providers.items():
+            self._set(self.provider(name), provider.max_concurrent)
+
+    def provider(self, name: str) -> Slots:
+        """Return the slots of the provider `name`; unlimited if nothing says otherwise."""
+        found = self._providers.get(name)
+        if found is None:
+            limits = self._limits
+            found = Slots(f"provider {name}", None, limits.max_queue, limits.queue_timeout)
+            self._providers[name] = found
+            if self._draining:
+                found.refuse_all()
+        return found
+
+    def _set(self, slots: Slots, limit: int | None) -> None:
+        slots.max_queue = self._limits.max_queue
+        slots.timeout = self._limits.queue_timeout
+        slots.limit = limit
+
+    def _drain(self) -> None:
+        self._draining = True
+        for slots in self:
+            slots.refuse_all()

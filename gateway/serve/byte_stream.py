@@ -1,0 +1,190 @@
+"""The bytes of one connection: a socket that is watched for its whole life.
+
+Watching never stops while the connection lives, or a client that leaves behind a pipelined
+request would go unseen (Hypercorn parks its reader there). Reading is bounded instead: anything
+for somebody who waits for input, a little ahead for nobody. Writing is bounded in
+time, not shielded as in Hypercorn, where a client that does not read pins its request for ever.
+
+Whatever goes wrong on either side ends in `lose`, which closes the socket and wakes everyone.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+
+from ..errors import SendStalled
+from ..tcp import receive, send_now
+
+# A piece must be taken whole within the timeout. 16 KiB is one TLS record, and in 30 s a rate
+# of 550 bytes a second: slower than any honest client reads.
+PIECE: Final = 16384
+# Enough to see a client leave behind a pipelined request of ordinary size.
+READ_AHEAD: Final = 65536
+# Beyond that the socket is not read but asked, which takes a system call each time.
+HANG_UP_INTERVAL: Final = 1.0
+# After the last answer, how long and how much to go on reading. Closing a socket that holds
+# unread input resets it, and the client may lose the answer to that (RFC 9112 section 9.6).
+LINGER_SECONDS: Final = 1.0
+LINGER_BYTES: Final = 1 << 20
+
+_LOST: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class ByteStream:
+    """`transport` is the socket stream, `stream` the same or TLS over it."""
+
+    def __init__(self, stream: Any, transport: Any, send_timeout: float) -> None:
+        self.gone = False
+        self.inbox = bytearray()
+        self._stream = stream
+        self._transport = transport
+        self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
+        self._send_timeout = send_timeout
+        self._writing = trio.Lock()
+        self._arrivals = trio.lowlevel.ParkingLot()
+        self._endings = trio.lowlevel.ParkingLot()
+        self._room = trio.lowlevel.ParkingLot()
+        self._lingered: int | None = None
+
+    async def lose(self) -> None:
+        """Close at once; a task that is writing or waiting returns. Idempotent."""
+        self.gone = True
+        try:
+            await trio.aclose_forcefully(self._transport)
+        finally:
+            # Last, without a checkpoint behind it: a stalled write is told to its app before
+            # the app hears of a disconnect and takes it for the client's own.
+            self.wake()
+            self._room.unpark_all()
+
+    # Reading...
+
+    async def read(self, on_unasked: Callable[[], None]) -> None:
+        """Read until the end; `on_unasked` is told of input that nobody waits for."""
+        try:
+            while True:
+                while (limit := self._wanted()) <= 0:
+                    with trio.move_on_after(HANG_UP_INTERVAL) as pause:
+                        await self._room.park()
+                    if pause.cancelled_caught and self._hung_up():
+                        await self.lose()
+                        return
+                data = await (
+                    receive(self._socket, limit)
+                    if self._socket is not None
+                    else self._stream.receive_some(limit)
+                )
+                if not data:
+                    break
+                if self._lingered is not None:
+                    self._lingered += len(data)
+                    if self._lingered >= LINGER_BYTES:
+                        break
+                    continue
+                self.inbox += data
+                if self._arrivals:
+                    self._arrivals.unpark_all()
+                else:
+                    on_unasked()
+        except _LOST:
+            pass
+        await self.lose()
+
+    def _hung_up(self) -> bool:
+        """Say whether the client has left behind more input than is read ahead.
+
+        A FIN behind more than the kernel takes as well does not arrive; then only the end of
+        the request, or its deadline, makes room for it.
+        """
+        descriptor = self._transport.socket.fileno()
+        if descriptor < 0 or not hasattr(select, "POLLRDHUP"):
+            return bool(descriptor < 0)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLRDHUP)
+        return bool(poll.poll(0))
+
+    def _wanted(self) -> int:
+        if self._arrivals or self._lingered is not None:
+            return READ_AHEAD
+        return READ_AHEAD - len(self.inbox)
+
+    def take(self, count: int | None = None) -> bytes:
+        """Hand over the first `count` bytes of what has arrived, or all; b"" if nothing has."""
+        data = bytes(self.inbox[:count])
+        del self.inbox[:count]
+        self._room.unpark_all()
+        return data
+
+    def put_back(self, data: bytes) -> None:
+        """Return what was taken but belongs to the next request."""
+        self.inbox[:0] = data
+
+    async def wait_arrival(self) -> None:
+        """Wait for input, for `gone` or for `wake`."""
+        self._room.unpark_all()
+        await self._arrivals.park()
+
+    async def wait_end(self) -> None:
+        """Wait for `gone` or for `wake`, but not for input."""
+        await self._endings.park()
+
+    def wake(self) -> None:
+        """Let everyone who waits look again."""
+        self._arrivals.unpark_all()
+        self._endings.unpark_all()
+
+    # Writing...
+
+    async def write(self, data: bytes) -> None:
+        """Return when the client's side has taken `data`, or at once when it is gone.
+
+        Cancelled or failed in between, the connection is lost: the rest could not be framed
+        any more. Raises `SendStalled`.
+        """
+        try:
+            # The usual case: nobody else writes and the kernel has room, so nothing waits.
+            if self._socket is not None and not self.gone and not self._writing.locked():
+                sent = send_now(self._socket, data)
+                if sent == len(data):
+                    return
+                data = data[sent:]
+            async with self._writing:
+                if not self.gone:
+                    await self._write_pieces(data)
+        except SendStalled:
+            await self.lose()
+            raise
+        except _LOST:
+            await self.lose()
+        except BaseException:
+            await self.lose()
+            raise
+
+    async def _write_pieces(self, data: bytes) -> None:
+        view = memoryview(data)
+        timeout = self._send_timeout
+        for start in range(0, len(data), PIECE):
+            with trio.CancelScope(deadline=trio.current_time() + timeout) as patience:
+                await self._stream.send_all(view[start : start + PIECE])
+            if patience.cancelled_caught:
+                raise SendStalled(f"the client took too little for {timeout:g} s")
+
+    async def linger(self) -> None:
+        """Close so that the client can still read its last answer."""
+        self._lingered = 0
+        self._room.unpark_all()
+        with trio.move_on_after(LINGER_SECONDS):
+            try:
+                if not self.gone:
+                    # Under TLS as well: Trio has no way to send its end and go on reading,
+                    # and HTTP's own framing says whether the answer is whole.
+                    await self._transport.send_eof()
+            except _LOST:
+                self.gone = True
+            while not self.gone:
+                await self._endings.park()
+        await self.lose()

@@ -1,0 +1,133 @@
+"""The open connections of a worker, and how they are sent home.
+
+One task per worker watches for the end; Hypercorn has one per connection, which it stops and
+starts again around every request at a cost of about 100 us.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio.worker_context import WorkerContext
+
+from ..lifecycle import Lifecycle, Phase
+from .policy import ServingPolicy
+
+# How long exchanges that were ended have to send their last event and settle.
+END_GRACE: Final = 5.0
+
+PolicySource = Callable[[], ServingPolicy]
+
+
+class TrackedConnection(Protocol):
+    def retire(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+class OpenConnections:
+    """Reads the policy through a callable: under the Hypercorn CLI it is loaded later."""
+
+    def __init__(self, policy: PolicySource, lifecycle: Lifecycle) -> None:
+        self.policy = policy
+        self.lifecycle = lifecycle
+        self._members: set[TrackedConnection] = set()
+        self._context: WorkerContext | None = None
+        self._adopted = trio.Event()
+        self._hurried = trio.Event()
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers_until = 0.0
+
+    def __repr__(self) -> str:
+        return f"<OpenConnections {len(self._members)} connections, {self.lifecycle!r}>"
+
+    @property
+    def members(self) -> frozenset[TrackedConnection]:
+        """Return the connections that are open."""
+        return frozenset(self._members)
+
+    def adopt(self, config: Config, context: WorkerContext) -> None:
+        """Learn the worker from its first connection, and give it time to drain."""
+        if context is self._context:
+            return
+        self._context = context
+        self._adopted.set()
+        config.include_server_header = False
+        # 3 s by default; read by `worker_serve` only when it stops accepting.
+        enough = self.policy().drain_timeout + END_GRACE + 1
+        config.graceful_timeout = max(config.graceful_timeout, enough)
+
+    @contextlib.contextmanager
+    def joined(self, member: TrackedConnection) -> Iterator[None]:
+        self._members.add(member)
+        try:
+            yield
+        finally:
+            self._members.discard(member)
+
+    def answer_headers(self, config: Config) -> list[tuple[bytes, bytes]]:
+        """Return Hypercorn's own answer headers, made once a second."""
+        now = time.time()
+        if now >= self._headers_until:
+            self._headers = config.response_headers("h11")
+            self._headers_until = int(now) + 1
+        return self._headers
+
+    def hurry(self) -> None:
+        """End a drain now, or as soon as it begins."""
+        self._hurried.set()
+
+    async def watch(self) -> None:
+        """Send connections home when the worker stops accepting. Run one per worker.
+
+        Belongs into a nursery that outlives the server, such as the one of the app's lifespan,
+        and is cancelled with it.
+        """
+        async with trio.open_nursery() as nursery:
+            # Under Hypercorn's own parent nobody has claimed SIGTERM.
+            main = threading.current_thread() is threading.main_thread()
+            if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+                nursery.start_soon(self._obey_sigterm)
+            await self._adopted.wait()
+            if self._context is not None:
+                await self._context.terminated.wait()
+            await self._send_home()
+
+    async def _send_home(self) -> None:
+        self.lifecycle.start_drain()
+        for member in tuple(self._members):
+            member.retire()
+        with trio.move_on_after(self.policy().drain_timeout):
+            await self._hurried.wait()
+        if self.lifecycle.phase is not Phase.ENDING:
+            self.lifecycle.end_requests()
+        await trio.sleep(END_GRACE)
+        for member in tuple(self._members):
+            member.abort()
+
+    async def _obey_sigterm(self) -> None:
+        """Drain on SIGTERM in a worker of Hypercorn's, which would die of it.
+
+        A service manager signals the whole group, and Hypercorn's parent sends SIGTERM to the
+        workers that still drain when the first of them is done: while draining it is ignored.
+        """
+        with trio.open_signal_receiver(signal.SIGTERM) as signals:
+            await anext(signals)
+            if self._context is None:
+                # Nobody ever came, so there is nothing to drain and nobody to tell.
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            self.lifecycle.start_drain()
+            if not self._context.terminated.is_set():
+                await trio.sleep(self.policy().drain_delay)
+                await self._context.terminate.set()
+            await trio.sleep_forever()

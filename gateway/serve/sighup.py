@@ -1,0 +1,58 @@
+"""SIGHUP: read the configuration again.
+
+It is always obeyed, whatever the process inherited: under `nohup` as well as when a terminal
+closes, where one reload too many does no harm. A gateway that died of it would cut every stream.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Final
+
+import trio
+
+CAUSE: Final = "SIGHUP"
+
+# Gets what caused the reload, for the log. A file that can't be used is no exception.
+Reload = Callable[[str], Awaitable[object]]
+
+
+class SighupReloads:
+    """Takes note of SIGHUP from now on, and obeys it while `obey` runs.
+
+    Make it before the configuration is read: whatever changes after that is then read too. At
+    the end the signal is still taken note of, so that it does not kill a process that has only
+    its exit left.
+    """
+
+    def __init__(self, reload: Reload) -> None:
+        self._reload = reload
+        self._noted = False
+        # Python has signal handlers in the main thread only.
+        self._possible = threading.current_thread() is threading.main_thread()
+        if self._possible:
+            signal.signal(signal.SIGHUP, self._note)
+
+    def __repr__(self) -> str:
+        return (
+            f"<SighupReloads {'possible' if self._possible else 'impossible'}, noted={self._noted}>"
+        )
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self._noted = True
+
+    async def obey(self) -> None:
+        """Reload at every SIGHUP, one reload at a time, until cancelled.
+
+        However many come during a reload, one more follows: it began before they came.
+        """
+        if not self._possible:
+            return
+        with trio.open_signal_receiver(signal.SIGHUP) as signals:
+            if self._noted:
+                await self._reload(CAUSE)
+            async for _ in signals:
+                await self._reload(CAUSE)

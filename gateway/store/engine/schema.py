@@ -1,0 +1,175 @@
+"""The tables, one schema for SQLite and PostgreSQL.
+
+Times are microseconds since 1970 in UTC, durations microseconds, money billionths of a US dollar,
+all as integers: both engines compare and add them exactly, and sort by them without parsing.
+
+A request's `id` begins with its time (see `ids.py`), so that the primary key is the order of
+time, new rows go to its end, and a page of any filter is "so many before this id".
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+from ...core.records.histogram import BUCKETS
+from ...core.records.periods import BY_NAME
+
+# Names that are the same on both engines, which later revisions need to alter them.
+metadata: Final = MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
+)
+
+# SQLite makes only an INTEGER the row id itself.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+LATENCY: Final = tuple(f"latency_{number:02}" for number in range(BUCKETS))
+FIRST_EVENT: Final = tuple(f"first_event_{number:02}" for number in range(BUCKETS))
+
+PERIODS: Final = tuple(BY_NAME.values())
+
+requests: Final = Table(
+    "requests",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("request_id", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("token", Text),
+    Column("model", Text),
+    Column("provider", Text),
+    Column("provider_model", Text),
+    Column("stream", Boolean, nullable=False),
+    Column("cached", Boolean, nullable=False),
+    Column("status", SmallInteger, nullable=False),
+    Column("end_reason", Text, nullable=False),
+    # That is, `end_reason` is none of `core.record.WELL`.
+    Column("failed", Boolean, nullable=False),
+    Column("error", Text),
+    Column("error_code", Text),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    Column("cost_nano_usd", BigInteger),
+    Column("latency_us", BigInteger, nullable=False),
+    Column("first_event_us", BigInteger),
+    Column("attempts", SmallInteger, nullable=False),
+    Column("events", Integer, nullable=False),
+    Column("malformed_events", Integer, nullable=False),
+    Column("user", Text),
+    Column("session", Text),
+    Column("client_ip", Text),
+    Column("user_agent", Text),
+    Column("trace_id", Text),
+    # A JSON object of texts: what else of the request's head was asked to be kept.
+    Column("metadata", Text),
+)
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    # The `id` of its request.
+    Column("request", _Id, primary_key=True, autoincrement=False),
+    # From 1, in the order in which they were begun.
+    Column("number", SmallInteger, primary_key=True, autoincrement=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("cause", Text),
+    Column("status", SmallInteger),
+    Column("error", Text),
+    Column("wait_us", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("first_event_us", BigInteger),
+    Column("cost_nano_usd", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+audit: Final = Table(
+    "audit",
+    metadata,
+    # 1, 2, 3 and so on: a gap is a row that somebody took out.
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor", Text),
+    Column("client_ip", Text),
+    Column("action", Text, nullable=False),
+    Column("target", Text),
+    Column("result", Text, nullable=False),
+    # A JSON object.
+    Column("details", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+# Texts are "" where a request had none, since NULLs are never equal to each other.
+rollups: Final = Table(
+    "rollups",
+    metadata,
+    Column("period", Integer, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("model", Text, primary_key=True),
+    Column("provider", Text, primary_key=True),
+    Column("token", Text, primary_key=True),
+    Column("status", SmallInteger, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+    # Those that failed.
+    Column("errors", BigInteger, nullable=False),
+    Column("cached", BigInteger, nullable=False),
+    Column("attempts", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cost_nano_usd", BigInteger, nullable=False),
+    Column("latency_us", BigInteger, nullable=False),
+    Column("first_event_us", BigInteger, nullable=False),
+    # A day has fewer requests than 2**31; with eight bytes each these were most of the database.
+    *(Column(name, Integer, nullable=False) for name in (*LATENCY, *FIRST_EVENT)),
+    sqlite_with_rowid=False,
+)
+
+# How far each writer has come; a batch and its mark are one transaction, so that whether an
+# interrupted batch was written can be told afterwards, and none is written twice.
+writers: Final = Table(
+    "writers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("batch", BigInteger, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+# What one of several processes does for all, and when it is due again.
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("due", BigInteger, nullable=False),
+)
+
+# Queries go by one of these and then by time. SQLite appends the row id to every index.
+Index(None, requests.c.request_id)
+Index(None, requests.c.model, requests.c.id)
+Index(None, requests.c.provider, requests.c.id)
+Index(None, requests.c.token, requests.c.id)
+# What failed is looked for, and a status such as 429. Most rows are both, and both engines take
+# the index for either condition alone: sqlite.org/partialindex.html, section 3, rule 1, and
+# PostgreSQL's `predicate_implied_by`.
+_UNWELL: Final = text("failed OR status >= 400")
+Index("ix_requests_failed", requests.c.id, sqlite_where=_UNWELL, postgresql_where=_UNWELL)
+# The audit log is read newest first; of equal times the key tells the order.
+Index(None, audit.c.time, audit.c.id)
+Index(None, audit.c.action, audit.c.time, audit.c.id)

@@ -1,0 +1,39 @@
+"""Worker threads for transactions, so many at a time, that can be given up on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import trio
+
+from .transaction_deadline import TransactionDeadline
+
+T = TypeVar("T")
+
+# A transaction ends itself when its time is over, and says better than we can what kept it.
+_GRACE: Final = 0.5
+
+
+class Threads:
+    """At most `limit` transactions at once, those that nobody waits for any more included."""
+
+    def __init__(self, limit: int) -> None:
+        self._limiter = trio.CapacityLimiter(limit)
+
+    @property
+    def busy(self) -> int:
+        """How many threads are at work."""
+        return self._limiter.borrowed_tokens
+
+    async def run(self, work: Callable[[], T], turn: TransactionDeadline) -> T:
+        """Return what `work` does in a thread; raises StoreUnavailable when `turn` is over."""
+        with trio.move_on_after(turn.left() + _GRACE):
+            try:
+                return await trio.to_thread.run_sync(
+                    work, abandon_on_cancel=True, limiter=self._limiter
+                )
+            except trio.Cancelled:
+                turn.abandon()
+                raise
+        raise turn.unavailable()

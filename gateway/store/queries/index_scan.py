@@ -1,0 +1,155 @@
+"""The requests that an index leads to, of which a filter's other conditions choose.
+
+No index serves every combination of filters. What one of them alone leads to is walked in the
+order of time, in growing strides, until a page is full or the budget is spent: a page costs the
+same however rare what it looks for, and whoever reads goes on from where it stopped.
+
+Planners without statistics, or with those of a day that was different, take an index for a
+page's filter, and sort a million rows by time, or walk millions in order of time for a token
+that was used twice. So the keys come from one index, and the rows by them, in that order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, true, union_all
+from sqlalchemy.sql.expression import literal_column
+
+from ..engine.schema import requests
+from . import conditions
+from .filters import Filter
+
+_id: Final = requests.c.id
+# These have an index that goes on by `id`. A request id's has not: there are few of each.
+_INDEXED: Final = ("request_id", "token", "model", "provider")
+# Walked one after the other and merged: with many, no longer cheap.
+_MAX_VALUES: Final = 16
+# So far each of several indexes is tried, to see which of them leads further back.
+_PROBE: Final = 1000
+# How many candidates a page may look at, so that it takes about 20 ms of either engine's time, by
+# whether an index leads to them and whether a text is looked for. Rows in order of time are beside
+# each other, an index leads to one here and one there; and a text takes longer than its row.
+_BUDGETS: Final = {
+    (False, False): 25_000,
+    (False, True): 8_000,
+    (True, False): 4_000,
+    (True, True): 2_500,
+}
+# The first stride; each is four times as long as the one before.
+_STRIDE: Final = 500
+
+
+class IndexScan:
+    """The requests from key `low` to before `high` that a filter's best index leads to."""
+
+    def __init__(
+        self, connection: Connection, wanted: Filter, low: int, high: int, *, descending: bool
+    ) -> None:
+        self.connection = connection
+        self.low, self.high = low, high
+        self.descending = descending
+        others = conditions.parts(wanted, connection.dialect.name, indexed=False)
+        self._index: list[ColumnElement[bool]] = []
+        if name := self._best(indexes := _indexes(wanted)):
+            self._index = indexes[name]
+            # The index of failures leads to what else has such a status, and the other way round.
+            others.pop(name, None)
+        self._others = [*others.values()]
+        self.budget = _BUDGETS[bool(self._index), bool(wanted.text)]
+
+    def nth(self, count: int, index: Sequence[ColumnElement[bool]] | None = None) -> int | None:
+        """Return the key of the candidate number `count`, None if there are fewer."""
+        keys = self._keys(self._index if index is None else index, count)
+        return self.connection.execute(keys.limit(_literal(1)).offset(_literal(count - 1))).scalar()
+
+    def walk(self, count: int, budget: int) -> tuple[list[Row[Any]], int | None]:
+        """Return up to `count` rows in order, and the key up to which there are no more.
+
+        That is None if the last candidate was seen, or `count` found before the budget was spent.
+        """
+        if not self._others:
+            return self._rows(count, count), None
+        found: list[Row[Any]] = []
+        stride, seen = _STRIDE, 0
+        while True:
+            stride = min(stride, budget - seen)
+            edge, low, high = self.nth(stride), self.low, self.high
+            if edge is not None:
+                self.low, self.high = (edge, high) if self.descending else (low, edge + 1)
+            # Twice the stride: room for what has come in between since its edge was found.
+            found += self._rows(count - len(found), 2 * stride)
+            seen += stride
+            if edge is None or len(found) == count:
+                return found, None
+            if seen == budget:
+                return found, edge
+            self.low, self.high = (low, edge) if self.descending else (edge + 1, high)
+            stride *= 4
+
+    def rows(self, most: int) -> Select[Any]:
+        """Return the query of all that the filter chooses, of the first `most` of an index."""
+        if not self._index:
+            query = select(requests).where(_id >= self.low, _id < self.high)
+        else:
+            keys = self._keys(self._index, most).subquery()
+            query = select(requests).select_from(keys.join(requests, keys.c.id == _id))
+        return query.where(*self._others)
+
+    def _rows(self, count: int, most: int) -> list[Row[Any]]:
+        if self._index and self.connection.dialect.name == "postgresql":
+            keys = self._keys(self._index, most).subquery()
+            # An OFFSET keeps the subquery one of its own, done for key after key. Joined, a
+            # planner that expects few matches reads all requests for them first.
+            row = select(requests).where(_id == keys.c.id, *self._others).offset(_literal(0))
+            found = row.lateral("row")
+            query = select(found).select_from(keys.join(found, true()))
+            query = query.order_by(self._order(keys.c.id))
+        else:
+            query = self.rows(most).order_by(self._order(_id))
+        return [*self.connection.execute(query.limit(count))]
+
+    def _keys(self, index: Sequence[ColumnElement[bool]], most: int) -> Select[Any]:
+        within = select(_id).where(_id >= self.low, _id < self.high)
+        each = [
+            query.order_by(self._order(_id)).limit(_literal(most))
+            for query in ([within.where(condition) for condition in index] or [within])
+        ]
+        if len(each) == 1:
+            return each[0]
+        merged = union_all(*(select(one.subquery().c.id) for one in each)).subquery()
+        return select(merged.c.id).order_by(self._order(merged.c.id)).limit(_literal(most))
+
+    def _order(self, key: ColumnElement[int]) -> ColumnElement[int]:
+        return key.desc() if self.descending else key.asc()
+
+    def _best(self, indexes: Mapping[str, list[ColumnElement[bool]]]) -> str | None:
+        """Return the name of the index whose candidates are furthest apart."""
+        if len(indexes) < 2:
+            return next(iter(indexes), None)
+        reach: dict[str, int] = {}
+        for name, index in indexes.items():
+            at = self.nth(_PROBE, index)
+            if at is None:
+                return name
+            reach[name] = -at if self.descending else at
+        return max(reach, key=reach.__getitem__)
+
+
+def _indexes(wanted: Filter) -> dict[str, list[ColumnElement[bool]]]:
+    """Return for each index that the filter can go by its conditions, which exclude each other."""
+    found = {
+        name: [requests.c[name] == value for value in values]
+        for name in _INDEXED
+        if 0 < len(values := getattr(wanted, name)) <= _MAX_VALUES
+    }
+    if wanted.failed or (wanted.status and all(each[0] in "45e" for each in wanted.status)):
+        found["unwell"] = [conditions.unwell()]
+    return found
+
+
+def _literal(number: int) -> ColumnElement[int]:
+    # In the text: a plan made before the number is known takes a tenth of all for it. They are
+    # few, so that statements are still found prepared.
+    return literal_column(str(number))

@@ -1,0 +1,177 @@
+"""The log of requests: pages of it, and one request with all of its attempts."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final, Literal
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select
+
+from ...errors import InvalidRequest
+from ..engine.ids import first_id, time_of
+from ..engine.schema import attempts, requests
+from . import cursor as cursors
+from .conditions import id_range
+from .cursor import Cursor
+from .filters import Filter
+from .index_scan import IndexScan
+
+MAX_LIMIT: Final = 1000
+# So many candidates can be sorted: each page reads them all.
+MAX_SORTED: Final = 500_000
+
+Sort = Literal["time", "latency", "first_event", "cost", "tokens"]
+_DAY_US: Final = 86_400_000_000
+_of: Final = requests.c
+# NULLs come before all else, by a number: a row value with a NULL is neither less nor more.
+_KEYS: Final[dict[str, ColumnElement[Any]]] = {
+    "latency": _of.latency_us,
+    "first_event": func.coalesce(_of.first_event_us, -1),
+    "cost": func.coalesce(_of.cost_nano_usd, -1),
+    "tokens": func.coalesce(_of.input_tokens, 0) + func.coalesce(_of.output_tokens, 0),
+}
+SORTS: Final = ("time", *_KEYS)
+# A caller that sends its own request ids may send one again.
+_MAX_EQUAL: Final = 10
+
+
+class RequestPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some rows, by column; `next` is the cursor of those that follow, None at the end.
+
+    An `id` is a text, since it is more than a JavaScript number can hold. `scanned_until`
+    (microseconds) is there if the page is not full because looking further would take too long:
+    what matches up to that time is in it, `next` goes on from there.
+    """
+
+    rows: list[dict[str, Any]]
+    next: str | None = None
+    scanned_until: int | None = None
+
+
+def page(
+    connection: Connection,
+    wanted: Filter,
+    *,
+    sort: Sort = "time",
+    descending: bool = True,
+    after: str | None = None,
+    limit: int = 100,
+    budget: int | None = None,
+    now: float | None = None,
+) -> RequestPage:
+    """Return what the filter chooses, `limit` rows of it, from the cursor `after` on.
+
+    By another order than time only so many requests as `MAX_SORTED` can be had; without `since`
+    those of the last 24 hours. Raises InvalidRequest for more, a limit that is none, or a cursor
+    of another query. `budget` is how many candidates a page may look at.
+    """
+    cursors.check_limit(limit, MAX_LIMIT)
+    query = cursors.query_of(wanted, sort, descending)
+    start = cursors.read(after, query) if after else None
+    if sort not in SORTS:
+        raise InvalidRequest(f"sort must be one of {', '.join(SORTS)}.", param="sort")
+    if sort == "time":
+        return _by_time(connection, wanted, query, start, descending, limit, budget)
+    if start is None:
+        now_us = round((time.time() if now is None else now) * 1_000_000)
+        until = now_us if wanted.until is None else wanted.until
+        since = until - _DAY_US if wanted.since is None else wanted.since
+        start = Cursor(query, -1, -1, first_id(max(0, since)), first_id(until))
+    return _by_value(connection, wanted, start, sort, descending, limit)
+
+
+def one(connection: Connection, request_id: str) -> list[dict[str, Any]]:
+    """Return the requests of that id, newest first, each with its attempts as `tried`."""
+    found = connection.execute(
+        select(requests)
+        .where(_of.request_id == request_id)
+        .order_by(_of.id.desc())
+        .limit(_MAX_EQUAL)
+    ).all()
+    tries = connection.execute(
+        select(attempts)
+        .where(attempts.c.request.in_([row.id for row in found]))
+        .order_by(attempts.c.number)
+    ).all()
+    rows = []
+    for row in found:
+        mine = [dict(each._mapping) for each in tries if each.request == row.id]
+        for each in mine:
+            del each["request"]
+        rows.append({**as_dict(row), "tried": mine})
+    return rows
+
+
+def as_dict(row: Row[Any]) -> dict[str, Any]:
+    """Return a row of `requests` by column, as JSON can hold it."""
+    found = dict(row._mapping)
+    found["id"] = str(found["id"])
+    if found["metadata"] is not None:
+        found["metadata"] = msgspec.json.decode(found["metadata"])
+    return found
+
+
+def _by_time(
+    connection: Connection,
+    wanted: Filter,
+    query: str,
+    start: Cursor | None,
+    descending: bool,
+    limit: int,
+    budget: int | None,
+) -> RequestPage:
+    if start is None:
+        window = low, high = id_range(wanted)
+    else:
+        window = low, high = start.low, start.high
+        low, high = (low, start.id) if descending else (start.id + 1, high)
+    walked = IndexScan(connection, wanted, low, high, descending=descending)
+    rows, edge = walked.walk(limit + 1, max(budget or walked.budget, limit + 1))
+    last = edge
+    if len(rows) > limit:
+        last, edge = rows[limit - 1].id, None
+    return RequestPage(
+        rows=[as_dict(row) for row in rows[:limit]],
+        next=None if last is None else cursors.write(Cursor(query, -1, last, *window)),
+        scanned_until=None if edge is None else time_of(edge),
+    )
+
+
+def _by_value(
+    connection: Connection,
+    wanted: Filter,
+    start: Cursor,
+    sort: Sort,
+    descending: bool,
+    limit: int,
+) -> RequestPage:
+    found = IndexScan(connection, wanted, start.low, start.high, descending=True)
+    if found.nth(MAX_SORTED + 1) is not None:
+        raise InvalidRequest(
+            f"There are more than {MAX_SORTED} requests to sort by {sort}: choose a shorter time"
+            f" by since and until, or sort by time.",
+            param="sort",
+        )
+    key = _KEYS[sort]
+    query = found.rows(MAX_SORTED)
+    if start.id >= 0:
+        query = query.where(
+            or_(key < start.key, and_(key == start.key, _of.id < start.id))
+            if descending
+            else or_(key > start.key, and_(key == start.key, _of.id > start.id))
+        )
+    order = (key.desc(), _of.id.desc()) if descending else (key, _of.id)
+    query = query.add_columns(key.label("sort_key")).order_by(*order).limit(limit + 1)
+    rows = connection.execute(query).all()
+    after = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        after = cursors.write(Cursor(start.query, last.sort_key, last.id, start.low, start.high))
+    return RequestPage(rows=[_without_key(row) for row in rows[:limit]], next=after)
+
+
+def _without_key(row: Row[Any]) -> dict[str, Any]:
+    found = as_dict(row)
+    del found["sort_key"]
+    return found

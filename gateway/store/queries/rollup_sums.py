@@ -1,0 +1,187 @@
+"""Sums over the roll-ups of a stretch of time.
+
+A stretch that begins and ends on a minute is answered exactly: days inside of it, hours and
+minutes at its edges. Roll-ups by minute are kept only as long as the requests are; what began
+before that lacks the minutes up to its first full hour.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from operator import add
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, func, select, union_all
+from sqlalchemy.sql.expression import literal_column
+
+from ...core.records.periods import DAY, MINUTE
+from ...errors import InvalidRequest
+from ..engine.schema import PERIODS, rollups
+from .conditions import status_is
+from .filters import LATEST, Filter, Window
+
+SECOND: Final = 1_000_000
+DIMENSIONS: Final = ("model", "provider", "token", "status")
+COUNTS: Final = (
+    "requests",
+    "errors",
+    "cached",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "cost_nano_usd",
+)
+_of: Final = rollups.c
+
+# A time and the values of what was grouped by; the sums in the order asked for.
+Tallies = dict[tuple[Any, ...], list[int]]
+
+
+class RollupSpan(NamedTuple):
+    """Roll-ups of `period` seconds that start from `start` to before `end`, in microseconds."""
+
+    period: int
+    start: int
+    end: int
+
+
+def whole_minutes(window: Window, now: float | None) -> tuple[int, int]:
+    """Return the window (µs) to full minutes outwards; without `since`, it is 24 hours.
+
+    Raises InvalidRequest for one that is empty.
+    """
+    minute = MINUTE * SECOND
+    now_us = round((time.time() if now is None else now) * SECOND)
+    until = now_us if window.until is None else window.until
+    since = until - DAY * SECOND if window.since is None else window.since
+    if since >= until:
+        raise InvalidRequest("since must be earlier than until.", param="since")
+    return max(0, since // minute * minute), min(-(-until // minute) * minute, LATEST)
+
+
+def spans(since: int, until: int, coarsest: int = DAY) -> list[RollupSpan]:
+    """Divide the time (µs, full minutes) into as few roll-ups as there are, in their order."""
+    if since >= until:
+        return []
+    width = coarsest * SECOND
+    first, last = -(-since // width) * width, until // width * width
+    if coarsest == MINUTE:
+        return [RollupSpan(MINUTE, since, until)]
+    finer = PERIODS[PERIODS.index(coarsest) - 1]
+    if first >= last:
+        return spans(since, until, finer)
+    return [
+        *spans(since, first, finer),
+        RollupSpan(coarsest, first, last),
+        *spans(last, until, finer),
+    ]
+
+
+def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    """Return the filter's conditions, but for the time.
+
+    Raises InvalidRequest for a field that roll-ups do not tell apart, and for a status of `error`.
+    """
+    for name in wanted.__struct_fields__:
+        other = name not in {*DIMENSIONS, *Window.__struct_fields__}
+        if other and getattr(wanted, name) not in {(), None, ""}:
+            raise InvalidRequest(
+                f"{name} is not counted by: only {', '.join(DIMENSIONS)} can be chosen here.",
+                param=name,
+            )
+    found: list[ColumnElement[bool]] = [
+        _of[name].in_(values)
+        for name in ("model", "provider", "token")
+        if (values := getattr(wanted, name))
+    ]
+    return [*found, status_is(_of.status, wanted.status)] if wanted.status else found
+
+
+def read(
+    connection: Connection,
+    parts: Sequence[RollupSpan],
+    where: Sequence[ColumnElement[bool]],
+    by: Sequence[str],
+    sums: Sequence[str],
+    width: int = 0,
+    most: int | None = None,
+) -> Tallies:
+    """Return the sums of roll-ups by time and by the values of `by`.
+
+    Times are microseconds, by `width` seconds, which must be no finer than the spans; with a
+    width of 0 all times are 0. Raises InvalidRequest for more than `most` of them.
+    """
+    found: Tallies = {}
+    step = width * SECOND
+    totals = [_total(_of[name]) for name in sums]
+    dimensions = [_of[name] for name in by]
+    for span in parts:
+        at = _bucket(span, step, by)
+        keys = dimensions if at is None else [at, *dimensions]
+        query = select(*keys, *totals).where(_within(span), *where).group_by(*keys)
+        # A span's groups are all in the answer, so more of them than `most` are too many.
+        for row in connection.execute(query.limit(most and most + 1)).all():
+            time_us = span.start if at is None else row[0]
+            values = row[len(keys) :]
+            if values[0] is None:
+                # What is not grouped is a row, be there anything or not.
+                continue
+            key = (time_us // step * step if step else 0, *row[len(keys) - len(by) : len(keys)])
+            if known := found.get(key):
+                found[key] = [*map(add, known, values)]
+            else:
+                found[key] = [*values]
+        if most is not None and len(found) > most:
+            raise InvalidRequest(
+                f"That would be more than {most} rows: group by less or choose less time.",
+                param="group_by",
+            )
+    return found
+
+
+def busiest(
+    connection: Connection,
+    parts: Sequence[RollupSpan],
+    where: Sequence[ColumnElement[bool]],
+    dimension: str,
+    count: int,
+) -> list[Any]:
+    """Return those values of the dimension that have most requests, most first."""
+    column, requests = _of[dimension], _total(_of.requests).label("requests")
+    of_spans = union_all(
+        *(select(column, requests).where(_within(span), *where).group_by(column) for span in parts)
+    ).subquery()
+    value: ColumnElement[Any] = of_spans.c[dimension]
+    # Of those that have as many, the same on both engines.
+    by_code = value if connection.dialect.name == "sqlite" else value.collate("C")
+    query = (
+        select(value)
+        .group_by(value)
+        .order_by(func.sum(of_spans.c.requests).desc(), by_code)
+        .limit(count)
+    )
+    return [*connection.execute(query).scalars()]
+
+
+def _within(span: RollupSpan) -> ColumnElement[bool]:
+    # The period in the statement's text, since there are three only, and plans differ.
+    of_period = _of.period == literal_column(str(span.period))
+    return and_(of_period, _of.start >= span.start, _of.start < span.end)
+
+
+def _total(column: ColumnElement[Any]) -> ColumnElement[int]:
+    # PostgreSQL makes a NUMERIC of such a sum, and the driver a Decimal of that.
+    return cast(func.sum(column), BigInteger)
+
+
+def _bucket(span: RollupSpan, step: int, by: Sequence[str]) -> ColumnElement[Any] | None:
+    """Return what the span is grouped by for times of `step` µs; None if it is within one."""
+    if not step or span.start // step == (span.end - 1) // step:
+        return None
+    # Grouped by the key's own columns, rows come in order already; SQLite would sort them
+    # otherwise, which is most of the time.
+    if span.period * SECOND == step or not by:
+        return _of.start
+    return _of.start // step * step

@@ -1,0 +1,214 @@
+"""Figures for a dashboard: all in all, by model, provider and token, over time; and health."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, case, func, select
+
+from ...core.records.histogram import BOUNDS, BUCKETS, quantile
+from ...core.records.periods import DAY, HOUR, MINUTE
+from ...errors import InvalidRequest
+from ..engine.ids import first_id
+from ..engine.schema import FIRST_EVENT, LATENCY, attempts, rollups
+from . import rollup_sums
+from .filters import Filter
+from .rollup_sums import COUNTS, SECOND
+
+_SUMS: Final = (*COUNTS, *LATENCY, *FIRST_EVENT)
+_NOTHING: Final = [0] * len(_SUMS)
+# Seconds between two points, for times up to so many seconds: 300 points at most. Finer than by
+# the hour is only for a few hours, since roll-ups by the minute are hardly fewer than requests.
+_WIDTHS: Final = ((5 * HOUR, MINUTE), (12 * HOUR, 5 * MINUTE), (8 * DAY, HOUR), (300 * DAY, DAY))
+_WEEK: Final = 7 * DAY
+# Attempts are read one by one.
+MAX_HEALTH_MINUTES: Final = 360
+
+
+class Quantiles(msgspec.Struct, frozen=True):
+    """Microseconds that half of all, 95 % and 99 % stayed within; None if there were none."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a group of requests came to; `errors` are those that failed."""
+
+    requests: int
+    errors: int
+    error_rate: float
+    cached: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    cost_nano_usd: int
+    latency_us: Quantiles
+    first_event_us: Quantiles
+
+
+class GroupFigures(msgspec.Struct, frozen=True):
+    """`name` is "" for requests that had no such thing."""
+
+    name: str
+    figures: Figures
+
+
+class TimePoint(msgspec.Struct, frozen=True):
+    """`time` is the beginning in microseconds; where nothing happened there is no point."""
+
+    time: int
+    figures: Figures
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """`width` is how many seconds are from one point of the series to the next.
+
+    The groups are those with most requests, most first.
+    """
+
+    since: int
+    until: int
+    total: Figures
+    models: list[GroupFigures]
+    providers: list[GroupFigures]
+    tokens: list[GroupFigures]
+    width: int
+    series: list[TimePoint]
+
+
+class DeploymentHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How the attempts on one deployment went; quantiles are of those that succeeded."""
+
+    provider: str
+    model: str
+    attempts: int
+    failures: int
+    causes: dict[str, int]
+    duration_us: Quantiles
+    first_event_us: Quantiles
+
+
+def summary(
+    connection: Connection, wanted: Filter, *, top: int = 10, now: float | None = None
+) -> Summary:
+    """Sum up what the filter chooses, by default of the last 24 hours.
+
+    Raises InvalidRequest for a filter that roll-ups do not tell apart.
+    """
+    where = rollup_sums.conditions(wanted)
+    since, until = rollup_sums.whole_minutes(wanted, now)
+    width = _width(since, until)
+    coarsest = max(each for each in (MINUTE, HOUR, DAY) if each <= width)
+    points = rollup_sums.read(
+        connection, rollup_sums.spans(since, until, coarsest), where, (), _SUMS, width
+    )
+    parts = rollup_sums.spans(since, until)
+    # Minutes are the first to be deleted: points may be gone that the groups still count.
+    whole = points if coarsest > MINUTE else rollup_sums.read(connection, parts, where, (), _SUMS)
+    models, providers, tokens = (
+        _busiest(connection, parts, where, name, top) for name in ("model", "provider", "token")
+    )
+    return Summary(
+        since=since,
+        until=until,
+        total=_figures([*map(sum, zip(_NOTHING, *whole.values(), strict=True))]),
+        models=models,
+        providers=providers,
+        tokens=tokens,
+        width=width,
+        series=[TimePoint(time, _figures(sums)) for (time,), sums in sorted(points.items())],
+    )
+
+
+def health(connection: Connection, *, minutes: int, now: float) -> list[DeploymentHealth]:
+    """Return how each deployment did in the last `minutes`; raises InvalidRequest for too many."""
+    if not 1 <= minutes <= MAX_HEALTH_MINUTES:
+        raise InvalidRequest(
+            f"minutes must be from 1 to {MAX_HEALTH_MINUTES}; it is {minutes}.", param="minutes"
+        )
+    of = attempts.c
+    since = first_id(max(0, round(now * SECOND) - minutes * MINUTE * SECOND))
+    place = (of.provider, of.model)
+    keys = (*place, of.cause, _bucket(of.duration_us), _bucket(of.first_event_us))
+    query = select(*keys, func.count()).where(of.request >= since).group_by(*keys)
+    counts: dict[tuple[str, str], Counter[str | None]] = defaultdict(Counter)
+    took: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * BUCKETS)
+    began: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * BUCKETS)
+    for provider, model, cause, duration, first_event, count in connection.execute(query):
+        deployment = provider, model
+        counts[deployment][cause] += count
+        if cause is None:
+            took[deployment][duration] += count
+            if first_event is not None:
+                began[deployment][first_event] += count
+    return [
+        _health(deployment, counts[deployment], took[deployment], began[deployment])
+        for deployment in sorted(counts)
+    ]
+
+
+def _health(
+    deployment: tuple[str, str],
+    counts: Counter[str | None],
+    took: Sequence[int],
+    began: Sequence[int],
+) -> DeploymentHealth:
+    causes = {cause: count for cause, count in counts.items() if cause is not None}
+    return DeploymentHealth(
+        provider=deployment[0],
+        model=deployment[1],
+        attempts=counts.total(),
+        failures=sum(causes.values()),
+        causes=dict(sorted(causes.items())),
+        duration_us=_quantiles(took),
+        first_event_us=_quantiles(began),
+    )
+
+
+def _width(since: int, until: int) -> int:
+    seconds = (until - since) // SECOND
+    for longest, width in _WIDTHS:
+        if seconds <= longest:
+            return width
+    return -(-seconds // (300 * _WEEK)) * _WEEK
+
+
+def _busiest(
+    connection: Connection,
+    parts: Sequence[rollup_sums.RollupSpan],
+    where: Sequence[ColumnElement[bool]],
+    dimension: str,
+    count: int,
+) -> list[GroupFigures]:
+    # Callers can make up names where a pattern allows it, so never are all of them read: which are
+    # shown is found out by one column, their figures by all.
+    names = rollup_sums.busiest(connection, parts, where, dimension, count)
+    chosen = [*where, rollups.c[dimension].in_(names)]
+    found = rollup_sums.read(connection, parts, chosen, (dimension,), _SUMS)
+    return [GroupFigures(name, _figures(found[0, name])) for name in names]
+
+
+def _figures(sums: Sequence[int]) -> Figures:
+    counts = dict(zip(COUNTS, sums, strict=False))
+    first = len(COUNTS)
+    return Figures(
+        **counts,
+        error_rate=counts["errors"] / counts["requests"] if counts["requests"] else 0.0,
+        latency_us=_quantiles(sums[first : first + BUCKETS]),
+        first_event_us=_quantiles(sums[first + BUCKETS :]),
+    )
+
+
+def _quantiles(counts: Sequence[int]) -> Quantiles:
+    return Quantiles(quantile(counts, 0.5), quantile(counts, 0.95), quantile(counts, 0.99))
+
+
+def _bucket(duration: ColumnElement[Any]) -> ColumnElement[Any]:
+    steps = [(duration <= bound, number) for number, bound in enumerate(BOUNDS)]
+    return case((duration.is_(None), None), *steps, else_=len(BOUNDS))

@@ -1,0 +1,99 @@
+"""What was used and what it cost, from the roll-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from sqlalchemy import Connection
+
+from ...core.records.periods import BY_NAME, DAY
+from ...errors import InvalidRequest
+from . import rollup_sums
+from .filters import Filter
+from .rollup_sums import COUNTS, DIMENSIONS, SECOND
+
+Bucket = Literal["none", "minute", "hour", "day"]
+BUCKETS: Final[dict[str, int]] = {"none": 0, **BY_NAME}
+# More is for an export: nobody looks at it, and it would be held in memory whole.
+MAX_TIMES: Final = 3000
+MAX_ROWS: Final = 50_000
+
+
+class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums for each group, the costliest first within its time.
+
+    `since` and `until` (microseconds) are what was asked for to whole minutes outwards. A row has
+    `time` (microseconds, the start of its bucket) if there are buckets, a value for each of what
+    was grouped by, which is "" for requests that had none, and the sums of `COUNTS`, of which
+    `errors` are requests that failed.
+    """
+
+    since: int
+    until: int
+    rows: list[dict[str, Any]]
+
+
+class CostReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What each group cost in all, costliest first; `share` is its part of the whole, up to 1."""
+
+    since: int
+    until: int
+    cost_nano_usd: int
+    rows: list[dict[str, Any]]
+
+
+def usage(
+    connection: Connection,
+    wanted: Filter,
+    *,
+    group_by: Sequence[str] = (),
+    bucket: Bucket = "none",
+    now: float | None = None,
+) -> UsageReport:
+    """Add up what was used, by default in the last 24 hours.
+
+    Raises InvalidRequest for a filter or a group that roll-ups do not tell apart, and for more
+    times or rows than anybody looks at.
+    """
+    for name in group_by:
+        if name not in DIMENSIONS:
+            raise InvalidRequest(
+                f"group_by must be of {', '.join(DIMENSIONS)}; {name!r} is not.", param="group_by"
+            )
+    if bucket not in BUCKETS:
+        raise InvalidRequest(f"bucket must be one of {', '.join(BUCKETS)}.", param="bucket")
+    where = rollup_sums.conditions(wanted)
+    since, until = rollup_sums.whole_minutes(wanted, now)
+    width = BUCKETS[bucket]
+    if width and (until - since) / (width * SECOND) > MAX_TIMES:
+        raise InvalidRequest(
+            f"That would be more than {MAX_TIMES} times: choose a longer bucket or less time.",
+            param="bucket",
+        )
+    # In their own order, which is the key's: that saves sorting.
+    by = [name for name in DIMENSIONS if name in group_by]
+    parts = rollup_sums.spans(since, until, width or DAY)
+    found = rollup_sums.read(connection, parts, where, by, COUNTS, width, MAX_ROWS)
+    rows = []
+    for key, sums in found.items():
+        row = {"time": key[0]} if width else {}
+        rows.append({**row, **dict(zip(by, key[1:], strict=True)),
+                     **dict(zip(COUNTS, sums, strict=True))})  # fmt: skip
+    rows.sort(key=lambda row: (row.get("time", 0), -row["cost_nano_usd"], -row["requests"]))
+    return UsageReport(since=since, until=until, rows=rows)
+
+
+def costs(
+    connection: Connection,
+    wanted: Filter,
+    *,
+    group_by: Sequence[str] = ("model",),
+    now: float | None = None,
+) -> CostReport:
+    """Return what each group cost and its share; raises InvalidRequest as `usage` does."""
+    used = usage(connection, wanted, group_by=group_by, now=now)
+    total = sum(row["cost_nano_usd"] for row in used.rows)
+    rows = [{**row, "share": row["cost_nano_usd"] / total if total else 0.0} for row in used.rows]
+    return CostReport(since=used.since, until=used.until, cost_nano_usd=total, rows=rows)

@@ -1,0 +1,142 @@
+"""Retention in the running gateway: every so often, by one of all processes on a database."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+from msgspec import structs
+from sqlalchemy import Connection
+
+from ...captures.files import PrunedCaptures, prune_captures
+from ...config.schema import Retention
+from ...errors import StoreUnavailable
+from ..engine.database import Database
+from . import jobs
+from .pruning import BATCH, Pruning
+from .sweep import SECOND, PruneCounts
+
+_log = structlog.get_logger(__name__)
+
+JOB: Final = "retention"
+# After a start there is other work to do, and of processes started together not all should ask at
+# the same moment.
+_FIRST_WAIT: Final = 60.0
+_JITTER: Final = 0.1
+# A run that takes longer than this fraction of the interval says that it is still at it.
+_RENEW: Final = 0.5
+
+
+class RetentionTask:
+    """Prunes the tables if this process comes first, and always this machine's `captures` folder.
+
+    `settings` is asked each time: a reload may change it. `report` is called in Trio's thread with
+    what a run deleted, if it deleted anything, and with whether it got to the end. The database is
+    left alone until `opened` is set, if there is such an event. `now` is Unix seconds; `rng` gives
+    numbers from 0 to below 1.
+    """
+
+    def __init__(
+        self,
+        database: Database | None,
+        settings: Callable[[], Retention],
+        *,
+        captures: Path | None = None,
+        opened: trio.Event | None = None,
+        report: Callable[[PruneCounts, bool], object] = lambda _counts, _whole: None,
+        now: Callable[[], float] = time.time,
+        rng: Callable[[], float] = random.random,
+        batch: int = BATCH,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._captures = captures
+        self._opened = opened
+        self._report = report
+        self._now = now
+        self._rng = rng
+        self._batch = batch
+
+    async def run(self) -> None:
+        """Do it for ever; can be cancelled at any moment, which leaves whole batches deleted."""
+        wait = min(_FIRST_WAIT, self._settings().interval) * self._rng()
+        while True:
+            await trio.sleep(wait)
+            wait = await self.once()
+            wait += wait * _JITTER * self._rng()
+
+    async def once(self) -> float:
+        """Do what is due; returns in how many seconds to come back. Never fails."""
+        retention = self._settings()
+        counts = PruneCounts()
+        failed = []
+        wait = retention.interval
+        # Neither is what anybody waits for, and the next time is never far.
+        try:
+            if self._captures is not None:
+                pruned = await self._prune_captures(self._captures, retention)
+                counts.captures, counts.capture_bytes = pruned.files, pruned.bytes
+        except Exception as exc:  # noqa: BLE001  # whatever it is, the gateway goes on
+            failed.append("captures")
+            ours = not isinstance(exc, OSError)
+            _log.warning("retention of captures failed", error=str(exc), exc_info=ours)
+        try:
+            if self._database is not None and self._is_open:
+                wait = await self._prune(self._database, retention, counts)
+        except Exception as exc:  # noqa: BLE001  # the same
+            failed.append("database")
+            # A database that is away explains itself; an error of ours is worth a traceback.
+            ours = not isinstance(exc, StoreUnavailable)
+            _log.warning("retention failed", error=str(exc), exc_info=ours)
+        except trio.Cancelled:
+            # What is deleted is on record, however the run ends.
+            if counts:
+                self._report(counts, False)
+            raise
+        if counts or failed:
+            _log.info("retention", failed=failed, **structs.asdict(counts))
+            self._report(counts, not failed)
+        return wait if self._is_open else min(wait, _FIRST_WAIT)
+
+    @property
+    def _is_open(self) -> bool:
+        return self._opened is None or self._opened.is_set()
+
+    async def _prune_captures(self, folder: Path, retention: Retention) -> PrunedCaptures:
+        days, most = retention.debug_days, retention.debug_max_bytes
+        # Without waiting for it when cancelled: it deletes files one by one, each for itself.
+        return await trio.to_thread.run_sync(
+            lambda: prune_captures(folder, days, most, self._now()), abandon_on_cancel=True
+        )
+
+    async def _prune(self, database: Database, retention: Retention, counts: PruneCounts) -> float:
+        """Add to `counts` as batches are committed, so that they hold after a failure too."""
+        every = round(retention.interval * SECOND)
+        now = round(self._now() * SECOND)
+        due = await database.write(lambda connection: jobs.claim(connection, JOB, now, every))
+        if due is not None:
+            # Some other process does it, or did; then is our next chance to be the first.
+            return min(max((due - now) / SECOND, 1.0), retention.interval)
+        pruning = Pruning(retention, self._now(), batch=self._batch)
+        renewed = trio.current_time()
+        while not pruning.finished:
+            counts.add(await database.write(pruning.step))
+            await trio.sleep(pruning.pause)
+            if trio.current_time() - renewed > retention.interval * _RENEW:
+                renewed = trio.current_time()
+                until = round(self._now() * SECOND) + every
+                await database.write(_Renewal(until))
+        return retention.interval
+
+
+class _Renewal:
+    def __init__(self, due: int) -> None:
+        self._due = due
+
+    def __call__(self, connection: Connection) -> None:
+        jobs.renew(connection, JOB, self._due)

@@ -1,0 +1,300 @@
+"""Writes down what happened, without anybody ever waiting for it.
+
+    record(), audit()  ->  memory  ->  a batch  ->  the database
+                             |                          ^
+                             +--->  the journal  -------+
+
+Two tasks. One takes what has gathered as the next batch and hands it to the other, whose thread
+writes it to the database. If that is not over in a moment, be the database slow, locked or down,
+the first puts that batch and whatever comes after it into the journal instead, so that nothing is
+in memory only for longer than a flush interval; and the second writes the journal's batches in
+their order until it has caught up. So it is too before the database has been found to be one that
+this gateway may write to.
+
+A batch keeps its number wherever it waits. Who tries to write it a second time, because a thread
+was given up on or a server died in its commit, finds out that it was written (`insert.py`).
+Therefore the numbers must outlive any error: neither task ends but by being cancelled.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from math import inf
+from pathlib import Path
+from typing import Final
+
+import structlog
+import trio
+
+from ...core.records.audit import AuditEvent
+from ...core.records.record import Record
+from ...errors import StoreUnavailable
+from ..engine.database import Database
+from . import chain
+from .backlog import Backlog
+from .batch import Batch, Rejected
+from .insert import Chain, InsertOutcome, write_batches
+from .queue import WriteQueue
+from .rejected import keep
+from .rollup_rows import Models
+from .status import DropReport, StoreStatus
+from .unwritten import Unwritten
+
+# What is recorded is in the database or in the journal a quarter of a second later. So long a
+# batch gathers, unless it is large before...
+LINGER: Final = 0.1
+# ... and so long the database may take before the batch goes to the journal, too.
+CONFIRM: Final = 0.1
+# A transaction that takes longer failed. It is tried again with growing pauses.
+TIMEOUT: Final = 5.0
+_FIRST_PAUSE: Final = 0.25
+_LONGEST_PAUSE: Final = 5.0
+# A task that met an error of ours goes on after this.
+_AGAIN: Final = 0.25
+# How often a journal is tried that its disk refused, and journals left behind are looked for.
+_DISK_PAUSE: Final = 1.0
+ADOPT_INTERVAL: Final = 60.0
+# At the exit: for the database, and then for the journal.
+EXIT_SECONDS: Final = 3.0
+EXIT_JOURNAL_SECONDS: Final = 2.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Writer:
+    """A `Recorder`: `record` and `audit` are for Trio's thread, never wait and never fail.
+
+    `max_bytes` is for all journals in `folder`, which processes share. With no room there, the
+    newest `max_waiting` records are kept in memory, and as many audit events. The database is left
+    alone until `opened` is set; without one it is taken to be ready.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        folder: Path,
+        *,
+        max_bytes: int,
+        max_waiting: int,
+        opened: trio.Event | None = None,
+        chain: Chain = chain.append,
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._chain = chain
+        self._waiting = WriteQueue(max_waiting)
+        self._backlog = Backlog(folder, secrets.token_hex(8), max_bytes)
+        self._unwritten = Unwritten(self._waiting, self._backlog)
+        self._models = Models()
+        self._standing = StoreStatus()
+        self._drops = DropReport()
+        # The number of the newest batch that is known to be in the database.
+        self._written = 0
+        self._work, self._settled = trio.Event(), trio.Event()
+        self._opened = trio.Event() if opened is None else opened
+        if opened is None:
+            self._opened.set()
+        self._adopting = False
+        self._adopt_at = -inf
+
+    def __repr__(self) -> str:
+        return f"<Writer {self.name} {self.standing}>"
+
+    @property
+    def name(self) -> str:
+        """Who it is in the table of writers, and in the names of its files."""
+        return self._backlog.writer
+
+    @property
+    def standing(self) -> StoreStatus:
+        """How it goes now."""
+        self._standing.waiting = self._unwritten.in_memory
+        self._standing.journaled = self._unwritten.journaled
+        self._standing.journal_bytes = self._backlog.bytes
+        self._standing.crowded_out = self._waiting.dropped
+        return self._standing
+
+    def record(self, record: Record) -> None:
+        """Have `record` written soon. From now on it must not change."""
+        try:
+            self._waiting.record(record)
+        except Exception as exc:  # noqa: BLE001  # no request may fail because of it
+            self._standing.lose_by(exc)
+
+    def audit(self, event: AuditEvent) -> None:
+        """Have `event` written soon."""
+        try:
+            self._waiting.audit(event)
+        except Exception as exc:  # noqa: BLE001  # and nothing that is done by an operator
+            self._standing.lose_by(exc)
+
+    async def run(self) -> None:
+        """Write for ever, whatever happens; cancelled, see to it within 5 s that all is safe."""
+        try:
+            await self._prepare()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._endless, self._gather)
+                nursery.start_soon(self._endless, self._store)
+        finally:
+            await self._exit()
+
+    async def _endless(self, task: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await task()
+            except Exception as exc:  # noqa: BLE001  # what it left behind is as good as before
+                self._standing.met(exc, "the writer failed and goes on")
+            await trio.sleep(_AGAIN)
+
+    # The task that takes...
+
+    async def _gather(self) -> None:
+        oldest = -inf
+        while True:
+            if not self._waiting.arrived.is_set():
+                await self._waiting.arrived.wait()
+                oldest = trio.current_time()
+            with trio.move_on_at(oldest + LINGER):
+                await self._waiting.full.wait()
+            self._hand_over()
+            # What waits after this has arrived after this.
+            oldest = trio.current_time()
+            # Only this task waits for it, so only what happens from here on counts.
+            self._settled = trio.Event()
+            if not self._unwritten.is_idle and self._standing.since is None:
+                with trio.move_on_after(CONFIRM):
+                    await self._settled.wait()
+            if not self._unwritten.is_idle and not await self._save():
+                # A database that is only slow is ready for the next batch long before.
+                with trio.move_on_after(_DISK_PAUSE):
+                    await self._settled.wait()
+            self._drops.look(self._waiting.dropped, self._standing.last_error)
+
+    def _hand_over(self) -> None:
+        if self._unwritten.hand_over():
+            self._work.set()
+
+    async def _save(self) -> bool:
+        """Put into the journal what is in memory only, and say whether that went well."""
+        error = await self._unwritten.save()
+        self._work.set()
+        if error is not None:
+            if not isinstance(error, OSError):
+                self._standing.met(error, "the journal failed")
+            self._standing.last_error = f"the journal cannot be written: {error}"
+        return error is None
+
+    # The task that writes...
+
+    async def _store(self) -> None:
+        if not self._opened.is_set():
+            self._standing.failed(StoreUnavailable("the database has not been opened yet"))
+            await self._opened.wait()
+            self._standing.succeeded(0)
+        pause = 0.0
+        while True:
+            try:
+                if not await self._step(TIMEOUT):
+                    with trio.move_on_at(self._adopt_at):
+                        await self._work.wait()
+                pause = 0.0
+            except Exception as exc:  # noqa: BLE001  # whatever it is: it is in the journal
+                pause = min(pause * 2 or _FIRST_PAUSE, _LONGEST_PAUSE)
+                await self._failed(exc)
+                await trio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+
+    async def _step(self, timeout: float, *, adopt: bool = True) -> bool:
+        """Write what is next, and say whether there was anything."""
+        self._work = trio.Event()
+        if (batch := self._unwritten.batch) is not None:
+            await self._write(self.name, [batch], timeout)
+            self._unwritten.batch, self._written = None, batch.number
+        elif self._backlog.pending:
+            work = await self._unwritten.on_disk(lambda: self._backlog.own(self._written))
+            if work is not None:
+                await self._write(self.name, work.batches, timeout, work.rejected)
+                self._written = work.last
+                await self._unwritten.on_disk(lambda: self._backlog.done(work))
+        elif not adopt or not await self._adopt(timeout):
+            return False
+        if self._unwritten.is_idle:
+            self._settled.set()
+        return True
+
+    async def _adopt(self, timeout: float) -> bool:
+        if again := trio.current_time() >= self._adopt_at:
+            self._adopt_at = trio.current_time() + ADOPT_INTERVAL
+        elif not self._adopting:
+            return False
+        work = await self._unwritten.on_disk(lambda: self._backlog.orphaned(again=again))
+        self._adopting = work is not None
+        if work is None:
+            return False
+        await self._write(work.journal.writer, work.batches, timeout, work.rejected)
+        await self._unwritten.on_disk(lambda: self._backlog.done(work))
+        return True
+
+    async def _write(
+        self, writer: str, batches: list[Batch], timeout: float, rejected: Sequence[Rejected] = ()
+    ) -> None:
+        outcome: InsertOutcome = await self._database.write(
+            lambda connection: write_batches(
+                connection, writer, batches, self._chain, self._models
+            ),
+            timeout,
+        )
+        self._standing.succeeded(outcome.written)
+        if all_rejected := [*rejected, *outcome.rejected]:
+            await self._reject(all_rejected)
+
+    async def _failed(self, error: Exception) -> None:
+        self._standing.failed(error)
+        self._adopting, self._adopt_at = False, -inf
+        await self._unwritten.on_disk(self._backlog.release)
+        if self._unwritten.batch is not None and (self._unwritten.is_saved or await self._save()):
+            self._unwritten.batch = None
+
+    async def _reject(self, found: list[Rejected]) -> None:
+        self._standing.reject(found)
+        try:
+            await self._unwritten.on_disk(lambda: keep(self._folder, found))
+        except Exception as exc:  # noqa: BLE001  # what was written with them is
+            _log.error("rejected records cannot be kept", error=str(exc), records=len(found))
+
+    # Start and end...
+
+    async def _prepare(self) -> None:
+        try:
+            await self._unwritten.on_disk(self._backlog.prepare)
+        except Exception as exc:  # noqa: BLE001  # it is tried again by who needs one
+            # Without one, a database that is down costs what does not fit into memory.
+            _log.warning("there can be no journal", folder=str(self._folder), error=str(exc))
+
+    async def _exit(self) -> None:
+        with trio.move_on_after(EXIT_SECONDS, shield=True):
+            # A database that is down is waited for only where nothing else takes the records.
+            is_down = self._standing.since is not None
+            if self._opened.is_set() and not (is_down and await self._save()):
+                await self._write_rest()
+        with trio.move_on_after(EXIT_JOURNAL_SECONDS, shield=True):
+            if self._unwritten.in_memory:
+                await self._save()
+        waits = self._backlog.bytes
+        lost = self._unwritten.leave()
+        # A last look says how many they were.
+        self._drops.look(self._waiting.dropped, self._standing.last_error)
+        self._drops.look(self._waiting.dropped, self._standing.last_error)
+        if waits:
+            _log.warning("records wait in the journal", bytes=waits)
+        if lost:
+            self._standing.lose(lost)
+
+    async def _write_rest(self) -> None:
+        try:
+            self._hand_over()
+            while await self._step(EXIT_SECONDS, adopt=False):
+                self._hand_over()
+        except Exception as exc:  # noqa: BLE001  # the journal is next
+            self._standing.failed(exc)

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gateway.api.client import LINGER_BYTES, LINGER_SECONDS, AsgiClient
+from gateway.errors import BodyTimeout, BodyTooLarge, ClientGone, NotFound, SendStalled
+from gateway.lifecycle import Lifecycle
+
+from .asgi import DISCONNECT, Server, piece
+
+
+def client_of(
+    server: Server,
+    *,
+    has_body: bool = True,
+    content_length: int | None = None,
+    lifecycle: Lifecycle | None = None,
+) -> AsgiClient:
+    return AsgiClient(
+        server.receive,
+        server.send,
+        b"req_1",
+        lifecycle or Lifecycle(),
+        has_body=has_body,
+        content_length=content_length,
+    )
+
+
+# The body...
+
+
+async def test_a_body_is_joined(autojump_clock: MockClock) -> None:
+    server = Server((1, piece(b"ab", more=True)), (1, piece(b"", more=True)), (1, piece(b"c")))
+    assert await client_of(server).read_body(3, 30) == b"abc"
+    assert trio.current_time() == 3
+
+
+async def test_a_request_without_a_body_is_not_waited_for(autojump_clock: MockClock) -> None:
+    server = Server()
+    assert await client_of(server, has_body=False).read_body(3, 30) == b""
+    assert server.received == 0
+
+
+async def test_an_announced_body_that_is_too_large_is_not_read(autojump_clock: MockClock) -> None:
+    server = Server((0, piece(b"abcd")))
+    with pytest.raises(BodyTooLarge, match="larger than 3 bytes"):
+        await client_of(server, content_length=4).read_body(3, 30)
+    assert server.received == 0
+
+
+async def test_an_unannounced_body_is_counted(autojump_clock: MockClock) -> None:
+    server = Server((1, piece(b"ab", more=True)), (1, piece(b"cd", more=True)), (1, piece()))
+    with pytest.raises(BodyTooLarge):
+        await client_of(server).read_body(3, 30)
+    assert trio.current_time() == 2
+
+
+async def test_a_body_may_be_as_large_as_the_limit(autojump_clock: MockClock) -> None:
+    assert await client_of(Server((0, piece(b"abc"))), content_length=3).read_body(3, 30) == b"abc"
+
+
+async def test_a_slow_body_is_given_up_at_its_deadline(autojump_clock: MockClock) -> None:
+    # Bytes that trickle in do not extend the time.
+    server = Server(*[(4.0, piece(b"x", more=True))] * 20)
+    with pytest.raises(BodyTimeout, match="within 30 s"):
+        await client_of(server).read_body(100, 30)
+    assert trio.current_time() == 30
+
+
+async def test_a_caller_may_leave_before_the_body_ends(autojump_clock: MockClock) -> None:
+    server = Server((1, piece(b"x", more=True)), (1, DISCONNECT))
+    client = client_of(server)
+    with pytest.raises(ClientGone):
+        await client.read_body(100, 30)
+    # It is remembered: nobody says it twice.
+    await client.wait_gone()
+    assert trio.current_time() == 2
+
+
+# Leaving...
+
+
+async def test_wait_gone_returns_when_the_caller_leaves(autojump_clock: MockClock) -> None:
+    server = Server((0, piece(b"x")), (7, DISCONNECT))
+    client = client_of(server)
+    await client.read_body(100, 30)
+    await client.wait_gone()
+    assert trio.current_time() == 7
+
+
+async def test_a_disconnect_during_the_last_message_is_no_leaving(
+    autojump_clock: MockClock,
+) -> None:
+    server = Server(closes_late=True)
+    client = client_of(server, has_body=False)
+    returned = False
+
+    async def watch() -> None:
+        nonlocal returned
+        await client.wait_gone()
+        returned = True
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await client.begin(200, ())
+        await client.finish(b"all")
+        await trio.sleep(5)
+        nursery.cancel_scope.cancel("seen enough")
+    assert server.complete
+    assert not returned
+
+
+async def test_a_disconnect_after_a_stalled_write_is_no_leaving(autojump_clock: MockClock) -> None:
+    server = Server(stalls=1)
+    client = client_of(server, has_body=False)
+    await client.begin(200, ())
+    with pytest.raises(SendStalled):
+        await client.send(b"x")
+    server.disconnect()
+    with trio.move_on_after(5) as scope:
+        await client.wait_gone()
+    assert scope.cancelled_caught
+
+
+# Answers...
+
+
+async def test_an_answer_carries_the_request_id(autojump_clock: MockClock) -> None:
+    server = Server()
+    client = client_of(server, has_body=False)
+    before = client.status
+    await client.begin(200, ((b"x-a", b"1"),))
+    assert (before, client.status) == (None, 200)
+    await client.send(b"one")
+    await client.finish(b"two")
+    assert server.headers == {b"x-a": b"1", b"x-request-id": b"req_1"}
+    assert server.body == b"onetwo"
+    assert [message.get("more_body") for _, message in server.sent] == [None, True, False]
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_who_leaves_asks_callers_to_come_anew(
+    autojump_clock: MockClock, *, leaving: bool
+) -> None:
+    lifecycle = Lifecycle()
+    if leaving:
+        lifecycle.start_drain()
+    server = Server()
+    await client_of(server, has_body=False, lifecycle=lifecycle).reply(200, (), b"x")
+    assert server.headers.get(b"connection") == (b"close" if leaving else None)
+    assert server.headers[b"content-length"] == b"1"
+
+
+async def test_a_refusal_is_an_error_in_openai_s_shape(autojump_clock: MockClock) -> None:
+    server = Server()
+    client = client_of(server, has_body=False)
+    await client.refuse(NotFound("nothing here", param="model"))
+    assert (server.status, client.status) == (404, 404)
+    assert server.headers[b"content-type"] == b"application/json"
+    assert server.json == {
+        "error": {
+            "message": "nothing here",
+            "type": "invalid_request_error",
+            "param": "model",
+            "code": "not_found",
+        }
+    }
+
+
+async def test_an_error_event_has_all_that_sdks_read() -> None:
+    event = client_of(Server()).error_event("broke", "upstream_broke", "upstream_error")
+    assert event == (
+        b'data: {"error":{"message":"broke","type":"upstream_error","param":null,'
+        b'"code":"upstream_broke"}}\n\n'
+    )
+
+
+# Refusing before the body has been read...
+
+
+async def test_an_early_refusal_takes_the_rest_of_the_body(autojump_clock: MockClock) -> None:
+    rest = [(0.1, piece(b"x" * 1000, more=True))] * 12
+    server = Server(*rest, (0.1, piece()))
+    await client_of(server).refuse(NotFound("no"))
+    # The answer goes out at once, its end when the body has ended.
+    assert [at for at, _ in server.sent] == pytest.approx([0, 0, 1.3])
+    assert server.headers[b"connection"] == b"close"
+    assert server.received == 13
+    assert server.complete
+
+
+async def test_the_rest_of_a_body_is_taken_for_a_moment_only(autojump_clock: MockClock) -> None:
+    server = Server(*[(0.5, piece(b"x", more=True))] * 100)
+    await client_of(server).refuse(NotFound("no"))
+    assert server.complete
+    assert trio.current_time() == LINGER_SECONDS
+
+
+async def test_the_rest_of_a_body_is_taken_up_to_a_size(autojump_clock: MockClock) -> None:
+    size = LINGER_BYTES // 4
+    server = Server(*[(0.1, piece(b"x" * size, more=True))] * 100)
+    await client_of(server).refuse(NotFound("no"))
+    assert server.complete
+    assert trio.current_time() == pytest.approx(0.4)
+
+
+async def test_while_the_end_is_sent_the_body_is_still_taken(autojump_clock: MockClock) -> None:
+    # Hypercorn's queue would fill, and its own disconnect find no room in it.
+    server = Server(*[(0.1, piece(b"x", more=True))] * 100, takes=3)
+    await client_of(server).refuse(NotFound("no"))
+    assert server.complete
+    assert server.received >= 50
+
+
+async def test_who_leaves_during_an_early_refusal_is_not_waited_for(
+    autojump_clock: MockClock,
+) -> None:
+    server = Server((0.1, piece(b"x", more=True)), (0.1, DISCONNECT))
+    await client_of(server).refuse(NotFound("no"))
+    assert trio.current_time() == pytest.approx(0.2)
+    assert server.complete

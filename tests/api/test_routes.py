@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.api.routes import decoded, match
+from gateway.errors import MethodNotAllowed, NotFound
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1"])
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("POST", "/chat/completions", ("chat", "")),
+        ("POST", "/chat/completions/", ("chat", "")),
+        ("GET", "/models", ("models", "")),
+        ("HEAD", "/models", ("models", "")),
+        ("GET", "/models/", ("models", "")),
+        ("GET", "/models/gpt-4o", ("model", "gpt-4o")),
+        ("GET", "/models/openai/gpt-4o", ("model", "openai/gpt-4o")),
+        ("GET", "/models/é b", ("model", "é b")),
+    ],
+)
+def test_api(prefix: str, method: str, path: str, expected: tuple[str, str]) -> None:
+    assert match(method, prefix + path) == expected
+
+
+@pytest.mark.parametrize("name", ["live", "ready"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_health(name: str, method: str) -> None:
+    assert match(method, f"/health/{name}") == (name, "")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "",
+        "//",
+        "///",
+        "/v1",
+        "/v2/models",
+        "/v1/v1/v1/models",
+        "/health",
+        "/Models",
+        "/models\n",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_not_found_says_where_the_api_is(method: str, path: str) -> None:
+    with pytest.raises(NotFound, match="a client's base URL ends in /v1") as caught:
+        match(method, path)
+    assert (caught.value.status, caught.value.code) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/v1/chat/completions", "POST"),
+        ("HEAD", "/v1/chat/completions", "POST"),
+        ("OPTIONS", "/v1/chat/completions", "POST"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("DELETE", "/v1/models/ft:x", "GET, HEAD"),
+        ("POST", "/health/live", "GET, HEAD"),
+    ],
+)
+def test_method_not_allowed(method: str, path: str, allow: str) -> None:
+    with pytest.raises(MethodNotAllowed) as caught:
+        match(method, path)
+    assert (caught.value.status, caught.value.allow) == (405, allow)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (b"/v1/models/openai%2Fgpt", "/v1/models/openai/gpt"),
+        (b"/v1/models/%C3%A9", "/v1/models/é"),
+        (b"/a%zz%", "/a%zz%"),
+        (b"/%ff", "/\ufffd"),
+    ],
+)
+def test_decoded(raw: bytes, path: str) -> None:
+    assert decoded(raw) == path

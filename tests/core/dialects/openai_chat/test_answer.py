@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.dialects.openai_chat.answer import NotAnAnswer, rewrite_answer
+from gateway.core.records.usage import Usage
+
+MODEL = b'"mine"'
+
+
+def test_only_the_model_changes() -> None:
+    body = (
+        b'{"id":"c1","model" : "theirs",'
+        b'"choices":[{"message":{"content":"\\u00e9 \\"model\\":1"}}],\n'
+        b'"x":1.50E+2,"usage":{"prompt_tokens":7,"completion_tokens":3}}\n'
+    )
+    answer = rewrite_answer(body, MODEL)
+    assert answer.body == body.replace(b'"theirs"', MODEL)
+    assert answer.usage == Usage(input_tokens=7, output_tokens=3)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices":[]}',
+        b'{"choices":[],"usage":null}',
+        b'{"choices":[],"usage":"many"}',
+        b'{"choices":[{"message":{"content":"\\ud800"}}],"error":null}',
+        b"{}",
+        # A provider's own odd mixture of both: the caller has an answer.
+        b'{"choices":[{}],"error":{"code":1}}',
+    ],
+)
+def test_an_answer_without_model_and_usage_stays_as_it_is(body: bytes) -> None:
+    answer = rewrite_answer(body, MODEL)
+    assert (answer.body, answer.usage) == (body, None)
+
+
+def test_each_of_two_models_changes() -> None:
+    assert (
+        rewrite_answer(b'{"model":1,"model":2}', MODEL).body == b'{"model":"mine","model":"mine"}'
+    )
+
+
+@pytest.mark.parametrize(
+    "error", ['{"message":"overloaded"}', '"overloaded"', '{"message":"\\ud800"}', "1", "true"]
+)
+def test_an_error_with_status_200_is_no_answer(error: str) -> None:
+    with pytest.raises(NotAnAnswer) as caught:
+        rewrite_answer(f'{{"error":{error}}}'.encode(), MODEL)
+    assert caught.value.error
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"null", b'{"choices":[', b'{"a":"\xff"}', b'{"a":NaN}', b"[" * 5000],
+)
+def test_what_is_no_object_is_no_answer(body: bytes) -> None:
+    with pytest.raises(NotAnAnswer, match="not a JSON object") as caught:
+        rewrite_answer(body, MODEL)
+    assert not caught.value.error
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.integers())))
+def test_any_object_is_rewritten_as_when_decoded(value: dict[str, object]) -> None:
+    value = {key: item for key, item in value.items() if key != "error"} | {"model": "theirs"}
+    answer = rewrite_answer(json.dumps(value).encode(), MODEL)
+    assert json.loads(answer.body) == value | {"model": "mine"}

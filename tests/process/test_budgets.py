@@ -1,0 +1,115 @@
+"""Budgets and what is on record of them, with a real database."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import trio
+
+from gateway.config.load import parse
+from gateway.config.snapshot import Snapshot, callers_of
+from gateway.core.limits.ledger import Demand, Grant, LimitRefusal
+from gateway.core.records.record import EndReason, Record
+from gateway.lifecycle import Lifecycle
+from gateway.process.budgets import BudgetSync
+from gateway.process.components import Components
+from gateway.process.recording import Recording
+
+from ..end_to_end.harness import PATIENCE
+from ..end_to_end.provider import until
+
+CONFIG = """
+[log]
+requests = false
+[providers.p]
+kind = "openai"
+base_url = "http://127.0.0.1:1/v1"
+[[models]]
+name = "m"
+routes = [{ provider = "p", model = "x", input_price = 1 }]
+[[tokens]]
+name = "day"
+key = "key-of-day"
+budget = { usd = 1.0, window = "day" }
+[[tokens]]
+name = "total"
+key = "key-of-total"
+budget = { usd = 2.0, window = "total" }
+"""
+
+
+def paid(token: str, usd: float, age: float = 0.0) -> Record:
+    return Record(
+        request_id="r",
+        time=time.time() - age,
+        token=token,
+        status=200,
+        end_reason=EndReason.COMPLETE,
+        cost_nano_usd=round(usd * 1e9),
+    )
+
+
+async def admitted(parts: Components, snapshot: Snapshot, key: bytes) -> bool:
+    caller = snapshot.authenticate(key)
+    assert caller is not None
+    found = await parts.state.admit(caller.scopes, Demand(), trio.current_time(), time.time())
+    if isinstance(found, LimitRefusal):
+        return False
+    assert isinstance(found, Grant)
+    parts.state.void(found, trio.current_time(), time.time())
+    return True
+
+
+async def test_what_is_on_record_counts(tmp_path: Path) -> None:
+    config = parse(CONFIG, "test", os.environ)
+    recording = Recording(config, tmp_path)
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(PATIENCE):
+            await recording.start(nursery)
+        parts = Components(config, Lifecycle(), recording, nursery)
+        taken = parts.adopt(config, callers_of(config))
+        assert recording.database is not None
+        spending = BudgetSync(recording.database, parts.state, lambda: taken)
+        await spending.begin()
+        assert await admitted(parts, taken, b"key-of-day")
+
+        # Another process spends, or did so before this one began.
+        for record in (
+            paid("day", 0.6),
+            paid("day", 5.0, age=2 * 86_400),
+            paid("total", 1.5, age=40 * 86_400),
+            paid("other", 9.0),
+        ):
+            recording.record(record, None)
+        gauges = recording.gauges
+        await until(lambda: (found := gauges()) is not None and found.written == 5, "them", 30)
+        await spending.refresh()
+        assert await admitted(parts, taken, b"key-of-day")
+        assert await admitted(parts, taken, b"key-of-total")
+
+        for record in (paid("day", 0.4), paid("total", 0.5)):
+            recording.record(record, None)
+        await until(lambda: (found := gauges()) is not None and found.written == 7, "them", 30)
+        await spending.refresh()
+        assert not await admitted(parts, taken, b"key-of-day")
+        assert not await admitted(parts, taken, b"key-of-total")
+        nursery.cancel_scope.cancel()
+    recording.close()
+
+
+async def test_a_database_that_is_away_changes_nothing(tmp_path: Path) -> None:
+    config = parse(CONFIG, "test", os.environ)
+    recording = Recording(config, tmp_path)
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(PATIENCE):
+            await recording.start(nursery)
+        parts = Components(config, Lifecycle(), recording, nursery)
+        taken = parts.adopt(config, callers_of(config))
+        assert recording.database is not None
+        os.rename(tmp_path / "gateway.db", tmp_path / "elsewhere.db")
+        recording.database.close()
+        await BudgetSync(recording.database, parts.state, lambda: taken).refresh()
+        assert await admitted(parts, taken, b"key-of-day")
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,333 @@
+"""After the commit: deadlines, keep-alive, back-pressure, and how a stream ends."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gateway.config.schema import Server
+from gateway.core.routing.timeouts import Timeouts
+from gateway.errors import ConnectionLost, ProtocolViolation
+from gateway.proxy.attempts import relay
+from gateway.proxy.attempts.relay import CHUNKS_IN_FLIGHT, END_GRACE, KEEP_ALIVE
+
+from ..scripts import DONE, EOF, ROLE, STALL, STOP, TOTALS, Head, ScriptedClient, Step, chunk
+from ..world import World, body
+
+LOST = ConnectionLost("reset by peer")
+
+
+def seen(data: bytes) -> bytes:
+    return data.replace(b'"real"', b'"m"')
+
+
+def error_of(world: World) -> dict[str, object]:
+    """Return the error of the stream's last event, which nothing may follow."""
+    last = world.client.text.removesuffix(b"\n\n").split(b"\n\n")[-1]
+    found: dict[str, object] = msgspec.json.decode(last.removeprefix(b"data: "))["error"]
+    assert world.client.finished_at is None
+    assert b"[DONE]" not in world.client.text
+    return found
+
+
+# How a stream ends...
+
+
+WHOLE: dict[str, list[Step]] = {
+    "in pieces": [(1, STOP), (1, DONE), (0, EOF)],
+    "at once": [(0, STOP + DONE), (0, EOF)],
+    "without [DONE]": [(1, STOP), (1, EOF)],
+    "with totals, without [DONE]": [(1, STOP), (1, TOTALS), (1, EOF)],
+    "with more behind [DONE]": [(1, STOP), (0, DONE + chunk("no")), (0, chunk("no")), (0, EOF)],
+    "broken behind [DONE]": [(1, STOP), (0, DONE), (0, LOST)],
+    "stalled behind [DONE]": [(1, STOP), (0, DONE), (0, STALL)],
+}
+
+
+@pytest.mark.parametrize("end", WHOLE.values(), ids=WHOLE)
+async def test_a_whole_stream_ends_with_one_done(
+    autojump_clock: MockClock, end: list[Step]
+) -> None:
+    world = World([("a", [(0, Head()), (0, chunk("hi")), *end])])
+    record = await world.run()
+    assert world.client.text == seen(chunk("hi") + STOP) + DONE
+    assert world.client.finished_at is not None
+    assert (record.end_reason, record.error, world.causes) == ("complete", None, ["ok"])
+    assert world.health["a/real"].consecutive_failures == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_the_end_of_the_body_is_awaited_for_a_moment_only(
+    autojump_clock: MockClock, *, at_once: bool
+) -> None:
+    events = [chunk("hi"), STOP, DONE]
+    sent: list[Step] = [(0, data) for data in ([b"".join(events)] if at_once else events)]
+    late = World([("a", [(0, Head()), *sent, (END_GRACE / 2, EOF)])])
+    await late.run()
+    assert late.client.finished_at == 0
+    assert late.upstream.responses[0].kept
+    never = World([("a", [(0, Head()), *sent, (0, STALL)])])
+    start = trio.current_time()
+    await never.run()
+    assert never.client.finished_at == start
+    assert never.upstream.responses[0].closed_at == start + END_GRACE
+    assert not never.upstream.responses[0].kept
+
+
+BROKEN: dict[str, tuple[list[Step], str, str]] = {
+    "reset": ([(3, LOST)], "upstream_broke", "reset by peer"),
+    "bad framing": ([(3, ProtocolViolation("bad chunk"))], "upstream_broke", "bad chunk"),
+    "no finish_reason": (
+        [(3, EOF)],
+        "upstream_broke",
+        "the provider ended the stream in the middle",
+    ),
+    "reset after finish_reason": ([(0, STOP), (3, LOST)], "upstream_broke", "reset by peer"),
+    "silence": ([(0, STALL)], "idle_timeout", "the provider sent nothing for 60 s"),
+    "huge event": (
+        [(3, b"data: " + b"x" * 2000), (0, STALL)],
+        "upstream_broke",
+        "an event is larger than 1024 bytes",
+    ),
+}
+
+
+@pytest.mark.parametrize(("end", "code", "message"), BROKEN.values(), ids=BROKEN)
+async def test_a_broken_stream_ends_with_an_error_and_no_done(
+    autojump_clock: MockClock, end: list[Step], code: str, message: str
+) -> None:
+    server = Server(max_event_bytes=1024, keep_alive_comment=0)
+    steps: list[Step] = [(2, Head()), (0, chunk("hi")), (1, chunk("there")), *end]
+    world = World([("a", steps)], routes=["a", "b"], server=server)
+    record = await world.run()
+    assert world.client.status == 200
+    assert world.client.text.startswith(seen(chunk("hi") + chunk("there")))
+    assert error_of(world) == {
+        "message": message,
+        "type": "upstream_error",
+        "param": None,
+        "code": code,
+    }
+    assert (record.end_reason, record.error, record.status) == (code, message, 200)
+    assert record.attempts[0].error == message
+    assert world.causes == ["idle_timeout" if code == "idle_timeout" else "truncated"]
+    assert world.health["a/real"].consecutive_failures == 1
+    assert world.upstream.responses[0].closed_at == trio.current_time()
+
+
+async def test_a_provider_s_own_error_event_is_relayed(autojump_clock: MockClock) -> None:
+    words = b'data: {"error":{"message":"boom","n":1}}\n\n'
+    world = World([("a", [(0, Head()), (0, chunk("hi")), (1, words), (0, STALL)])])
+    record = await world.run()
+    assert world.client.text == seen(chunk("hi")) + words
+    assert world.client.finished_at is None
+    assert (record.end_reason, world.causes) == ("upstream_broke", ["truncated"])
+    assert trio.current_time() == 1
+
+
+async def test_usage_of_a_broken_stream_is_still_paid_for(autojump_clock: MockClock) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 1}
+    world = World([("a", [(0, Head()), (0, chunk("hi", usage=usage)), (1, LOST)])])
+    record = await world.run()
+    assert (record.input_tokens, record.output_tokens) == (10, 1)
+    assert record.cost_nano_usd == 10 * 2_000 + 8_000
+
+
+# Deadlines...
+
+
+async def test_any_byte_ends_the_idle_silence(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [
+        (0, Head()),
+        (0, chunk("hi")),
+        (59, b": still thinking\n\n"),
+        (59, b"data:"),
+        (59, b" [DONE]\n\n"),
+        (0, EOF),
+    ]
+    world = World([("a", steps)], server=Server(keep_alive_comment=0))
+    record = await world.run()
+    assert record.end_reason == "complete"
+    assert trio.current_time() == 177
+
+
+async def test_idle_fires_exactly(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [(0, Head()), (0, chunk("hi")), (4, chunk("there")), (0, STALL)]
+    world = World([("a", steps)], timeouts=Timeouts(idle=7))
+    record = await world.run()
+    assert trio.current_time() == 11
+    assert record.end_reason == "idle_timeout"
+
+
+async def test_total_cuts_a_stream_that_never_stops(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [(0, Head()), *[(1, chunk("and"))] * 100, (0, STALL)]
+    world = World([("a", steps)], timeouts=Timeouts(total=10.5))
+    record = await world.run()
+    assert trio.current_time() == 10.5
+    assert (record.end_reason, world.causes) == ("total_timeout", ["total_timeout"])
+    assert error_of(world)["code"] == "total_timeout"
+    assert record.error == "the request took more than 10.5 s"
+    # It has talked all the time: how much of it is too much is not its fault.
+    assert world.health["a/real"].consecutive_failures == 0
+    assert record.events == 10
+
+
+async def test_total_cuts_a_caller_who_reads_slowly(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [(0, Head()), (0, chunk("hi")), (0, STOP), (0, DONE), (0, EOF)]
+    client = ScriptedClient(body(), pauses={1: 29})
+    world = World([("a", steps)], timeouts=Timeouts(total=10), client=client)
+    record = await world.run()
+    assert trio.current_time() == 10
+    assert record.end_reason == "total_timeout"
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+async def test_a_caller_who_reads_nothing_is_dropped(
+    autojump_clock: MockClock, number: int
+) -> None:
+    steps: list[Step] = [
+        (1, Head()),
+        (0, chunk("hi")),
+        (1, chunk("there")),
+        (1, STOP),
+        (1, DONE),
+        (0, EOF),
+    ]
+    client = ScriptedClient(body(), stalls=number)
+    world = World([("a", steps)], client=client)
+    record = await world.run()
+    assert trio.current_time() == 1 + max(0, number - 1) + 30
+    assert record.end_reason == "send_timeout"
+    assert record.error == "the client took nothing for 30 s"
+    # That the caller reads nothing is not the provider's fault.
+    assert world.causes == ["client_gone"]
+    assert world.health["a/real"].consecutive_failures == 0
+    assert client.finished_at is None
+
+
+async def test_a_caller_who_reads_no_whole_answer_is_dropped(autojump_clock: MockClock) -> None:
+    from ..scripts import answer
+
+    client = ScriptedClient(body(stream=False), stalls=1)
+    world = World([("a", answer())], client=client)
+    record = await world.run()
+    assert trio.current_time() == 30
+    assert (record.end_reason, record.cost_nano_usd) == ("send_timeout", 300_000)
+    assert world.upstream.responses[0].closed_at == 0
+
+
+# Keep-alive...
+
+
+async def test_silence_is_broken_by_comments(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [
+        (40, Head()),
+        (0, ROLE),
+        (0, chunk("hi")),
+        (50, chunk("there")),
+        (10, STOP),
+        (16, DONE),
+        (0, EOF),
+    ]
+    world = World([("a", steps)])
+    await world.run()
+    comments = [at for at, data in world.client.sent if data == KEEP_ALIVE]
+    # None before the commit at 40, and the count starts anew at each event.
+    assert comments == [55, 70, 85, 115]
+    assert world.client.text.replace(KEEP_ALIVE, b"") == (
+        seen(ROLE + chunk("hi") + chunk("there") + STOP) + DONE
+    )
+
+
+async def test_comments_can_be_switched_off(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [(0, Head()), (0, chunk("hi")), (59, STOP), (59, DONE), (0, EOF)]
+    world = World([("a", steps)], server=Server(keep_alive_comment=0))
+    await world.run()
+    assert KEEP_ALIVE not in world.client.text
+
+
+async def test_comments_come_between_events_of_any_split(autojump_clock: MockClock) -> None:
+    there = chunk("there")
+    steps: list[Step] = [(0, Head()), (0, chunk("hi")), (10, there[:20]), (20, there[20:])]
+    world = World([("a", [*steps, (0, STOP), (0, DONE), (0, EOF)])])
+    await world.run()
+    assert world.client.text == seen(chunk("hi")) + KEEP_ALIVE + seen(there + STOP) + DONE
+
+
+async def test_an_event_that_comes_just_as_a_comment_is_due_is_not_lost(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deadline passes between the pump's handing over and the relay's waking up."""
+    steps: list[Step] = [(0, Head()), (0, chunk("hi")), (14, chunk("there")), (1, STOP)]
+    world = World([("a", [*steps, (0, DONE), (0, EOF)])])
+    receive = relay.Relay._read
+
+    async def read(self: relay.Relay, chunks: object) -> None:
+        response = self._response
+
+        class Late:
+            async def receive_some(self) -> bytes:
+                data = await response.receive_some()
+                if b"there" in data:
+                    autojump_clock.jump(1)
+                return data
+
+            async def aclose(self) -> None:
+                await response.aclose()
+
+        self._response = Late()  # type: ignore[assignment]
+        await receive(self, chunks)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(relay.Relay, "_read", read)
+    await world.run()
+    assert world.client.text == seen(chunk("hi") + chunk("there") + STOP) + DONE
+
+
+async def test_no_comment_interrupts_the_end(autojump_clock: MockClock) -> None:
+    # No [DONE], and the caller takes a minute for the last write.
+    steps: list[Step] = [(0, Head()), (0, chunk("hi")), (1, STOP), (1, EOF)]
+    client = ScriptedClient(body(), pauses={3: 20})
+    world = World([("a", steps)], client=client)
+    record = await world.run()
+    assert client.text == seen(chunk("hi") + STOP) + DONE
+    assert client.finished_at == 22
+    assert record.end_reason == "complete"
+
+
+# Back-pressure...
+
+
+async def test_a_caller_who_pauses_stops_the_provider(autojump_clock: MockClock) -> None:
+    events = [chunk(str(number)) for number in range(20)]
+    steps: list[Step] = [(0, Head()), (0, chunk("hi")), *[(1, each) for each in events]]
+    # The caller takes 200 s, over three times `idle`, for the first event after the first.
+    client = ScriptedClient(body(), pauses={2: 200})
+    world = World([("a", [*steps, (0, STOP), (0, DONE), (0, EOF)])], client=client)
+
+    async def look() -> None:
+        await trio.sleep(150)
+        taken = len(world.upstream.responses[0].taken)
+        # Two have been written, the channel is full, and the pump holds one.
+        assert taken == 2 + CHUNKS_IN_FLIGHT + 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        record = await world.run()
+    assert record.end_reason == "complete"
+    assert client.text == seen(chunk("hi") + b"".join(events) + STOP) + DONE
+    # What waited went out in one write.
+    assert client.sent[2][0] == 201
+    waited = seen(b"".join(events[1 : 1 + CHUNKS_IN_FLIGHT]))
+    assert client.sent[2][1].startswith(waited)
+    assert len(client.sent) < len(steps)
+
+
+async def test_the_idle_clock_starts_again_after_a_pause(autojump_clock: MockClock) -> None:
+    events: list[Step] = [(0, chunk(str(number))) for number in range(8)]
+    client = ScriptedClient(body(), pauses={2: 100})
+    world = World([("a", [(0, Head()), (0, chunk("hi")), *events, (0, STALL)])], client=client)
+    record = await world.run()
+    assert record.end_reason == "idle_timeout"
+    assert trio.current_time() == 160

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import errno
+import math
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from gateway.core.routing.breaker import BreakerState
+from gateway.telemetry.metrics import families
+from gateway.telemetry.metrics.cells import MemoryCells, SharedCells
+from gateway.telemetry.metrics.gauges import Board, GapHistogram
+from gateway.telemetry.metrics.labels import LabelValues
+
+from ..samples import BOUNDS, gaps, state
+
+FAMILY = families.gap_family(BOUNDS)
+
+
+def value(storage: MemoryCells | SharedCells, name: str, *labels: str, index: int = 0) -> float:
+    (found,) = [page for page in storage.pages() if page.live]
+    return dict(found.series)[(name, *labels)][index]
+
+
+def test_every_state_of_a_breaker_has_a_number() -> None:
+    assert set(families.STATES) == {each.value for each in BreakerState}
+
+
+def test_it_shows_what_is() -> None:
+    storage = MemoryCells()
+    board = Board(storage, LabelValues(10))
+    board.show(state(), gaps(), FAMILY)
+    assert value(storage, "gateway_in_flight_requests") == 3
+    assert value(storage, "gateway_loop_lag_seconds") == 0.25
+    assert value(storage, "gateway_breaker_state", "azure/gpt-4o-mini") == 2
+    assert value(storage, "gateway_deployment_available", "azure/gpt-4o-mini") == 0
+    assert value(storage, "gateway_slots_limit", "provider openai") == 10
+    assert ("gateway_slots_limit", "the gateway") not in storage.known()
+    assert value(storage, "gateway_log_queue_depth") == 12
+    counts = [value(storage, families.GAPS, index=each) for each in range(5)]
+    assert counts == [5, 4, 3, 1, 2.5]
+    rss = psutil.Process(os.getpid()).memory_info().rss
+    assert abs(value(storage, "gateway_process_resident_memory_bytes") - rss) < 50_000_000
+    assert value(storage, "gateway_process_cpu_seconds") > 0
+    assert repr(board) == f"<Board {len(storage.known())} series>"
+
+
+def test_totals_are_followed_and_not_added_up() -> None:
+    storage = MemoryCells()
+    board = Board(storage, LabelValues(10))
+    for _ in range(3):
+        board.show(state(), gaps(), FAMILY)
+    assert value(storage, "gateway_log_dropped") == 1
+    board.show(state(), GapHistogram(BOUNDS, (6, 4, 3, 1), 3.0), FAMILY)
+    assert [value(storage, families.GAPS, index=each) for each in range(5)] == [6, 4, 3, 1, 3.0]
+
+
+def test_a_total_that_begins_anew_goes_on() -> None:
+    storage = MemoryCells()
+    board = Board(storage, LabelValues(10))
+    opens = "gateway_breaker_opens"
+    board.show(state(), None, None)
+    assert value(storage, opens, "azure/gpt-4o-mini") == 4
+    first, second = state().deployments
+    fresh = type(second)(second.name, "closed", True, 0, 1, 0, 0)
+    board.show(state(deployments=[first, fresh]), None, None)
+    assert value(storage, opens, "azure/gpt-4o-mini") == 5
+
+
+def test_what_is_gone_is_shown_no_more_and_comes_back() -> None:
+    storage = MemoryCells()
+    board = Board(storage, LabelValues(10))
+    board.show(state(), None, None)
+    board.show(state(deployments=[], slots=[], log=None), None, None)
+    for name, label in (
+        ("gateway_breaker_state", "azure/gpt-4o-mini"),
+        ("gateway_queue_waiting", "provider openai"),
+    ):
+        assert math.isnan(value(storage, name, label))
+    assert math.isnan(value(storage, "gateway_log_queue_depth"))
+    # What was counted was counted.
+    assert value(storage, "gateway_breaker_opens", "azure/gpt-4o-mini") == 4
+    board.show(state(), None, None)
+    assert value(storage, "gateway_breaker_state", "azure/gpt-4o-mini") == 2
+    assert value(storage, "gateway_breaker_opens", "azure/gpt-4o-mini") == 4
+
+
+def test_a_successor_takes_over_counts_but_no_state(tmp_path: Path) -> None:
+    storage = SharedCells(tmp_path)
+    Board(storage, LabelValues(10)).show(state(), gaps(), FAMILY)
+    storage.close()
+    storage = SharedCells(tmp_path)
+    board = Board(storage, LabelValues(10))
+    assert math.isnan(value(storage, "gateway_in_flight_requests"))
+    board.show(state(), gaps(), FAMILY)
+    assert value(storage, "gateway_in_flight_requests") == 3
+    assert value(storage, "gateway_log_dropped") == 2
+    assert [value(storage, families.GAPS, index=each) for each in range(5)] == [10, 8, 6, 2, 5.0]
+    storage.close()
+
+
+def test_without_descriptors_the_rest_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = MemoryCells()
+    board = Board(storage, LabelValues(10))
+    board.show(state(), None, None)
+
+    def exhausted(*_: object) -> None:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr("builtins.open", exhausted)
+    board.show(state(in_flight=9), None, None)
+    monkeypatch.undo()
+    assert math.isnan(value(storage, "gateway_process_resident_memory_bytes"))
+    assert value(storage, "gateway_in_flight_requests") == 9
