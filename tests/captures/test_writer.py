@@ -286,7 +286,7 @@ from pathlib import Path
 import trio
 from gateway.core.capture.capture import MemoryBudget
 from gateway.captures.writer import CaptureWriter
-from tests.store.test_capture_writer import capture
+from tests.captures.test_writer import capture
 
 # A limit on the size of files is as good as a full disk, and needs no rights.
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

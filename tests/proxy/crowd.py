@@ -66,7 +66,7 @@ class Crowd:
         self._records = first.records
         for world in self._worlds:
             world.upstream, world.records = first.upstream, first.records
-            world.lifecycle = first.lifecycle
+            world.lifecycle, world.cache = first.lifecycle, self.cache
 
     @property
     def clients(self) -> list[ScriptedClient]:

@@ -89,7 +89,7 @@ async def test_of_two_at_once_one_prunes(database: Database) -> None:
 async def test_a_long_run_says_that_it_is_still_at_it(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.store.retention.pruning.task._RENEW", 0.0)
+    monkeypatch.setattr("gateway.store.retention.task._RENEW", 0.0)
     store(sqlite_database, requests_=[request(number) for number in range(5)])
     seconds = iter(range(1000))
     found = await task(sqlite_database, now=lambda: EPOCH + 10 * DAY + next(seconds)).once()

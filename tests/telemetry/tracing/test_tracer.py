@@ -111,7 +111,7 @@ async def test_spans_arrive(receiver: Receiver, nursery: trio.Nursery) -> None:
     assert receiver.heads[0]["authorization"] == "Basic abc"
     assert receiver.paths == ["/v1/traces"]
     assert repr(tracer) == (
-        f"<OtlpTracer to {receiver.endpoint}: Standing(waiting=0, sent=2, dropped=0, error=None)>"
+        f"<OtlpTracer to {receiver.endpoint}: ExporterStatus(waiting=0, sent=2, dropped=0, error=None)>"
     )
 
 
