@@ -27,7 +27,8 @@
     ├── ConnectTimeout
     ├── PoolTimeout
     ├── ConnectionLost
-    └── ProtocolViolation
+    ├── ProtocolViolation
+    └── CredentialUnavailable
 
     ConfigError                         the configuration is at fault; says file, table and key
 
@@ -40,21 +41,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 
 class GatewayError(Exception):
     """An error with a place in the API.
 
     `should_retry` becomes the `x-should-retry` header, which the OpenAI SDK obeys over its own
-    rule (openai-python `_base_client.py`); None leaves the rule to the client.
+    rule (openai-python `_base_client.py`); None leaves the rule to the client. `details` are
+    members of the error beside those that every error has.
     """
 
     status: ClassVar[int] = 500
     code: str = "internal_error"
     type: str = "server_error"
     should_retry: ClassVar[bool | None] = None
+    details: Mapping[str, Any] = {}
 
     def __init__(
         self,
@@ -251,6 +254,10 @@ class ConnectionLost(UpstreamFailure):
 
 class ProtocolViolation(UpstreamFailure):
     """The provider's bytes are not what its protocol allows."""
+
+
+class CredentialUnavailable(UpstreamFailure):
+    """There is no token or signature to call with: nothing of the request was sent."""
 
 
 # The configuration is at fault...

@@ -20,10 +20,12 @@ from ..core.routing.attempts import RetryPolicy
 from ..core.routing.breaker import BreakerPolicy
 from ..core.routing.timeouts import Timeouts
 from ..errors import ConfigError
+from ..providers.registry import KINDS
+from ..providers.settings import Provider
 from . import schema
 from .checks.cross_check import Unread, all_names, check_bind, cross_check
 from .checks.keys import KeyCheck
-from .environment import StandIns
+from .environment import MissingVariable, StandIns, expand
 from .paths import tokens_path
 from .tables import TableReader, read_plain, unknown_key
 
@@ -203,18 +205,33 @@ class _Reader:
         """Take note of what a check across tables has found."""
         self.problems += [f"{self._name}: {problem}" for problem in problems]
 
-    def _providers(self, tree: Any) -> dict[str, schema.Provider]:
+    def _providers(self, tree: Any) -> dict[str, Provider]:
         if not isinstance(tree, dict):
             self._problem("[providers]", "", "expected tables such as [providers.openai]")
             return {}
-        found: dict[str, schema.Provider] = {}
+        found: dict[str, Provider] = {}
         for name, value in tree.items():
-            provider = self._table(f"[providers.{name}]", value, schema.Provider)
+            provider = self._provider(f"[providers.{name}]", value)
             if provider is None:
                 self.unread.providers.add(name)
             else:
                 found[name] = provider
         return found
+
+    def _provider(self, where: str, tree: Any) -> Provider | None:
+        """Return a provider's table, read as its kind wants it."""
+        given = tree.get("kind") if isinstance(tree, dict) else None
+        if not isinstance(given, str):
+            return self._table(where, tree, Provider)
+        try:
+            kind = KINDS.get(str(expand(given, self._environ)))
+        except MissingVariable as exc:
+            self._problem(where, "kind", str(exc))
+            return None
+        if kind is None:
+            self._problem(where, "kind", f"expected {' or '.join(f'"{each}"' for each in KINDS)}")
+            return None
+        return self._table(where, tree, kind.settings)
 
     def _array(
         self, key: str, tree: dict[str, Any], kind: type[T], unread: set[str]

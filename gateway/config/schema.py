@@ -15,11 +15,14 @@ from msgspec import Meta
 from ..core.cache.answers import CachePolicy, ModelCache
 from ..core.limits.budget import Budget
 from ..core.limits.shedding import OverloadPolicy
+from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
 from ..core.routing.balancing.strategies import StrategyName
 from ..core.routing.breaker import BreakerPolicy
 from ..core.routing.hedging import HedgePolicy
 from ..core.routing.timeouts import Seconds, TimeoutOverrides, Timeouts
+from ..providers.kind import RouteTerms
+from ..providers.settings import Provider
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -64,41 +67,6 @@ class LimitsConfig(Table, frozen=True):
     queue_timeout: Seconds = 2.0
 
 
-class Probe(Table, frozen=True):
-    """An active health check: GET `path` below the provider's base_url, every `interval` seconds.
-
-    Any answer below 500 is a sign of life. `failures` in a row open the breakers of all the
-    provider's deployments.
-    """
-
-    path: Annotated[str, Meta(pattern=r"^/[!-~]*\Z", description="a path such as /models")] = (
-        "/models"
-    )
-    interval: Annotated[float, Meta(ge=0.1)] = 10.0
-    timeout: Positive = 5.0
-    failures: Count = 3
-
-
-class Provider(Table, frozen=True):
-    kind: Literal["openai", "demo"]
-    base_url: str | None = None
-    api_key: str | None = None
-    # Several keys instead: used in turn, and left alone while they are refused or limited.
-    api_keys: tuple[str, ...] = ()
-    headers: dict[str, str] = {}
-    timeouts: TimeoutOverrides = TimeoutOverrides()
-    max_connections: Count = 1000
-    ca_file: str | None = None
-    rpm: Count | None = None
-    tpm: Count | None = None
-    max_concurrent: Count | None = None
-    probe: Probe | None = None
-    # Some servers refuse `stream_options`; without it their streams carry no usage.
-    stream_usage: bool = True
-    # demo only: seconds between tokens.
-    token_interval: Seconds = 0.02
-
-
 class Route(Table, frozen=True):
     provider: str
     model: Name
@@ -107,6 +75,20 @@ class Route(Table, frozen=True):
     output_price: Price = 0.0
     weight: Price = 1.0
     timeouts: TimeoutOverrides = TimeoutOverrides()
+
+    def terms(self, model: str, timeouts: Timeouts, pattern: str | None) -> RouteTerms:
+        """Return what the route says of one `model`; `timeouts` are those of its provider."""
+        return RouteTerms(
+            model=model,
+            timeouts=timeouts.override(self.timeouts),
+            prices=Prices(
+                input=self.input_price,
+                output=self.output_price,
+                cached_input=self.cached_input_price,
+            ),
+            weight=self.weight,
+            pattern=pattern,
+        )
 
 
 class Model(Table, frozen=True):

@@ -24,12 +24,13 @@ from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deadlines, Deployment
 from ..core.routing.hedging import HedgeCap, HedgePolicy
 from ..core.routing.target import Target
-from ..core.routing.timeouts import Timeouts
+from ..providers.kind import RouteTerms
+from ..providers.settings import Provider
 from .catalog import Catalog, NameMatch, Names
-from .schema import Config, Cors, Provider, Route, Server, Token
+from .schema import Config, Cors, Server, Token
 
-# The last argument is the route's model as it is configured, if that ends in `*`.
-Describe = Callable[[str, Provider, Route, Timeouts, str | None], Deployment]
+# Makes a deployment of a provider, by its name, and a route.
+Describe = Callable[[str, Provider, RouteTerms], Deployment]
 
 _HASH_PREFIX = "sha256:"
 
@@ -257,12 +258,13 @@ class _ModelBuilder:
     def _deployments(self, match: NameMatch) -> list[Deployment]:
         found = []
         for route in match.model.routes:
-            pattern = route.model if route.model.endswith("*") else None
-            filled = msgspec.structs.replace(route, model=match.fill(route.model))
             provider = self._config.providers[route.provider]
-            found.append(
-                self._describe(route.provider, provider, filled, self._config.timeouts, pattern)
+            terms = route.terms(
+                match.fill(route.model),
+                self._config.timeouts.override(provider.timeouts),
+                route.model if route.model.endswith("*") else None,
             )
+            found.append(self._describe(route.provider, provider, terms))
         return found
 
 

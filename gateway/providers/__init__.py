@@ -1,1 +1,13 @@
-"""What a call to each kind of provider looks like. A module describes it, never makes it."""
+"""What a call to each kind of provider looks like. A module describes it, never makes it.
+
+    settings           the keys of a table [providers.NAME] that every kind has
+    kind               what a kind of provider is
+    kinds/             one module for each kind; what is in this folder is found by the registry
+    registry           the kinds by their names in the configuration
+    openai_compatible  the base of all kinds that speak OpenAI's API
+    failures           how each kind says no: statuses and words, and what they mean
+    oauth              access tokens by OAuth's client credentials, asked for and read
+
+`docs/adding-a-provider.md` adds a kind step by step. Read `settings` and `kind`, then
+`openai_compatible` and a module of `kinds/`.
+"""

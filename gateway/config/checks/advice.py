@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...providers.registry import KINDS
 from ..catalog import Names
 from ..schema import Config, Route
 
@@ -16,8 +17,8 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
         yield "[cache] max_entry_bytes: is more than max_bytes, the limit of all entries together"
     for name, provider in config.providers.items():
         probe = provider.probe
-        if provider.kind == "demo" and (provider.api_key or provider.api_keys):
-            yield f"[providers.{name}] api_key: the demo provider has no use for a key"
+        for key, note in KINDS[provider.kind].notes(provider):
+            yield f"[providers.{name}] {key}: {note}"
         if probe is not None and probe.timeout > probe.interval:
             yield f"[providers.{name}] probe.timeout: is longer than interval"
     for token in config.tokens:

@@ -16,9 +16,11 @@ import msgspec
 
 from ...core.limits.shedding import OverloadPolicy
 from ...core.routing.breaker import BreakerPolicy
+from ...providers.registry import KINDS
+from ...providers.settings import Provider
 from ..catalog import Names
 from ..header_syntax import HEADER_NAME, HEADER_VALUE
-from ..schema import Config, Cors, Model, Provider
+from ..schema import Config, Cors, Model
 from .keys import KeyCheck
 from .models import check_models
 from .observability import check_records
@@ -125,10 +127,8 @@ def check_bind(bind: str) -> Iterator[str]:
 
 
 def _provider(where: str, provider: Provider) -> Iterator[str]:
-    if provider.kind == "openai" and provider.base_url is None:
-        yield f"{where} base_url: missing; for OpenAI itself it is https://api.openai.com/v1"
-    if provider.kind == "demo" and provider.base_url is not None:
-        yield f"{where} base_url: the demo provider is built in; remove base_url"
+    for key, problem in KINDS[provider.kind].problems(provider):
+        yield f"{where} {key}: {problem}"
     if provider.base_url is not None:
         yield from _base_url(where, provider.base_url)
     yield from _api_keys(where, provider)

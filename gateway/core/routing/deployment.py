@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
+from ..dialects.base import Dialect
 from ..records.pricing import Prices
 from .call import Call, Headers, Origin
+from .refusals import RefusalTable
 from .timeouts import Timeouts, deadline
 
 
@@ -22,22 +26,34 @@ class Credential(msgspec.Struct, frozen=True):
     label: str = "key 1"
 
 
+# Completes a call that its headers alone do not: signs it, or adds a token that expires. Gets
+# the credential and Unix time in seconds. Raises CredentialUnavailable.
+Prepare = Callable[[Call, Credential, float], Awaitable[Call]]
+
+
 class Deployment(msgspec.Struct, frozen=True):
     """All that a call needs but the body, prepared once when the configuration is loaded.
 
     `model_json` is the provider's model name as JSON. `pattern` is the model as it stands in
     the route, if that ends in `*`: what is known of the deployment is kept under it, since
-    callers could make up names without end.
+    callers could make up names without end. `dialect` is what the provider speaks; its streams
+    and its whole answers may have targets of their own. `prepare` is None where the headers of
+    a credential are all that a call needs.
     """
 
     provider: str
     model: str
     model_json: bytes
     origin: Origin
+    dialect: Dialect
     target: bytes
+    stream_target: bytes
+    refusals: RefusalTable
     credentials: tuple[Credential, ...]
     timeouts: Timeouts
     prices: Prices
+    method: bytes = b"POST"
+    prepare: Prepare | None = None
     weight: float = 1.0
     stream_usage: bool = True
     pattern: str | None = None
@@ -72,8 +88,8 @@ class Deployment(msgspec.Struct, frozen=True):
         headers = key.stream_headers if stream else key.plain_headers
         return Call(
             origin=self.origin,
-            method=b"POST",
-            target=self.target,
+            method=self.method,
+            target=self.stream_target if stream else self.target,
             # OpenAI logs this one for support (platform.openai.com/docs/api-reference,
             # "Supplying your own request ID"); others ignore it.
             headers=(*headers, (b"x-client-request-id", request_id), *extra),

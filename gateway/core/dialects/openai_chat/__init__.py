@@ -1,1 +1,12 @@
-"""TODO."""
+"""OpenAI's chat completions, the dialect that most servers speak.
+
+    dialect   the parts put together as `base.Dialect` wants them
+    request   what of a request concerns the gateway, and how it goes to a provider
+    stream    the rewriter of a stream: provider's bytes in, caller's bytes out
+    answer    a whole answer under the requested name
+    usage     the token counts of both
+    errors    OpenAI's error object, read and written
+    models    the list of models
+
+Read `request`, then `stream`. Everything is spliced in the bytes: see `core/wire/splice.py`.
+"""

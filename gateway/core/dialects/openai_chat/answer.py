@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from ...records.usage import Usage, read_usage
 from ...wire.json_scan import NOTHING
+from ..base import Answer, NotAnAnswer
+from .usage import read_usage
 from ...wire.splice import InvalidJSON, members, splice
-
-
-class NotAnAnswer(ValueError):
-    """A 2xx body that is no answer. `error` says that it reports an error instead."""
-
-    def __init__(self, message: str, *, error: bool = False) -> None:
-        super().__init__(message)
-        self.error = error
-
-
-class Answer(msgspec.Struct, frozen=True):
-    body: bytes
-    usage: Usage | None
 
 
 def rewrite_answer(body: bytes, model: bytes) -> Answer:

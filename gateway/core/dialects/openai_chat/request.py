@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 
 from ....errors import InvalidRequest
-from ...routing.deployment import Deployment
 from ...wire.splice import (
     DuplicateKey,
     InvalidJSON,
@@ -23,12 +22,13 @@ from ...wire.splice import (
     members,
     splice,
 )
+from ..base import Answer, Recipient, StreamRewriter
+from .answer import rewrite_answer
+from .stream import ChatStreamRewriter
 
 _STRING: Final = msgspec.json.Decoder(str)
 # Values are not decoded: callers choose them, and 30 MiB of empty lists become 700.
 _OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
-# As long as a name in the configuration may be.
-MAX_SHOWN: Final = 256
 _INCLUDE_USAGE: Final = b'{"include_usage":true}'
 _TRUE: Final = b"true"
 
@@ -51,6 +51,31 @@ class ChatRequest(msgspec.Struct, frozen=True):
     def answer_tokens(self) -> int:
         """Return how many tokens the caller allows the whole answer; 0 if it does not say."""
         return (self.max_tokens or 0) * self.n
+
+    def body_for(self, recipient: Recipient) -> bytes:
+        """Return the body to send: the recipient's model name, and usage asked for in streams.
+
+        The gateway accounts for every stream, so it asks for usage even if the client did not;
+        the rewriter takes out of the answer what the client did not ask for.
+        """
+        put = {"model": recipient.model_json}
+        if self.stream and recipient.stream_usage and not self.wants_usage:
+            put["stream_options"] = (
+                _INCLUDE_USAGE
+                if self.stream_options is None
+                else splice(self.stream_options, put={"include_usage": _TRUE})
+            )
+        return splice(self.body, put=put, known=self.members)
+
+    def start_stream(
+        self, recipient: Recipient, name: bytes, max_event_bytes: int
+    ) -> StreamRewriter:
+        return ChatStreamRewriter(
+            name, keep_usage=self.wants_usage, max_event_bytes=max_event_bytes
+        )
+
+    def rewrite_answer(self, recipient: Recipient, name: bytes, body: bytes) -> Answer:
+        return rewrite_answer(body, name)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -76,27 +101,6 @@ def parse_chat(body: bytes) -> ChatRequest:
         max_tokens=_max_tokens(values),
         n=_number(values.get("n", b"1")) or 1,
     )
-
-
-def shortened(text: str) -> str:
-    """Return what is said or written down of a name that the caller chose: not 30 MiB of it."""
-    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
-
-
-def body_for(request: ChatRequest, deployment: Deployment) -> bytes:
-    """Return the body to send to `deployment`: its model name, and usage asked for in streams.
-
-    The gateway accounts for every stream, so it asks for usage even if the client did not;
-    the rewriter takes out of the answer what the client did not ask for.
-    """
-    put = {"model": deployment.model_json}
-    if request.stream and deployment.stream_usage and not request.wants_usage:
-        put["stream_options"] = (
-            _INCLUDE_USAGE
-            if request.stream_options is None
-            else splice(request.stream_options, put={"include_usage": _TRUE})
-        )
-    return splice(request.body, put=put, known=request.members)
 
 
 def _members(body: bytes) -> list[JsonMember]:

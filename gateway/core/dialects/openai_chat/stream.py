@@ -16,15 +16,13 @@ from typing import Final
 
 import msgspec
 
-from ...records.usage import Usage, read_usage
+from ...records.usage import Usage
+from .usage import read_usage
 from ...wire.json_scan import NOTHING, check_utf8
 from ...wire.splice import InvalidJSON, JsonMember, members, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
 
 DONE: Final = b"data: [DONE]\n\n"
-# A stream that says nothing for so long before its first meaningful event is let through:
-# it is alive, and what is held back takes memory.
-MAX_HELD: Final = 64 * 1024
 
 
 # Absent is UNSET, since msgspec gives the raw bytes of anything, null included.
@@ -56,13 +54,10 @@ _NULL_USAGE: Final = b',"usage":null}'
 _USAGE_KEY: Final = b'"usage"'
 
 
-class StreamRewriter:
-    """Rewrites one stream. `model` is the requested name as JSON.
+class ChatStreamRewriter:
+    """Rewrites one stream (see `base.StreamRewriter`). `model` is the requested name as JSON.
 
-    After each `feed`: `meaningful` says whether content has come, `done` whether the provider
-    said `[DONE]`, `finished` whether an answer has its finish_reason. A failed stream has its
-    error event in `error`, or in `broken` why it cannot be read any further. Nothing is read
-    beyond `done`, `error` or `broken`.
+    `done` says that the provider sent `[DONE]`, `finished` that an answer has its finish_reason.
     """
 
     def __init__(self, model: bytes, *, keep_usage: bool, max_event_bytes: int) -> None:
@@ -112,6 +107,10 @@ class StreamRewriter:
             elif self.done or self.error is not None:
                 break
         return b"".join(out)
+
+    def finish(self) -> bytes:
+        """Return the `[DONE]` that was kept back, or that the provider has forgotten."""
+        return DONE
 
     def _rewrite(self, data: bytes) -> bytes | None:
         """Return the event's new data; None to drop it."""

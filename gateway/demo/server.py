@@ -262,9 +262,9 @@ async def serve_demo(
     *,
     token_interval: float = 0.02,
     clock: Callable[[], float] = time.time,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    listening: Callable[[int], object] = lambda port: None,
 ) -> Never:
-    """Serve on a free port of 127.0.0.1, which `task_status` reports, until cancelled.
+    """Serve on a free port of 127.0.0.1 until cancelled; `listening` is told the port.
 
     `token_interval` is in seconds; `clock` gives `created`.
     """
@@ -275,5 +275,5 @@ async def serve_demo(
 
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, handle, listeners)
-        task_status.started(listeners[0].socket.getsockname()[1])
+        listening(listeners[0].socket.getsockname()[1])
     raise AssertionError("serve_listeners returned")

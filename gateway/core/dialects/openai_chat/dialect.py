@@ -1,0 +1,56 @@
+"""The dialect of OpenAI's chat completions, its parts put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ....errors import GatewayError
+from ..base import Dialect, DialectRequest, HeaderList, ModelEntry
+from . import errors, models
+from .request import parse_chat
+
+
+class OpenAIChat:
+    """See `base.Dialect`. It has no state: `OPENAI_CHAT` is the one there is."""
+
+    name = "openai_chat"
+    # A comment, which openai-python skips as long as no `id:` has come (its `_streaming.py`).
+    keep_alive = b": keep-alive\n\n"
+    stream_headers = (
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-cache"),
+        # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
+        (b"x-accel-buffering", b"no"),
+    )
+    answer_headers = ((b"content-type", b"application/json"),)
+
+    def __repr__(self) -> str:
+        return f"<Dialect {self.name}>"
+
+    def read_request(self, body: bytes) -> DialectRequest:
+        return parse_chat(body)
+
+    def error_reply(self, error: GatewayError) -> tuple[HeaderList, bytes]:
+        return errors.error_reply(error)
+
+    def error_event(self, message: str, code: str, kind: str) -> bytes:
+        return errors.error_event(message, code, kind)
+
+    def relayed_error_event(self, data: bytes) -> bytes:
+        return errors.relayed_error_event(data)
+
+    def model_list(self, entries: Sequence[ModelEntry]) -> bytes:
+        return models.model_list(entries)
+
+    def model_entry(self, entry: ModelEntry) -> bytes:
+        return models.model_entry(entry)
+
+    def target(self, base_path: bytes, model: str, *, stream: bool) -> bytes:
+        return base_path + b"/chat/completions"
+
+    def read_error(self, body: bytes) -> str:
+        return errors.read_error(body)
+
+
+OPENAI_CHAT: Final[Dialect] = OpenAIChat()
