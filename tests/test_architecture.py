@@ -26,15 +26,16 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "tcp": set(),
     "background": set(),
     "core": {"errors"},
-    "config": {"core", "errors"},
-    "providers": {"config", "core", "errors"},
+    "config": {"core", "errors", "providers"},
+    "demo": set(),
+    "providers": {"core", "demo", "errors"},
     "state": {"core"},
     "captures": {"core", "background"},
     "store": {"core", "config", "captures", "errors"},
     "upstream": {"core", "config", "errors", "tcp"},
-    "telemetry": {"core", "config", "errors", "background"},
+    "telemetry": {"core", "config", "errors", "background", "providers"},
     "serve": {"core", "config", "errors", "lifecycle", "tcp"},
-    "proxy": {"core", "config", "errors", "lifecycle"},
+    "proxy": {"core", "config", "errors", "lifecycle", "providers"},
     "api": {"proxy", "core", "config", "errors", "lifecycle"},
     "admin": {"captures", "config", "core", "errors", "lifecycle", "proxy", "store", "telemetry"},
 }
@@ -43,8 +44,8 @@ COMPOSERS: Final = {"process", "app", "cli", "__main__", "__init__"}
 
 # A library has one home, or the few that its author's protocol machine is split over.
 HOMES: Final[dict[str, set[str]]] = {
-    "httpx": {"upstream"},
-    "h11": {"upstream", "serve"},  # Hypercorn's own protocol is h11's
+    "httpx": {"upstream", "process"},  # its client is made in the one and used in the other
+    "h11": {"upstream", "serve", "demo"},  # Hypercorn's own protocol is h11's
     "certifi": {"upstream"},
     "ssl": {"upstream"},
     "hypercorn": {"serve"},
@@ -61,7 +62,7 @@ HOMES: Final[dict[str, set[str]]] = {
     "starlette": {"admin"},
 }
 # What may be used without Trio, clocks or chance.
-PURE: Final = {"core", "config", "errors"}
+PURE: Final = {"core", "config", "providers", "errors"}
 IMPURE: Final = {"trio", "random", "secrets", "socket", "subprocess", "threading", "asyncio"}
 # And core, in addition, neither looks at the time nor touches files.
 IMPURE_IN_CORE: Final = IMPURE | {"time", "os", "pathlib", "logging", "structlog"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import timeit
 from typing import Final
 
-from gateway.core.dialects.openai_chat.stream import StreamRewriter
+from gateway.core.dialects.openai_chat.stream import ChatStreamRewriter
 
 _EVENT: Final = (
     b'data: {"id":"chatcmpl-AbCdEfGh123456789","object":"chat.completion.chunk",'
@@ -18,8 +18,8 @@ _NULL_USAGE: Final = _EVENT % b',"usage":null'
 _ROUNDS: Final = 20_000
 
 
-def _rewriter(*, keep_usage: bool) -> StreamRewriter:
-    rewriter = StreamRewriter(b'"gpt-4o"', keep_usage=keep_usage, max_event_bytes=1 << 24)
+def _rewriter(*, keep_usage: bool) -> ChatStreamRewriter:
+    rewriter = ChatStreamRewriter(b'"gpt-4o"', keep_usage=keep_usage, max_event_bytes=1 << 24)
     rewriter.feed(_NULL_USAGE)
     return rewriter
 

@@ -13,7 +13,7 @@ from typing import Any, Final, get_args
 
 import trio
 
-from gateway.config.schema import Config, LimitsConfig, Model, Provider, Route, Token
+from gateway.config.schema import Config, LimitsConfig, Model, Route, Token
 from gateway.config.snapshot import Snapshot, build_snapshot
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits.budget import Budget
@@ -22,9 +22,10 @@ from gateway.core.routing.attempts import Attempts, Try
 from gateway.core.routing.balancing.strategies import StrategyName
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.health import Sample
-from gateway.core.routing.timeouts import Timeouts
 from gateway.lifecycle import Lifecycle
-from gateway.providers import openai
+from gateway.providers.kind import Place, RouteTerms
+from gateway.providers.registry import KINDS
+from gateway.providers.settings import Provider
 from gateway.proxy.access import authenticate, authorize
 from gateway.proxy.attempts.lease import AttemptLease, acquire_lease
 from gateway.proxy.cache.response_cache import ResponseCache
@@ -137,10 +138,10 @@ _TOKENS: Final = tuple(
 )
 
 
-def _describe(
-    name: str, provider: Provider, route: Route, timeouts: Timeouts, pattern: str | None
-) -> Deployment:
-    return openai.describe(name, provider, route, timeouts, b"bench", pattern)
+def _describe(name: str, provider: Provider, terms: RouteTerms) -> Deployment:
+    assert provider.base_url is not None
+    place = Place(provider.base_url, b"bench")
+    return KINDS[provider.kind].describe(name, provider, place, terms)
 
 
 def _nothing() -> Any:

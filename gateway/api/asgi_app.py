@@ -29,8 +29,9 @@ from ..proxy.protocols import Client, HeaderPairs
 from ..proxy.services import Services
 from . import cors, operations, routes
 from .client import AsgiClient, Message, Receive, Send
-from .operations import Reply
+from .replies import Reply
 from .request import api_key, asked, content_length, has_body, headers_of, request_id
+from .routes import ApiRoute, Operation
 
 _log = structlog.get_logger(__name__)
 
@@ -127,6 +128,7 @@ class AsgiApp:
             send,
             identity,
             self._lifecycle,
+            routes.DEFAULT_DIALECT,
             has_body=has_body(headers),
             content_length=content_length(headers),
             always=() if for_admins else _cors_headers(running, headers),
@@ -143,13 +145,14 @@ class AsgiApp:
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
                         return
-                name, argument = routes.match(scope["method"], path)
-                if name == routes.CHAT:
+                route, argument = routes.match(scope["method"], path)
+                client.dialect = route.dialect
+                if route.operation is Operation.CHAT:
                     await self._chat(running, client, scope, headers, identity)
-                elif name == routes.METRICS:
+                elif route.operation is Operation.METRICS:
                     await client.reply(*await _scrape(running, headers))
                 else:
-                    await client.reply(*self._operation(running, client, name, argument, headers))
+                    await client.reply(*self._operation(running, client, route, argument, headers))
             except GatewayError as exc:
                 await client.refuse(exc)
         except SendStalled:
@@ -170,6 +173,7 @@ class AsgiApp:
             running.snapshot,
             client,
             identity,
+            client.dialect,
             peer[0] if peer else None,
             headers,
             None if tracer is None else tracer.begin(scope["headers"]),
@@ -183,23 +187,24 @@ class AsgiApp:
         self,
         running: Runtime,
         client: AsgiClient,
-        name: str,
+        route: ApiRoute,
         argument: str,
         headers: dict[bytes, bytes],
     ) -> Reply:
-        if name == routes.LIVE:
+        operation, dialect = route.operation, route.dialect
+        if operation is Operation.LIVE:
             return operations.live()
-        if name == routes.READY:
+        if operation is Operation.READY:
             return operations.ready(self._lifecycle)
         snapshot = running.snapshot
         caller = authenticate(snapshot, api_key(headers), time.time())
         if caller.limited:
             client.carry(lambda: rate_limits(running.services.state, caller))
-        if name == routes.MODELS:
-            return operations.models(snapshot, caller)
-        if name == routes.MODEL:
-            return operations.model(snapshot, caller, argument)
-        raise InternalError(f"the route {name} has no handler")
+        if operation is Operation.MODELS:
+            return operations.models(dialect, snapshot, caller)
+        if operation is Operation.MODEL:
+            return operations.model(dialect, snapshot, caller, argument)
+        raise InternalError(f"the route {operation.value} has no handler")
 
 
 async def _scrape(running: Runtime, headers: dict[bytes, bytes]) -> Reply:

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import trio
 
+from ..core.dialects.base import Dialect
 from ..errors import BodyTimeout, BodyTooLarge, ClientGone, GatewayError, SendStalled
 from ..lifecycle import Lifecycle
 from ..proxy.protocols import HeaderPairs
-from .replies import error_body, error_reply
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -42,12 +42,15 @@ class AsgiClient:
         send: Send,
         request_id: bytes,
         lifecycle: Lifecycle,
+        dialect: Dialect,
         *,
         has_body: bool = True,
         content_length: int | None = None,
         always: HeaderPairs = (),
     ) -> None:
         self.status: int | None = None
+        # What errors are written in; the route may set another.
+        self.dialect = dialect
         self._receive = receive
         self._send = send
         self._lifecycle = lifecycle
@@ -124,6 +127,9 @@ class AsgiClient:
             self._stalled = True
             raise
 
+    async def keep_alive(self, data: bytes) -> None:
+        await self.send(data)
+
     async def finish(self, data: bytes) -> None:
         call, self._before_last = self._before_last, None
         if call is not None and len(data) <= SMALL:
@@ -138,7 +144,7 @@ class AsgiClient:
             call()
 
     async def refuse(self, error: GatewayError) -> None:
-        headers, body = error_reply(error)
+        headers, body = self.dialect.error_reply(error)
         await self.reply(error.status, headers, body)
 
     async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
@@ -146,10 +152,6 @@ class AsgiClient:
         length = (b"content-length", b"%d" % len(body))
         await self.begin(status, (*headers, length))
         await self.finish(body)
-
-    def error_event(self, message: str, code: str, kind: str) -> bytes:
-        """Return the event at which OpenAI's SDKs raise (openai-python `_streaming.py`)."""
-        return b"data: " + error_body(message, kind, code) + b"\n\n"
 
     async def _next(self) -> bytes:
         message = await self._receive()

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..config.schema import Cors
+from ..core.dialects.base import HeaderList
 from ..errors import PermissionDenied
-from .replies import HeaderList
 
 _VARY = (b"vary", b"Origin")
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..config.snapshot import Caller, ServedModel, Snapshot
+from ..core.dialects.base import Dialect, ModelEntry
 from ..lifecycle import Lifecycle, Phase
 from ..proxy.access import no_such_model, visible
-from .replies import HeaderList, json_reply
-
-Reply = tuple[int, HeaderList, bytes]
+from .replies import Reply, json_reply
 
 
-def models(snapshot: Snapshot, caller: Caller) -> Reply:
-    """List what `caller` may use; all four members are required by OpenAI's SDK."""
-    data = [_entry(model, snapshot) for model in visible(snapshot, caller)]
-    return 200, *json_reply({"object": "list", "data": data})
+def models(dialect: Dialect, snapshot: Snapshot, caller: Caller) -> Reply:
+    """List what `caller` may use."""
+    entries = [_entry(model, snapshot) for model in visible(snapshot, caller)]
+    return 200, [*dialect.answer_headers], dialect.model_list(entries)
 
 
-def model(snapshot: Snapshot, caller: Caller, name: str) -> Reply:
+def model(dialect: Dialect, snapshot: Snapshot, caller: Caller, name: str) -> Reply:
     found = snapshot.models.get(name) if caller.may_use(name) else None
     if found is None:
         raise no_such_model(name)
-    return 200, *json_reply(_entry(found, snapshot))
+    return 200, [*dialect.answer_headers], dialect.model_entry(_entry(found, snapshot))
 
 
 def live() -> Reply:
@@ -38,11 +35,5 @@ def ready(lifecycle: Lifecycle) -> Reply:
     return 503, [*headers, (b"retry-after", b"1")], body
 
 
-def _entry(found: ServedModel, snapshot: Snapshot) -> dict[str, Any]:
-    owner = found.deployments[0].provider
-    return {
-        "id": found.name,
-        "object": "model",
-        "created": snapshot.created,
-        "owned_by": owner,
-    }
+def _entry(found: ServedModel, snapshot: Snapshot) -> ModelEntry:
+    return ModelEntry(found.name, snapshot.created, owner=found.deployments[0].provider)

@@ -6,34 +6,58 @@ to the handler (Starlette: 23 µs against a dictionary's 0.1).
 
 from __future__ import annotations
 
+import enum
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
+from ..core.dialects.base import Dialect
+from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
 from ..errors import MethodNotAllowed, NotFound
 
-_CHAT: Final = "/chat/completions"
 _MODELS: Final = "/models"
 
 # Base URLs are given with and without /v1, and some clients add a second one.
 _PREFIXES: Final = ("", "/v1", "/v1/v1")
 
-CHAT, MODELS, MODEL, LIVE, READY = "chat", "models", "model", "live", "ready"
-METRICS = "metrics"
-
 ADMIN_PREFIX: Final = "/admin/"
+# What speaks to a caller whose path says nothing of a dialect.
+DEFAULT_DIALECT: Final = OPENAI_CHAT
 
-_EXACT: Final[dict[str, tuple[str, str]]] = {
-    **{prefix + _CHAT: (CHAT, "POST") for prefix in _PREFIXES},
-    **{prefix + _MODELS: (MODELS, "GET") for prefix in _PREFIXES},
-    "/health/live": (LIVE, "GET"),
-    "/health/ready": (READY, "GET"),
-    "/metrics": (METRICS, "GET"),
+
+class Operation(enum.Enum):
+    """What a path asks for."""
+
+    CHAT = "chat"
+    MODELS = "models"
+    MODEL = "model"
+    LIVE = "live"
+    READY = "ready"
+    METRICS = "metrics"
+
+
+class ApiRoute(msgspec.Struct, frozen=True):
+    """What serves a path, by which method, and in which dialect it is asked."""
+
+    operation: Operation
+    method: str
+    dialect: Dialect = DEFAULT_DIALECT
+
+
+_EXACT: Final[dict[str, ApiRoute]] = {
+    **{prefix + "/chat/completions": ApiRoute(Operation.CHAT, "POST") for prefix in _PREFIXES},
+    **{prefix + _MODELS: ApiRoute(Operation.MODELS, "GET") for prefix in _PREFIXES},
+    "/health/live": ApiRoute(Operation.LIVE, "GET"),
+    "/health/ready": ApiRoute(Operation.READY, "GET"),
+    "/metrics": ApiRoute(Operation.METRICS, "GET"),
 }
+_MODEL: Final = ApiRoute(Operation.MODEL, "GET")
 _MODEL_PREFIXES: Final = tuple(prefix + _MODELS + "/" for prefix in _PREFIXES)
 
 
-def match(method: str, path: str) -> tuple[str, str]:
-    """Return the route's name and its argument, the rest of the path.
+def match(method: str, path: str) -> tuple[ApiRoute, str]:
+    """Return the route and its argument, the rest of the path.
 
     `path` is percent-decoded. Raises NotFound (404) and MethodNotAllowed (405).
     """
@@ -43,7 +67,7 @@ def match(method: str, path: str) -> tuple[str, str]:
         for prefix in _MODEL_PREFIXES:
             if path.startswith(prefix) and len(path) > len(prefix):
                 # Model names hold slashes: openai/gpt-4o.
-                found, argument = (MODEL, "GET"), path[len(prefix) :]
+                found, argument = _MODEL, path[len(prefix) :]
                 break
     if found is None and path.endswith("/") and path != "/":
         return match(method, path.rstrip("/") or "/")
@@ -52,11 +76,11 @@ def match(method: str, path: str) -> tuple[str, str]:
             f"there is nothing at {method} {path}; the API is at /v1/chat/completions and "
             "/v1/models, so a client's base URL ends in /v1"
         )
-    name, allowed = found
+    allowed = found.method
     if method != allowed and not (method == "HEAD" and allowed == "GET"):
         allow = "GET, HEAD" if allowed == "GET" else allowed
         raise MethodNotAllowed(f"{path} takes {allow}, not {method}", allow=allow)
-    return name, argument
+    return found, argument
 
 
 def decoded(raw_path: bytes) -> str:

@@ -220,18 +220,19 @@ class _Reader:
 
     def _provider(self, where: str, tree: Any) -> Provider | None:
         """Return a provider's table, read as its kind wants it."""
-        given = tree.get("kind") if isinstance(tree, dict) else None
-        if not isinstance(given, str):
+        if not isinstance(tree, dict):
             return self._table(where, tree, Provider)
         try:
-            kind = KINDS.get(str(expand(given, self._environ)))
+            given = expand(tree.get("kind"), self._environ)
         except MissingVariable as exc:
             self._problem(where, "kind", str(exc))
             return None
-        if kind is None:
-            self._problem(where, "kind", f"expected {' or '.join(f'"{each}"' for each in KINDS)}")
-            return None
-        return self._table(where, tree, kind.settings)
+        kind = KINDS.get(given) if isinstance(given, str) else None
+        if kind is not None:
+            return self._table(where, tree, kind.settings)
+        known = " or ".join([f'"{name}"' for name in KINDS])
+        self._problem(where, "kind", f"{'' if 'kind' in tree else 'missing; '}expected {known}")
+        return None
 
     def _array(
         self, key: str, tree: dict[str, Any], kind: type[T], unread: set[str]

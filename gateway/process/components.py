@@ -5,29 +5,32 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from .. import __version__
 from ..config import schema, snapshot
 from ..config.snapshot import Caller, Snapshot
-from ..core.routing.call import Origin
+from ..core.routing.call import Call, Origin
 from ..core.routing.deployment import Deployment
 from ..core.routing.target import Target
-from ..core.routing.timeouts import Timeouts
 from ..lifecycle import Lifecycle
-from ..providers import demo, openai
+from ..providers.kind import Place, RouteTerms
+from ..providers.registry import KINDS
+from ..providers.settings import Provider
 from ..proxy.cache.response_cache import ResponseCache
 from ..proxy.services import Services
 from ..proxy.traffic.control import TrafficControl
 from ..proxy.traffic.probing import Probed, Probing
 from ..state.memory import MemoryState
-from ..upstream.demos import DemoServers
-from ..upstream.probe import probe
 from ..upstream.transport import Transport
+from .credentials import Credentials
+from .local_servers import LocalServers
 from .recording import Recording
+
+if TYPE_CHECKING:
+    import httpx
 
 _USER_AGENT: Final = f"gateway/{__version__}".encode()
 
@@ -57,8 +60,10 @@ class Components:
         )
         self.recording = recording
         self._nursery = nursery
-        self._demos = DemoServers(nursery)
-        self._probing = Probing(partial(probe, self.transport), self._targets, random.random)
+        self._client: httpx.AsyncClient | None = None
+        self._servers = LocalServers(nursery)
+        self._credentials = Credentials(self._http_client, random.random, nursery)
+        self._probing = Probing(self._probe, self._targets, random.random)
         self._origins: frozenset[Origin] = frozenset()
         # A reload makes no model newer.
         self._created = int(time.time())
@@ -75,13 +80,14 @@ class Components:
 
     async def prepare(self, config: schema.Config) -> None:
         """Start what `config` needs and is not there yet."""
-        await self._demos.start(config.providers)
+        await self._servers.start(config.providers)
 
     def adopt(self, config: schema.Config, callers: Mapping[bytes, Caller]) -> Snapshot:
         """Go on with a `config` that has been prepared; return what requests are to run on.
 
         Awaits nothing: no request sees half of it.
         """
+        self._credentials.follow(config.providers)
         taken = snapshot.build_snapshot(config, self._describe, self._created, self.state, callers)
         self.services.configure(config, taken)
         self.recording.configure(config)
@@ -92,36 +98,40 @@ class Components:
         ).union(each.call.origin for each in probed)
         self.transport.retire(self._origins - origins)
         self._origins = origins
-        self._demos.stop_old(config.providers)
+        self._servers.stop_old(config.providers)
         return taken
 
-    def _describe(
-        self,
-        name: str,
-        provider: schema.Provider,
-        route: schema.Route,
-        timeouts: Timeouts,
-        pattern: str | None,
-    ) -> Deployment:
-        located = self._located(name, provider)
-        return openai.describe(name, located, route, timeouts, _USER_AGENT, pattern)
+    def _http_client(self) -> httpx.AsyncClient:
+        """Return the client of what runs beside requests; made, and imported, when first used."""
+        if self._client is None:
+            from ..upstream.http_client import http_client
+
+            self._client = http_client(self.transport)
+        return self._client
+
+    async def _probe(self, call: Call, timeout: float) -> bool | None:
+        from ..upstream.probe import probe
+
+        return await probe(self._http_client(), call, timeout)
+
+    def _describe(self, name: str, provider: Provider, terms: RouteTerms) -> Deployment:
+        return KINDS[provider.kind].describe(name, provider, self._place(name, provider), terms)
 
     def _probed(self, config: schema.Config) -> list[Probed]:
         return [
             Probed(
                 name,
-                openai.probe_call(name, self._located(name, provider), _USER_AGENT),
+                KINDS[provider.kind].probe_call(name, provider, self._place(name, provider)),
                 provider.probe,
             )
             for name, provider in config.providers.items()
             if provider.probe is not None
         ]
 
-    def _located(self, name: str, provider: schema.Provider) -> schema.Provider:
-        """Return the provider with the address at which it really is."""
-        if provider.kind == "demo":
-            return demo.located(provider, self._demos.port(name, provider))
-        return provider
+    def _place(self, name: str, provider: Provider) -> Place:
+        address = KINDS[provider.kind].address(provider) or self._servers.address(name, provider)
+        assert address is not None
+        return Place(address, _USER_AGENT, self._credentials.token(provider))
 
     def _targets(self, provider: str) -> list[Target]:
         return [each for each in self.state.targets if each.name.startswith(f"{provider}/")]

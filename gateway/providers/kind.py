@@ -88,7 +88,9 @@ class ProviderKind:
         """Return what runs the provider's server, if the gateway has to do that itself."""
         return None
 
-    def describe(self, name: str, provider: Provider, place: Place, terms: RouteTerms) -> Deployment:
+    def describe(
+        self, name: str, provider: Provider, place: Place, terms: RouteTerms
+    ) -> Deployment:
         """Describe calls to one model of the provider called `name`; all checks are past."""
         raise NotImplementedError
 

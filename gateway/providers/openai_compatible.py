@@ -37,7 +37,9 @@ class OpenAICompatible(ProviderKind):
         if provider.base_url is None and self.base_url is None:
             yield "base_url", "missing; for OpenAI itself it is https://api.openai.com/v1"
 
-    def describe(self, name: str, provider: Provider, place: Place, terms: RouteTerms) -> Deployment:
+    def describe(
+        self, name: str, provider: Provider, place: Place, terms: RouteTerms
+    ) -> Deployment:
         origin, path = self._located(provider, place)
         return Deployment(
             provider=name,

@@ -41,7 +41,7 @@ class ClientCredentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`kind` is the name of a `ProviderKind`, `oauth` the source of tokens where there is no key."""
+    """`kind` is a `ProviderKind`'s name, `oauth` where tokens come from if there is no key."""
 
     kind: str
     base_url: str | None = None

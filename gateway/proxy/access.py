@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..config.snapshot import Caller, ServedModel, Snapshot
-from ..core.dialects.openai_chat.request import MAX_SHOWN, shortened
+from ..core.records.shown_name import MAX_SHOWN, shortened
 from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied
 
 

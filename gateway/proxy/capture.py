@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-import msgspec
 import trio
 
 from ..config.schema import DebugLog
 from ..core.capture.capture import Capture, CapturedRequest, CapturePolicy, MemoryBudget
 from ..core.capture.json_path import parse_path
+from ..core.dialects.base import Dialect
 from ..core.records.record import Record
 from ..core.routing.backoff import Rng
 from ..errors import GatewayError
@@ -21,9 +21,6 @@ from .protocols import Client, HeaderPairs
 
 # Of captures under way and those that wait to be written: 16 of the default's largest.
 ROOM_BYTES: Final = 64 * 1024 * 1024
-
-_JSON: Final = (b"content-type", b"application/json")
-_ENCODE: Final = msgspec.json.Encoder().encode
 
 
 class CaptureSink(Protocol):
@@ -94,11 +91,12 @@ class CapturingClient:
     of reading is worth seeing. What the server adds to a head of its own accord is not seen.
     """
 
-    __slots__ = ("_capture", "_client")
+    __slots__ = ("_capture", "_client", "_dialect")
 
-    def __init__(self, client: Client, capture: Capture) -> None:
+    def __init__(self, client: Client, capture: Capture, dialect: Dialect) -> None:
         self._client = client
         self._capture = capture
+        self._dialect = dialect
 
     def __repr__(self) -> str:
         return f"<CapturingClient {self._capture!r}>"
@@ -131,16 +129,16 @@ class CapturingClient:
         self._capture.add(body, now)
         await self._client.reply(status, headers, body)
 
-    async def refuse(self, error: GatewayError) -> None:
-        # How an error looks is the server's to say; this is what it says it with.
-        said = {"message": error.message, "type": error.type, "param": error.param}
-        now = trio.current_time()
-        self._capture.head(error.status, (_JSON,), now, stream=False)
-        self._capture.add(_ENCODE({"error": {**said, "code": error.code}}), now)
-        await self._client.refuse(error)
+    async def keep_alive(self, data: bytes) -> None:
+        self._capture.add(data, trio.current_time())
+        await self._client.keep_alive(data)
 
-    def error_event(self, message: str, code: str, kind: str) -> bytes:
-        return self._client.error_event(message, code, kind)
+    async def refuse(self, error: GatewayError) -> None:
+        now = trio.current_time()
+        headers, body = self._dialect.error_reply(error)
+        self._capture.head(error.status, headers, now, stream=False)
+        self._capture.add(body, now)
+        await self._client.refuse(error)
 
 
 def _is_stream(headers: HeaderPairs) -> bool:

@@ -21,6 +21,7 @@ import trio
 
 from ..config.snapshot import ANYONE, Caller, Snapshot
 from ..core.capture.capture import Capture
+from ..core.dialects.base import Dialect
 from ..core.limits.headers import rate_limit_headers
 from ..core.limits.ledger import Grant
 from ..core.records.client_metadata import note_client
@@ -30,9 +31,8 @@ from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
 from ..core.routing.target import Target
 from ..errors import ClientGone, GatewayError, InternalError, SendStalled, ShuttingDown
-from .attempts.attempt import Failed, RawAnswer
-from .attempts.relay import RelayEnd
 from .disconnect import cancel_on_disconnect
+from .outcomes import Failed, RawAnswer, RelayEnd
 from .protocols import Client, HeaderPairs, State
 from .services import Services
 from .traffic.slots import SlotLease
@@ -43,7 +43,7 @@ NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
 class Exchange:
-    """The state of one request. `request_id` is sane: printable ASCII.
+    """The state of one request. `request_id` is sane: printable ASCII. `dialect` is the caller's.
 
     `headers` are the request's, by lower-case name. What is learned on the way: who the
     `caller` is, about how many tokens the `prompt` has, and from which `pool` of targets the
@@ -56,6 +56,7 @@ class Exchange:
         snapshot: Snapshot,
         client: Client,
         request_id: bytes,
+        dialect: Dialect,
         peer: str | None = None,
         headers: Mapping[bytes, bytes] = NO_HEADERS,
         trace: Trace | None = None,
@@ -64,6 +65,7 @@ class Exchange:
         self.snapshot = snapshot
         self.client = client
         self.request_id = request_id
+        self.dialect = dialect
         self.headers = headers
         self.trace = trace
         self.capture: Capture | None = None
@@ -169,8 +171,8 @@ class Exchange:
     async def conclude(self, end: RelayEnd, *, sealed: bool) -> None:
         """Take note of how a committed answer ended, and tell the caller if it broke.
 
-        A broken stream gets an error event and no proper end: [DONE] or a last chunk would
-        make half an answer look like a whole one. Once `sealed` by its last write, which was
+        A broken stream gets an error event and no proper end, which would make half an answer
+        look like a whole one. Once `sealed` by its last write, which was
         cut, nothing can be added to it.
         """
         self.end(end.reason, end.message)
@@ -178,9 +180,11 @@ class Exchange:
             return
         if sealed:
             return
-        event = end.event and b"data: " + end.event.replace(b"\n", b"\ndata: ") + b"\n\n"
+        dialect = self.dialect
         await self.client.send(
-            event or self.client.error_event(end.message or "", end.reason.value, "upstream_error")
+            dialect.relayed_error_event(end.event)
+            if end.event
+            else dialect.error_event(end.message or "", end.reason.value, "upstream_error")
         )
 
     async def relay_rejection(

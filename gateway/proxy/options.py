@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from ..config.snapshot import Caller, ServedModel
-from ..core.dialects.openai_chat.request import ChatRequest
+from ..core.dialects.base import DialectRequest
 from ..core.limits.ledger import Demand
 from ..core.routing.attempts import RetryPolicy
 
@@ -55,7 +55,7 @@ DEFAULT: Final = ServingOptions()
 
 
 def sticky_key(
-    model: ServedModel, request: ChatRequest, caller: Caller, headers: Mapping[bytes, bytes]
+    model: ServedModel, request: DialectRequest, caller: Caller, headers: Mapping[bytes, bytes]
 ) -> bytes | None:
     """Return the first that the request has of what `model` goes by; None if it has none."""
     for source in model.sticky_by:

@@ -86,6 +86,10 @@ class Client(Protocol):
         """Send a piece of the answer."""
         ...
 
+    async def keep_alive(self, data: bytes) -> None:
+        """Send `data`, which means nothing, to show that the answer goes on."""
+        ...
+
     async def finish(self, data: bytes) -> None:
         """Send the last piece; the answer is complete."""
         ...
@@ -95,11 +99,7 @@ class Client(Protocol):
         ...
 
     async def refuse(self, error: GatewayError) -> None:
-        """Answer with `error`; nothing has been sent before."""
-        ...
-
-    def error_event(self, message: str, code: str, kind: str) -> bytes:
-        """Return a stream's error event in the caller's dialect."""
+        """Answer with `error` in the caller's dialect; nothing has been sent before."""
         ...
 
 

@@ -1,6 +1,6 @@
 """The transport under httpx's client, for whom convenience counts more than microseconds.
 
-Probes and the admin API use it; what a caller waits for goes to `Transport` directly.
+`http_client.py` has the client that uses it; what a caller waits for goes to `Transport` directly.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class HttpxTransport(httpx.AsyncBaseTransport):
     """Lends `transport` to an `httpx.AsyncClient`, which doesn't close it.
 
     Requests are sent whole, so a streamed one is collected first. `Origin`s made here trust
-    `ca_file` and are bounded by `max_connections`, apart from those of other origins.
+    `ca_file` and are bounded by `max_connections`, apart from those of other origins. A request
+    may bring its own as the extension `origin`, and then shares that one's connections. A
+    response has ours as the extension `transport_response`, to read some of its body only.
     """
 
     def __init__(
@@ -73,14 +75,15 @@ class HttpxTransport(httpx.AsyncBaseTransport):
             response.status,
             headers=response.headers,
             stream=_Body(response, request, _seconds(timeout.get("read"))),
-            extensions={"http_version": b"HTTP/1.1"},
+            extensions={"http_version": b"HTTP/1.1", "transport_response": response},
         )
 
     async def _call(self, request: httpx.Request, connect: float | None) -> Call:
         url = request.url
         if url.scheme not in ("http", "https"):
             raise httpx.UnsupportedProtocol(f"not HTTP: {url.scheme}", request=request)
-        origin = Origin(
+        given: Origin | None = request.extensions.get("origin")
+        origin = given or Origin(
             url.scheme,
             url.raw_host.decode("ascii"),
             url.port or (443 if url.scheme == "https" else 80),

@@ -4,39 +4,59 @@ from __future__ import annotations
 
 from typing import Final
 
+import httpx
 import trio
 
 from ..core.routing.call import Call
-from ..errors import PoolTimeout, UpstreamFailure
-from .transport import Transport
+from ..errors import UpstreamFailure
 
 # A list of models has some kilobytes. An answer that is read to its end leaves the connection
 # to the next call; for a longer one that is not worth it.
 MAX_BODY: Final = 64 * 1024
 
 
-async def probe(upstream: Transport, call: Call, timeout: float) -> bool | None:
+async def probe(client: httpx.AsyncClient, call: Call, timeout: float) -> bool | None:
     """Make `call` and say whether the provider is alive; None if that remains unknown.
 
     Any answer below 500 is a sign of life, a refused key as well, unless it breaks off. A 429
     tells of a limit and not of health, and no free connection of our load. All of it has
     `timeout` seconds.
     """
-    # Half of the time for a connection: waiting for one must not look like a silent provider.
-    waits = timeout / 2
+    request = client.build_request(
+        call.method.decode("ascii"),
+        httpx.URL(
+            scheme=call.origin.scheme,
+            host=call.origin.host,
+            port=call.origin.port,
+            raw_path=call.target,
+        ),
+        headers=list(call.headers),
+        # Half of the time for a connection: waiting for one must not look like a silent provider.
+        timeout=httpx.Timeout(None, connect=call.connect_timeout or None, pool=timeout / 2),
+        extensions={"origin": call.origin},
+    )
     with trio.move_on_after(timeout):
         try:
-            async with await upstream.request(call, pool_timeout=waits) as response:
-                if response.status == 429:
-                    return None
-                if response.status >= 500:
-                    return False
-                read = 0
-                while read <= MAX_BODY and (data := await response.receive_some()):
-                    read += len(data)
-                return True
-        except PoolTimeout:
+            response = await client.send(request, stream=True)
+            try:
+                return await _sign_of_life(response)
+            finally:
+                await response.aclose()
+        except httpx.PoolTimeout:
             return None
-        except UpstreamFailure:
+        except (httpx.TransportError, UpstreamFailure):
             return False
     return False
+
+
+async def _sign_of_life(response: httpx.Response) -> bool | None:
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return None
+    if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return False
+    # Not `aiter_raw`: httpx leaves its generators open when a body is not read to its end.
+    body = response.extensions["transport_response"]
+    read = 0
+    while read <= MAX_BODY and (data := await body.receive_some()):
+        read += len(data)
+    return True

@@ -23,6 +23,7 @@ from gateway.api.client import AsgiClient
 from gateway.api.request import api_key, content_length, has_body, headers_of, request_id
 from gateway.config.snapshot import Snapshot
 from gateway.core.cache.answers import CachePolicy
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.records.audit import AuditAction, AuditEvent
 from gateway.core.records.periods import HOUR
 from gateway.lifecycle import Lifecycle
@@ -95,6 +96,7 @@ class World:
             send,
             request_id(headers, b"x-request-id"),
             self.lifecycle,
+            OPENAI_CHAT,
             has_body=has_body(headers),
             content_length=content_length(headers),
         )

@@ -5,6 +5,7 @@ import trio
 from trio.testing import MockClock
 
 from gateway.api.client import LINGER_BYTES, LINGER_SECONDS, AsgiClient
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.errors import BodyTimeout, BodyTooLarge, ClientGone, NotFound, SendStalled
 from gateway.lifecycle import Lifecycle
 
@@ -23,6 +24,7 @@ def client_of(
         server.send,
         b"req_1",
         lifecycle or Lifecycle(),
+        OPENAI_CHAT,
         has_body=has_body,
         content_length=content_length,
     )
@@ -167,14 +169,6 @@ async def test_a_refusal_is_an_error_in_openai_s_shape(autojump_clock: MockClock
             "code": "not_found",
         }
     }
-
-
-async def test_an_error_event_has_all_that_sdks_read() -> None:
-    event = client_of(Server()).error_event("broke", "upstream_broke", "upstream_error")
-    assert event == (
-        b'data: {"error":{"message":"broke","type":"upstream_error","param":null,'
-        b'"code":"upstream_broke"}}\n\n'
-    )
 
 
 # Refusing before the body has been read...

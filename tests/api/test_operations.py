@@ -5,12 +5,15 @@ import json
 import pytest
 
 from gateway.api import operations
-from gateway.config.schema import Config, Model, Provider, Route
+from gateway.config.schema import Config, Model, Route
 from gateway.config.snapshot import ANYONE, Caller, Snapshot, build_snapshot
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.errors import ModelNotFound
 from gateway.lifecycle import Lifecycle
-from gateway.providers import openai
+from gateway.providers.settings import Provider
 from gateway.state.memory import MemoryState
+
+from ..providers.kinds.described import describe
 
 SOME = Caller(name="some", digest=b"", models=frozenset({"org/b", "gone"}))
 
@@ -25,9 +28,7 @@ def snapshot() -> Snapshot:
     )
     return build_snapshot(
         config,
-        lambda name, provider, route, timeouts, pattern: openai.describe(
-            name, provider, route, timeouts, b"test", pattern
-        ),
+        describe,
         1_700_000_000,
         MemoryState(),
     )
@@ -39,20 +40,20 @@ def entry(name: str) -> dict[str, object]:
 
 @pytest.mark.parametrize(("caller", "names"), [(ANYONE, ["z", "org/b"]), (SOME, ["org/b"])])
 def test_models_are_those_the_caller_may_use(caller: Caller, names: list[str]) -> None:
-    status, headers, body = operations.models(snapshot(), caller)
+    status, headers, body = operations.models(OPENAI_CHAT, snapshot(), caller)
     assert (status, headers) == (200, [(b"content-type", b"application/json")])
     assert json.loads(body) == {"object": "list", "data": [entry(name) for name in names]}
 
 
 def test_one_model() -> None:
-    status, _, body = operations.model(snapshot(), SOME, "org/b")
+    status, _, body = operations.model(OPENAI_CHAT, snapshot(), SOME, "org/b")
     assert (status, json.loads(body)) == (200, entry("org/b"))
 
 
 @pytest.mark.parametrize("name", ["z", "gone", "", "org"])
 def test_a_model_that_is_not_there_or_not_allowed_looks_the_same(name: str) -> None:
     with pytest.raises(ModelNotFound) as caught:
-        operations.model(snapshot(), SOME, name)
+        operations.model(OPENAI_CHAT, snapshot(), SOME, name)
     error = caught.value
     assert (error.status, error.code, error.param) == (404, "model_not_found", "model")
     assert error.message == f"the model {name!r} does not exist or you do not have access to it"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.api.routes import decoded, match
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.errors import MethodNotAllowed, NotFound
 
 
@@ -21,13 +22,16 @@ from gateway.errors import MethodNotAllowed, NotFound
     ],
 )
 def test_api(prefix: str, method: str, path: str, expected: tuple[str, str]) -> None:
-    assert match(method, prefix + path) == expected
+    route, argument = match(method, prefix + path)
+    assert (route.operation.value, argument) == expected
+    assert route.dialect is OPENAI_CHAT
 
 
 @pytest.mark.parametrize("name", ["live", "ready"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_health(name: str, method: str) -> None:
-    assert match(method, f"/health/{name}") == (name, "")
+    route, argument = match(method, f"/health/{name}")
+    assert (route.operation.value, argument) == (name, "")
 
 
 @pytest.mark.parametrize(

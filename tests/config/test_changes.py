@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.config.changes import changed_tokens, changes
-from gateway.config.schema import Config, LimitsConfig, Log, Model, Provider, Route, Server, Token
+from gateway.config.schema import Config, LimitsConfig, Log, Model, Route, Server, Token
 from gateway.core.routing.hedging import HedgePolicy
+from gateway.providers.settings import Provider
 
 PROVIDER = Provider(kind="openai", base_url="http://a/v1", api_key="sk-canary-1")
 OTHER = Provider(kind="openai", base_url="http://b/v1", api_key="sk-canary-2")

@@ -18,6 +18,7 @@ from gateway.core.routing.hedging import HedgePolicy
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.core.routing.timeouts import TimeoutOverrides
 from gateway.errors import ConfigError
+from gateway.providers import settings
 
 # The tables that there are one of.
 SINGLE: dict[str, type[msgspec.Struct]] = {
@@ -92,14 +93,22 @@ def test_every_example_in_the_shipped_file_is_valid(tmp_path: Path) -> None:
     authority.touch()
     text = uncommented(SHIPPED.read_text()).replace("/etc/ssl/private-ca.pem", str(authority))
     keys = ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "OPENROUTER_API_KEY_2", "MY_APP_KEY")
-    environ = {key: f"value-of-{key}" for key in (*keys, "GATEWAY_ADMIN_KEY")}
+    environ = {
+        key: f"value-of-{key}" for key in (*keys, "GATEWAY_ADMIN_KEY", "GATEWAY_CLIENT_SECRET")
+    }
     config = parse(text, environ)
-    assert list(config.providers) == ["demo", "openai", "openrouter", "local"]
+    assert list(config.providers) == ["demo", "openai", "openrouter", "company", "local"]
     names = ["demo", "gpt-4o-mini", "llama", "openrouter/*", "fast", "or/*"]
     assert [model.name for model in config.models] == names
     assert config.providers["openai"].api_key == "value-of-OPENAI_API_KEY"
     assert len(config.providers["openrouter"].api_keys) == 2
-    assert config.providers["local"].probe == schema.Probe()
+    assert config.providers["company"].oauth == settings.ClientCredentials(
+        token_url="https://login.example.com/token",
+        client_id="gateway",
+        client_secret="value-of-GATEWAY_CLIENT_SECRET",
+        scope="llm",
+    )
+    assert config.providers["local"].probe == settings.Probe()
     assert config.providers["openai"].timeouts == TimeoutOverrides(first_event=120)
     assert config.models[1].routes[1].timeouts == TimeoutOverrides(first_event=30)
     assert config.models[1].hedge == HedgePolicy()
@@ -111,7 +120,14 @@ def test_every_example_in_the_shipped_file_is_valid(tmp_path: Path) -> None:
     assert [admin.name for admin in config.admins] == ["ops"]
     # And every key that there is stands in it.
     tables: tuple[type[msgspec.Struct], ...] = (
-        *(schema.Provider, schema.Route, schema.Model, schema.Token, schema.Admin, schema.Probe),
+        *(
+            settings.Provider,
+            schema.Route,
+            schema.Model,
+            schema.Token,
+            schema.Admin,
+            settings.Probe,
+        ),
         *(Budget, HedgePolicy, ModelCache),
     )
     for kind in tables:
@@ -291,7 +307,7 @@ def test_with_bind() -> None:
             "[[models]] 'x' routes[1].timeouts.idel: unknown key; did you mean 'idle'?",
         ),
         # ...missing...
-        ("[providers.p]\n", '[providers.p] kind: missing; expected "openai" or "demo"'),
+        ("[providers.p]\n", '[providers.p] kind: missing; expected "demo" or "openai"'),
         ("[[models]]\nroutes = []\n", "[[models]] #2 name: missing; expected a string"),
         (
             '[[models]]\nname = "x"\nroutes = [{ provider = "demo" }]\n',
@@ -410,7 +426,7 @@ def test_with_bind() -> None:
             '[server]\nrequest_id_header = "x-id\\n"\n',
             "[server] request_id_header: expected a string matching regex",
         ),
-        ('[providers.p]\nkind = "opneai"\n', '[providers.p] kind: expected "openai" or "demo"'),
+        ('[providers.p]\nkind = "opneai"\n', '[providers.p] kind: expected "demo" or "openai"'),
     ],
 )
 def test_one_fault(text: str, problem: str) -> None:

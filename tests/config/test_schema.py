@@ -12,18 +12,19 @@ from gateway.core.routing.breaker import BreakerPolicy
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
+from gateway.providers import settings
 
 TABLES: list[type[msgspec.Struct]] = [
     schema.Config,
     schema.Server,
-    schema.Provider,
+    settings.Provider,
     schema.Route,
     schema.Model,
     schema.Token,
     schema.Log,
     schema.Cors,
     schema.LimitsConfig,
-    schema.Probe,
+    settings.Probe,
     schema.Admin,
     Timeouts,
     TimeoutOverrides,
@@ -46,7 +47,7 @@ def test_every_table_is_frozen_and_forbids_unknown_keys(table: type[msgspec.Stru
     assert config.forbid_unknown_fields
 
 
-WITHOUT_DEFAULTS = {schema.Provider, schema.Route, schema.Model, schema.Token, schema.Admin} | {
+WITHOUT_DEFAULTS = {settings.Provider, schema.Route, schema.Model, schema.Token, schema.Admin} | {
     ModelCache,
     Budget,
 }

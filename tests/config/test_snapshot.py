@@ -10,7 +10,7 @@ import pytest
 
 from gateway.config import schema, snapshot
 from gateway.config.checks.cross_check import cross_check
-from gateway.config.schema import Admin, Config, Model, Provider, Route, Token
+from gateway.config.schema import Admin, Config, Model, Route, Token
 from gateway.config.snapshot import (
     ANYONE,
     Caller,
@@ -25,11 +25,12 @@ from gateway.core.limits.budget import Budget
 from gateway.core.limits.ledger import Scope, ScopeLimits
 from gateway.core.routing.attempts import RetryOverrides, RetryPolicy
 from gateway.core.routing.causes import Cause
-from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
-from gateway.providers import openai
+from gateway.providers.settings import Provider
 from gateway.state.memory import MemoryState
+
+from ..providers.kinds.described import describe
 
 HASHED = "sha256:" + hashlib.sha256(b"hashed-key").hexdigest()
 PROVIDERS = {
@@ -38,12 +39,6 @@ PROVIDERS = {
     ),
     "b": Provider(kind="openai", base_url="http://b/v1"),
 }
-
-
-def describe(
-    name: str, provider: Provider, route: Route, timeouts: Timeouts, pattern: str | None
-) -> Deployment:
-    return openai.describe(name, provider, route, timeouts, b"test", pattern)
 
 
 def taken(known: LearnedState | None = None, **fields: Any) -> Snapshot:

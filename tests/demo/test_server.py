@@ -9,12 +9,12 @@ import pytest
 import trio
 import trio.testing
 
-from gateway.upstream import demo
-from gateway.upstream.demo import serve_demo
+from gateway.demo import server as demo
+from gateway.demo.server import serve_demo
 from gateway.upstream.httpx_adapter import HttpxTransport
 from gateway.upstream.transport import Transport
 
-from .servers import open_sockets
+from ..upstream.servers import open_sockets
 
 QUESTION: dict[str, object] = {
     "model": "any",
@@ -29,7 +29,7 @@ async def demo_client(token_interval: float = 0.0) -> AsyncIterator[httpx.AsyncC
 
         async def start(task_status: trio.TaskStatus[int]) -> None:
             await serve_demo(
-                token_interval=token_interval, clock=lambda: 1234.5, task_status=task_status
+                token_interval=token_interval, clock=lambda: 1234.5, listening=task_status.started
             )
 
         port = await nursery.start(start)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from gateway.core.dialects.openai_chat.stream import StreamRewriter
+from gateway.core.dialects.openai_chat.stream import ChatStreamRewriter
 from gateway.core.records.usage import Usage
 from gateway.core.wire.sse import MAX_EVENT_BYTES
 
@@ -33,9 +33,9 @@ COUNTED = {
 }
 
 
-def rewrite(pieces: Iterable[bytes], *, asks: bool) -> tuple[bytes, StreamRewriter]:
+def rewrite(pieces: Iterable[bytes], *, asks: bool) -> tuple[bytes, ChatStreamRewriter]:
     """Return what a caller gets of `pieces`, its end included."""
-    rewriter = StreamRewriter(b'"m"', keep_usage=asks, max_event_bytes=MAX_EVENT_BYTES)
+    rewriter = ChatStreamRewriter(b'"m"', keep_usage=asks, max_event_bytes=MAX_EVENT_BYTES)
     output = b"".join(map(rewriter.feed, pieces))
     if rewriter.error is not None:
         output += b"data: " + rewriter.error + b"\n\n"

@@ -1,20 +1,22 @@
-"""Which demo servers run."""
+"""Which of the providers' own servers run."""
 
 from __future__ import annotations
 
-import pytest
 import trio
 import trio.testing
 
-from gateway.config.schema import Provider
-from gateway.upstream.demos import KEPT, DemoServers
+from gateway.process.local_servers import KEPT, LocalServers
+from gateway.providers.kinds.demo import DemoProvider
+from gateway.providers.settings import Provider
 
 
 def demo(interval: float = 0.0) -> Provider:
-    return Provider(kind="demo", token_interval=interval)
+    return DemoProvider(kind="demo", token_interval=interval)
 
 
-async def answers(port: int) -> bool:
+async def answers(address: str | None) -> bool:
+    assert address is not None
+    port = int(address.removesuffix("/v1").rpartition(":")[2])
     try:
         stream = await trio.open_tcp_stream("127.0.0.1", port)
     except OSError:
@@ -26,31 +28,30 @@ async def answers(port: int) -> bool:
 
 async def test_a_demo_goes_on_through_every_reload_that_keeps_it() -> None:
     async with trio.open_nursery() as nursery:
-        demos = DemoServers(nursery)
+        servers = LocalServers(nursery)
         other = Provider(kind="openai", base_url="http://127.0.0.1:1/v1")
-        await demos.start({"a": demo(), "o": other})
-        port = demos.port("a", demo())
+        await servers.start({"a": demo(), "o": other})
+        address = servers.address("a", demo())
         for providers in ({"a": demo(), "b": demo()}, {"b": demo()}, {"a": demo()}):
-            await demos.start(providers)
-            demos.stop_old(providers)
-        assert demos.port("a", demo()) == port
-        assert demos.port("b", demo()) != port
-        assert await answers(port)
-        with pytest.raises(KeyError):
-            demos.port("o", other)
+            await servers.start(providers)
+            servers.stop_old(providers)
+        assert servers.address("a", demo()) == address
+        assert servers.address("b", demo()) != address
+        assert await answers(address)
+        assert servers.address("o", other) is None
         nursery.cancel_scope.cancel()
 
 
 async def test_only_the_last_of_those_that_are_gone_go_on() -> None:
     async with trio.open_nursery() as nursery:
-        demos = DemoServers(nursery)
-        ports = []
+        servers = LocalServers(nursery)
+        addresses = []
         for interval in range(KEPT + 3):
             providers = {"a": demo(interval)}
-            await demos.start(providers)
-            demos.stop_old(providers)
-            ports.append(demos.port("a", demo(interval)))
+            await servers.start(providers)
+            servers.stop_old(providers)
+            addresses.append(servers.address("a", demo(interval)))
         await trio.testing.wait_all_tasks_blocked()
         # The present one, and KEPT before it.
-        assert [await answers(port) for port in ports] == [False] * 2 + [True] * (KEPT + 1)
+        assert [await answers(each) for each in addresses] == [False] * 2 + [True] * (KEPT + 1)
         nursery.cancel_scope.cancel()

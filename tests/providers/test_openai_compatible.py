@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.schema import Probe, Provider, Route
+from gateway.config.schema import Route
 from gateway.core.records.pricing import Prices
 from gateway.core.routing.call import Origin
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
-from gateway.providers.openai import describe, probe_call
+from gateway.providers.kinds.openai import KIND
+from gateway.providers.settings import Probe, Provider
+
+from .kinds.described import describe, place_of
 
 ROUTE = Route(provider="p", model="m")
 
@@ -15,7 +18,9 @@ ROUTE = Route(provider="p", model="m")
 def described(route: Route = ROUTE, **fields: object) -> Deployment:
     values: dict[str, object] = {"kind": "openai", "base_url": "https://h/v1"} | fields
     provider = Provider(**values)  # type: ignore[arg-type]
-    return describe("p", provider, route, Timeouts(), b"gateway/1")
+    timeouts = Timeouts().override(provider.timeouts)
+    terms = route.terms(route.model, timeouts, None)
+    return KIND.describe("p", provider, place_of(provider, b"gateway/1"), terms)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +112,10 @@ def test_a_health_check(url: str, probe: Probe, target: bytes) -> None:
         max_connections=9,
         probe=probe,
     )
-    call = probe_call("p", provider, b"gateway/1")
-    route = Route(provider="p", model="m")
+    call = KIND.probe_call("p", provider, place_of(provider, b"gateway/1"))
+    terms = ROUTE.terms("m", Timeouts(), None)
     # The same pool of connections as everybody's.
-    assert call.origin == describe("p", provider, route, Timeouts(), b"").origin
+    assert call.origin == describe("p", provider, terms).origin
     assert (call.method, call.target, call.body) == (b"GET", target, b"")
     assert call.connect_timeout == 5.0
     assert dict(call.headers) == {
@@ -125,4 +130,4 @@ def test_a_health_check(url: str, probe: Probe, target: bytes) -> None:
 @pytest.mark.parametrize("key", [None, ""])
 def test_a_health_check_without_a_key(key: str | None) -> None:
     provider = Provider(kind="openai", base_url="http://h/v1", api_key=key, probe=Probe())
-    assert b"authorization" not in dict(probe_call("p", provider, b"g").headers)
+    assert b"authorization" not in dict(KIND.probe_call("p", provider, place_of(provider)).headers)

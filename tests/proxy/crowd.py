@@ -151,7 +151,14 @@ class Crowd:
         async def work(exchange: Exchange) -> None:
             await exchange.cancel_on_disconnect(Pipeline(exchange, request, model).run)
 
-        key = cache_key(visit.token, visit.token.encode(), request.model, b"", request.body)
+        key = cache_key(
+            exchange.dialect.name,
+            visit.token,
+            visit.token.encode(),
+            request.model,
+            b"",
+            request.body,
+        )
         if not visit.ttl:
             await work(exchange)
             return

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import trio
 
-from gateway.api.replies import error_body, error_reply
+from gateway.core.dialects.openai_chat.errors import error_reply
 from gateway.core.routing.call import Call
 from gateway.errors import (
     BodyTimeout,
@@ -263,6 +263,9 @@ class ScriptedClient:
         await self._write()
         self.sent.append((trio.current_time(), data))
 
+    async def keep_alive(self, data: bytes) -> None:
+        await self.send(data)
+
     async def finish(self, data: bytes) -> None:
         if self.status is None or self.sealed:
             self.faults.append("finished before the head, or twice")
@@ -280,9 +283,6 @@ class ScriptedClient:
         headers, body = error_reply(error)
         await self.begin(error.status, headers)
         await self.finish(body)
-
-    def error_event(self, message: str, code: str, kind: str) -> bytes:
-        return b"data: " + error_body(message, kind, code) + b"\n\n"
 
     def check(self) -> None:
         assert not self.faults, self.faults

@@ -14,6 +14,7 @@ from trio.testing import MockClock
 
 from gateway.config.snapshot import Caller
 from gateway.core.cache.answers import ModelCache
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.estimate import estimate_tokens
 from gateway.core.limits.ledger import Demand, Scope, ScopeLimits
@@ -506,7 +507,7 @@ async def test_of_many_who_leave_at_any_moment_nothing_is_left(
         now = trio.current_time()
         # In steps of a sixteenth: many at the same tick, and beside what providers do then.
         client = Prompt(request, leaves_at=now + dice.randrange(56) / 16)
-        exchange = Exchange(services, world.snapshot, client, b"req_1")
+        exchange = Exchange(services, world.snapshot, client, b"req_1", OPENAI_CHAT)
         client.carry(exchange.about)
         await exchange.run(lambda exchange: serve_chat(exchange, KEY))
 
@@ -557,7 +558,7 @@ async def test_of_thousands_cancelled_in_line_or_at_work_nothing_is_left(
     async def visitor() -> None:
         for _ in range(50):
             with trio.move_on_after(dice.randrange(32) / 16) as scope:
-                await Exchange(services, snapshot, client, b"req_1").run(work)
+                await Exchange(services, snapshot, client, b"req_1", OPENAI_CHAT).run(work)
             ends["cancelled"] += scope.cancelled_caught
 
     async with trio.open_nursery() as nursery:

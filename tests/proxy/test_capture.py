@@ -14,6 +14,7 @@ from gateway.config.schema import DebugLog
 from gateway.core.cache.answers import ModelCache
 from gateway.core.capture.capture import Capture, CapturedRequest
 from gateway.core.capture.transcript import Transcript, decode, encode
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.records.record import EndReason, Record
 from gateway.errors import ClientGone, InvalidRequest, ProvidersFailed, SendStalled
 from gateway.proxy.capture import CaptureLog, CapturingClient, policy_of
@@ -63,7 +64,7 @@ class Fixture:
             arrived=trio.current_time(),
         )
         capture = self.captures.begin(request)
-        return capture, CapturingClient(client, capture)
+        return capture, CapturingClient(client, capture, OPENAI_CHAT)
 
     def finish(self, capture: Capture, **record: Any) -> None:
         self.captures.finish(capture, Record(request_id="r", time=0.0, **record))
@@ -151,13 +152,6 @@ async def test_a_refusal_passes_and_is_noted_as_it_is_answered(fixture: Fixture)
     assert found.answer.status == 400
     assert found.body is not None
     assert msgspec.json.decode(found.body.body.data) == msgspec.json.decode(inner.text)
-
-
-async def test_an_error_event_is_the_client_s_own(fixture: Fixture) -> None:
-    inner = ScriptedClient(BODY)
-    capture, client = fixture.begin(inner)
-    assert client.error_event("m", "c", "k") == inner.error_event("m", "c", "k")
-    fixture.finish(capture)
 
 
 async def test_failures_and_cancellation_pass(fixture: Fixture, autojump_clock: MockClock) -> None:

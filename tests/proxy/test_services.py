@@ -7,7 +7,7 @@ import hashlib
 import trio
 from trio.testing import MockClock
 
-from gateway.config.schema import Config, LimitsConfig, Provider
+from gateway.config.schema import Config, LimitsConfig
 from gateway.config.snapshot import Caller
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits import ledger
@@ -16,6 +16,7 @@ from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.breaker import BreakerPolicy
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
+from gateway.providers.settings import Provider
 
 from .scripts import ok, status
 from .world import KEY, World, snapshot_of

@@ -13,6 +13,7 @@ from gateway.config.catalog import Catalog, Names
 from gateway.config.schema import Model, Server
 from gateway.config.snapshot import Caller, ServedModel, Snapshot
 from gateway.core.cache.answers import CachePolicy
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.limits.ledger import Scope
 from gateway.core.records.pricing import Prices
 from gateway.core.records.record import Record
@@ -25,6 +26,7 @@ from gateway.core.routing.deployment import Credential, Deployment
 from gateway.core.routing.health import AttemptStats
 from gateway.core.routing.timeouts import Timeouts
 from gateway.lifecycle import Lifecycle
+from gateway.providers.failures import OPENAI_COMPATIBLE
 from gateway.proxy.cache.response_cache import ResponseCache
 from gateway.proxy.exchange import NO_HEADERS, Exchange
 from gateway.proxy.operations.chat import ASKED_NOTHING, serve_chat
@@ -57,7 +59,10 @@ def deployment(
         model="real",
         model_json=b'"real"',
         origin=Origin(scheme="http", host=provider, port=80),
+        dialect=OPENAI_CHAT,
         target=b"/v1/chat/completions",
+        stream_target=b"/v1/chat/completions",
+        refusals=OPENAI_COMPATIBLE,
         credentials=tuple(
             Credential(
                 stream_headers=((b"accept", b"text/event-stream"), (b"authorization", key)),
@@ -235,7 +240,7 @@ class World:
         headers: Mapping[bytes, bytes] = NO_HEADERS,
     ) -> None:
         exchange = Exchange(
-            self.services, self.snapshot, self.client, b"req_1", "192.0.2.1", headers
+            self.services, self.snapshot, self.client, b"req_1", OPENAI_CHAT, "192.0.2.1", headers
         )
         self.client.carry(exchange.about)
         await exchange.run(work or (lambda exchange: serve_chat(exchange, key, asked)))

@@ -6,6 +6,7 @@ import weakref
 import msgspec
 import pytest
 
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.limits.ledger import Demand, Grant, LimitRefusal, Scope, ScopeLimits
 from gateway.core.records.pricing import Prices
 from gateway.core.routing.attempts import RetryPolicy
@@ -18,6 +19,7 @@ from gateway.core.routing.health import Sample
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.core.routing.target import Target
 from gateway.core.routing.timeouts import Timeouts
+from gateway.providers.failures import OPENAI_COMPATIBLE
 from gateway.state.memory import MemoryState
 
 # Nothing but the rate rule opens it, after two failures.
@@ -46,7 +48,10 @@ def deployment(
         model=model,
         model_json=msgspec.json.encode(model),
         origin=Origin("https", "api.example.com", 443),
+        dialect=OPENAI_CHAT,
         target=b"/v1/chat/completions",
+        stream_target=b"/v1/chat/completions",
+        refusals=OPENAI_COMPATIBLE,
         credentials=keys,
         timeouts=Timeouts(),
         prices=Prices(input=price, output=price),

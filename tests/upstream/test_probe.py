@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from gateway.core.routing.call import Call
+from gateway.upstream.http_client import http_client
 from gateway.upstream.pool import PoolPolicy
 from gateway.upstream.probe import MAX_BODY, probe
 from gateway.upstream.transport import Transport
@@ -48,8 +49,8 @@ def status(code: int) -> bytes:
 async def test_what_answers_say(answer: bytes, expected: bool | None) -> None:
     async with serving(answering(answer)) as server:
         upstream = Transport()
-        assert await probe(upstream, get(server), 5.0) is expected
-        assert await probe(upstream, get(server), 5.0) is expected
+        assert await probe(http_client(upstream), get(server), 5.0) is expected
+        assert await probe(http_client(upstream), get(server), 5.0) is expected
         assert [stats.in_use for stats in upstream.stats().values()] == [0]
         if expected:
             # What is read to its end leaves its connection to the next.
@@ -61,7 +62,7 @@ async def test_nobody_there_is_a_failure() -> None:
     async with serving(answering(OK)) as server:
         pass
     with trio.fail_after(5):
-        assert await probe(Transport(), get(server), 5.0) is False
+        assert await probe(http_client(Transport()), get(server), 5.0) is False
 
 
 BREAKS_OFF: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nhalf"
@@ -71,7 +72,7 @@ BREAKS_OFF: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nhalf"
 async def test_an_answer_that_breaks_off_is_a_failure(answer: bytes) -> None:
     async with serving(answering(answer, close=True)) as server:
         upstream = Transport()
-        assert await probe(upstream, get(server), 5.0) is False
+        assert await probe(http_client(upstream), get(server), 5.0) is False
         assert [stats.in_use for stats in upstream.stats().values()] == [0]
 
 
@@ -86,7 +87,7 @@ async def test_silence_is_a_failure_after_the_timeout(answer: bytes) -> None:
     async with serving(handler) as server:
         upstream = Transport()
         began = trio.current_time()
-        assert await probe(upstream, get(server), 0.1) is False
+        assert await probe(http_client(upstream), get(server), 0.1) is False
         assert 0.1 <= trio.current_time() - began < 2
         assert [stats.in_use for stats in upstream.stats().values()] == [0]
 
@@ -109,7 +110,7 @@ async def test_only_so_much_of_an_answer_is_read() -> None:
     async with serving(handler) as server:
         upstream = Transport()
         with trio.fail_after(5):
-            assert await probe(upstream, get(server), math.inf) is True
+            assert await probe(http_client(upstream), get(server), math.inf) is True
             # The connection was closed, or this would never end.
             await ended.wait()
         assert sent >= MAX_BODY
@@ -130,10 +131,12 @@ async def test_no_free_connection_says_nothing(timeout: float) -> None:
     async with serving(handler) as server:
         upstream = Transport(PoolPolicy(timeout=0.2))
         async with await upstream.request(get(server, max_connections=1)) as held:
-            assert await probe(upstream, get(server, max_connections=1), timeout) is None
+            assert (
+                await probe(http_client(upstream), get(server, max_connections=1), timeout) is None
+            )
             more.set()
             assert await held.read(10) == b"ok"
-        assert await probe(upstream, get(server, max_connections=1), 5.0) is True
+        assert await probe(http_client(upstream), get(server, max_connections=1), 5.0) is True
         assert server.accepted == 1
         await upstream.aclose()
 
@@ -146,6 +149,6 @@ async def test_a_cancelled_probe_leaves_nothing() -> None:
     async with serving(handler) as server:
         upstream = Transport()
         with trio.move_on_after(0.05) as scope:
-            await probe(upstream, get(server), 30.0)
+            await probe(http_client(upstream), get(server), 30.0)
         assert scope.cancelled_caught
         assert [stats.in_use for stats in upstream.stats().values()] == [0]

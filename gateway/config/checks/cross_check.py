@@ -17,7 +17,7 @@ import msgspec
 from ...core.limits.shedding import OverloadPolicy
 from ...core.routing.breaker import BreakerPolicy
 from ...providers.registry import KINDS
-from ...providers.settings import Provider
+from ...providers.settings import ClientCredentials, Provider
 from ..catalog import Names
 from ..header_syntax import HEADER_NAME, HEADER_VALUE
 from ..schema import Config, Cors, Model
@@ -132,6 +132,8 @@ def _provider(where: str, provider: Provider) -> Iterator[str]:
     if provider.base_url is not None:
         yield from _base_url(where, provider.base_url)
     yield from _api_keys(where, provider)
+    if provider.oauth is not None:
+        yield from _oauth(where, provider, provider.oauth)
     if (provider.max_concurrent or 0) > provider.max_connections:
         yield (
             f"{where} max_concurrent: {provider.max_concurrent} is more than max_connections, "
@@ -164,6 +166,17 @@ def _api_keys(where: str, provider: Provider) -> Iterator[str]:
         first.setdefault(key, number)
 
 
+def _oauth(where: str, provider: Provider, oauth: ClientCredentials) -> Iterator[str]:
+    if provider.api_key is not None or provider.api_keys:
+        yield f"{where} oauth: not together with a key; remove api_key and api_keys, or this"
+    if any(name.lower() == "authorization" for name in provider.headers):
+        yield f"{where} oauth: not together with headers.authorization; remove one of them"
+    yield from _url(f"{where} oauth.token_url", oauth.token_url, "https://login.example.com/token")
+    for key in ("client_id", "client_secret"):
+        if not getattr(oauth, key):
+            yield f"{where} oauth.{key}: is empty; the token endpoint's operator gives you one"
+
+
 def _value(value: str) -> str | None:
     """Return what keeps `value` from being a header's."""
     if not HEADER_VALUE.fullmatch(value):
@@ -175,6 +188,13 @@ def _value(value: str) -> str | None:
 
 
 def _base_url(where: str, url: str) -> Iterator[str]:
+    problems = list(_url(f"{where} base_url", url, "https://api.openai.com/v1"))
+    yield from problems
+    if not problems and urlsplit(url).path.rstrip("/").endswith("/chat/completions"):
+        yield f"{where} base_url: ends in /chat/completions; stop before it, as in .../v1"
+
+
+def _url(where: str, url: str, example: str) -> Iterator[str]:
     try:
         parts = urlsplit(url)
         port_is_fine = parts.port is None or parts.port > 0
@@ -183,12 +203,10 @@ def _base_url(where: str, url: str) -> Iterator[str]:
         port_is_fine, host = False, None
     if not port_is_fine or not host or parts.scheme not in ("http", "https"):
         # Not quoted: whoever puts a password into a URL may also mistype the rest.
-        yield f"{where} base_url: not a URL such as https://api.openai.com/v1"
+        yield f"{where}: not a URL such as {example}"
     elif parts.username is not None or parts.password is not None:
-        yield f"{where} base_url: holds credentials; put them in api_key or headers"
+        yield f"{where}: holds credentials; put them in api_key or headers"
     elif parts.query or parts.fragment:
-        yield f"{where} base_url: has a query or fragment; give the path only"
+        yield f"{where}: has a query or fragment; give the path only"
     elif not url.isascii() or re.search(r"[\x00-\x20\x7f]", url):
-        yield f"{where} base_url: has a space, a control or a non-ASCII character"
-    elif parts.path.rstrip("/").endswith("/chat/completions"):
-        yield f"{where} base_url: ends in /chat/completions; stop before it, as in .../v1"
+        yield f"{where}: has a space, a control or a non-ASCII character"

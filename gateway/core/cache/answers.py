@@ -82,10 +82,12 @@ def cache_control(header: bytes | None, model: ModelCache | None, max_ttl: float
 class CachedAnswer(msgspec.Struct, frozen=True):
     """A complete, successful answer as its first caller got it, but for keep-alive comments.
 
-    `headers` are those of `ABOUT_BODY`. `created` is when it was complete, in Trio's seconds.
+    `dialect` is the name of that caller's, `headers` are those of `ABOUT_BODY`. `created` is when
+    it was complete, in Trio's seconds.
     """
 
     status: int
+    dialect: str
     headers: Pairs
     body: bytes
     stream: bool
@@ -216,8 +218,9 @@ class AnswerRecording:
     Whoever began one must `drop` it in the end, kept or not.
     """
 
-    def __init__(self, store: AnswerStore, key: bytes, ttl: float) -> None:
+    def __init__(self, store: AnswerStore, key: bytes, dialect: str, ttl: float) -> None:
         self._store = store
+        self._dialect = dialect
         self._key = key
         self._ttl = ttl
         self._size = 0
@@ -254,6 +257,12 @@ class AnswerRecording:
         body = b"".join(self._pieces)
         self.drop()
         entry = CachedAnswer(
-            status=status, headers=headers, body=body, stream=stream, created=now, ttl=self._ttl
+            status=status,
+            dialect=self._dialect,
+            headers=headers,
+            body=body,
+            stream=stream,
+            created=now,
+            ttl=self._ttl,
         )
         self._store.put(self._key, entry, now)

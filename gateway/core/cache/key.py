@@ -57,10 +57,11 @@ def canonical(body: bytes) -> bytes | None:
 
 
 def cache_key(
-    name: str, digest: bytes, model: str, fingerprint: bytes, body: bytes
+    dialect: str, name: str, digest: bytes, model: str, fingerprint: bytes, body: bytes
 ) -> bytes | None:
     """Return the key of a request, 32 bytes; None if it must not be cached.
 
+    `dialect` is what body and answer are written in, since an answer is kept as it was sent.
     `name` and `digest` are the caller's, so that nobody is shown what another has paid for;
     `model` is the requested name, and `fingerprint` changes with what is behind it.
     """
@@ -70,7 +71,7 @@ def cache_key(
         return None
     kind = b"json" if small else b"bytes"
     hashed = hashlib.sha256()
-    for part in (kind, name.encode(), digest, model.encode(), fingerprint):
+    for part in (kind, dialect.encode(), name.encode(), digest, model.encode(), fingerprint):
         # With its length, so that no two ways to cut the same bytes are the same key.
         hashed.update(len(part).to_bytes(8, "big"))
         hashed.update(part)

@@ -26,6 +26,8 @@ HeaderList = list[tuple[bytes, bytes]]
 # A stream that says nothing for so many bytes before its first meaningful event is let through:
 # the provider is alive, and what is held back takes memory.
 MAX_HELD: Final = 64 * 1024
+# How a message ends that `read_error` has shortened.
+CUT: Final = "..."
 
 
 class NotAnAnswer(ValueError):
@@ -143,6 +145,11 @@ class Dialect(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def path(self) -> str:
+        """Return the path that requests are sent to, as the API's own documentation has it."""
+        ...
 
     @property
     def keep_alive(self) -> bytes:

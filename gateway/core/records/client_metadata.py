@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from ..dialects.openai_chat.request import shortened
 from .record import Record
+from .shown_name import shortened
 
 _USER_AGENT: Final = b"user-agent"
 

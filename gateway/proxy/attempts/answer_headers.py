@@ -7,13 +7,6 @@ from typing import Final
 
 from ..protocols import HeaderPairs
 
-JSON: Final = (b"content-type", b"application/json")
-STREAM: Final = (
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
-    (b"x-accel-buffering", b"no"),
-)
 # What of a provider's answer headers a caller gets, under a prefix of its own so that the two
 # sources never mix; but for the limits, which clients pace themselves by if they have none here.
 PASSED_ON: Final = {

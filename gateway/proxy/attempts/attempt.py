@@ -16,29 +16,29 @@ import msgspec
 import trio
 
 from ...core.capture.redaction import MIN_SECRET, is_credential
-from ...core.dialects.openai_chat.answer import NotAnAnswer, rewrite_answer
-from ...core.dialects.openai_chat.stream import MAX_HELD, StreamRewriter
-from ...core.records.usage import Usage
+from ...core.dialects.base import CUT, MAX_HELD, Answer, NotAnAnswer, StreamRewriter
 from ...core.routing.call import Call, Headers
-from ...core.routing.causes import Cause, of_refusal, of_status
+from ...core.routing.causes import Cause
 from ...core.routing.cooldown import asked_wait
-from ...core.routing.timeouts import Timeouts, deadline
+from ...core.routing.deployment import Credential, Deployment
+from ...core.routing.timeouts import deadline
 from ...errors import (
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
+    CredentialUnavailable,
     PoolTimeout,
     ProtocolViolation,
     UpstreamFailure,
 )
-from ..protocols import HeaderPairs, Upstream, UpstreamResponse
+from ..outcomes import Committed, Failed, RawAnswer
+from ..protocols import Upstream, UpstreamResponse
 
 # What is read of a failed answer, for its message: errors are short, and nobody waits long
 # for one.
 ERROR_BYTES = 64 * 1024
 ERROR_SECONDS = 5.0
 
-_CUT = "..."
 _CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
 
 _CAUSES = {
@@ -47,39 +47,16 @@ _CAUSES = {
     PoolTimeout: Cause.POOL_TIMEOUT,
     ConnectionLost: Cause.CONNECTION_LOST,
     ProtocolViolation: Cause.PROTOCOL_VIOLATION,
+    CredentialUnavailable: Cause.AUTH_FAILED,
 }
 
 
-class RawAnswer(msgspec.Struct, frozen=True):
-    """A provider's answer as it came."""
+class PreparedCall(msgspec.Struct, frozen=True):
+    """A call, whose it is and with which credential; the deployment may have more to add to it."""
 
-    status: int
-    headers: HeaderPairs
-    body: bytes
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """`answer` is there if the provider gave one; `retry_after` is in seconds."""
-
-    cause: Cause
-    message: str
-    status: int | None = None
-    retry_after: float | None = None
-    answer: RawAnswer | None = None
-
-
-class Committed(msgspec.Struct):
-    """An answer to show. `output` is what there is of it so far, already rewritten.
-
-    `rewriter` is None when the answer is not a stream, and then `output` is all of it. `sent`
-    are the call's headers, which a provider may still quote.
-    """
-
-    response: UpstreamResponse
-    output: bytes
-    rewriter: StreamRewriter | None = None
-    usage: Usage | None = None
-    sent: Headers = ()
+    call: Call
+    deployment: Deployment
+    credential: Credential
 
 
 class SizeLimits(msgspec.Struct, frozen=True):
@@ -90,30 +67,41 @@ class SizeLimits(msgspec.Struct, frozen=True):
 
 
 async def attempt_stream(
-    upstream: Upstream, call: Call, rewriter: StreamRewriter, timeouts: Timeouts, limits: SizeLimits
+    upstream: Upstream, prepared: PreparedCall, rewriter: StreamRewriter, limits: SizeLimits
 ) -> Committed | Failed:
     """Call for a stream. Raises nothing but Cancelled: every failure is a `Failed`."""
-    now = trio.current_time()
-    with trio.CancelScope(deadline=deadline(now, timeouts.first_event)):
-        return await _attempt(upstream, call, lambda got: _read_stream(got, rewriter, limits))
+    deployment, now = prepared.deployment, trio.current_time()
+    with trio.CancelScope(deadline=deadline(now, deployment.timeouts.first_event)):
+        return await _attempt(
+            upstream, prepared, lambda got: _read_stream(got, deployment, rewriter, limits)
+        )
     seconds = trio.current_time() - now
     return Failed(Cause.FIRST_EVENT_TIMEOUT, f"no content within {seconds:.3g} s")
 
 
 async def attempt_answer(
-    upstream: Upstream, call: Call, model: bytes, timeouts: Timeouts, limits: SizeLimits
+    upstream: Upstream,
+    prepared: PreparedCall,
+    rewrite: Callable[[bytes], Answer],
+    limits: SizeLimits,
 ) -> Committed | Failed:
     """Call for a whole answer and read it. Raises nothing but Cancelled."""
-    return await _attempt(upstream, call, lambda got: _read_answer(got, model, timeouts, limits))
+    deployment = prepared.deployment
+    return await _attempt(
+        upstream, prepared, lambda got: _read_answer(got, deployment, rewrite, limits)
+    )
 
 
 async def _attempt(
     upstream: Upstream,
-    call: Call,
+    prepared: PreparedCall,
     read: Callable[[UpstreamResponse], Awaitable[Committed | Failed]],
 ) -> Committed | Failed:
     outcome: Committed | Failed | None = None
+    call, prepare = prepared.call, prepared.deployment.prepare
     try:
+        if prepare is not None:
+            call = await prepare(call, prepared.credential, time.time())
         response = await upstream.request(call)
         try:
             outcome = await read(response)
@@ -150,11 +138,11 @@ def _secrets(sent: Headers) -> Iterator[bytes]:
 def _without(failed: Failed, key: bytes) -> Failed:
     text, message, answer = key.decode("latin-1"), failed.message, failed.answer
     message = message.replace(text, "***")
-    if message.endswith(_CUT):
+    if message.endswith(CUT):
         # What was shortened may end in the beginning of it.
-        begun = message.removesuffix(_CUT)
+        begun = message.removesuffix(CUT)
         known = next((n for n in range(len(text), 3, -1) if begun.endswith(text[:n])), 0)
-        message = begun[: len(begun) - known] + _CUT
+        message = begun[: len(begun) - known] + CUT
     if answer is not None and key in answer.body:
         answer = msgspec.structs.replace(answer, body=answer.body.replace(key, b"***"))
     if message == failed.message and answer is failed.answer:
@@ -163,12 +151,15 @@ def _without(failed: Failed, key: bytes) -> Failed:
 
 
 async def _read_stream(
-    response: UpstreamResponse, rewriter: StreamRewriter, limits: SizeLimits
+    response: UpstreamResponse,
+    deployment: Deployment,
+    rewriter: StreamRewriter,
+    limits: SizeLimits,
 ) -> Committed | Failed:
-    if (cause := of_status(response.status)) is not None:
-        return await _read_error(response, cause, limits)
+    if (cause := deployment.refusals.of_status(response.status)) is not None:
+        return await _read_error(response, deployment, cause, limits)
     if _content_type(response).startswith((b"application/json", b"text/html")):
-        return await _read_unstreamed(response)
+        return await _read_unstreamed(response, deployment)
     held = b""
     while True:
         chunk = await response.receive_some()
@@ -176,7 +167,8 @@ async def _read_stream(
         if rewriter.broken is not None and not rewriter.meaningful:
             return Failed(Cause.PROTOCOL_VIOLATION, rewriter.broken, response.status)
         if rewriter.error is not None and not rewriter.meaningful:
-            message = f"the stream began with an error: {error_message(rewriter.error)}"
+            said = deployment.dialect.read_error(rewriter.error)
+            message = f"the stream began with an error: {said}"
             return Failed(Cause.STREAM_ERROR, message, response.status)
         if rewriter.meaningful or len(held) > MAX_HELD:
             return Committed(response, held, rewriter)
@@ -187,32 +179,38 @@ async def _read_stream(
 
 
 async def _read_answer(
-    response: UpstreamResponse, model: bytes, timeouts: Timeouts, limits: SizeLimits
+    response: UpstreamResponse,
+    deployment: Deployment,
+    rewrite: Callable[[bytes], Answer],
+    limits: SizeLimits,
 ) -> Committed | Failed:
-    if (cause := of_status(response.status)) is not None:
-        return await _read_error(response, cause, limits)
-    body = await _read(response, limits.response, timeouts.idle)
+    if (cause := deployment.refusals.of_status(response.status)) is not None:
+        return await _read_error(response, deployment, cause, limits)
+    idle = deployment.timeouts.idle
+    body = await _read(response, limits.response, idle)
     if body is None:
-        message = f"the answer stalled for {timeouts.idle:g} s"
+        message = f"the answer stalled for {idle:g} s"
         return Failed(Cause.IDLE_TIMEOUT, message, response.status)
     try:
-        answer = rewrite_answer(body, model)
+        answer = rewrite(body)
     except NotAnAnswer as exc:
         cause = Cause.STREAM_ERROR if exc.error else Cause.PROTOCOL_VIOLATION
-        message = f"{exc}: {error_message(body)}" if exc.error else str(exc)
+        message = f"{exc}: {deployment.dialect.read_error(body)}" if exc.error else str(exc)
         return Failed(cause, message, response.status)
     return Committed(response, answer.body, usage=answer.usage)
 
 
-async def _read_error(response: UpstreamResponse, cause: Cause, limits: SizeLimits) -> Failed:
+async def _read_error(
+    response: UpstreamResponse, deployment: Deployment, cause: Cause, limits: SizeLimits
+) -> Failed:
     """Read a failed answer; all of it if it is to be relayed, a little for its message if not."""
     relayed = cause is Cause.REJECTED
     with trio.move_on_after(ERROR_SECONDS):
         limit = limits.response if relayed else ERROR_BYTES
         body = await _read_up_to(response, limit)
         return Failed(
-            of_refusal(cause, response.status, body[:ERROR_BYTES]),
-            f"{response.status} {error_message(body)}".rstrip(),
+            deployment.refusals.of_body(cause, response.status, body[:ERROR_BYTES]),
+            f"{response.status} {deployment.dialect.read_error(body)}".rstrip(),
             response.status,
             asked_wait(response.headers, time.time()),
             RawAnswer(response.status, response.headers, body),
@@ -226,7 +224,7 @@ async def _read_error(response: UpstreamResponse, cause: Cause, limits: SizeLimi
     )
 
 
-async def _read_unstreamed(response: UpstreamResponse) -> Failed:
+async def _read_unstreamed(response: UpstreamResponse, deployment: Deployment) -> Failed:
     body = b""
     with trio.move_on_after(ERROR_SECONDS):
         body = await _read_up_to(response, ERROR_BYTES)
@@ -234,7 +232,8 @@ async def _read_unstreamed(response: UpstreamResponse) -> Failed:
     message = f"{kind} instead of a stream"
     if b'"error"' in body:
         # Otherwise it may be a whole answer, which has no place in messages and logs.
-        return Failed(Cause.STREAM_ERROR, f"{message}: {error_message(body)}", response.status)
+        said = deployment.dialect.read_error(body)
+        return Failed(Cause.STREAM_ERROR, f"{message}: {said}", response.status)
     return Failed(Cause.NOT_A_STREAM, message, response.status)
 
 
@@ -261,25 +260,6 @@ async def _read_up_to(response: UpstreamResponse, limit: int) -> bytes:
         while len(body) < limit and (piece := await response.receive_some()):
             body += piece
     return bytes(body[:limit])
-
-
-def error_message(body: bytes) -> str:
-    """Return what an error answer says, for a person: short, on one line."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = None
-    if isinstance(found, dict):
-        error = found.get("error", found)
-        message = error.get("message") if isinstance(error, dict) else error
-        if isinstance(message, str):
-            return _short(message)
-    return _short(body[:1000].decode("utf-8", "replace"))
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 300 else line[:297] + _CUT
 
 
 def _content_type(response: UpstreamResponse) -> bytes:

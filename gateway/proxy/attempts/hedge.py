@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from ...core.routing.causes import RULES, Again
-from .attempt import Committed, Failed
+from ..outcomes import Committed, Failed
 from .log import AttemptLog
 
 # Calls the provider of one attempt.

@@ -27,9 +27,9 @@ from ...core.routing.health import Sample
 from ...core.routing.keys import Key
 from ...core.routing.target import Target
 from ...errors import Overloaded
+from ..outcomes import Failed
 from ..services import Services
 from ..traffic.slots import SlotLease
-from .attempt import Failed
 
 _log = structlog.get_logger(__name__)
 

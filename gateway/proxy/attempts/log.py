@@ -15,9 +15,8 @@ from ...core.routing.call import Headers
 from ...core.routing.causes import Cause
 from ...core.routing.health import Sample
 from ..exchange import Exchange
-from .attempt import Committed, Failed
+from ..outcomes import Committed, Failed, RelayEnd
 from .lease import AttemptLease
-from .relay import RelayEnd
 
 # What a stream that broke after its commit says about the provider.
 _BROKEN: Final = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import trio
 
 from ...config.snapshot import ServedModel
-from ...core.dialects.openai_chat.request import ChatRequest
+from ...core.dialects.base import DialectRequest
 from ...core.limits.estimate import BYTES_PER_TOKEN
 from ...core.records.pricing import cost
 from ...core.records.record import EndReason
@@ -21,24 +21,24 @@ from ...core.routing.hedging import delay
 from ...errors import SendStalled
 from ..exchange import Exchange
 from ..options import DEFAULT, ServingOptions
+from ..outcomes import Committed, Failed, RelayEnd
 from ..protocols import HeaderPairs
-from .answer_headers import ABOUT_BODY, JSON, PASSED_ON, PASSED_ON_WITH_LIMITS, STREAM, clean
-from .attempt import Committed, Failed
+from .answer_headers import ABOUT_BODY, PASSED_ON, PASSED_ON_WITH_LIMITS, clean
 from .hedge import Race
 from .lease import Skipped, acquire_lease
 from .log import AttemptLog
-from .provider_call import Calling
-from .relay import Relay, RelayEnd
+from .provider_call import ProviderCalls
+from .relay import Relay
 from .verdict import RELAYED, unavailable, verdict
 
 
 class Pipeline:
-    """Serves one chat completion over the deployments of one model."""
+    """Serves one request over the deployments of one model."""
 
     def __init__(
         self,
         exchange: Exchange,
-        request: ChatRequest,
+        request: DialectRequest,
         model: ServedModel,
         options: ServingOptions = DEFAULT,
     ) -> None:
@@ -53,7 +53,7 @@ class Pipeline:
         self._relay: Relay | None = None
         # A client's own retry is one for the providers, too.
         self._later = options.repeated
-        self._calling = Calling(exchange, request, model)
+        self._calls = ProviderCalls(exchange, request, model)
         self._deadline = model.deadlines(exchange.started, exchange.started + options.patience)
         exchange.pool = model.targets
 
@@ -152,9 +152,9 @@ class Pipeline:
             cap.request()
             after = delay(hedge, first.visit.target.usual.p95)
         if hedge is None or after is None:
-            first.outcome = await self._calling.call(first)
+            first.outcome = await self._calls.make(first)
         else:
-            await Race(first, self._calling.call).run(after, hedge.max_extra, self._another)
+            await Race(first, self._calls.make).run(after, hedge.max_extra, self._another)
         return self._winner()
 
     async def _another(self) -> AttemptLog | None:
@@ -184,7 +184,7 @@ class Pipeline:
         committed, deployment, exchange = log.outcome, log.visit.deployment, self._exchange
         assert isinstance(committed, Committed)
         log.first_event()
-        client = exchange.client
+        client, dialect = exchange.client, exchange.dialect
         headers = (*self._passed_on(committed.response.headers), *exchange.provenance())
         rewriter = committed.rewriter
         if rewriter is None:
@@ -192,7 +192,7 @@ class Pipeline:
             self._account(deployment, committed.usage)
             exchange.answered = len(committed.output) // BYTES_PER_TOKEN
             try:
-                await client.reply(200, (JSON, *headers), committed.output)
+                await client.reply(200, (*dialect.answer_headers, *headers), committed.output)
             except SendStalled as exc:
                 return RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
             return RelayEnd(EndReason.COMPLETE)
@@ -201,11 +201,12 @@ class Pipeline:
             committed,
             rewriter,
             idle=deployment.timeouts.idle,
-            keep_alive=exchange.snapshot.server.keep_alive_comment,
+            keep_alive=dialect.keep_alive,
+            keep_alive_after=exchange.snapshot.server.keep_alive_comment,
             gaps=self._services.traffic.gaps,
         )
         try:
-            await client.begin(200, (*STREAM, *headers))
+            await client.begin(200, (*dialect.stream_headers, *headers))
             return await relay.run()
         finally:
             await committed.response.aclose()
@@ -268,7 +269,7 @@ class Pipeline:
         deployment, last = self._failures[-1]
         if last.cause in RELAYED and last.answer is not None:
             given = last.answer.headers
-            about_body = clean(given, ABOUT_BODY) or [JSON]
+            about_body = clean(given, ABOUT_BODY) or deployment.dialect.answer_headers
             await self._exchange.relay_rejection(
                 deployment, last.answer, last.message, [*about_body, *self._passed_on(given)]
             )

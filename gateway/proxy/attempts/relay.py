@@ -15,15 +15,15 @@ from __future__ import annotations
 import contextlib
 from typing import Final
 
-import msgspec
 import trio
 
-from ...core.dialects.openai_chat.stream import DONE, StreamRewriter
+from ...core.dialects.base import StreamRewriter
 from ...core.records.gaps import GapCounts
 from ...core.records.record import EndReason
 from ...errors import SendStalled, UpstreamFailure
+from ..outcomes import Committed, RelayEnd
 from ..protocols import Client, UpstreamResponse
-from .attempt import Committed, without_secrets
+from .attempt import without_secrets
 from .silence import Silence
 
 # Reads are 32 KiB at most (upstream/connection.py), so a caller who stops reading holds
@@ -32,16 +32,6 @@ CHUNKS_IN_FLIGHT: Final = 3
 # After [DONE] the provider owes only the end of the body. Waiting for it keeps the connection;
 # the caller has its answer already.
 END_GRACE: Final = 0.25
-
-KEEP_ALIVE: Final = b": keep-alive\n\n"
-
-
-class RelayEnd(msgspec.Struct, frozen=True):
-    """How a relayed stream ended. `event` is an error event the provider sent itself."""
-
-    reason: EndReason
-    message: str | None = None
-    event: bytes | None = None
 
 
 _COMPLETE: Final = RelayEnd(EndReason.COMPLETE)
@@ -62,7 +52,8 @@ class Relay:
         rewriter: StreamRewriter,
         *,
         idle: float,
-        keep_alive: float,
+        keep_alive: bytes,
+        keep_alive_after: float,
         gaps: GapCounts,
     ) -> None:
         self._client = client
@@ -71,7 +62,8 @@ class Relay:
         self._output = committed.output
         self._sent = committed.sent
         self._idle = idle
-        self._silence = Silence(idle, keep_alive)
+        self._silence = Silence(idle, keep_alive_after)
+        self._keep_alive = keep_alive
         self._gaps = gaps
         self._failure: RelayEnd | None = None
         self.sealed = False
@@ -174,16 +166,18 @@ class Relay:
             if rewriter.ended:
                 return await self._conclude(output)
             if not data and silence.quiet():
-                output = KEEP_ALIVE
+                await client.keep_alive(self._keep_alive)
+                silence.spoke = trio.current_time()
 
     async def _conclude(self, output: bytes) -> RelayEnd:
         """Send the last `output` and, only if the stream is whole, what makes it complete."""
         rewriter = self._rewriter
         whole = rewriter.done or (rewriter.finished and self._failure is None)
         if whole and rewriter.error is None and rewriter.broken is None:
-            # Some providers forget [DONE]; a finish_reason and a proper end are as good.
+            # Some providers forget to say that it is over; a complete answer and a proper end of
+            # the body are as good.
             self.sealed = True
-            await self._client.finish(output + DONE)
+            await self._client.finish(output + rewriter.finish())
             self.end = _COMPLETE
             return _COMPLETE
         if output:

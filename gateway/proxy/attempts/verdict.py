@@ -20,7 +20,7 @@ from ...errors import (
     ProvidersUnavailable,
     UpstreamError,
 )
-from .attempt import Failed
+from ..outcomes import Failed
 from .lease import Skipped, SkipReason
 
 _TIMEOUTS: Final = {

@@ -29,7 +29,6 @@ from ...core.cache.answers import HIT, MISS, AnswerRecording
 from ...core.records.record import EndReason, Record
 from ...core.records.traceparent import Trace
 from ...errors import GatewayError, InternalError, SendStalled, ShuttingDown
-from ..attempts.relay import KEEP_ALIVE
 from ..exchange import Exchange
 from ..protocols import Client, HeaderPairs
 from ..services import Services
@@ -79,8 +78,8 @@ def _take_off(exchange: Exchange, key: bytes, fly: Work, ttl: float) -> FanOutCl
     services = exchange.services
     cache = services.cache
     timeout = exchange.snapshot.server.send_timeout
-    recording = AnswerRecording(cache.store, key, ttl)
-    client = FanOutClient(recording, exchange.client.error_event, timeout)
+    recording = AnswerRecording(cache.store, key, exchange.dialect.name, ttl)
+    client = FanOutClient(recording, exchange.dialect, timeout)
     account = _Account(services, exchange)
     flying = _branch(exchange, client, dataclasses.replace(services, recorder=_Half(account.land)))
 
@@ -101,7 +100,7 @@ def _take_off(exchange: Exchange, key: bytes, fly: Work, ttl: float) -> FanOutCl
 
 def _branch(exchange: Exchange, client: Client, services: Services) -> Exchange:
     """Return an exchange for the same request whose answer goes to `client`."""
-    branch = Exchange(services, exchange.snapshot, client, exchange.request_id)
+    branch = Exchange(services, exchange.snapshot, client, exchange.request_id, exchange.dialect)
     for name, value in vars(exchange).items():
         # Whatever is known of the request, when it arrived too, and nothing of how it stands.
         if not name.startswith("_") and name not in ("services", "client", "record"):
@@ -157,7 +156,7 @@ class _Following:
             elif flight.landed is not None:
                 return False
             elif flight.take_comment(follower):
-                await client.send(KEEP_ALIVE)
+                await client.keep_alive(flight.dialect.keep_alive)
             else:
                 await flight.news()
         # The cancellation of its scope may still be under way; its place in the log is gone.

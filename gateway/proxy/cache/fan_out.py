@@ -9,15 +9,14 @@ follower that is `WINDOW` behind: as TCP does for a single caller.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Final
 
 import trio
 
 from ...core.cache.answers import AnswerRecording, about_body
+from ...core.dialects.base import Dialect
 from ...core.records.record import Record
 from ...errors import GatewayError
-from ..attempts.relay import KEEP_ALIVE
 from ..protocols import HeaderPairs
 
 # As much as `proxy/attempts/relay.py` holds for a caller who reads slowly.
@@ -48,6 +47,7 @@ class Follower:
 class FanOutClient:
     """What a shared call answers to; a `Client` in every respect that the pipeline knows.
 
+    dialect          that of all its followers
     status, headers  the head, once it has been written
     body             of an answer of known length
     refusal          the error instead of an answer
@@ -55,12 +55,8 @@ class FanOutClient:
     landed           the call's record, once it is over, whatever came of it
     """
 
-    def __init__(
-        self,
-        recording: AnswerRecording,
-        error_event: Callable[[str, str, str], bytes],
-        send_timeout: float,
-    ) -> None:
+    def __init__(self, recording: AnswerRecording, dialect: Dialect, send_timeout: float) -> None:
+        self.dialect: Final = dialect
         self.status: int | None = None
         self.headers: HeaderPairs = ()
         self.began = math.inf
@@ -69,7 +65,6 @@ class FanOutClient:
         self.whole = False
         self.landed: Record | None = None
         self._recording = recording
-        self._error_event = error_event
         self._send_timeout = send_timeout
         self._log: list[bytes] = []
         self._first = 0  # index of what the log now begins with
@@ -110,12 +105,14 @@ class FanOutClient:
     async def send(self, data: bytes) -> None:
         """Write a piece; cancelled before, or not at all."""
         await trio.lowlevel.checkpoint()
-        if data == KEEP_ALIVE:
-            # For who is waiting now. In the log it would keep nobody's connection alive.
-            self._comments += 1
-        else:
-            await self._wait_for_room()
-            self._write(data)
+        await self._wait_for_room()
+        self._write(data)
+        self._news.unpark_all()
+
+    async def keep_alive(self, data: bytes) -> None:
+        """Have it sent to the followers that wait now: in the log it would come too late."""
+        await trio.lowlevel.checkpoint()
+        self._comments += 1
         self._news.unpark_all()
 
     async def finish(self, data: bytes) -> None:
@@ -135,9 +132,6 @@ class FanOutClient:
         await trio.lowlevel.checkpoint()
         self.status, self.refusal = error.status, error
         self._recording.drop()
-
-    def error_event(self, message: str, code: str, kind: str) -> bytes:
-        return self._error_event(message, code, kind)
 
     def land(self, record: Record) -> None:
         """Say that the call is over; what was not finished now never will be."""

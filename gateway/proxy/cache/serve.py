@@ -26,7 +26,6 @@ from ...core.cache.answers import (
 )
 from ...core.records.record import EndReason
 from ...errors import GatewayError
-from ..attempts.relay import KEEP_ALIVE
 from ..exchange import Exchange
 from ..protocols import Client, HeaderPairs
 from .coalesce import join
@@ -64,7 +63,7 @@ async def serve(
             lambda: join(exchange, request.key, work, ttl=request.ttl, deadline=deadline)
         )
         return
-    recording = AnswerRecording(store, request.key, request.ttl)
+    recording = AnswerRecording(store, request.key, exchange.dialect.name, request.ttl)
     exchange.client = RecordingClient(exchange.client, recording)
     try:
         await work(exchange)
@@ -127,9 +126,11 @@ class RecordingClient:
         await self._client.begin(status, (*headers, MISS))
 
     async def send(self, data: bytes) -> None:
-        if data != KEEP_ALIVE:
-            self._recording.add(data)
+        self._recording.add(data)
         await self._client.send(data)
+
+    async def keep_alive(self, data: bytes) -> None:
+        await self._client.keep_alive(data)
 
     async def finish(self, data: bytes) -> None:
         self._keep(data, stream=True)
@@ -143,9 +144,6 @@ class RecordingClient:
     async def refuse(self, error: GatewayError) -> None:
         self._recording.drop()
         await self._client.refuse(error)
-
-    def error_event(self, message: str, code: str, kind: str) -> bytes:
-        return self._client.error_event(message, code, kind)
 
     def _start(self, status: int, headers: HeaderPairs) -> None:
         if status == _OK:

@@ -6,10 +6,11 @@ from ...config.snapshot import ServedModel
 from ...core.cache.answers import cache_control
 from ...core.cache.key import cache_key
 from ...core.capture.capture import CapturedRequest
-from ...core.dialects.openai_chat.request import ChatRequest, parse_chat, shortened
+from ...core.dialects.base import DialectRequest
 from ...core.limits.estimate import estimate_tokens
 from ...core.limits.ledger import Demand
 from ...core.records.pricing import input_cost
+from ...core.records.shown_name import shortened
 from ..access import authenticate, authorize
 from ..admission import admit
 from ..attempts.pipeline import Pipeline
@@ -33,7 +34,7 @@ async def serve_chat(
     services.traffic.overload.check(services.rng)
     caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
     record.token = caller.name
-    request = parse_chat(await exchange.read_body())
+    request = exchange.dialect.read_request(await exchange.read_body())
     record.model, record.stream = shortened(request.model), request.stream
     record.user = None if request.user is None else shortened(request.user)
     model = authorize(snapshot, caller, request.model)
@@ -60,19 +61,14 @@ async def serve_chat(
 
 async def _answer(
     exchange: Exchange,
-    request: ChatRequest,
+    request: DialectRequest,
     model: ServedModel,
     options: ServingOptions,
     ttl: float | None,
     until: float,
 ) -> None:
     """Answer from the cache or from a provider."""
-    caller = exchange.caller
-    key = (
-        None
-        if ttl is None
-        else cache_key(caller.name, caller.digest, request.model, model.fingerprint, request.body)
-    )
+    key = None if ttl is None else _cache_key(exchange, request, model)
     if ttl is None or key is None:
         await Pipeline(exchange, request, model, options).run()
         return
@@ -91,8 +87,20 @@ async def _answer(
     await serve(exchange, CacheRequest(key, ttl, coalesce), work, until)
 
 
+def _cache_key(exchange: Exchange, request: DialectRequest, model: ServedModel) -> bytes | None:
+    caller = exchange.caller
+    return cache_key(
+        exchange.dialect.name,
+        caller.name,
+        caller.digest,
+        request.model,
+        model.fingerprint,
+        request.body,
+    )
+
+
 def _capture(
-    exchange: Exchange, captures: CaptureLog, request: ChatRequest, key: bytes | None
+    exchange: Exchange, captures: CaptureLog, request: DialectRequest, key: bytes | None
 ) -> None:
     """Keep the request and what is written to its caller for the debug log."""
     record = exchange.record
@@ -103,7 +111,7 @@ def _capture(
             token=record.token,
             model=record.model,
             method="POST",
-            target="/v1/chat/completions",
+            target=exchange.dialect.path,
             headers=tuple(exchange.headers.items()),
             body=request.body,
             arrived=exchange.started,
@@ -111,10 +119,10 @@ def _capture(
         )
     )
     exchange.capture = capture
-    exchange.client = CapturingClient(exchange.client, capture)
+    exchange.client = CapturingClient(exchange.client, capture, exchange.dialect)
 
 
-def _demand(exchange: Exchange, request: ChatRequest, model: ServedModel) -> Demand:
+def _demand(exchange: Exchange, request: DialectRequest, model: ServedModel) -> Demand:
     """Estimate what the request will take, where somebody counts it."""
     if not (exchange.caller.scopes or exchange.snapshot.provider_scopes or model.hedge):
         return _NOTHING

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ...config.schema import LimitsConfig, Provider
+from ...config.schema import LimitsConfig
 from ...core.limits.shedding import OverloadPolicy
 from ...core.records.gaps import GapCounts
 from ...lifecycle import Lifecycle
+from ...providers.settings import Provider
 from .lag import LoopLag
 from .overload import Overload
 from .slots import Slots

@@ -15,10 +15,10 @@ import msgspec
 import structlog
 import trio
 
-from ...config.schema import Probe
 from ...core.routing.backoff import Rng
 from ...core.routing.call import Call
 from ...core.routing.target import Target
+from ...providers.settings import Probe
 
 # Of the interval, either way: several gateways that start together do not stay in step.
 JITTER: Final = 0.1

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ...config.schema import Provider
+from ...providers.settings import Provider
 
 # The well-known values of `gen_ai.provider.name` (semantic-conventions-genai,
 # docs/gen-ai/gen-ai-spans.md), by the end of the host's name with a dot before it.

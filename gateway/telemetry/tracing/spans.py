@@ -22,10 +22,10 @@ from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 from opentelemetry.trace.status import Status, StatusCode
 
 from ... import __version__
-from ...config.schema import Provider
 from ...core.records.record import AttemptRecord, EndReason, Record
 from ...core.records.traceparent import Bits, Trace, new_span_id
 from ...core.routing.causes import Cause
+from ...providers.settings import Provider
 from .server_address import ServerAddress, place_of
 
 Attribute = str | bool | int | float

@@ -30,10 +30,11 @@ import msgspec
 import structlog
 import trio
 
-from ...config.schema import Provider, TracingConfig
+from ...config.schema import TracingConfig
 from ...core.records.record import Record
 from ...core.records.traceparent import Trace, begin, new_span_id
 from ...errors import ConfigError
+from ...providers.settings import Provider
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from gateway.config.checks.advice import advice
-from gateway.config.schema import Config, Model, Probe, Provider, Route, Token
+from gateway.config.schema import Config, Model, Route, Token
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits.budget import Budget
 from gateway.core.routing.attempts import RetryPolicy
+from gateway.providers.settings import Probe, Provider
 
 NOW = 1_700_000_000.0
 PRICED = Route(provider="p", model="x", input_price=1, output_price=2)

@@ -25,7 +25,15 @@ MODEL = ModelCache(ttl=300)
 
 
 def entry(body: bytes = b"x", *, created: float = 0.0, ttl: float = 60.0) -> CachedAnswer:
-    return CachedAnswer(status=200, headers=(), body=body, stream=True, created=created, ttl=ttl)
+    return CachedAnswer(
+        dialect="openai_chat",
+        status=200,
+        headers=(),
+        body=body,
+        stream=True,
+        created=created,
+        ttl=ttl,
+    )
 
 
 # What a request says of caching...
@@ -207,7 +215,7 @@ def test_the_books_balance(rng: random.Random, max_bytes: int) -> None:
                 found = store.get(name, now, 2)
                 assert found is None or found.created + 2 > now
             case 2:
-                recordings.append(AnswerRecording(store, name, 3))
+                recordings.append(AnswerRecording(store, name, "openai_chat", 3))
             case 3 if recordings:
                 rng.choice(recordings).add(bytes(rng.randrange(600)))
             case _ if recordings:
@@ -228,7 +236,7 @@ def test_the_books_balance(rng: random.Random, max_bytes: int) -> None:
 
 def test_a_recording_becomes_an_entry() -> None:
     store = AnswerStore(CachePolicy())
-    recording = AnswerRecording(store, b"k", 60)
+    recording = AnswerRecording(store, b"k", "openai_chat", 60)
     recording.add(b"one")
     recording.add(b"two")
     assert store.held == 6
@@ -236,6 +244,7 @@ def test_a_recording_becomes_an_entry() -> None:
     recording.drop()
     assert (store.held, recording.going) == (0, False)
     assert store.get(b"k", 8, 60) == CachedAnswer(
+        dialect="openai_chat",
         status=200,
         headers=((b"content-type", b"x"),),
         body=b"onetwo",
@@ -248,7 +257,7 @@ def test_a_recording_becomes_an_entry() -> None:
 @pytest.mark.parametrize("policy", [CachePolicy(max_entry_bytes=5), CachePolicy(max_bytes=5)])
 def test_a_recording_that_grows_too_large_holds_nothing(policy: CachePolicy) -> None:
     store = AnswerStore(policy)
-    recording = AnswerRecording(store, b"k", 60)
+    recording = AnswerRecording(store, b"k", "openai_chat", 60)
     recording.add(b"12345")
     assert (store.held, recording.going) == (5, True)
     recording.add(b"6")

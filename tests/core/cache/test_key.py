@@ -15,6 +15,7 @@ ONE = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true}'
 
 def key(body: bytes, **other: Any) -> bytes | None:
     arguments: dict[str, Any] = {
+        "dialect": "openai_chat",
         "name": "ann",
         "digest": b"d" * 32,
         "model": "m",

@@ -3,10 +3,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.records.pricing import Prices
 from gateway.core.routing.call import Call, Origin
 from gateway.core.routing.deployment import Credential, Deployment
 from gateway.core.routing.timeouts import Timeouts
+from gateway.providers.failures import OPENAI_COMPATIBLE
 
 ORIGIN = Origin("https", "api.example.com", 443)
 
@@ -26,7 +28,10 @@ DEPLOYMENT = Deployment(
     model="gpt-4o",
     model_json=b'"gpt-4o"',
     origin=ORIGIN,
+    dialect=OPENAI_CHAT,
     target=b"/v1/chat/completions",
+    stream_target=b"/v1/chat/completions",
+    refusals=OPENAI_COMPATIBLE,
     credentials=(ONE, TWO),
     timeouts=Timeouts(connect=1.5),
     prices=Prices(),

@@ -1,25 +1,57 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
+import trio
 
-from gateway.config.schema import Probe, Provider, Route
+from gateway.config.schema import Route
 from gateway.core.routing.call import Origin
 from gateway.core.routing.timeouts import Timeouts
-from gateway.providers import demo, openai
+from gateway.providers.kind import Place
+from gateway.providers.kinds import openai
+from gateway.providers.kinds.demo import KIND, DemoProvider
+from gateway.providers.settings import Probe, Provider
+
+PLACE = Place("http://127.0.0.1:4321/v1", b"gateway/1")
+TERMS = Route(provider="d", model="m").terms("m", Timeouts(), None)
 
 
 def test_it_is_called_like_any_other_provider() -> None:
-    provider, route, timeouts = Provider(kind="demo"), Route(provider="d", model="m"), Timeouts()
-    located = demo.located(provider, port=4321)
-    found = openai.describe("d", located, route, timeouts, b"gateway/1")
+    found = KIND.describe("d", DemoProvider(kind="demo"), PLACE, TERMS)
     assert found.origin == Origin("http", "127.0.0.1", 4321)
-    assert found.target == b"/v1/chat/completions"
+    assert found.target == found.stream_target == b"/v1/chat/completions"
     same = Provider(kind="openai", base_url="http://127.0.0.1:4321/v1")
-    assert found == openai.describe("d", same, route, timeouts, b"gateway/1")
+    assert found == openai.KIND.describe("d", same, PLACE, TERMS)
 
 
 def test_it_is_checked_where_it_is_called() -> None:
-    provider = demo.located(Provider(kind="demo", probe=Probe()), port=4321)
-    call = openai.probe_call("d", provider, b"gateway/1")
+    call = KIND.probe_call("d", DemoProvider(kind="demo", probe=Probe()), PLACE)
     assert (call.origin, call.target) == (Origin("http", "127.0.0.1", 4321), b"/v1/models")
-    assert msgspec.structs.replace(provider, base_url=None) == Provider(kind="demo", probe=Probe())
+
+
+def test_only_the_gateway_says_where_it_is() -> None:
+    provider = DemoProvider(kind="demo")
+    assert KIND.address(provider) is None
+    assert list(KIND.problems(provider)) == []
+    placed = msgspec.structs.replace(provider, base_url="http://h/v1")
+    assert [key for key, _ in KIND.problems(placed)] == ["base_url"]
+
+
+@pytest.mark.parametrize("key", [{"api_key": "k"}, {"api_keys": ("k",)}])
+def test_it_has_no_use_for_a_key(key: dict[str, str]) -> None:
+    assert [each for each, _ in KIND.notes(DemoProvider(kind="demo", **key))] == ["api_key"]  # type: ignore[arg-type]
+
+
+async def test_its_server_says_where_it_listens() -> None:
+    serve = KIND.serve(DemoProvider(kind="demo", token_interval=0.0))
+    assert serve is not None
+    async with trio.open_nursery() as nursery:
+
+        async def start(task_status: trio.TaskStatus[str]) -> None:
+            await serve(task_status.started)
+
+        address = await nursery.start(start)
+        host, _, port = address.removeprefix("http://").removesuffix("/v1").partition(":")
+        stream = await trio.open_tcp_stream(host, int(port))
+        await stream.aclose()
+        nursery.cancel_scope.cancel()

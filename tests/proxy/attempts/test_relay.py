@@ -8,10 +8,11 @@ import trio
 from trio.testing import MockClock
 
 from gateway.config.schema import Server
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.routing.timeouts import Timeouts
 from gateway.errors import ConnectionLost, ProtocolViolation
 from gateway.proxy.attempts import relay
-from gateway.proxy.attempts.relay import CHUNKS_IN_FLIGHT, END_GRACE, KEEP_ALIVE
+from gateway.proxy.attempts.relay import CHUNKS_IN_FLIGHT, END_GRACE
 
 from ..scripts import DONE, EOF, ROLE, STALL, STOP, TOTALS, Head, ScriptedClient, Step, chunk
 from ..world import World, body
@@ -233,10 +234,10 @@ async def test_silence_is_broken_by_comments(autojump_clock: MockClock) -> None:
     ]
     world = World([("a", steps)])
     await world.run()
-    comments = [at for at, data in world.client.sent if data == KEEP_ALIVE]
+    comments = [at for at, data in world.client.sent if data == OPENAI_CHAT.keep_alive]
     # None before the commit at 40, and the count starts anew at each event.
     assert comments == [55, 70, 85, 115]
-    assert world.client.text.replace(KEEP_ALIVE, b"") == (
+    assert world.client.text.replace(OPENAI_CHAT.keep_alive, b"") == (
         seen(ROLE + chunk("hi") + chunk("there") + STOP) + DONE
     )
 
@@ -245,7 +246,7 @@ async def test_comments_can_be_switched_off(autojump_clock: MockClock) -> None:
     steps: list[Step] = [(0, Head()), (0, chunk("hi")), (59, STOP), (59, DONE), (0, EOF)]
     world = World([("a", steps)], server=Server(keep_alive_comment=0))
     await world.run()
-    assert KEEP_ALIVE not in world.client.text
+    assert OPENAI_CHAT.keep_alive not in world.client.text
 
 
 async def test_comments_come_between_events_of_any_split(autojump_clock: MockClock) -> None:
@@ -253,7 +254,9 @@ async def test_comments_come_between_events_of_any_split(autojump_clock: MockClo
     steps: list[Step] = [(0, Head()), (0, chunk("hi")), (10, there[:20]), (20, there[20:])]
     world = World([("a", [*steps, (0, STOP), (0, DONE), (0, EOF)])])
     await world.run()
-    assert world.client.text == seen(chunk("hi")) + KEEP_ALIVE + seen(there + STOP) + DONE
+    assert (
+        world.client.text == seen(chunk("hi")) + OPENAI_CHAT.keep_alive + seen(there + STOP) + DONE
+    )
 
 
 async def test_an_event_that_comes_just_as_a_comment_is_due_is_not_lost(

@@ -6,9 +6,9 @@ from gateway.core.routing.attempts import Stop
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.deployment import Deployment
 from gateway.errors import ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
-from gateway.proxy.attempts.attempt import Failed
 from gateway.proxy.attempts.lease import Skipped, SkipReason
 from gateway.proxy.attempts.verdict import unavailable, verdict
+from gateway.proxy.outcomes import Failed
 
 from ..world import deployment
 

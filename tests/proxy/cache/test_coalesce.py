@@ -14,9 +14,9 @@ from trio.testing import MockClock
 
 from gateway.config.schema import Server
 from gateway.core.cache.answers import CachePolicy
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.routing.timeouts import Timeouts
 from gateway.errors import ConnectionLost, ShuttingDown
-from gateway.proxy.attempts.relay import KEEP_ALIVE
 from gateway.proxy.cache.coalesce import join
 from gateway.proxy.exchange import Exchange
 
@@ -153,8 +153,12 @@ async def test_comments_reach_who_waits(autojump_clock: MockClock) -> None:
     )
     await crowd.run()
     first, second, third = crowd.texts
-    assert [text.count(KEEP_ALIVE) for text in crowd.texts] == [3, 2, 0]
-    assert first.replace(KEEP_ALIVE, b"") == second.replace(KEEP_ALIVE, b"") == third
+    assert [text.count(OPENAI_CHAT.keep_alive) for text in crowd.texts] == [3, 2, 0]
+    assert (
+        first.replace(OPENAI_CHAT.keep_alive, b"")
+        == second.replace(OPENAI_CHAT.keep_alive, b"")
+        == third
+    )
 
 
 # Leavers...

@@ -16,8 +16,8 @@ from gateway.core.cache.answers import (
     CachedAnswer,
     CachePolicy,
 )
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.errors import ConnectionLost, InvalidRequest
-from gateway.proxy.attempts.relay import KEEP_ALIVE
 from gateway.proxy.cache.serve import RecordingClient
 
 from ..crowd import Crowd, Visit
@@ -117,8 +117,8 @@ async def test_keep_alive_comments_are_not_kept(autojump_clock: MockClock) -> No
     crowd = Crowd([("a", quiet)], [Visit(), Visit(at=55)], server=Server(keep_alive_comment=15))
     await crowd.run()
     first, second = crowd.texts
-    assert first.count(KEEP_ALIVE) == 3
-    assert second == first.replace(KEEP_ALIVE, b"")
+    assert first.count(OPENAI_CHAT.keep_alive) == 3
+    assert second == first.replace(OPENAI_CHAT.keep_alive, b"")
 
 
 async def test_an_answer_expires(autojump_clock: MockClock) -> None:
@@ -268,7 +268,13 @@ async def test_recordings_are_counted_while_they_last(autojump_clock: MockClock)
 def long_entry(*, stream: bool = True, seconds: float = 1000) -> CachedAnswer:
     text = chunk("x" * 60_000) * 10 + DONE
     return CachedAnswer(
-        status=200, headers=(EVENTS,), body=text, stream=stream, created=0, ttl=seconds
+        dialect="openai_chat",
+        status=200,
+        headers=(EVENTS,),
+        body=text,
+        stream=stream,
+        created=0,
+        ttl=seconds,
     )
 
 
@@ -324,13 +330,14 @@ async def test_a_hit_cut_before_its_head_is_refused(autojump_clock: MockClock) -
 
 async def test_it_changes_nothing_but_the_head(autojump_clock: MockClock) -> None:
     inner = ScriptedClient(b"asked", leaves_at=4)
-    client = RecordingClient(inner, AnswerRecording(AnswerStore(CachePolicy()), b"k", 60))
+    client = RecordingClient(
+        inner, AnswerRecording(AnswerStore(CachePolicy()), b"k", "openai_chat", 60)
+    )
     assert await client.read_body(100, 1) == b"asked"
     await client.begin(200, (EVENTS,))
     await client.send(b"one")
     assert client.status == inner.status == 200
     assert inner.headers == {EVENTS[0]: EVENTS[1], b"x-gateway-cache": b"miss"}
-    assert client.error_event("m", "c", "k") == inner.error_event("m", "c", "k")
     await client.wait_gone()
     assert trio.current_time() == 4
     assert [data for _, data in inner.sent] == [b"one"]
@@ -339,7 +346,7 @@ async def test_it_changes_nothing_but_the_head(autojump_clock: MockClock) -> Non
 async def test_a_refusal_ends_the_recording(autojump_clock: MockClock) -> None:
     inner = ScriptedClient(b"")
     store = AnswerStore(CachePolicy())
-    recording = AnswerRecording(store, b"k", 60)
+    recording = AnswerRecording(store, b"k", "openai_chat", 60)
     client = RecordingClient(inner, recording)
     error = InvalidRequest("no")
     await client.refuse(error)

@@ -6,10 +6,11 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gateway.config.schema import LimitsConfig, Provider
+from gateway.config.schema import LimitsConfig
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.errors import ShuttingDown
 from gateway.lifecycle import Lifecycle
+from gateway.providers.settings import Provider
 from gateway.proxy.traffic.control import TrafficControl
 
 

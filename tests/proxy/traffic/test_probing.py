@@ -11,17 +11,19 @@ import trio
 from structlog.testing import LogCapture
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gateway.config.schema import Probe, Provider
 from gateway.core.routing.breaker import BreakerPolicy, BreakerState
 from gateway.core.routing.call import Call, Origin
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.core.routing.target import Target
-from gateway.providers.openai import probe_call
+from gateway.providers.registry import KINDS
+from gateway.providers.settings import Probe, Provider
 from gateway.proxy.traffic import probing
 from gateway.proxy.traffic.probing import Probed, Probing
+from gateway.upstream.http_client import http_client
 from gateway.upstream.probe import probe
 from gateway.upstream.transport import Transport
 
+from ...providers.kinds.described import place_of
 from ...upstream.servers import OK, read_request, serving
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
@@ -272,7 +274,7 @@ async def test_a_provider_that_breaks_and_recovers_over_tcp() -> None:
     policy = Probe(path="/models?limit=1", interval=0.1, timeout=0.1, failures=2)
     found = target("p/m", BreakerPolicy(open_time=60, max_open_time=60))
     transport = Transport()
-    checking = Probing(partial(probe, transport), lambda _: [found], half)
+    checking = Probing(partial(probe, http_client(transport)), lambda _: [found], half)
 
     async def becomes(state: BreakerState) -> None:
         with trio.fail_after(10):
@@ -286,7 +288,7 @@ async def test_a_provider_that_breaks_and_recovers_over_tcp() -> None:
             api_key="sk-1",
             probe=policy,
         )
-        call = probe_call("p", provider, b"gateway/1")
+        call = KINDS[provider.kind].probe_call("p", provider, place_of(provider))
         checking.configure([Probed("p", call, policy)])
         nursery.start_soon(checking.run)
         with trio.fail_after(10):

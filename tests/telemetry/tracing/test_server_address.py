@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.config.schema import Provider
+from gateway.providers.settings import Provider
 from gateway.telemetry.tracing.server_address import ServerAddress, place_of
 
 

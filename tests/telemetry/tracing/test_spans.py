@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import StatusCode
 
-from gateway.config.schema import Provider
 from gateway.core.records.record import AttemptRecord, EndReason, Record
 from gateway.core.records.traceparent import Trace
 from gateway.core.routing.causes import Cause
+from gateway.providers.settings import Provider
 from gateway.telemetry.tracing.spans import (
     MESSAGE_CHARS,
     NAME_CHARS,

@@ -14,10 +14,11 @@ from opentelemetry import trace as global_trace
 from structlog.testing import LogCapture
 from trio.testing import wait_all_tasks_blocked
 
-from gateway.config.schema import Provider, TracingConfig
+from gateway.config.schema import TracingConfig
 from gateway.core.records.record import AttemptRecord, EndReason, Record
 from gateway.core.records.traceparent import Trace
 from gateway.errors import ConfigError
+from gateway.providers.settings import Provider
 from gateway.proxy import protocols
 from gateway.telemetry.tracing import tracer as tracing
 from gateway.telemetry.tracing.tracer import BATCH_SPANS, QUEUE_REQUESTS, OtlpTracer
@@ -111,7 +112,8 @@ async def test_spans_arrive(receiver: Receiver, nursery: trio.Nursery) -> None:
     assert receiver.heads[0]["authorization"] == "Basic abc"
     assert receiver.paths == ["/v1/traces"]
     assert repr(tracer) == (
-        f"<OtlpTracer to {receiver.endpoint}: ExporterStatus(waiting=0, sent=2, dropped=0, error=None)>"
+        f"<OtlpTracer to {receiver.endpoint}: "
+        "ExporterStatus(waiting=0, sent=2, dropped=0, error=None)>"
     )
 
 

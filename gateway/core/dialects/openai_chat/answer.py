@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ...wire.json_scan import NOTHING
+from ...wire.splice import InvalidJSON, members, splice
 from ..base import Answer, NotAnAnswer
 from .usage import read_usage
-from ...wire.splice import InvalidJSON, members, splice
 
 
 def rewrite_answer(body: bytes, model: bytes) -> Answer:

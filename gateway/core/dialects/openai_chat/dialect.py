@@ -15,6 +15,7 @@ class OpenAIChat:
     """See `base.Dialect`. It has no state: `OPENAI_CHAT` is the one there is."""
 
     name = "openai_chat"
+    path = "/v1/chat/completions"
     # A comment, which openai-python skips as long as no `id:` has come (its `_streaming.py`).
     keep_alive = b": keep-alive\n\n"
     stream_headers = (

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ....errors import GatewayError
-from ..base import HeaderList, error_headers
+from ..base import CUT, HeaderList, error_headers
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _JSON: Final = (b"content-type", b"application/json")
@@ -16,7 +16,6 @@ _NO_DETAILS: Final[Mapping[str, Any]] = {}
 
 # What is shown of an error, in characters.
 _SHOWN: Final = 300
-CUT: Final = "..."
 
 
 def error_body(

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from ....errors import InvalidRequest
+from ...records.shown_name import shortened
 from ...wire.splice import (
     DuplicateKey,
     InvalidJSON,

@@ -17,10 +17,10 @@ from typing import Final
 import msgspec
 
 from ...records.usage import Usage
-from .usage import read_usage
 from ...wire.json_scan import NOTHING, check_utf8
 from ...wire.splice import InvalidJSON, JsonMember, members, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
+from .usage import read_usage
 
 DONE: Final = b"data: [DONE]\n\n"
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.dialects.openai_chat.answer import NotAnAnswer, rewrite_answer
+from gateway.core.dialects.base import NotAnAnswer
+from gateway.core.dialects.openai_chat.answer import rewrite_answer
 from gateway.core.records.usage import Usage
 
 MODEL = b'"mine"'

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.dialects.openai_chat.request import body_for, parse_chat
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
+from gateway.core.dialects.openai_chat.request import parse_chat
 from gateway.core.records.pricing import Prices
 from gateway.core.routing.call import Origin
 from gateway.core.routing.deployment import Credential, Deployment
 from gateway.core.routing.timeouts import Timeouts
 from gateway.errors import InvalidRequest
+from gateway.providers.failures import OPENAI_COMPATIBLE
 
 
 def deployment(model: str = "theirs", *, stream_usage: bool = True) -> Deployment:
@@ -21,7 +23,10 @@ def deployment(model: str = "theirs", *, stream_usage: bool = True) -> Deploymen
         model=model,
         model_json=json.dumps(model).encode(),
         origin=Origin("https", "api.example.com", 443),
+        dialect=OPENAI_CHAT,
         target=b"/v1/chat/completions",
+        stream_target=b"/v1/chat/completions",
+        refusals=OPENAI_COMPATIBLE,
         credentials=(Credential(stream_headers=(), plain_headers=()),),
         timeouts=Timeouts(),
         prices=Prices(),
@@ -30,7 +35,7 @@ def deployment(model: str = "theirs", *, stream_usage: bool = True) -> Deploymen
 
 
 def sent(body: bytes, *, stream_usage: bool = True) -> bytes:
-    return body_for(parse_chat(body), deployment(stream_usage=stream_usage))
+    return parse_chat(body).body_for(deployment(stream_usage=stream_usage))
 
 
 # What is refused...
@@ -122,7 +127,7 @@ def test_no_depth_is_an_accident(place: bytes) -> None:
             except InvalidRequest:
                 assert depth > 500
             else:
-                assert body_for(request, deployment()).endswith(b"}")
+                assert request.body_for(deployment()).endswith(b"}")
 
 
 # What is read...
@@ -282,7 +287,7 @@ def test_the_same_name_is_the_same_body() -> None:
 def test_one_request_goes_to_several_deployments() -> None:
     request = parse_chat(b'{"model":"x","messages":["\\u00e9"]}')
     for name in ("a", "longer/name", 'odd"é'):
-        body = body_for(request, deployment(name))
+        body = request.body_for(deployment(name))
         assert json.loads(body)["model"] == name
         assert body.endswith(b',"messages":["\\u00e9"]}')
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.dialects.openai_chat.stream import DONE, StreamRewriter
+from gateway.core.dialects.openai_chat.stream import DONE, ChatStreamRewriter
 from gateway.core.records.usage import Usage
 from gateway.core.wire.sse import SseDecoder, SseEvent, encode
 
@@ -39,7 +39,7 @@ def splits(stream: bytes) -> Iterator[list[bytes]]:
 
 
 def feed(chunks: list[bytes], *, keep_usage: bool, limit: int) -> Outcome:
-    rewriter = StreamRewriter(MODEL, keep_usage=keep_usage, max_event_bytes=limit)
+    rewriter = ChatStreamRewriter(MODEL, keep_usage=keep_usage, max_event_bytes=limit)
     output = b"".join([rewriter.feed(chunk) for chunk in chunks])
     return Outcome(
         output,

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.records.usage import Usage, read_usage
+from gateway.core.dialects.openai_chat.usage import read_usage
+from gateway.core.records.usage import Usage
 
 
 @pytest.mark.parametrize(

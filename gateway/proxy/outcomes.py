@@ -1,0 +1,52 @@
+"""How attempts and streams end, as those who have to act on it are told."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..core.dialects.base import StreamRewriter
+from ..core.records.record import EndReason
+from ..core.records.usage import Usage
+from ..core.routing.call import Headers
+from ..core.routing.causes import Cause
+from .protocols import HeaderPairs, UpstreamResponse
+
+
+class RawAnswer(msgspec.Struct, frozen=True):
+    """A provider's answer as it came."""
+
+    status: int
+    headers: HeaderPairs
+    body: bytes
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """`answer` is there if the provider gave one; `retry_after` is in seconds."""
+
+    cause: Cause
+    message: str
+    status: int | None = None
+    retry_after: float | None = None
+    answer: RawAnswer | None = None
+
+
+class Committed(msgspec.Struct):
+    """An answer to show. `output` is what there is of it so far, already rewritten.
+
+    `rewriter` is None when the answer is not a stream, and then `output` is all of it. `sent`
+    are the call's headers, which a provider may still quote.
+    """
+
+    response: UpstreamResponse
+    output: bytes
+    rewriter: StreamRewriter | None = None
+    usage: Usage | None = None
+    sent: Headers = ()
+
+
+class RelayEnd(msgspec.Struct, frozen=True):
+    """How a relayed stream ended. `event` is an error event the provider sent itself."""
+
+    reason: EndReason
+    message: str | None = None
+    event: bytes | None = None
