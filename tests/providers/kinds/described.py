@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from gateway.core.records.pricing import Prices
 from gateway.core.routing.deployment import Deployment
+from gateway.core.routing.timeouts import Timeouts
 from gateway.providers.kind import Place, RouteTerms
 from gateway.providers.registry import KINDS
 from gateway.providers.settings import Provider
+
+TERMS: Final = RouteTerms(model="m", timeouts=Timeouts(), prices=Prices())
 
 
 def place_of(provider: Provider, user_agent: bytes = b"test") -> Place:

@@ -1,0 +1,199 @@
+"""Access tokens: fetched over TCP, shown to the provider, renewed, and done without."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trio.testing
+from trio.testing import MockClock
+
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
+from gateway.core.routing.causes import Cause
+from gateway.errors import CredentialUnavailable
+from gateway.process import credentials as module
+from gateway.process.credentials import Credentials, RefreshedToken
+from gateway.providers.kind import Place
+from gateway.providers.registry import KINDS
+from gateway.providers.settings import ClientCredentials, Provider
+from gateway.proxy.attempts.attempt import PreparedCall, SizeLimits, attempt_stream
+from gateway.proxy.outcomes import Committed, Failed
+from gateway.upstream.http_client import http_client
+from gateway.upstream.transport import Transport
+
+from ..providers.kinds.described import TERMS
+from ..upstream.servers import Server, read_request, serving
+
+EVENT = (
+    b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"hi"},'
+    b'"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+)
+
+
+def half() -> float:
+    return 0.5
+
+
+class TokenServer:
+    """Answers token requests from `answers`, the last of them again and again."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.asked: list[bytes] = []
+        self.seen: list[bytes] = []
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        while request := await read_request(stream):
+            if request.startswith(b"POST /token "):
+                self.asked.append(request)
+                answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+                await stream.send_all(answer)
+            else:
+                self.seen.append(request)
+                head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+                await stream.send_all(head + b"content-length: %d\r\n\r\n" % len(EVENT) + EVENT)
+
+
+def token_answer(value: str, seconds: float) -> bytes:
+    body = b'{"access_token":"%b","expires_in":%g}' % (value.encode(), seconds)
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+REFUSED = b'HTTP/1.1 401 X\r\ncontent-length: 26\r\n\r\n{"error":"invalid_client"}'
+
+
+def oauth(server: Server) -> ClientCredentials:
+    return ClientCredentials(
+        token_url=f"http://127.0.0.1:{server.port}/token", client_id="gate", client_secret="s3"
+    )
+
+
+@asynccontextmanager
+async def refreshed(tokens: TokenServer) -> AsyncIterator[tuple[RefreshedToken, Server, Transport]]:
+    async with serving(tokens.handle) as server, trio.open_nursery() as nursery:
+        transport = Transport()
+        client = http_client(transport)
+        token = RefreshedToken(oauth(server), lambda: client, half)
+        nursery.start_soon(token.run)
+        yield token, server, transport
+        nursery.cancel_scope.cancel()
+    await transport.aclose()
+
+
+async def test_a_call_carries_the_token() -> None:
+    tokens = TokenServer(token_answer("fresh", 3600))
+    async with refreshed(tokens) as (token, server, transport):
+        base = f"http://127.0.0.1:{server.port}/v1"
+        provider = Provider(kind="openai", base_url=base, oauth=oauth(server))
+        deployment = KINDS["openai"].describe("p", provider, Place(base, b"g", token), TERMS)
+        call = deployment.call(b"{}", b"req_1", stream=True)
+        prepared = PreparedCall(call, deployment, deployment.credentials[0])
+        request = OPENAI_CHAT.read_request(b'{"model":"m","stream":true}')
+        rewriter = request.start_stream(deployment, b'"m"', 1 << 20)
+        outcome = await attempt_stream(transport, prepared, rewriter, SizeLimits(1 << 20, 1 << 20))
+        assert isinstance(outcome, Committed)
+        await outcome.response.aclose()
+        assert b"\r\nauthorization: Bearer fresh\r\n" in tokens.seen[0]
+        # And what a provider quotes of it would be taken out.
+        assert (b"authorization", b"Bearer fresh") in outcome.sent
+        assert tokens.asked[0].count(b"authorization: Basic Z2F0ZTpzMw==") == 1
+        assert tokens.asked[0].endswith(b"grant_type=client_credentials")
+
+
+async def test_a_token_is_renewed_before_it_ends() -> None:
+    tokens = TokenServer(token_answer("one", 0.4), token_answer("two", 3600))
+    async with refreshed(tokens) as (token, _, _):
+        assert await token.get() == b"one"
+        with trio.fail_after(10):
+            while await token.get() != b"two":  # noqa: ASYNC110  # the clock tells
+                await trio.sleep(0.01)
+        assert len(tokens.asked) == 2
+
+
+async def test_a_refusal_is_tried_again_and_requests_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "FIRST_WAIT", 0.05)
+    tokens = TokenServer(REFUSED, REFUSED, token_answer("late", 3600))
+    async with refreshed(tokens) as (token, _, _):
+        assert await token.get() == b"late"
+        assert len(tokens.asked) == 3
+
+
+async def test_without_a_token_an_attempt_fails_and_names_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    tokens = TokenServer(REFUSED)
+    async with refreshed(tokens) as (token, server, transport):
+        base = f"http://127.0.0.1:{server.port}/v1"
+        provider = Provider(kind="openai", base_url=base, oauth=oauth(server))
+        deployment = KINDS["openai"].describe("p", provider, Place(base, b"g", token), TERMS)
+        call = deployment.call(b"{}", b"req_1", stream=True)
+        request = OPENAI_CHAT.read_request(b'{"model":"m","stream":true}')
+        rewriter = request.start_stream(deployment, b'"m"', 1 << 20)
+        outcome = await attempt_stream(
+            transport,
+            PreparedCall(call, deployment, deployment.credentials[0]),
+            rewriter,
+            SizeLimits(1 << 20, 1 << 20),
+        )
+        assert isinstance(outcome, Failed)
+        assert outcome.cause is Cause.AUTH_FAILED
+        assert outcome.message == "no access token: the token endpoint answers 401: invalid_client"
+        assert tokens.seen == []
+
+
+async def test_a_silent_endpoint_costs_its_deadline(autojump_clock: MockClock) -> None:
+    class Silent:
+        async def post(self, *_: object, **__: object) -> None:
+            await trio.sleep_forever()
+
+    credentials = ClientCredentials(token_url="http://h/", client_id="i", client_secret="s")
+    token = RefreshedToken(credentials, Silent, half)  # type: ignore[arg-type, return-value]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(token.run)
+        with pytest.raises(CredentialUnavailable, match="no token yet"):
+            await token.get()
+        assert trio.current_time() == module.PATIENCE
+        await trio.sleep(10)
+        with pytest.raises(CredentialUnavailable, match="says nothing for 10 s"):
+            await token.get()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_token_that_has_ended_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    tokens = TokenServer(token_answer("short", 0.2), REFUSED)
+    async with refreshed(tokens) as (token, _, _):
+        assert await token.get() == b"short"
+        await trio.sleep(0.4)
+        with pytest.raises(CredentialUnavailable, match="401"):
+            await token.get()
+
+
+async def test_tokens_follow_the_configuration() -> None:
+    tokens = TokenServer(token_answer("t", 3600))
+    async with serving(tokens.handle) as server, trio.open_nursery() as nursery:
+        transport = Transport()
+        client = http_client(transport)
+        found = Credentials(lambda: client, half, nursery)
+        keyed = Provider(kind="openai", base_url="http://h/v1", api_key="k")
+        named = Provider(kind="openai", base_url="http://h/v1", oauth=oauth(server))
+        found.follow({"a": keyed, "b": named, "c": named})
+        assert found.token(keyed) is None
+        shared = found.token(named)
+        assert shared is not None
+        assert await shared.get() == b"t"
+        found.follow({"b": named})
+        assert found.token(named) is shared
+        assert len(tokens.asked) == 1
+        found.follow({"a": keyed})
+        await trio.testing.wait_all_tasks_blocked()
+        assert [task for task in nursery.child_tasks if "token" in task.name] == []
+        # Whoever still has it is served until it ends.
+        assert await shared.get() == b"t"
+        nursery.cancel_scope.cancel()
+    await transport.aclose()
