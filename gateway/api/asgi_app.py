@@ -194,7 +194,7 @@ class AsgiApp:
         snapshot = running.snapshot
         caller = authenticate(snapshot, api_key(headers), time.time())
         if caller.limited:
-            client.carry(lambda: rate_limits(running.services.state, caller))
+            client.carry(lambda: rate_limits(running.services.limits, caller))
         if name == routes.MODELS:
             return operations.models(snapshot, caller)
         if name == routes.MODEL:

@@ -15,7 +15,6 @@ from ..config import schema, snapshot
 from ..config.snapshot import Caller, Snapshot
 from ..core.routing.call import Origin
 from ..core.routing.deployment import Deployment
-from ..core.routing.target import Target
 from ..core.routing.timeouts import Timeouts
 from ..lifecycle import Lifecycle
 from ..providers import demo, openai
@@ -23,7 +22,8 @@ from ..proxy.cache.response_cache import ResponseCache
 from ..proxy.services import Services
 from ..proxy.traffic.control import TrafficControl
 from ..proxy.traffic.probing import Probed, Probing
-from ..state.memory import MemoryState
+from ..state.health import LocalHealth
+from ..state.limits import MemoryLimits
 from ..upstream.demos import DemoServers
 from ..upstream.probe import probe
 from ..upstream.transport import Transport
@@ -43,10 +43,11 @@ class Components:
         nursery: trio.Nursery,
     ) -> None:
         self.transport = Transport()
-        self.state = MemoryState(config.breaker, config.retry)
+        self.health = LocalHealth(config.breaker, config.retry)
         self.services = Services(
             upstream=self.transport,
-            state=self.state,
+            limits=MemoryLimits(),
+            health=self.health,
             traffic=TrafficControl(lifecycle),
             cache=ResponseCache(config.cache),
             recorder=recording,
@@ -58,13 +59,13 @@ class Components:
         self.recording = recording
         self._nursery = nursery
         self._demos = DemoServers(nursery)
-        self._probing = Probing(partial(probe, self.transport), self._targets, random.random)
+        self._probing = Probing(partial(probe, self.transport), self.health, random.random)
         self._origins: frozenset[Origin] = frozenset()
         # A reload makes no model newer.
         self._created = int(time.time())
 
     def __repr__(self) -> str:
-        return f"<Components {self.transport}, {self.state}>"
+        return f"<Components {self.transport}, {self.health}>"
 
     async def start(self) -> None:
         """Start what runs for as long as the process does."""
@@ -82,7 +83,7 @@ class Components:
 
         Awaits nothing: no request sees half of it.
         """
-        taken = snapshot.build_snapshot(config, self._describe, self._created, self.state, callers)
+        taken = snapshot.build_snapshot(config, self._describe, self._created, self.health, callers)
         self.services.configure(config, taken)
         self.recording.configure(config)
         probed = self._probed(config)
@@ -122,6 +123,3 @@ class Components:
         if provider.kind == "demo":
             return demo.located(provider, self._demos.port(name, provider))
         return provider
-
-    def _targets(self, provider: str) -> list[Target]:
-        return [each for each in self.state.targets if each.name.startswith(f"{provider}/")]

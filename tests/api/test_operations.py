@@ -10,7 +10,7 @@ from gateway.config.snapshot import ANYONE, Caller, Snapshot, build_snapshot
 from gateway.errors import ModelNotFound
 from gateway.lifecycle import Lifecycle
 from gateway.providers import openai
-from gateway.state.memory import MemoryState
+from gateway.state.health import LocalHealth
 
 SOME = Caller(name="some", digest=b"", models=frozenset({"org/b", "gone"}))
 
@@ -29,7 +29,7 @@ def snapshot() -> Snapshot:
             name, provider, route, timeouts, b"test", pattern
         ),
         1_700_000_000,
-        MemoryState(),
+        LocalHealth(),
     )
 
 

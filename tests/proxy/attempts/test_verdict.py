@@ -5,9 +5,9 @@ import pytest
 from gateway.core.routing.attempts import Stop
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.deployment import Deployment
+from gateway.core.routing.target import Skipped, SkipReason
 from gateway.errors import ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
 from gateway.proxy.attempts.attempt import Failed
-from gateway.proxy.attempts.lease import Skipped, SkipReason
 from gateway.proxy.attempts.verdict import unavailable, verdict
 
 from ..world import deployment
