@@ -39,8 +39,8 @@ def run() -> dict[str, float]:
     rng = random.Random(1)
     results |= _grants(ledger, [(scope, SHARED) for scope in rng.choices(scopes, k=GRANTS)])
     one = (scopes[0], SHARED)
-    results["standing of two scopes, headers"] = _best(
-        lambda: rate_limit_headers([ledger.standing(scope, 1.0) for scope in one])
+    results["status of two scopes, headers"] = _best(
+        lambda: rate_limit_headers([ledger.status(scope, 1.0) for scope in one])
     )
     clock = itertools.count(2)
     tight = (Scope("token:tight", ScopeLimits(rpm=1, tpm=1000, max_concurrent=1)), SHARED)

@@ -17,7 +17,7 @@ from gateway.config.schema import Config, LimitsConfig, Model, Route, Token
 from gateway.config.snapshot import Snapshot, build_snapshot
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits.budget import Budget
-from gateway.core.limits.ledger import Demand, Grant
+from gateway.core.limits.ledger import Demand, LimitRefusal
 from gateway.core.routing.attempts import Attempts, Try
 from gateway.core.routing.balancing.strategies import StrategyName
 from gateway.core.routing.deployment import Deployment
@@ -29,9 +29,11 @@ from gateway.providers.settings import Provider
 from gateway.proxy.access import authenticate, authorize
 from gateway.proxy.attempts.lease import AttemptLease, acquire_lease
 from gateway.proxy.cache.response_cache import ResponseCache
+from gateway.proxy.reservation import Reservation
 from gateway.proxy.services import Services
 from gateway.proxy.traffic.control import TrafficControl
-from gateway.state.memory import MemoryState
+from gateway.state.health import LocalHealth
+from gateway.state.limits import MemoryLimits
 
 TOKENS: Final = 100_000
 DEPLOYMENTS: Final = 100
@@ -46,10 +48,11 @@ def run() -> dict[str, float]:
 
 async def _run() -> dict[str, float]:
     results: dict[str, float] = {}
-    state = MemoryState()
+    health = LocalHealth()
     services = Services(
         upstream=_nothing(),
-        state=state,
+        limits=MemoryLimits(),
+        health=health,
         traffic=TrafficControl(Lifecycle()),
         cache=ResponseCache(CachePolicy()),
         recorder=_nothing(),
@@ -57,7 +60,7 @@ async def _run() -> dict[str, float]:
         rng=random.random,
     )
     for strategy in get_args(StrategyName):
-        snapshot = build_snapshot(_config(strategy), _describe, 0, state)
+        snapshot = build_snapshot(_config(strategy), _describe, 0, health)
         decide = await _best(services, snapshot)
         for what, micros in decide.items():
             results[f"{strategy}: {what}"] = micros
@@ -71,12 +74,12 @@ async def _best(services: Services, snapshot: Snapshot) -> dict[str, float]:
         for number in range(ROUNDS):
             key = b"sk-%06d" % (number * 7919 % TOKENS)
             start = time.perf_counter()
-            grant, place = await _decide(services, snapshot, key)
+            reservation, place = await _decide(services, snapshot, key)
             going += time.perf_counter() - start
             start = time.perf_counter()
-            place.leave(Sample(None, 1.0, 0.5), None, (), 800)
-            services.traffic.everyone.give()
-            services.state.settle(grant, 800, 12_000_000, trio.current_time(), time.time())
+            await place.leave(Sample(None, 1.0, 0.5), (), 800)
+            services.traffic.everyone.release()
+            await reservation.settle(800, 12_000_000)
             finishing += time.perf_counter() - start
         decided, left = min(decided, going), min(left, finishing)
     return {
@@ -85,14 +88,16 @@ async def _best(services: Services, snapshot: Snapshot) -> dict[str, float]:
     }
 
 
-async def _decide(services: Services, snapshot: Snapshot, key: bytes) -> tuple[Grant, AttemptLease]:
+async def _decide(
+    services: Services, snapshot: Snapshot, key: bytes
+) -> tuple[Reservation, AttemptLease]:
     """Do what a request does before its first call, and nothing else."""
     caller = authenticate(snapshot, key, time.time())
     model = authorize(snapshot, caller, "m")
     now, rng = trio.current_time(), services.rng
-    grant = await services.state.admit(caller.scopes, DEMAND, now, time.time())
-    assert isinstance(grant, Grant)
-    assert services.traffic.everyone.take_now()
+    granted = await services.limits.admit(caller.scopes, DEMAND, model.longest)
+    assert not isinstance(granted, LimitRefusal)
+    assert services.traffic.everyone.acquire_nowait()
     attempts = Attempts(
         model.retry, model.order(now, rng, caller.digest), model.deadlines(now, now + 600)
     )
@@ -109,7 +114,7 @@ async def _decide(services: Services, snapshot: Snapshot, key: bytes) -> tuple[G
         later=False,
     )
     assert isinstance(place, AttemptLease)
-    return grant, place
+    return Reservation(services.limits, granted), place
 
 
 def _config(strategy: StrategyName) -> Config:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from .. import __version__
 from ..config.reload_status import ReloadOutcome
 from ..core.records.audit import AuditAction, AuditResult
-from ..core.routing.target import Target
+from ..core.routing.health import DeploymentStatus
 from ..errors import InternalError
 from .request import AdminRequest, encoded
 from .resources import Resources
@@ -73,7 +73,7 @@ def state(resources: Resources) -> dict[str, Any]:
         "uptime_s": round(now - resources.since, 3),
         "loop_lag_ms": _ms(traffic.lag.current(now)),
         "config": resources.control.standing,
-        "deployments": [_deployment(each, now) for each in services.state.targets],
+        "deployments": [_deployment(each) for each in services.health.status(now)],
         "slots": [
             {"of": each.what, "held": each.held, "limit": each.limit, "waiting": each.waiting}
             for each in traffic
@@ -92,30 +92,24 @@ def _note(visit: AdminRequest, outcome: ReloadOutcome) -> None:
     visit.audit(AuditAction.CONFIG_RELOADED, result, **outcome.details())
 
 
-def _deployment(target: Target, now: float) -> dict[str, Any]:
-    health, breaker, keyring = target.health, target.breaker, target.keyring
-    first_event = health.first_event.value
+def _deployment(status: DeploymentStatus) -> dict[str, Any]:
+    first_event = status.first_event
     return {
-        "name": target.name,
-        "state": breaker.state(now).value,
-        "available": target.available(now) or target.probe_due(now),
-        "in_flight": target.in_flight,
-        "attempts": health.attempts,
-        "failures": {cause.value: count for cause, count in health.failures.items()},
-        "consecutive_failures": health.consecutive_failures,
+        "name": status.name,
+        "state": status.state,
+        "available": status.available,
+        "in_flight": status.in_flight,
+        "attempts": status.attempts,
+        "failures": status.failures,
+        "consecutive_failures": status.consecutive_failures,
         "first_event_ms": None if first_event is None else _ms(first_event),
-        "opens": breaker.opens,
-        "rejected": breaker.rejected,
-        "retries_in_flight": target.retries.retries_in_flight,
-        "retry_budget_exhausted": target.retries.exhausted,
+        "opens": status.opens,
+        "rejected": status.rejected,
+        "retries_in_flight": status.retries_in_flight,
+        "retry_budget_exhausted": status.retry_budget_exhausted,
         "keys": [
-            {
-                "label": key.label,
-                # Not why: a provider's words may quote a part of the key.
-                "refused": keyring.why_refused(key) is not None,
-                "rests_s": round(keyring.rests(key, now), 3),
-            }
-            for key in keyring.keys
+            {"label": key.label, "refused": key.refused, "rests_s": round(key.rests, 3)}
+            for key in status.keys
         ],
     }
 

@@ -199,7 +199,7 @@ class AsgiApp:
         snapshot = running.snapshot
         caller = authenticate(snapshot, api_key(headers), time.time())
         if caller.limited:
-            client.carry(lambda: rate_limits(running.services.state, caller))
+            client.carry(lambda: rate_limits(running.services.limits, caller))
         if operation is Operation.MODELS:
             return operations.models(dialect, snapshot, caller)
         if operation is Operation.MODEL:

@@ -57,15 +57,15 @@ class AsgiClient:
         self._content_length = content_length
         # What every answer carries, whatever it is.
         self._always = (*always, (b"x-request-id", request_id))
-        self._carried: Callable[[], HeaderPairs] | None = None
-        self._before_last: Callable[[], None] | None = None
+        self._carried: Callable[[], Awaitable[HeaderPairs]] | None = None
+        self._before_last: Callable[[], Awaitable[None]] | None = None
         # All of the body has been taken from Hypercorn.
         self._body_ended = not has_body
         self._gone = False
         self._finishing = False
         self._stalled = False
 
-    def carry(self, headers: Callable[[], HeaderPairs]) -> None:
+    def carry(self, headers: Callable[[], Awaitable[HeaderPairs]]) -> None:
         """Ask `headers` when the answer's head is sent, and add those that it does not have.
 
         Asked once and let go: whoever is asked knows this client, and a cycle of references
@@ -73,7 +73,7 @@ class AsgiClient:
         """
         self._carried = headers
 
-    def before_last(self, call: Callable[[], None]) -> None:
+    def before_last(self, call: Callable[[], Awaitable[None]]) -> None:
         """Call this, once, when the answer's last bytes are about to be sent.
 
         After them if they are many: who reads them slowly has not been served yet.
@@ -115,7 +115,7 @@ class AsgiClient:
         carried, self._carried = self._carried, None
         if carried is not None:
             names = {name for name, _ in headers}
-            own += [pair for pair in carried() if pair[0] not in names]
+            own += [pair for pair in await carried() if pair[0] not in names]
         if not self._body_ended or self._lifecycle.leaving:
             own.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": status, "headers": own})
@@ -133,7 +133,7 @@ class AsgiClient:
     async def finish(self, data: bytes) -> None:
         call, self._before_last = self._before_last, None
         if call is not None and len(data) <= SMALL:
-            call()
+            await call()
             call = None
         if self._body_ended:
             self._finishing = True
@@ -141,7 +141,7 @@ class AsgiClient:
         else:
             await self._finish_early(data)
         if call is not None:
-            call()
+            await call()
 
     async def refuse(self, error: GatewayError) -> None:
         headers, body = self.dialect.error_reply(error)

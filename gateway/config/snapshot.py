@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -24,6 +25,7 @@ from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deadlines, Deployment
 from ..core.routing.hedging import HedgeCap, HedgePolicy
 from ..core.routing.target import Target
+from ..core.routing.timeouts import deadline
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
 from .catalog import Catalog, NameMatch, Names
@@ -51,7 +53,7 @@ class ServedModel(msgspec.Struct, frozen=True):
     """A name that clients may ask for. `json_name` is the name as JSON.
 
     `deployments` are the model's own, then those of its fallbacks; `groups` says how many are
-    of each, and `targets` and `balancers` go with them.
+    of each, and `targets` and `balancers` go with them. A request takes `longest` seconds at most.
     """
 
     name: str
@@ -67,6 +69,7 @@ class ServedModel(msgspec.Struct, frozen=True):
     hedge: HedgePolicy | None = None
     hedge_cap: HedgeCap | None = None
     cache: ModelCache | None = None
+    longest: float = math.inf
 
     def deadlines(self, started: float, latest: float) -> Deadlines:
         return Deadlines(self.deployments, started, latest)
@@ -240,6 +243,7 @@ class _ModelBuilder:
             hedge=model.hedge,
             hedge_cap=self._known.hedge_cap(model.name) if model.hedge else None,
             cache=model.cache,
+            longest=max(deadline(0.0, each.timeouts.total) for each in deployments),
         )
 
     def _target(self, deployment: Deployment) -> Target:

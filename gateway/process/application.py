@@ -201,7 +201,7 @@ class Application:
         """Let budgets go on with what is on record."""
         from .budgets import BudgetSync
 
-        spending = BudgetSync(database, parts.state, lambda: running.snapshot)
+        spending = BudgetSync(database, parts.services.limits, lambda: running.snapshot)
         await spending.begin()
         nursery.start_soon(persist, spending.run)
 
@@ -234,13 +234,14 @@ class Application:
         )
         old, config = self.config, loaded.config
         await parts.prepare(config)
-        # From here on nothing is awaited.
+        # From here on nothing is awaited until all follow the new configuration.
         running.snapshot = parts.adopt(config, loaded.callers)
         self._config = config
         parts.recording.audit_tokens(loaded.changed_tokens)
         if config.log != old.log:
             logs.configure(config.log.level, config.log.format)
         _warn(config, old)
+        await parts.services.forget_limits(running.snapshot)
         return AppliedReload(loaded.held, loaded.changed)
 
 

@@ -18,17 +18,17 @@ from ..config.snapshot import Caller, Snapshot
 from ..core.limits.budget import Window, bounds
 from ..core.limits.ledger import Scope
 from ..errors import StoreUnavailable
-from ..proxy.protocols import State
+from ..proxy.protocols import Limits
 from ..store.engine.database import Database
 from ..store.queries.spent import name_of, spent_since
 
 INTERVAL: Final = 15.0
-# Of the time that goes by, when there are so many tokens that asking takes long.
+# The part of the time that is spent on asking, when so many tokens make one question take long.
 _SHARE: Final = 0.05
-# For so long the first request waits for it.
-_PATIENCE: Final = 5.0
-# So many are taken note of before others have their turn on the event loop.
-_BREATH: Final = 1000
+# Seconds that a starting process waits for the first answer before it serves.
+_TIMEOUT: Final = 5.0
+# So many are taken note of at once, and then other tasks run: a thousand take a millisecond.
+_BATCH: Final = 1000
 _TOKEN: Final = "token:"  # noqa: S105  # how scopes begin
 
 _log = structlog.get_logger(__name__)
@@ -37,9 +37,11 @@ _log = structlog.get_logger(__name__)
 class BudgetSync:
     """`snapshot` returns the configuration in use now."""
 
-    def __init__(self, database: Database, state: State, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self, database: Database, limits: Limits, snapshot: Callable[[], Snapshot]
+    ) -> None:
         self._database = database
-        self._state = state
+        self._limits = limits
         self._snapshot = snapshot
         self._callers: Mapping[bytes, Caller] = {}
         self._by_window: dict[Window, dict[str, Scope]] = {}
@@ -49,7 +51,7 @@ class BudgetSync:
 
     async def begin(self) -> None:
         """Take over what was spent before this process began, unless that takes too long."""
-        with trio.move_on_after(_PATIENCE):
+        with trio.move_on_after(_TIMEOUT):
             await self.refresh()
 
     async def run(self) -> None:
@@ -73,14 +75,12 @@ class BudgetSync:
                     "budgets are only what this process knows", error=str(exc), exc_info=known
                 )
                 return False
-            # Of the time that the question was about: it may be another day by now.
+            # The time that the question was about: it may be another day by now.
             epoch = max(0.0, starts)
-            for number, (name, amount) in enumerate(spent.items(), 1):
-                scope = scopes.get(name)
-                if scope is not None:
-                    self._state.recall(scope, amount, epoch)
-                if number % _BREATH == 0:
-                    await trio.lowlevel.checkpoint()
+            found = [(scopes[name], amount) for name, amount in spent.items() if name in scopes]
+            for start in range(0, len(found), _BATCH):
+                await self._limits.recall(found[start : start + _BATCH], epoch)
+                await trio.lowlevel.checkpoint()
         return True
 
     async def _windows(self) -> dict[Window, dict[str, Scope]]:

@@ -14,7 +14,6 @@ from ..config import schema, snapshot
 from ..config.snapshot import Caller, Snapshot
 from ..core.routing.call import Call, Origin
 from ..core.routing.deployment import Deployment
-from ..core.routing.target import Target
 from ..lifecycle import Lifecycle
 from ..providers.kind import Place, RouteTerms
 from ..providers.registry import KINDS
@@ -23,7 +22,8 @@ from ..proxy.cache.response_cache import ResponseCache
 from ..proxy.services import Services
 from ..proxy.traffic.control import TrafficControl
 from ..proxy.traffic.probing import Probed, Probing
-from ..state.memory import MemoryState
+from ..state.health import LocalHealth
+from ..state.limits import MemoryLimits
 from ..upstream.transport import Transport
 from .credentials import Credentials
 from .local_servers import LocalServers
@@ -46,10 +46,11 @@ class Components:
         nursery: trio.Nursery,
     ) -> None:
         self.transport = Transport()
-        self.state = MemoryState(config.breaker, config.retry)
+        self.health = LocalHealth(config.breaker, config.retry)
         self.services = Services(
             upstream=self.transport,
-            state=self.state,
+            limits=MemoryLimits(),
+            health=self.health,
             traffic=TrafficControl(lifecycle),
             cache=ResponseCache(config.cache),
             recorder=recording,
@@ -63,13 +64,13 @@ class Components:
         self._client: httpx.AsyncClient | None = None
         self._servers = LocalServers(nursery)
         self._credentials = Credentials(self._http_client, random.random, nursery)
-        self._probing = Probing(self._probe, self._targets, random.random)
+        self._probing = Probing(self._probe, self.health, random.random)
         self._origins: frozenset[Origin] = frozenset()
         # A reload makes no model newer.
         self._created = int(time.time())
 
     def __repr__(self) -> str:
-        return f"<Components {self.transport}, {self.state}>"
+        return f"<Components {self.transport}, {self.health}>"
 
     async def start(self) -> None:
         """Start what runs for as long as the process does."""
@@ -88,7 +89,7 @@ class Components:
         Awaits nothing: no request sees half of it.
         """
         self._credentials.follow(config.providers)
-        taken = snapshot.build_snapshot(config, self._describe, self._created, self.state, callers)
+        taken = snapshot.build_snapshot(config, self._describe, self._created, self.health, callers)
         self.services.configure(config, taken)
         self.recording.configure(config)
         probed = self._probed(config)
@@ -132,6 +133,3 @@ class Components:
         address = KINDS[provider.kind].address(provider) or self._servers.address(name, provider)
         assert address is not None
         return Place(address, _USER_AGENT, self._credentials.token(provider))
-
-    def _targets(self, provider: str) -> list[Target]:
-        return [each for each in self.state.targets if each.name.startswith(f"{provider}/")]

@@ -22,15 +22,15 @@ def gauges(services: Services, standing: ReloadStatus, log: LogGauges | None) ->
         loop_lag=traffic.lag.current(now),
         deployments=[
             DeploymentGauges(
-                name=target.name,
-                state=target.breaker.state(now).value,
-                available=target.available(now) or target.probe_due(now),
-                in_flight=target.in_flight,
-                opens=target.breaker.opens,
-                rejected=target.breaker.rejected,
-                retry_budget_exhausted=target.retries.exhausted,
+                name=each.name,
+                state=each.state,
+                available=each.available,
+                in_flight=each.in_flight,
+                opens=each.opens,
+                rejected=each.rejected,
+                retry_budget_exhausted=each.retry_budget_exhausted,
             )
-            for target in services.state.targets
+            for each in services.health.status(now)
         ],
         slots=[SlotGauges(each.what, each.held, each.waiting, each.limit) for each in traffic],
         log=log,

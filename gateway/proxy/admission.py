@@ -2,49 +2,52 @@
 
 from __future__ import annotations
 
-import time
+import math
 from types import TracebackType
 
 import trio
 
-from ..core.limits.ledger import Demand, Grant, LimitKind, LimitRefusal
+from ..core.limits.ledger import Demand, LimitKind, LimitRefusal
 from ..errors import GatewayError, QuotaExceeded, RateLimited
 from .exchange import Exchange
+from .reservation import EXPIRY_GRACE, Reservation
 from .traffic.slots import SlotLease
 
 
-async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admission:
+async def admit(
+    exchange: Exchange, demand: Demand, deadline: float, longest: float = math.inf
+) -> Admission:
     """Let the request in. Raises RateLimited and QuotaExceeded (429), Overloaded (503).
 
-    A refusal charges nothing: what the limits gave is given back if there is no place.
+    `deadline` is when it is too late to start, in Trio's time, and `longest` for how many seconds
+    the request may last. A refusal charges nothing: what the limits have reserved is given back
+    if there is no slot.
     """
     caller, services = exchange.caller, exchange.services
-    grant: Grant | None = None
+    reservation: Reservation | None = None
     if caller.scopes:
-        granted = await services.state.admit(
-            caller.scopes, demand, trio.current_time(), time.time()
-        )
+        granted = await services.limits.admit(caller.scopes, demand, longest + EXPIRY_GRACE)
         if isinstance(granted, LimitRefusal):
             raise _refusal(granted)
-        grant = granted
+        reservation = Reservation(services.limits, granted)
     everyone = services.traffic.everyone
-    if not everyone.take_now():
+    if not everyone.acquire_nowait():
         try:
             with trio.CancelScope() as scope:
                 exchange.cut_by(scope)
-                await everyone.take(caller.name, deadline, services.rng)
+                await everyone.acquire(caller.name, deadline, services.rng)
             if scope.cancelled_caught:
                 raise exchange.shutting_down()
         except BaseException:
-            if grant is not None:
-                services.state.void(grant, trio.current_time(), time.time())
+            if reservation is not None:
+                await reservation.void()
             raise
-    exchange.take_place(grant, SlotLease(everyone))
+    exchange.take_place(reservation, SlotLease(everyone))
     return Admission(exchange)
 
 
 class Admission:
-    """A place in the gateway, for as long as the `with` lasts, or until the answer's last write.
+    """A slot in the gateway, for as long as the `async with` lasts or until the last write.
 
     What the limits reserved is settled by the exchange, once its use is known.
     """
@@ -54,16 +57,16 @@ class Admission:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
-    def __enter__(self) -> None:
+    async def __aenter__(self) -> None:
         return None
 
-    def __exit__(
+    async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._exchange.give_place()
+        await self._exchange.give_place()
 
 
 def _refusal(refusal: LimitRefusal) -> GatewayError:

@@ -23,7 +23,6 @@ from ..config.snapshot import ANYONE, Caller, Snapshot
 from ..core.capture.capture import Capture
 from ..core.dialects.base import Dialect
 from ..core.limits.headers import rate_limit_headers
-from ..core.limits.ledger import Grant
 from ..core.records.client_metadata import note_client
 from ..core.records.record import EndReason, Record, end_reason, milliseconds
 from ..core.records.traceparent import Trace
@@ -33,7 +32,8 @@ from ..core.routing.target import Target
 from ..errors import ClientGone, GatewayError, InternalError, SendStalled, ShuttingDown
 from .disconnect import cancel_on_disconnect
 from .outcomes import Failed, RawAnswer, RelayEnd
-from .protocols import Client, HeaderPairs, State
+from .protocols import Client, HeaderPairs, Limits
+from .reservation import Reservation
 from .services import Services
 from .traffic.slots import SlotLease
 
@@ -70,7 +70,8 @@ class Exchange:
         self.trace = trace
         self.capture: Capture | None = None
         self.caller: Caller = ANYONE
-        self.grant: Grant | None = None
+        # What its limits have reserved for it, until that is settled.
+        self.reservation: Reservation | None = None
         self.prompt = 0
         # About how many tokens were sent to a provider and cut before it answered.
         self.unanswered = 0
@@ -86,8 +87,9 @@ class Exchange:
         self._reason: EndReason | None = None
         self._scope: trio.CancelScope | None = None
         self._shutting_down = False
-        self._lease: Grant | None = None
-        self._place: SlotLease | None = None
+        # Its places among the caller's requests and in the gateway, until they are given up.
+        self._lease: Reservation | None = None
+        self._slot: SlotLease | None = None
 
     def __repr__(self) -> str:
         return f"<Exchange {self.record.request_id} {self._reason or 'under way'}>"
@@ -98,7 +100,7 @@ class Exchange:
             with self.services.lifecycle.exchange(self._shut_down):
                 await self._run(work)
         finally:
-            self._settle()
+            await self._settle()
 
     async def _run(self, work: Callable[[Exchange], Awaitable[None]]) -> None:
         try:
@@ -133,22 +135,22 @@ class Exchange:
             return await self.client.read_body(server.max_body_bytes, server.body_timeout)
         raise self.shutting_down()
 
-    def take_place(self, grant: Grant | None, place: SlotLease) -> None:
+    def take_place(self, reservation: Reservation | None, slot: SlotLease) -> None:
         """Hold what the request was admitted with."""
-        self.grant = self._lease = grant
-        self._place = place
+        self.reservation = self._lease = reservation
+        self._slot = slot
 
-    def give_place(self) -> None:
+    async def give_place(self) -> None:
         """Let another request have the place of this one, whose answer is all but sent.
 
         A caller that goes on when it has the last byte would otherwise meet its own request,
-        which still has some tidying to do, at a `max_concurrent` of 1.
+        which still has some tidying to do, at a `max_concurrent` of 1. Idempotent.
         """
+        if self._slot is not None:
+            self._slot.release()
         lease, self._lease = self._lease, None
         if lease is not None:
-            self.services.state.release(lease)
-        if self._place is not None:
-            self._place.give()
+            await lease.release()
 
     def cut_by(self, scope: trio.CancelScope) -> None:
         """Let a shutdown cancel `scope`, the one that the request's deadline is on."""
@@ -208,11 +210,11 @@ class Exchange:
             headers.append((b"x-gateway-attempts", b"%d" % len(record.attempts)))
         return headers
 
-    def about(self) -> list[tuple[bytes, bytes]]:
+    async def about(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of every answer: how it came about, and what the caller has left."""
         headers = self.provenance()
         if self.caller.limited:
-            headers += rate_limits(self.services.state, self.caller)
+            headers += await rate_limits(self.services.limits, self.caller)
         return headers
 
     def shutting_down(self) -> ShuttingDown:
@@ -254,22 +256,19 @@ class Exchange:
     def _seconds(self) -> str:
         return f"{trio.current_time() - self.started:.4g}"
 
-    def _settle(self) -> None:
+    async def _settle(self) -> None:
         record = self.record
         # Cancelled from outside means that the server is being stopped hard.
         record.end_reason = self._reason or EndReason.SHUTTING_DOWN
         record.status = self.client.status or 499
-        now = trio.current_time()
-        record.latency_ms = milliseconds(now - self.started)
-        if self.grant is not None:
-            cost = record.cost_nano_usd or 0
-            self.services.state.settle(self.grant, self.tokens_used(), cost, now, time.time())
+        record.latency_ms = milliseconds(trio.current_time() - self.started)
+        if self.reservation is not None:
+            await self.reservation.settle(self.tokens_used(), record.cost_nano_usd or 0)
         self.services.recorder.record(record, self.trace)
         if self.capture is not None and self.services.captures is not None:
             self.services.captures.finish(self.capture, record)
 
 
-def rate_limits(state: State, caller: Caller) -> list[tuple[bytes, bytes]]:
+async def rate_limits(limits: Limits, caller: Caller) -> list[tuple[bytes, bytes]]:
     """Return the headers that say what a limited `caller` has left."""
-    now = trio.current_time()
-    return rate_limit_headers([state.standing(scope, now) for scope in caller.scopes])
+    return rate_limit_headers(await limits.status(caller.scopes))

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
-from ..core.limits.ledger import Demand, Grant, LimitRefusal, LimitStatus, Scope
+from ..core.limits.ledger import Demand, LimitRefusal, LimitStatus, Scope
 from ..core.records.record import Record
 from ..core.records.traceparent import Trace
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
-from ..core.routing.breaker import BreakerPolicy, Permit
+from ..core.routing.breaker import BreakerPolicy
 from ..core.routing.call import Call
-from ..core.routing.health import Sample
-from ..core.routing.target import Target
+from ..core.routing.deployment import Deployment
+from ..core.routing.health import DeploymentStatus, Sample
+from ..core.routing.target import Entered, Skipped, Target
 from ..errors import GatewayError
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
+# What `Limits` has admitted a request with. Each implementation has its own kind.
+OpaqueGrant: TypeAlias = object
 
 
 class UpstreamResponse(Protocol):
@@ -123,73 +127,135 @@ class Tracer(Protocol):
         ...
 
 
-class State(Protocol):
-    """What is short-lived and shared: limits, breakers, health. Perhaps with other processes.
+class Limits(Protocol):
+    """Rates, concurrency and budgets of scopes. They may be shared with other processes.
 
-    What a request needs leave for is awaited, since a shared store has to be asked. What is
-    only reported is not: it must neither wait nor fail, and a shared store queues it. A
-    `Target` is what this process knows of a deployment; a shared store keeps it up to date.
-    Times are Trio's seconds, `epoch` is Unix time.
+    All of it is awaited, since a shared store has to be asked. The implementation keeps the time
+    itself: a shared store goes by its server's clock. It also bounds its own waits, and decides
+    what to do while its store cannot be reached: admit, or raise a GatewayError.
+
+    A grant is opaque: what `admit` has returned is only given back to its `Limits`. `settle` and
+    `void` end it. Each method does nothing for a grant that has ended, so a call may be repeated.
     """
 
-    @property
-    def targets(self) -> Iterable[Target]:
-        """Return all that is known of deployments, to look at."""
-        ...
-
     async def admit(
-        self, scopes: Sequence[Scope], demand: Demand, now: float, epoch: float
-    ) -> Grant | LimitRefusal:
-        """Check all limits of `scopes` in one step and reserve `demand`, or charge nothing."""
+        self, scopes: Sequence[Scope], demand: Demand, expires_in: float = math.inf
+    ) -> OpaqueGrant | LimitRefusal:
+        """Check all limits of `scopes` in one step and reserve `demand`, or charge nothing.
+
+        A grant that has not ended after `expires_in` seconds, since its process died or its
+        store could not be reached, expires by itself: it no longer counts against
+        `max_concurrent`, and the cost that it reserved is given back. Its requests and tokens
+        stay charged until their buckets are full again. It may still be settled, which charges
+        what was used. Cancelled, the call may have left a grant behind, which expires so.
+        """
         ...
 
-    def recall(self, scope: Scope, spent: int, epoch: float) -> None:
-        """Take note that `spent` nano-dollars of a budget's window are on record already."""
+    async def release(self, grant: OpaqueGrant) -> None:
+        """End the lease: it no longer counts against `max_concurrent`. Its reserve stays."""
         ...
 
-    def release(self, grant: Grant) -> None:
-        """End the lease, though what was used is not known yet. Idempotent."""
+    async def settle(self, grant: OpaqueGrant, tokens: int, cost: int) -> None:
+        """Replace the reserve by the tokens and nano-dollars used, and end the grant."""
         ...
 
-    def settle(self, grant: Grant, tokens: int, cost: int, now: float, epoch: float) -> None:
-        """Replace the reserve by what was used, and end the lease. Idempotent."""
+    async def void(self, grant: OpaqueGrant) -> None:
+        """Take the grant back as if it had never been."""
         ...
 
-    def void(self, grant: Grant, now: float, epoch: float) -> None:
-        """Take the grant back as if it had never been. Idempotent."""
+    async def status(self, scopes: Sequence[Scope]) -> Sequence[LimitStatus]:
+        """Return what is left in each of `scopes`; nothing if that is not known. Never fails."""
         ...
 
-    def standing(self, scope: Scope, now: float) -> LimitStatus:
-        """Return what is left in `scope`; charges nothing."""
+    async def recall(self, spent: Iterable[tuple[Scope, int]], epoch: float) -> None:
+        """Take note of the nano-dollars that are on record as `spent` of each scope's budget.
+
+        They were spent in the budget's window around `epoch`, in Unix seconds.
+        """
         ...
 
-    async def enter(self, target: Target, now: float) -> Permit | None:
-        """Begin an attempt on `target`; None if its breaker refuses it."""
+    async def retain(self, scopes: Collection[str]) -> None:
+        """Forget all but these, by their keys, once nothing is under way in them. Never fails."""
         ...
 
-    def prove(self, target: Target, now: float, rng: Rng) -> None:
-        """Say that an attempt let through as a probe has been answered; it goes on as others."""
+
+class Health(Protocol):
+    """What this process has learned of deployments: breakers, keys, retry budgets, latencies.
+
+    Local, and so never awaited. Times are Trio's seconds.
+    """
+
+    def check(self, target: Target, now: float) -> Skipped | None:
+        """Return why an attempt would not be let through; for before a wait. Counts as rejected."""
+        ...
+
+    def enter(
+        self,
+        target: Target,
+        deployment: Deployment,
+        now: float,
+        *,
+        later: bool = False,
+        hedge: bool = False,
+    ) -> Entered | Skipped:
+        """Begin an attempt, with one of the deployment's keys, or say what is in the way.
+
+        `later` says that it is not its request's first attempt, so that the retry budget must
+        allow it; a first one adds to the budget. `hedge` says that another attempt is under
+        way: it may not go beyond the budget however well the deployment is. What has been
+        entered must `leave`.
+        """
+        ...
+
+    def answered(self, entered: Entered, now: float, rng: Rng) -> None:
+        """Take note of an attempt's first event. One let through as a probe is none any more."""
         ...
 
     def leave(
         self,
-        target: Target,
-        permit: Permit,
+        entered: Entered,
         sample: Sample,
         now: float,
         rng: Rng,
         *,
-        retry_after: float | None = None,
         pool: Sequence[Target] = (),
         counts: bool = True,
     ) -> None:
-        """End it, with what it has shown. `pool` are all the targets it was chosen from."""
+        """End an attempt, with what it has shown of deployment and key.
+
+        `pool` are all the targets that it was chosen from. Without `counts` it shows nothing:
+        the gateway was slow itself.
+        """
+        ...
+
+    def has_another_key(self, entered: Entered, now: float) -> bool:
+        """Say whether the deployment has a usable key beside the attempt's."""
+        ...
+
+    def keys_rest(self, entered: Entered, now: float) -> float | None:
+        """Return for how many seconds no key of the deployment can be used; None if one can."""
+        ...
+
+    def usual_first_event(self, target: Target) -> float | None:
+        """Return the 95th percentile of seconds to the first event; None with too few samples."""
+        ...
+
+    def probe_succeeded(self, provider: str, now: float) -> None:
+        """Let open breakers of the provider's deployments try their next request at once."""
+        ...
+
+    def probe_failed(self, provider: str, now: float, rng: Rng) -> None:
+        """Open the breakers of all the provider's deployments."""
+        ...
+
+    def status(self, now: float) -> Sequence[DeploymentStatus]:
+        """Return what reports and metrics show of each deployment."""
         ...
 
     def configure(self, breaker: BreakerPolicy, retry: RetryPolicy) -> None:
         """Take new policies; what has been learned stays."""
         ...
 
-    def retain(self, targets: Collection[Target], scopes: Collection[str]) -> None:
+    def retain(self, targets: Collection[Target]) -> None:
         """Forget all but these: no configuration knows the others any more."""
         ...

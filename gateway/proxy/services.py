@@ -10,7 +10,7 @@ from ..core.routing.backoff import Rng
 from ..lifecycle import Lifecycle
 from .cache.response_cache import ResponseCache
 from .capture import CaptureLog
-from .protocols import Recorder, State, Tracer, Upstream
+from .protocols import Health, Limits, Recorder, Tracer, Upstream
 from .traffic.control import TrafficControl
 
 
@@ -19,7 +19,8 @@ class Services:
     """The parts; `configure` is called with each configuration, the first and every reload's."""
 
     upstream: Upstream
-    state: State
+    limits: Limits
+    health: Health
     traffic: TrafficControl
     cache: ResponseCache
     recorder: Recorder
@@ -31,13 +32,18 @@ class Services:
 
     def configure(self, config: Config, snapshot: Snapshot) -> None:
         """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""
-        self.state.configure(config.breaker, config.retry)
-        targets = {target for model in snapshot.models.everything() for target in model.targets}
-        scopes = {scope.key for caller in snapshot.callers.values() for scope in caller.scopes}
-        scopes |= {scope.key for scope in snapshot.anyone.scopes}
-        scopes |= {scope.key for scope in snapshot.provider_scopes.values()}
-        self.state.retain(targets, scopes)
+        self.health.configure(config.breaker, config.retry)
+        self.health.retain(
+            {target for model in snapshot.models.everything() for target in model.targets}
+        )
         self.traffic.configure(config.limits, config.overload, config.providers)
         self.cache.store.adopt(config.cache)
         if self.captures is not None:
             self.captures.configure(config.debug_log)
+
+    async def forget_limits(self, snapshot: Snapshot) -> None:
+        """Forget what was used of limits that `snapshot`, the one in use now, has no more."""
+        scopes = {scope.key for caller in snapshot.callers.values() for scope in caller.scopes}
+        scopes |= {scope.key for scope in snapshot.anyone.scopes}
+        scopes |= {scope.key for scope in snapshot.provider_scopes.values()}
+        await self.limits.retain(scopes)

@@ -93,7 +93,7 @@ async def test_a_reload_that_does_not_end_is_no_request_that_does_not_end(
 
 async def test_status_shows_what_is_known(autojump_clock: MockClock) -> None:
     world = World(store=lambda: {"waiting": 3})
-    target = world.state.target(deployment("a", keys=(b"key-1", b"key-2")))
+    target = world.health.target(deployment("a", keys=(b"key-1", b"key-2")))
     now = trio.current_time()
     for cause in (None, Cause.SERVER_ERROR, Cause.SERVER_ERROR):
         permit = target.enter(now)

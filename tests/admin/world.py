@@ -33,7 +33,8 @@ from gateway.proxy.traffic.control import TrafficControl
 from gateway.serve.install import install
 from gateway.serve.policy import ServingPolicy
 from gateway.serve.sockets import listen
-from gateway.state.memory import MemoryState
+from gateway.state.health import LocalHealth
+from gateway.state.limits import MemoryLimits
 from gateway.store.engine.database import Database
 from tests.api.asgi import Server, piece
 from tests.api.control import Scripted
@@ -61,7 +62,7 @@ class World:
         self.events: list[AuditEvent] = []
         self.control = control or Scripted()
         self.lifecycle = Lifecycle()
-        self.state = MemoryState()
+        self.health = LocalHealth()
         self.snapshot: Snapshot = msgspec.structs.replace(
             snapshot_of(deployment("a"), keys={TOKEN: ("*",)}),
             admins={hashlib.sha256(ADMIN).digest(): "root"} if admins else {},
@@ -71,7 +72,8 @@ class World:
                 control=self.control,
                 services=Services(
                     upstream=ScriptedUpstream(()),
-                    state=self.state,
+                    limits=MemoryLimits(),
+                    health=self.health,
                     traffic=TrafficControl(self.lifecycle),
                     cache=ResponseCache(CachePolicy()),
                     recorder=Records(),

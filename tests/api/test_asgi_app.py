@@ -25,7 +25,8 @@ from gateway.proxy.cache.response_cache import ResponseCache
 from gateway.proxy.protocols import Client
 from gateway.proxy.services import Services
 from gateway.proxy.traffic.control import TrafficControl
-from gateway.state.memory import MemoryState
+from gateway.state.health import LocalHealth
+from gateway.state.limits import MemoryLimits
 from tests.proxy.scripts import STALL, Head, Play, ScriptedUpstream, answer, ok
 from tests.proxy.world import Records, body, deployment, snapshot_of
 
@@ -85,7 +86,8 @@ class App:
     async def _start(self) -> AsyncIterator[Runtime]:
         services = Services(
             upstream=self.upstream,
-            state=MemoryState(),
+            limits=MemoryLimits(),
+            health=LocalHealth(),
             traffic=TrafficControl(self.lifecycle),
             cache=ResponseCache(CachePolicy()),
             recorder=self.records,

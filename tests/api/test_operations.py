@@ -11,7 +11,7 @@ from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.errors import ModelNotFound
 from gateway.lifecycle import Lifecycle
 from gateway.providers.settings import Provider
-from gateway.state.memory import MemoryState
+from gateway.state.health import LocalHealth
 
 from ..providers.kinds.described import describe
 
@@ -30,7 +30,7 @@ def snapshot() -> Snapshot:
         config,
         describe,
         1_700_000_000,
-        MemoryState(),
+        LocalHealth(),
     )
 
 

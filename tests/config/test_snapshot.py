@@ -28,7 +28,7 @@ from gateway.core.routing.causes import Cause
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
 from gateway.providers.settings import Provider
-from gateway.state.memory import MemoryState
+from gateway.state.health import LocalHealth
 
 from ..providers.kinds.described import describe
 
@@ -45,7 +45,7 @@ def taken(known: LearnedState | None = None, **fields: Any) -> Snapshot:
     config = Config(**{"providers": PROVIDERS} | fields)
     if config.models:
         assert list(cross_check(config)) == []
-    return build_snapshot(config, describe, created=1_700_000_000, known=known or MemoryState())
+    return build_snapshot(config, describe, created=1_700_000_000, known=known or LocalHealth())
 
 
 def served(found: Snapshot, name: str) -> ServedModel:
@@ -213,7 +213,7 @@ def test_timeouts_are_the_files_then_the_providers_then_the_routes() -> None:
 
 
 def test_what_is_known_outlives_a_snapshot() -> None:
-    known = MemoryState()
+    known = LocalHealth()
     model = Model(name="m", routes=(A, B), strategy="weighted", hedge=HedgePolicy())
     first, second = (served(taken(known, models=(model,)), "m") for _ in range(2))
     assert first.deployments == second.deployments
@@ -379,7 +379,7 @@ def test_key_digest_is_the_same_however_a_key_is_written() -> None:
 
 
 def test_a_name_that_an_old_snapshot_resolves_late_gives_nobody_the_old_keys_back() -> None:
-    state = MemoryState()
+    state = LocalHealth()
     family = Model(name="all/*", routes=(Route(provider="a", model="*"),))
 
     def with_key(key: str) -> Snapshot:

@@ -10,7 +10,7 @@ import trio
 
 from gateway.config.load import parse
 from gateway.config.snapshot import Snapshot, callers_of
-from gateway.core.limits.ledger import Demand, Grant, LimitRefusal
+from gateway.core.limits.ledger import Demand, LimitRefusal
 from gateway.core.records.record import EndReason, Record
 from gateway.lifecycle import Lifecycle
 from gateway.process.budgets import BudgetSync
@@ -54,11 +54,10 @@ def paid(token: str, usd: float, age: float = 0.0) -> Record:
 async def admitted(parts: Components, snapshot: Snapshot, key: bytes) -> bool:
     caller = snapshot.authenticate(key)
     assert caller is not None
-    found = await parts.state.admit(caller.scopes, Demand(), trio.current_time(), time.time())
+    found = await parts.services.limits.admit(caller.scopes, Demand())
     if isinstance(found, LimitRefusal):
         return False
-    assert isinstance(found, Grant)
-    parts.state.void(found, trio.current_time(), time.time())
+    await parts.services.limits.void(found)
     return True
 
 
@@ -71,7 +70,7 @@ async def test_what_is_on_record_counts(tmp_path: Path) -> None:
         parts = Components(config, Lifecycle(), recording, nursery)
         taken = parts.adopt(config, callers_of(config))
         assert recording.database is not None
-        spending = BudgetSync(recording.database, parts.state, lambda: taken)
+        spending = BudgetSync(recording.database, parts.services.limits, lambda: taken)
         await spending.begin()
         assert await admitted(parts, taken, b"key-of-day")
 
@@ -110,6 +109,6 @@ async def test_a_database_that_is_away_changes_nothing(tmp_path: Path) -> None:
         assert recording.database is not None
         os.rename(tmp_path / "gateway.db", tmp_path / "elsewhere.db")
         recording.database.close()
-        await BudgetSync(recording.database, parts.state, lambda: taken).refresh()
+        await BudgetSync(recording.database, parts.services.limits, lambda: taken).refresh()
         assert await admitted(parts, taken, b"key-of-day")
         nursery.cancel_scope.cancel()

@@ -152,7 +152,7 @@ async def test_a_silent_endpoint_costs_its_deadline(autojump_clock: MockClock) -
             await trio.sleep_forever()
 
     credentials = ClientCredentials(token_url="http://h/", client_id="i", client_secret="s")
-    token = RefreshedToken(credentials, Silent, half)  # type: ignore[arg-type, return-value]
+    token = RefreshedToken(credentials, Silent, half)  # type: ignore[arg-type]
     async with trio.open_nursery() as nursery:
         nursery.start_soon(token.run)
         with pytest.raises(CredentialUnavailable, match="no token yet"):

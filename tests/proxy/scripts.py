@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -195,7 +195,7 @@ class ScriptedClient:
         self._pauses = pauses or {}
         self._stalls = math.inf if stalls is None else stalls
         self._send_timeout = send_timeout
-        self._carried: Callable[[], HeaderPairs] = tuple
+        self._carried: Callable[[], Awaitable[HeaderPairs]] | None = None
         self._left = trio.Event()
         self.sealed = False  # the last write has begun
         self._busy = False
@@ -217,7 +217,7 @@ class ScriptedClient:
         """Close the connection now."""
         self._left.set()
 
-    def carry(self, headers: Callable[[], HeaderPairs]) -> None:
+    def carry(self, headers: Callable[[], Awaitable[HeaderPairs]]) -> None:
         self._carried = headers
 
     async def read_body(self, limit: int, seconds: float) -> bytes:
@@ -251,7 +251,8 @@ class ScriptedClient:
         if self.status is not None:
             self.faults.append(f"began with {status} after {self.status}")
         await self._write()
-        self.status, self.headers = status, {**dict(self._carried()), **dict(headers)}
+        carried = () if self._carried is None else await self._carried()
+        self.status, self.headers = status, {**dict(carried), **dict(headers)}
 
     async def send(self, data: bytes) -> None:
         if self.status is None:

@@ -27,7 +27,6 @@ from gateway.proxy.operations.chat import serve_chat
 from gateway.proxy.options import ClientOptions
 from gateway.proxy.services import Services
 from gateway.proxy.traffic.control import TrafficControl
-from gateway.state.memory import MemoryState
 
 from .attempts.test_lease import Answering
 from .scripts import (
@@ -44,7 +43,7 @@ from .scripts import (
     ok,
     status,
 )
-from .world import KEY, Records, World, body
+from .world import KEY, Records, State, World, body
 
 PROMPT = estimate_tokens(body(), 0)
 USED = 120  # what TOTALS say
@@ -70,7 +69,7 @@ class Process:
     """Requests of one caller to one gateway, one after another or side by side."""
 
     def __init__(self, who: Caller) -> None:
-        self.state = MemoryState()
+        self.state = State()
         self.who = who
         self.traffic = TrafficControl(Lifecycle())
 
@@ -169,9 +168,9 @@ async def test_a_limit_of_everybody_s_counts_for_each(autojump_clock: MockClock)
     process = Process(caller(ScopeLimits(rpm=9), None, everybody))
     assert left(await process.ask(("a", ok()))) == ["1", "0", "1m0s"]
     assert (await process.ask()).status == 429
-    standing = process.state.standing(process.who.scopes[0], trio.current_time())
-    assert standing.requests is not None
-    assert standing.requests.remaining == 8
+    level = process.state.limits.ledger.status(process.who.scopes[0], trio.current_time())
+    assert level.requests is not None
+    assert level.requests.remaining == 8
 
 
 # Tokens a minute...
@@ -263,12 +262,12 @@ def charged(process: Process) -> tuple[int, int]:
 
     Two tokens come back in a second; `limited_process` is of the time 0.
     """
-    (account,) = process.state.ledger
+    (account,) = process.state.limits.ledger
     assert account.spending is not None
     assert account.spending.reserved == 0
-    standing = process.state.standing(process.who.scopes[0], trio.current_time())
-    assert standing.tokens is not None
-    used = standing.tokens.limit - standing.tokens.remaining
+    level = process.state.limits.ledger.status(process.who.scopes[0], trio.current_time())
+    assert level.tokens is not None
+    used = level.tokens.limit - level.tokens.remaining
     return account.spending.spent, used and used + round(2 * trio.current_time())
 
 
@@ -399,10 +398,10 @@ async def test_who_finds_the_gateway_full_waits_for_its_turn(autojump_clock: Moc
     assert worlds[2].record.end_reason == "rejected"
     assert process.traffic.everyone.held == 0
     # And it has been charged nothing.
-    standing = process.state.standing(process.who.scopes[0], trio.current_time())
-    assert standing.requests is not None
-    assert standing.requests.remaining == 1
-    assert process.state.ledger.held() == 0
+    level = process.state.limits.ledger.status(process.who.scopes[0], trio.current_time())
+    assert level.requests is not None
+    assert level.requests.remaining == 1
+    assert process.state.limits.ledger.held() == 0
 
 
 ENDS: dict[str, tuple[Callable[[World], None], int, str]] = {
@@ -420,33 +419,33 @@ async def test_who_ends_in_the_queue_is_charged_nothing(
     world = World([], routes=["a"], callers=[who])
     everyone = world.traffic.everyone
     everyone.limit = 1
-    assert everyone.take_now()
+    assert everyone.acquire_nowait()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(world.exchange)
         await trio.sleep(1)
         assert everyone.waiting == 1
-        assert world.state.ledger.held() == 1
+        assert world.state.limits.ledger.held() == 1
         end(world)
-    everyone.give()
+    everyone.release()
     world.check()
     assert trio.current_time() == 1
     assert (world.record.status, world.record.end_reason) == (expected, reason)
-    standing = world.state.standing(who.scopes[0], 1.0)
-    assert standing.requests is not None
-    assert standing.requests.remaining == 1
-    assert standing.tokens is not None
-    assert standing.tokens.remaining == 1000
+    level = world.state.limits.ledger.status(who.scopes[0], 1.0)
+    assert level.requests is not None
+    assert level.requests.remaining == 1
+    assert level.tokens is not None
+    assert level.tokens.remaining == 1000
 
 
 async def test_a_caller_s_deadline_holds_in_the_queue(autojump_clock: MockClock) -> None:
     world = World([], routes=["a"])
     everyone = world.traffic.everyone
     everyone.limit = 1
-    assert everyone.take_now()
+    assert everyone.acquire_nowait()
     await world.exchange(asked=ClientOptions(patience=0.5))
     assert trio.current_time() == 0.5
     assert world.client.status == 503
-    everyone.give()
+    everyone.release()
     world.check()
 
 
@@ -494,7 +493,8 @@ async def test_of_many_who_leave_at_any_moment_nothing_is_left(
     records = Records()
     services = Services(
         upstream=upstream,
-        state=world.state,
+        limits=world.state.limits,
+        health=world.state.health,
         traffic=world.traffic,
         cache=world.cache,
         recorder=records,
@@ -522,14 +522,14 @@ async def test_of_many_who_leave_at_any_moment_nothing_is_left(
     reasons = {record.end_reason.value for record in records.all}
     assert {"client_gone", "complete", "rejected"} <= reasons
     assert reasons <= {"client_gone", "complete", "rejected", "providers_failed"}
-    assert world.state.ledger.held() == 0
+    assert world.state.limits.ledger.held() == 0
     assert [(slots.held, slots.waiting) for slots in world.traffic] == [(0, 0)] * 3
-    assert [target.in_flight for target in world.state.targets] == [0, 0]
-    assert [target.retries.retries_in_flight for target in world.state.targets] == [0, 0]
+    assert [target.in_flight for target in world.state.health.targets] == [0, 0]
+    assert [target.retries.retries_in_flight for target in world.state.health.targets] == [0, 0]
     assert all(response.closed_at is not None for response in upstream.responses)
     assert world.lifecycle.in_flight == 0
-    standing = world.state.standing(who.scopes[0], trio.current_time())
-    assert standing.tokens is not None
+    level = world.state.limits.ledger.status(who.scopes[0], trio.current_time())
+    assert level.tokens is not None
 
 
 async def test_of_thousands_cancelled_in_line_or_at_work_nothing_is_left(
@@ -549,7 +549,7 @@ async def test_of_thousands_cancelled_in_line_or_at_work_nothing_is_left(
     async def work(exchange: Exchange) -> None:
         exchange.caller = who
         try:
-            with await admit(exchange, demand, exchange.started + 10):
+            async with await admit(exchange, demand, exchange.started + 10):
                 await trio.sleep(1)
             ends["worked"] += 1
         except GatewayError:
@@ -567,15 +567,15 @@ async def test_of_thousands_cancelled_in_line_or_at_work_nothing_is_left(
     assert sum(ends.values()) == 25_000
     assert min(ends.values()) > 1000, ends
     assert len(world.records.all) == 25_000
-    assert world.state.ledger.held() == 0
+    assert world.state.limits.ledger.held() == 0
     assert (everyone.held, everyone.waiting) == (0, 0)
-    (account,) = world.state.ledger
+    (account,) = world.state.limits.ledger
     assert account.spending is not None
     assert (account.spending.reserved, account.spending.spent) == (0, 0)
-    standing = world.state.standing(who.scopes[0], trio.current_time())
-    assert standing.tokens is not None
+    level = world.state.limits.ledger.status(who.scopes[0], trio.current_time())
+    assert level.tokens is not None
     # Whatever was cancelled has used none of its tokens.
-    assert standing.tokens.remaining == 10**12
+    assert level.tokens.remaining == 10**12
 
 
 # Shared calls...
@@ -604,7 +604,7 @@ def equal_requests(who: Caller, clients: list[ScriptedClient]) -> list[World]:
 
 async def share(worlds: list[World], look_at: float) -> list[int]:
     """Serve them, half a second from one another; return the leases at `look_at` and in the end."""
-    ledger, flights = worlds[0].state.ledger, worlds[0].cache.flights
+    ledger, flights = worlds[0].state.limits.ledger, worlds[0].cache.flights
     held = []
     async with trio.open_nursery() as background:
         await background.start(flights.run)
@@ -630,7 +630,7 @@ async def test_a_leader_who_leaves_still_pays_what_its_call_has_used(
     assert await share(worlds, 2.0) == [1, 0]
     assert len(worlds[0].upstream.calls) == 1
     assert (first.finished_at, second.finished_at) == (None, 4)
-    (account,) = worlds[0].state.ledger
+    (account,) = worlds[0].state.limits.ledger
     assert account.spending is not None
     assert (account.spending.reserved, account.spending.spent) == (0, COST)
     assert account.tokens is not None
@@ -654,7 +654,7 @@ async def test_a_call_that_all_have_left_is_paid_as_far_as_it_went(
     worlds = equal_requests(who, clients)
     assert await share(worlds, 1.75) == [1, 0]
     assert worlds[0].upstream.responses[0].closed_at == 2
-    (account,) = worlds[0].state.ledger
+    (account,) = worlds[0].state.limits.ledger
     assert account.tokens is not None
     # Its prompt, and the one event that was shown.
     assert account.tokens.full_at == pytest.approx(

@@ -220,7 +220,7 @@ def test_nothing_is_left_of_an_exchange_cancelled_at_any_step(
                 assert client.status in {200, 503}, where
                 told = b"server_shutting_down" in client.text
                 assert told or client.sealed or not record.stream, where
-            for target in world.state.targets:
+            for target in world.state.health.targets:
                 assert target.breaker.closed, where
             if make in RACES:
                 _check_settled(world, where)
@@ -241,7 +241,7 @@ def _check_settled(world: World, where: str) -> None:
         # No provider here reports its usage: whatever was not refused has an estimate, be it that
         # it lost, that it was cut off with the request, or that it came to its end.
         assert (row.cause == "server_error") == (row.cost_nano_usd is None), where
-    accounts = {account.scope.key: account for account in world.state.ledger}
+    accounts = {account.scope.key: account for account in world.state.limits.ledger}
     spending = accounts["token:limited"].spending if "token:limited" in accounts else None
     if spending is not None:
         assert (spending.reserved, spending.spent) == (0, paid), where

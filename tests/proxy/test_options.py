@@ -8,9 +8,8 @@ from gateway.config.snapshot import Caller
 from gateway.core.dialects.openai_chat.request import parse_chat
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.proxy.options import DEFAULT, ServingOptions, sticky_key
-from gateway.state.memory import MemoryState
 
-from .world import body, deployment, served
+from .world import State, body, deployment, served
 
 DIGEST = hashlib.sha256(b"key").digest()
 WHO = Caller(name="t", digest=DIGEST, models=frozenset())
@@ -36,20 +35,20 @@ def test_requests_stick_by_the_first_that_they_have(
     headers: dict[bytes, bytes],
     expected: bytes | None,
 ) -> None:
-    model = served(deployment("a"), state=MemoryState(), sticky_by=by)
+    model = served(deployment("a"), state=State(), sticky_by=by)
     request = parse_chat(body() if user is None else body(user=user))
     assert sticky_key(model, request, WHO, headers) == expected
 
 
 def test_a_user_is_not_taken_for_a_token_of_the_same_bytes() -> None:
-    model = served(deployment("a"), state=MemoryState(), sticky_by=("user", "token"))
+    model = served(deployment("a"), state=State(), sticky_by=("user", "token"))
     mine = sticky_key(model, parse_chat(body(user="x")), WHO, {})
     other = Caller(name="o", digest=b"x", models=frozenset())
     assert mine != sticky_key(model, parse_chat(body()), other, {})
 
 
 def test_without_a_token_there_is_nothing_to_stick_by() -> None:
-    model = served(deployment("a"), state=MemoryState(), sticky_by=("token",))
+    model = served(deployment("a"), state=State(), sticky_by=("token",))
     anyone = Caller(name="anonymous", digest=b"", models=frozenset())
     assert sticky_key(model, parse_chat(body()), anyone, {}) is None
 

@@ -48,7 +48,7 @@ async def test_policies_follow_the_configuration(autojump_clock: MockClock) -> N
         providers={"a": PROVIDER},
     )
     world.services.configure(config, world.snapshot)
-    (target,) = world.state.targets
+    (target,) = world.state.health.targets
     assert target.breaker.policy.consecutive_failures == 2
     assert target.retries.policy is budget
     assert [slots.limit for slots in world.traffic] == [9, 3]
@@ -63,33 +63,36 @@ async def test_what_is_still_there_keeps_what_was_learned(autojump_clock: MockCl
         [("a", status(503)), ("b", ok())], routes=["a", "b"], callers=[limited("one", rpm=2)]
     )
     await before.run()
-    a, b = before.state.targets
+    a, b = before.state.health.targets
     state = before.state
     after = World([], routes=["a"], state=state, callers=[limited("one", rpm=2)])
     after.services.configure(Config(providers={"a": PROVIDER}), after.snapshot)
-    assert list(state.targets) == [a]
+    await after.services.forget_limits(after.snapshot)
+    assert list(state.health.targets) == [a]
     assert a.health.consecutive_failures == 1
-    standing = state.standing(limited("one", rpm=2).scopes[0], trio.current_time())
-    assert standing.requests is not None
-    assert standing.requests.remaining == 1
-    assert b not in set(state.targets)
+    left = state.limits.ledger.status(limited("one", rpm=2).scopes[0], trio.current_time())
+    assert left.requests is not None
+    assert left.requests.remaining == 1
+    assert b not in set(state.health.targets)
 
 
 async def test_what_is_gone_is_forgotten_once_nothing_of_it_is_held(
     autojump_clock: MockClock,
 ) -> None:
     world = World([("a", ok(after=2))], callers=[limited("one")])
-    (old,) = world.state.targets
+    (old,) = world.state.health.targets
     other = snapshot_of(*world.deployments[:0], state=world.state, callers=[limited("two")])
     services = world.services
     async with trio.open_nursery() as nursery:
         nursery.start_soon(world.exchange)
         await trio.sleep(1)
         services.configure(Config(), other)
+        await services.forget_limits(other)
         # The request in flight still counts, and ends as it began.
-        assert [account.scope.key for account in world.state.ledger] == ["token:one"]
-        assert (old.in_flight, list(world.state.targets)) == (1, [])
+        assert [account.scope.key for account in world.state.limits.ledger] == ["token:one"]
+        assert (old.in_flight, list(world.state.health.targets)) == (1, [])
     assert (old.in_flight, world.causes) == (0, ["ok"])
     services.configure(Config(), other)
-    assert list(world.state.ledger) == []
+    await services.forget_limits(other)
+    assert list(world.state.limits.ledger) == []
     assert [slots.held for slots in world.traffic] == [0]

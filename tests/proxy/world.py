@@ -33,12 +33,21 @@ from gateway.proxy.operations.chat import ASKED_NOTHING, serve_chat
 from gateway.proxy.options import ClientOptions
 from gateway.proxy.services import Services
 from gateway.proxy.traffic.control import TrafficControl
-from gateway.state.memory import MemoryState
+from gateway.state.health import LocalHealth
+from gateway.state.limits import MemoryLimits
 
 from .scripts import Play, ScriptedClient, ScriptedUpstream, Step
 
 KEY = b"sk-test"
 TIMEOUTS = Timeouts()
+
+
+class State:
+    """What the requests to one gateway share: what it has learned, and the limits."""
+
+    def __init__(self, retry: RetryPolicy | None = None) -> None:
+        self.health = LocalHealth(retry=retry)
+        self.limits: MemoryLimits = MemoryLimits()
 
 
 class Records:
@@ -79,7 +88,7 @@ def deployment(
 
 def served(
     *deployments: Deployment,
-    state: MemoryState,
+    state: State,
     strategy: StrategyName = "priority",
     fallbacks: Sequence[Deployment] = (),
     retry: RetryPolicy | None = None,
@@ -88,7 +97,7 @@ def served(
 ) -> ServedModel:
     """Return the model `name` over `deployments`, bound to `state`."""
     groups = [list(deployments), *([list(fallbacks)] if fallbacks else [])]
-    targets = [[state.target(each) for each in group] for group in groups]
+    targets = [[state.health.target(each) for each in group] for group in groups]
     return ServedModel(
         name=name,
         json_name=msgspec.json.encode(name),
@@ -96,7 +105,7 @@ def served(
         targets=tuple(each for group in targets for each in group),
         groups=tuple(len(group) for group in groups),
         balancers=tuple(
-            state.balancer(strategy, *pair) for pair in zip(groups, targets, strict=True)
+            state.health.balancer(strategy, *pair) for pair in zip(groups, targets, strict=True)
         ),
         retry=retry or RetryPolicy(),
         fingerprint=b"test",
@@ -106,7 +115,7 @@ def served(
 
 def snapshot_of(
     *deployments: Deployment,
-    state: MemoryState | None = None,
+    state: State | None = None,
     server: Server | None = None,
     keys: dict[bytes, tuple[str, ...]] | None = None,
     callers: Sequence[Caller] = (),
@@ -126,7 +135,7 @@ def snapshot_of(
             for key, models in (keys or {}).items()
         ),
     ]
-    found = served(*deployments, state=state or MemoryState(), **model)
+    found = served(*deployments, state=state or State(), **model)
     return Snapshot(
         models=Catalog(Names([Model(name="m")]), lambda _: found),
         callers={caller.digest: caller for caller in callers},
@@ -159,7 +168,7 @@ class World:
         server: Server | None = None,
         retry: RetryPolicy | None = None,
         rng: Rng = lambda: 0.5,
-        state: MemoryState | None = None,
+        state: State | None = None,
         callers: Sequence[Caller] = (),
         provider_scopes: Mapping[str, Scope] | None = None,
         **model: Any,
@@ -173,7 +182,7 @@ class World:
         ]
         self.upstream = ScriptedUpstream(script)
         self.client = client or ScriptedClient(body(stream=stream))
-        self.state = state or MemoryState()
+        self.state = state or State()
         self.lifecycle = Lifecycle()
         self.records = Records()
         self.traffic = TrafficControl(self.lifecycle)
@@ -218,13 +227,14 @@ class World:
 
     @property
     def health(self) -> dict[str, AttemptStats]:
-        return {target.name: target.health for target in self.state.targets}
+        return {target.name: target.health for target in self.state.health.targets}
 
     @property
     def services(self) -> Services:
         return Services(
             upstream=self.upstream,
-            state=self.state,
+            limits=self.state.limits,
+            health=self.state.health,
             traffic=self.traffic,
             cache=self.cache,
             recorder=self.records,
@@ -262,8 +272,8 @@ class World:
         client.check()
         assert self.lifecycle.in_flight == 0
         assert [slots for slots in self.traffic if slots.held or slots.waiting] == []
-        assert self.state.ledger.held() == 0
-        for target in self.state.targets:
+        assert self.state.limits.ledger.held() == 0
+        for target in self.state.health.targets:
             assert target.in_flight == 0, target
             assert target.retries.retries_in_flight == 0, target
         assert record.status == (client.status or 499)

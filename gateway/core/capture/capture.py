@@ -66,14 +66,14 @@ class MemoryBudget:
     def __repr__(self) -> str:
         return f"<MemoryBudget {self.taken} of {self.limit} bytes>"
 
-    def take(self, size: int) -> bool:
-        """Take `size` bytes if there are as many."""
+    def reserve(self, size: int) -> bool:
+        """Take `size` bytes, or none if there are not as many, and say which."""
         if self.taken + size > self.limit:
             return False
         self.taken += size
         return True
 
-    def give(self, size: int) -> None:
+    def release(self, size: int) -> None:
         self.taken -= size
 
 
@@ -178,7 +178,7 @@ class Capture:
 
     def release(self) -> None:
         """Give the room back; nothing may be added any more. Idempotent."""
-        self._room.give(self._taken)
+        self._room.release(self._taken)
         self._taken = 0
         self._left = 0
 
@@ -188,7 +188,7 @@ class Capture:
     def _take(self, size: int) -> bool:
         if self.given_up:
             return False
-        if self._room.take(size):
+        if self._room.reserve(size):
             self._taken += size
             self._left -= size
             return True

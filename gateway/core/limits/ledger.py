@@ -1,15 +1,21 @@
-"""Who has used how much, and who may go on.
+"""The accounts of all scopes: what each has used, and whether a request is admitted.
 
-A scope is whatever has limits of its own: a token, a provider, everybody together. Each has an
-account here, opened when it is first met. A request is admitted to all of its scopes or to none:
+A scope is what has limits of its own: a token, a provider, all callers together. Its account is
+opened by the first request that names it. A request is admitted to all of its scopes or to none:
 every limit is checked before anything is written, so that a refusal has nothing to take back.
 
-    admit ──> Refusal                    nothing has happened
-      └─────> Grant ──> settle           the reserve makes room for what was really used
+    admit ──> LimitRefusal               nothing has happened
+      └─────> Grant ──> settle           what was used takes the place of the reserve
                    └──> void             as if it had never been, for what is refused later on
 
-The grant is the lease as well: it counts against `max_concurrent` until it is released, settled
-or voided, and whatever comes after one of the last two does nothing.
+The grant is the lease as well: it counts against `max_concurrent` until it is released, settled,
+voided or expired. Settling and voiding end a grant: every later call with it does nothing.
+
+A grant may have a time at which it expires, for a holder that died. It then stops counting
+against `max_concurrent`, and the money that it reserved is given back. The requests and tokens
+that it took stay charged, since the buckets are full again within minutes anyway. Nothing happens
+at the time itself: the next admission that would be refused drops all grants that have expired.
+One that is settled late, after all, is charged what was used.
 """
 
 from __future__ import annotations
@@ -67,18 +73,21 @@ _Charge = tuple[Account, float, float, Spending | None]
 
 
 class Grant:
-    """Leave for one request, and its lease. Whoever has it settles or voids it in the end."""
+    """One admitted request and its lease, to be settled or voided once. `expires` is a time."""
 
-    __slots__ = ("charges", "demand", "leased")
+    __slots__ = ("charges", "demand", "expires", "leased")
 
-    def __init__(self, demand: Demand, charges: Sequence[_Charge]) -> None:
+    def __init__(
+        self, demand: Demand, charges: Sequence[_Charge], expires: float = math.inf
+    ) -> None:
         self.demand = demand
         self.charges = charges
+        self.expires = expires
         self.leased = True
 
     def __repr__(self) -> str:
         scopes = ", ".join(charge[0].scope.key for charge in self.charges)
-        return f"<Grant of {self.demand} by {scopes or 'nobody any more'}>"
+        return f"<Grant of {self.demand} {f'by {scopes}' if scopes else 'that has ended'}>"
 
 
 class Ledger:
@@ -86,6 +95,10 @@ class Ledger:
 
     def __init__(self) -> None:
         self._accounts: dict[str, Account] = {}
+        # The leased grants that can expire, and a time before which none of them does. The time
+        # is not moved on when a grant ends: then one look at the set too many moves it.
+        self._expiring: set[Grant] = set()
+        self._next_expiry = math.inf
 
     def __repr__(self) -> str:
         return f"<Ledger of {len(self._accounts)} accounts, {self.held()} held>"
@@ -94,9 +107,17 @@ class Ledger:
         return iter(self._accounts.values())
 
     def admit(
-        self, scopes: Sequence[Scope], demand: Demand, now: float, epoch: float
+        self,
+        scopes: Sequence[Scope],
+        demand: Demand,
+        now: float,
+        epoch: float,
+        expires: float = math.inf,
     ) -> Grant | LimitRefusal:
-        """Reserve `demand` in all of `scopes`, or say why not and reserve nothing."""
+        """Reserve `demand` in all of `scopes`, or say why not and reserve nothing.
+
+        The grant `expires` at that time of the clock that `now` is of.
+        """
         accounts = []
         refused = False
         tokens = demand.tokens
@@ -108,6 +129,8 @@ class Ledger:
                 account.follow(scope, now, epoch)
             accounts.append(account)
             refused = not account.admits(tokens, now, epoch) or refused
+        if refused and self._drop_expired(now):
+            refused = not all(account.admits(tokens, now, epoch) for account in accounts)
         if refused:
             return _refusal(accounts, tokens, now, epoch)
         charges: list[_Charge] = []
@@ -119,12 +142,16 @@ class Ledger:
             if spending is not None:
                 spending.reserved += demand.cost
             charges.append((account, request_charge, token_charge, spending))
-        return Grant(demand, charges)
+        grant = Grant(demand, charges, expires)
+        if expires != math.inf:
+            self._expiring.add(grant)
+            self._next_expiry = min(self._next_expiry, expires)
+        return grant
 
     def recall(self, scope: Scope, spent: int, epoch: float) -> None:
         """Take note that `spent` nano-dollars of the budget's window around `epoch` are on record.
 
-        What is known of here may be more, since it is not on record yet.
+        The account may have counted more, since the latest of it is not on record yet.
         """
         account = self._accounts.get(scope.key)
         if account is None:
@@ -149,8 +176,7 @@ class Ledger:
         `cost` counts in the window of `epoch`, and by the budget that holds then. Does nothing
         if the grant has been settled or voided.
         """
-        self.release(grant)
-        charges, grant.charges = grant.charges, ()
+        charges = self._end(grant)
         for account, _, token_charge, reserved_in in charges:
             if account.tokens is not None:
                 account.tokens.settle(token_charge, tokens, now)
@@ -166,8 +192,7 @@ class Ledger:
 
         Does nothing if the grant has been settled or voided.
         """
-        self.release(grant)
-        charges, grant.charges = grant.charges, ()
+        charges = self._end(grant)
         for account, request_charge, token_charge, reserved_in in charges:
             if account.requests is not None:
                 account.requests.settle(request_charge, 0, now)
@@ -176,7 +201,7 @@ class Ledger:
             if reserved_in is not None:
                 reserved_in.reserved -= grant.demand.cost
 
-    def standing(self, scope: Scope, now: float) -> LimitStatus:
+    def status(self, scope: Scope, now: float) -> LimitStatus:
         """Return what is left of the requests and tokens of `scope`; charges nothing."""
         account = self._accounts.get(scope.key)
         if account is None:
@@ -192,9 +217,9 @@ class Ledger:
         )
 
     def retain(self, keys: Collection[str]) -> None:
-        """Forget the scopes that are not among `keys`, except while something of theirs is held.
+        """Forget the scopes that are not among `keys`, except those with a lease under way.
 
-        Those go with the next call that does not name them.
+        They go with the first call after it has ended.
         """
         kept = frozenset(keys)
         for account in [*self]:
@@ -204,6 +229,30 @@ class Ledger:
     def held(self) -> int:
         """Return how many leases are held in all: each grant has one in each of its scopes."""
         return sum(account.leases for account in self)
+
+    def _end(self, grant: Grant) -> Sequence[_Charge]:
+        """End the lease of `grant` and return what is still to be settled of it: once only."""
+        self.release(grant)
+        if grant.expires != math.inf:
+            self._expiring.discard(grant)
+        charges, grant.charges = grant.charges, ()
+        return charges
+
+    def _drop_expired(self, now: float) -> bool:
+        """End the leases of grants that have expired and give their money back; say if any had."""
+        if now < self._next_expiry:
+            return False
+        expired = [grant for grant in self._expiring if grant.expires <= now]
+        for grant in expired:
+            self._expiring.discard(grant)
+            self.release(grant)
+            for _, _, _, reserved_in in grant.charges:
+                if reserved_in is not None:
+                    reserved_in.reserved -= grant.demand.cost
+            # Settled late, it has no reserve to give back a second time.
+            grant.charges = [(*charge[:3], None) for charge in grant.charges]
+        self._next_expiry = min((grant.expires for grant in self._expiring), default=math.inf)
+        return bool(expired)
 
 
 def _refusal(accounts: Sequence[Account], tokens: int, now: float, epoch: float) -> LimitRefusal:

@@ -1,4 +1,4 @@
-"""A circuit breaker for one deployment, so that a sick one costs nobody time or money.
+"""A circuit breaker for one deployment, so that a sick one costs no caller time or money.
 
     CLOSED --TRIPPED--> OPEN --COOLED--> HALF_OPEN --PROVED--> CLOSED
                          ^                   |
@@ -7,13 +7,12 @@
 CLOSED     attempts pass. Failures in a row trip it, or a high rate of them in a rolling window.
 OPEN       nothing passes for a while, and longer each time in a row.
 HALF_OPEN  one attempt at a time passes, as a probe: a provider that recovers must not be met by
-           all who waited. Enough good probes close the breaker, a bad one opens it again.
+           all that waited. Enough good probes close the breaker, a bad one opens it again.
 
-Nothing happens by itself: that an open breaker has cooled is seen by whoever asks next.
-
-Attempts that began before the breaker opened may end while it is open, or after it has closed
-again (a stalled provider's fail in a bunch, a whole timeout later). They tell of the past, and
-neither close it, nor open it, nor extend anything.
+There are no timers: the next attempt that asks finds out that an open breaker has cooled.
+Attempts that began before it opened may end while it is open, or after it has closed again (a
+stalled provider's fail in a bunch, a whole timeout later). They tell of the past and change
+nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from .retry_budget import RollingCount
 
 LONGEST_RETRY_AFTER: Final = 300.0  # seconds that a provider can keep the breaker open for
 HEALTHY: Final = 30.0  # closed so many seconds takes back one doubling, as in Envoy
-PROBE_GUESS: Final = 1.0  # seconds until a probe under way may have ended; nobody knows
+PROBE_GUESS: Final = 1.0  # seconds until a probe under way may have ended: a guess
 STEADY: Final = 0.1  # share of failures of a deployment that is not in trouble
 COLDEST: Final = 0.1  # of the weight, after closing; Envoy's `min_weight_percent`
 
@@ -46,8 +45,8 @@ class BreakerPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     successes             good probes that close it
     slow_start            seconds until a closed one has its full weight again; 0 is off
 
-    A provider that is back shall serve again within 30 s: 18 s with the jitter and 10 s of
-    slow start leave two for the probes. The five minutes that others cap at would not do.
+    A provider that is back shall serve again within 30 s: 18 s with the jitter and 10 s of slow
+    start leave two for the probes. The five minutes that others cap at would not do.
     """
 
     enabled: bool = True
@@ -123,7 +122,7 @@ class Breaker:
         self._failures = RollingCount(policy.window)
         self._level = 0  # how often in a row it has opened, as far as that matters
         self._by_rate = False
-        # Never closed, so never cold: all would be at process start.
+        # Never closed, so never cold: otherwise every breaker would be at process start.
         self._until = self._closed_at = -math.inf
         self._probing = False
         self._proofs = 0
@@ -236,8 +235,7 @@ class Breaker:
         self._in_a_row += 1
         self._requests.add(now)
         self._failures.add(now)
-        # Only a failure opens it, though a success may complete `min_requests`: to refuse
-        # callers because one was served would be odd.
+        # Only a failure opens it, though a success may complete `min_requests`.
         if self._in_a_row >= policy.consecutive_failures:
             self._open(now, rng, retry_after or 0.0, by_rate=False)
         elif by_rate and self._too_many(now):
@@ -266,8 +264,7 @@ class Breaker:
         return enough and failures / requests >= self._policy.failure_rate
 
     def _end_probe(self, failed: bool | None, now: float, rng: Rng, at_least: float) -> None:
-        # The token comes back in any case. A probe during which a health probe tripped the
-        # breaker has kept it all the while, so that there is never a second one.
+        # In any case: also if a health probe has tripped the breaker during this one.
         self._probing = False
         if failed is None or self._generation != self.opens or not self._policy.enabled:
             return

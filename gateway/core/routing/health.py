@@ -19,11 +19,51 @@ TAU: Final = 10.0  # seconds; the decay that Finagle's and Linkerd's peak EWMA d
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
-    """How one attempt went. `cause` None is success; times are seconds, None if never reached."""
+    """How one attempt went. `cause` None is success; times are seconds, None if never reached.
+
+    Of an attempt that failed before its answer was shown there may be the answer's `status`, the
+    `retry_after` that it asked for, in seconds, and an `error` for people, without any of a key.
+    """
 
     cause: Cause | None
     latency: float | None = None
     first_event: float | None = None
+    status: int | None = None
+    retry_after: float | None = None
+    error: str = ""
+
+
+class KeyStatus(msgspec.Struct, frozen=True):
+    """One key of a deployment. `rests` is for how many seconds it is still left alone.
+
+    Without the reason of a refusal: a provider's words may quote a part of the key.
+    """
+
+    label: str
+    refused: bool
+    rests: float
+
+
+class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What one deployment is like at a moment. `name` is "provider/model", `state` a breaker's.
+
+    `first_event` is the average in seconds, None before the first one. Counts are since the
+    process started.
+    """
+
+    name: str
+    state: str
+    available: bool
+    in_flight: int
+    attempts: int
+    failures: dict[str, int]
+    consecutive_failures: int
+    first_event: float | None
+    opens: int
+    rejected: int
+    retries_in_flight: int
+    retry_budget_exhausted: int
+    keys: list[KeyStatus]
 
 
 class PeakEwma:

@@ -1,17 +1,22 @@
 """All that is known of one deployment while the gateway runs: what strategies and attempts ask.
 
 It outlives every reload that keeps the deployment, and every snapshot points to the same one.
+Outside of `core/` and `state/` a target only names its deployment: `Health` acts on it.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from typing import Final
+
+import msgspec
 
 from .backoff import Rng
 from .breaker import Breaker, BreakerPolicy, Permit
 from .causes import RULES, Cause
-from .health import AttemptStats, PeakEwma, Sample
+from .deployment import Deployment
+from .health import AttemptStats, DeploymentStatus, KeyStatus, PeakEwma, Sample
 from .hedging import Quantile
 from .keys import Key, Keyring
 from .retry_budget import RetryBudget, RetryBudgetPolicy
@@ -20,6 +25,48 @@ from .retry_budget import RetryBudget, RetryBudgetPolicy
 # once would otherwise look like the fastest of all and attract the traffic it fails.
 PENALTY: Final = 5.0
 WORST: Final = 300.0
+
+
+class SkipReason(enum.Enum):
+    """What kept an attempt from being sent."""
+
+    CIRCUIT_OPEN = "circuit_open"
+    RATE_LIMITED = "rate_limited"  # the provider said so to all keys
+    KEYS_REFUSED = "keys_refused"
+    BUSY = "busy"  # what the configuration allows the provider is taken
+    RETRY_BUDGET = "retry_budget"
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """An attempt that was not let through; `until` is when it might be, if that is known."""
+
+    why: SkipReason
+    until: float | None = None
+
+
+class Entered(msgspec.Struct, eq=False):
+    """An attempt that was let through: what it holds of its deployment until it leaves.
+
+    `probes` says that it was let through to test an open breaker; the permit is given back with
+    the first sign of life, long before it leaves. `charged` says that it holds a place in the
+    retry budget.
+    """
+
+    target: Target
+    deployment: Deployment
+    key: Key
+    permit: Permit
+    probes: bool
+    charged: bool
+
+    @property
+    def key_id(self) -> str:
+        return self.key.id
+
+    @property
+    def key_label(self) -> str:
+        """Return what people know the key by; holds none of it."""
+        return self.key.label
 
 
 class Target:
@@ -36,7 +83,8 @@ class Target:
     ) -> None:
         self.name: Final = name
         self.in_flight = 0
-        # Available, unless something has happened that nobody has looked at yet.
+        # True: it is available, and no look at its breaker and keys is needed. Anything that
+        # might change that makes it False until the next look.
         self.clear = True
         self.breaker = Breaker(breaker)
         self.retries = RetryBudget(budget)
@@ -68,6 +116,41 @@ class Target:
     def free_at(self, now: float) -> float:
         """Return when it is available again; `now` if it is."""
         return max(now, self.breaker.retry_at(now) or now, self.keyring.free_at())
+
+    def refusal(self, now: float) -> Skipped | None:
+        """Return why an attempt would not be let through now, which counts as rejected."""
+        if not self.breaker.available(now):
+            self.clear = False
+            self.breaker.rejected += 1
+            return Skipped(SkipReason.CIRCUIT_OPEN, self.breaker.retry_at(now))
+        if not self.keyring.usable(now):
+            self.clear = False
+            refused = self.keyring.all_refused
+            why = SkipReason.KEYS_REFUSED if refused else SkipReason.RATE_LIMITED
+            return Skipped(why, self.keyring.free_at())
+        return None
+
+    def status(self, now: float) -> DeploymentStatus:
+        """Return what reports show of it."""
+        health, breaker, keyring = self.health, self.breaker, self.keyring
+        return DeploymentStatus(
+            name=self.name,
+            state=breaker.state(now).value,
+            available=self.available(now) or self.probe_due(now),
+            in_flight=self.in_flight,
+            attempts=health.attempts,
+            failures={cause.value: count for cause, count in health.failures.items()},
+            consecutive_failures=health.consecutive_failures,
+            first_event=health.first_event.value,
+            opens=breaker.opens,
+            rejected=breaker.rejected,
+            retries_in_flight=self.retries.retries_in_flight,
+            retry_budget_exhausted=self.retries.exhausted,
+            keys=[
+                KeyStatus(key.label, keyring.why_refused(key) is not None, keyring.rests(key, now))
+                for key in keyring.keys
+            ],
+        )
 
     def enter(self, now: float) -> Permit | None:
         """Begin an attempt; None if the breaker refuses it."""

@@ -49,7 +49,7 @@ class Race:
         for log in self.logs:
             if log.outcome is None:
                 log.hedged = True
-                log.finish(None)
+                await log.finish(None)
 
     async def _hedge(
         self, nursery: trio.Nursery, after: float, extra: int, another: Another
@@ -77,7 +77,7 @@ class Race:
             return
         log.outcome = outcome
         # At once: the others may take minutes, and it holds a place with its provider.
-        log.finish(None)
+        await log.finish(None)
         # A hedge may be with a provider that takes less than the first; that one is still at it.
         decided = log is self.logs[0] and RULES[outcome.cause].again is Again.NOWHERE
         if decided or all(each.outcome is not None for each in self.logs):

@@ -70,7 +70,7 @@ class AttemptLog:
         record.provider = self.visit.deployment.provider
         record.provider_model = self.visit.deployment.model
         record.first_event_ms = milliseconds(now - self._exchange.started)
-        self.visit.prove()
+        self.visit.answered()
 
     def failure(self, now: float) -> AttemptFailure:
         """Return what decides on the next attempt; to be asked once this one is finished."""
@@ -78,7 +78,7 @@ class AttemptLog:
         assert isinstance(failed, Failed)
         wait, another = failed.retry_after, False
         if failed.cause in (Cause.RATE_LIMITED, Cause.AUTH_FAILED):
-            rest = self.visit.rest(now)
+            rest = self.visit.keys_rest(now)
             another = self.visit.has_another_key(now)
             if failed.cause is Cause.RATE_LIMITED:
                 wait = wait if rest is None else rest
@@ -87,7 +87,7 @@ class AttemptLog:
                     self.outcome = msgspec.structs.replace(failed, retry_after=rest)
         return AttemptFailure(self.number, failed.cause, wait, another, self.visit.probes)
 
-    def finish(self, end: RelayEnd | None) -> None:
+    async def finish(self, end: RelayEnd | None) -> None:
         """Write it down, and give back what the attempt held. Idempotent."""
         if self._finished:
             return
@@ -109,14 +109,19 @@ class AttemptLog:
             # The provider has read the prompt and will want it paid; more is not known.
             tokens = self._exchange.prompt
             self._charge(Usage(tokens))
-        elif self._exchange.grant is not None:
+        elif self._exchange.reservation is not None:
             self._estimate(outcome, cause)
-        self.visit.leave(
-            Sample(cause, latency, self._first_event),
-            outcome if isinstance(outcome, Failed) else None,
-            self._exchange.pool,
-            tokens,
-        )
+        sample = Sample(cause, latency, self._first_event)
+        if isinstance(outcome, Failed):
+            sample = Sample(
+                cause,
+                latency,
+                self._first_event,
+                status=outcome.status,
+                retry_after=outcome.retry_after,
+                error=outcome.message,
+            )
+        await self.visit.leave(sample, self._exchange.pool, tokens)
 
     def _estimate(self, outcome: Committed | Failed | None, cause: Cause | None) -> None:
         """Charge a limited caller for what no provider has reported.

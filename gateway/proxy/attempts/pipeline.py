@@ -18,6 +18,7 @@ from ...core.routing.attempts import AttemptFailure, Attempts, Stop, Try
 from ...core.routing.causes import RULES, Again, Cause
 from ...core.routing.deployment import Deployment
 from ...core.routing.hedging import delay
+from ...core.routing.target import Skipped
 from ...errors import SendStalled
 from ..exchange import Exchange
 from ..options import DEFAULT, ServingOptions
@@ -25,7 +26,7 @@ from ..outcomes import Committed, Failed, RelayEnd
 from ..protocols import HeaderPairs
 from .answer_headers import ABOUT_BODY, PASSED_ON, PASSED_ON_WITH_LIMITS, clean
 from .hedge import Race
-from .lease import Skipped, acquire_lease
+from .lease import acquire_lease
 from .log import AttemptLog
 from .provider_call import ProviderCalls
 from .relay import Relay
@@ -137,9 +138,7 @@ class Pipeline:
         )
         if isinstance(visited, Skipped):
             return visited
-        if not self._later:
-            self._model.targets[number].retries.deposit(trio.current_time())
-            self._later = True
+        self._later = True
         log = AttemptLog(exchange, visited, number, step.wait)
         self._logs.append(log)
         return log
@@ -150,7 +149,8 @@ class Pipeline:
         after = None
         if hedge is not None and cap is not None:
             cap.request()
-            after = delay(hedge, first.visit.target.usual.p95)
+            usual = self._services.health.usual_first_event(self._model.targets[first.number])
+            after = delay(hedge, usual)
         if hedge is None or after is None:
             first.outcome = await self._calls.make(first)
         else:
@@ -221,7 +221,7 @@ class Pipeline:
                 await log.outcome.response.aclose()
             if cut is not None and not isinstance(log.outcome, Failed) and not log.hedged:
                 log.outcome = cut
-            log.finish(end if isinstance(log.outcome, Committed) else None)
+            await log.finish(end if isinstance(log.outcome, Committed) else None)
 
     def _failure(self, step: Try, cut: Failed | None) -> AttemptFailure:
         """Return what the attempts of this try came to."""

@@ -11,6 +11,7 @@ from ...core.routing.attempts import Stop
 from ...core.routing.backoff import Rng
 from ...core.routing.causes import Cause
 from ...core.routing.deployment import Deployment
+from ...core.routing.target import Skipped, SkipReason
 from ...errors import (
     GatewayError,
     Overloaded,
@@ -21,7 +22,6 @@ from ...errors import (
     UpstreamError,
 )
 from ..outcomes import Failed
-from .lease import Skipped, SkipReason
 
 _TIMEOUTS: Final = {
     Cause.CONNECT_TIMEOUT: EndReason.CONNECT_TIMEOUT,

@@ -93,7 +93,7 @@ def _take_off(exchange: Exchange, key: bytes, fly: Work, ttl: float) -> FanOutCl
 
     cache.flights.start(key, client, run)
     exchange.capture = None
-    exchange.grant = None
+    exchange.reservation = None
     exchange.services = dataclasses.replace(services, recorder=_Half(account.leave))
     return client
 

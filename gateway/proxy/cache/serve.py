@@ -78,10 +78,10 @@ async def serve_from_cache(
     client, record = exchange.client, exchange.record
     record.cached, record.cost_nano_usd = True, 0
     age = (b"age", entry.age(trio.current_time()))
-    headers = (*entry.headers, *exchange.about(), HIT, age)
     sealed = False
     with trio.CancelScope(deadline=deadline) as scope:
         exchange.cut_by(scope)
+        headers = (*entry.headers, *await exchange.about(), HIT, age)
         if entry.stream:
             await client.begin(entry.status, headers)
             rest = b""

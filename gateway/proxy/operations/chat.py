@@ -53,7 +53,7 @@ async def serve_chat(
     until = exchange.started + asked.patience
 
     async def work() -> None:
-        with await admit(exchange, demand, until):
+        async with await admit(exchange, demand, until, model.longest):
             await _answer(exchange, request, model, options, ttl, until)
 
     await exchange.cancel_on_disconnect(work)

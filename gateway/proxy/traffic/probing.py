@@ -17,8 +17,8 @@ import trio
 
 from ...core.routing.backoff import Rng
 from ...core.routing.call import Call
-from ...core.routing.target import Target
 from ...providers.settings import Probe
+from ..protocols import Health
 
 # Of the interval, either way: several gateways that start together do not stay in step.
 JITTER: Final = 0.1
@@ -38,14 +38,11 @@ class Probed(msgspec.Struct, frozen=True):
 
 
 class Probing:
-    """Checks what `configure` was last given while `run` runs, one task a provider.
+    """Checks what `configure` was last given while `run` runs, one task a provider."""
 
-    `targets` returns what stands for a provider at the moment.
-    """
-
-    def __init__(self, check: Check, targets: Callable[[str], Iterable[Target]], rng: Rng) -> None:
+    def __init__(self, check: Check, health: Health, rng: Rng) -> None:
         self._check = check
-        self._targets = targets
+        self._health = health
         self._rng = rng
         self._wanted: dict[str, Probed] = {}
         self._changed = trio.Event()
@@ -92,9 +89,7 @@ class Probing:
 
     def _note_life(self, probed: Probed, failures: int) -> None:
         """Take note of a success after so many `failures` in a row."""
-        now = trio.current_time()
-        for target in self._targets(probed.provider):
-            target.breaker.invite(now)
+        self._health.probe_succeeded(probed.provider, trio.current_time())
         if failures >= probed.policy.failures:
             _log.info("provider answers health checks again", provider=probed.provider)
 
@@ -102,9 +97,7 @@ class Probing:
         """Take note of the last of so many `failures` in a row."""
         if failures < probed.policy.failures:
             return
-        now = trio.current_time()
-        for target in self._targets(probed.provider):
-            target.breaker.trip(now, self._rng)
+        self._health.probe_failed(probed.provider, trio.current_time(), self._rng)
         if failures == probed.policy.failures:
             _log.warning(
                 "provider fails its health checks", provider=probed.provider, failures=failures

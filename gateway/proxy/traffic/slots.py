@@ -1,9 +1,10 @@
 """How many requests may be under way at once, for a provider or for the whole gateway.
 
-A slot is the right to be one of them. It is had by `take` or `take_now` and ends in `give`,
-which awaits nothing, so that a cancelled holder can always call it: that is why no slot leaks.
-A slot that ends goes straight to who is next in the queue; nobody who comes later can take it.
-Hence nobody waits while a slot is free, and a free slot can be taken without a look at the queue.
+A slot is the right to be one of them. `acquire` and `acquire_nowait` get one, `release` gives it
+back and awaits nothing, so that a cancelled holder can always call it: that is why no slot leaks.
+A slot that is given back goes straight to the next request in the queue, and later ones cannot
+take it. Hence no request waits while a slot is free, and a free slot can be taken without a look
+at the queue.
 """
 
 from __future__ import annotations
@@ -79,20 +80,20 @@ class Slots:
         since = self._queue.since
         return 0.0 if since is None else trio.current_time() - since
 
-    def take_now(self) -> bool:
+    def acquire_nowait(self) -> bool:
         """Take a slot if one is free."""
         if self.held < self._most:
             self.held += 1
             return True
         return False
 
-    async def take(self, caller: str, deadline: float, rng: Rng) -> None:
+    async def acquire(self, caller: str, deadline: float, rng: Rng) -> None:
         """Take a slot; awaits nothing if one is free.
 
         `deadline` is when it is too late to start, in Trio's time. Raises `Overloaded` if the
         queue is full or the wait gets too long, and `ShuttingDown` if a drain ends the wait.
         """
-        if self.take_now():
+        if self.acquire_nowait():
             return
         now = trio.current_time()
         waiter = _SlotWaiter(caller, now, min(deadline, now + self.timeout))
@@ -106,7 +107,7 @@ class Slots:
                 # Between a cancellation and this line others run, and one of them may have
                 # handed its slot to this waiter, which won't use it.
                 if waiter.outcome is _Outcome.GRANTED:
-                    self.give()
+                    self.release()
                 else:
                     self._queue.discard(waiter)
                 raise
@@ -117,7 +118,7 @@ class Slots:
             return
         raise self._too_much("queue_timeout", "none ended in time", rng)
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Give a slot back; it goes to who is next."""
         self.held -= 1
         if self._queue:
@@ -164,10 +165,10 @@ class SlotLease:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.give()
+        self.release()
 
-    def give(self) -> None:
+    def release(self) -> None:
         """Give the slot back, unless that has been done."""
         slots, self._slots = self._slots, None
         if slots is not None:
-            slots.give()
+            slots.release()

@@ -54,8 +54,8 @@ def test_a_duration_is_never_too_short_nor_much_too_long(seconds: float) -> None
 
 
 def test_all_six_in_openais_words() -> None:
-    standing = LimitStatus(BucketLevel(60, 59, 1.0), BucketLevel(150_000, 149_984, 360.0))
-    assert rate_limit_headers([standing]) == [
+    status = LimitStatus(BucketLevel(60, 59, 1.0), BucketLevel(150_000, 149_984, 360.0))
+    assert rate_limit_headers([status]) == [
         (b"x-ratelimit-limit-requests", b"60"),
         (b"x-ratelimit-remaining-requests", b"59"),
         (b"x-ratelimit-reset-requests", b"1s"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -62,8 +63,8 @@ def state(ledger: Ledger, epoch: float = EPOCH) -> dict[str, str]:
 
 
 def left(ledger: Ledger, scope: Scope, now: float = 0.0) -> tuple[int | None, int | None]:
-    standing = ledger.standing(scope, now)
-    levels = (standing.requests, standing.tokens)
+    status = ledger.status(scope, now)
+    levels = (status.requests, status.tokens)
     requests, tokens = (None if level is None else level.remaining for level in levels)
     return requests, tokens
 
@@ -249,14 +250,14 @@ def test_standing_charges_nothing_and_opens_no_account() -> None:
     ledger = Ledger()
     scope = token(60, 600)
     full = LimitStatus(BucketLevel(60, 60, 0.0), BucketLevel(600, 600, 0.0))
-    assert ledger.standing(scope, 0.0) == full
-    assert ledger.standing(token(), 0.0) == LimitStatus(None, None)
+    assert ledger.status(scope, 0.0) == full
+    assert ledger.status(token(), 0.0) == LimitStatus(None, None)
     assert list(ledger) == []
     granted(ledger.admit([scope], Demand(100), 0.0, EPOCH))
     for _ in range(2):
         expected = LimitStatus(BucketLevel(60, 59, 0.5), BucketLevel(600, 505, 9.5))
-        assert ledger.standing(scope, 0.5) == expected
-    assert ledger.standing(scope, 10.0) == full
+        assert ledger.status(scope, 0.5) == expected
+    assert ledger.status(scope, 10.0) == full
 
 
 def test_a_reload_keeps_leases_and_holds_them_against_a_new_limit() -> None:
@@ -332,11 +333,11 @@ def test_a_hundred_thousand_requests_in_any_order_leave_nothing_held(seed: int) 
     for _, grant in grants:
         ledger.void(grant, 8.0, EPOCH)
     assert ledger.held() == 0
-    standing = ledger.standing(shared, 8.0)
-    assert standing.requests is not None
-    assert standing.tokens is not None
+    status = ledger.status(shared, 8.0)
+    assert status.requests is not None
+    assert status.tokens is not None
     # Not what remains: of buckets so large even the slack for rounding is one or two.
-    assert (standing.requests.reset, standing.tokens.reset) == (settled / 2**20, used / 2**30)
+    assert (status.requests.reset, status.tokens.reset) == (settled / 2**20, used / 2**30)
     totals = [spent(ledger, scope.key) for scope in scopes]
     assert sum(total for total, _ in totals) == cost
     assert {reserved for _, reserved in totals} == {0}
@@ -492,10 +493,10 @@ class Admission(RuleBasedStateMachine):
     def agrees(self) -> None:
         assert self.ledger.held() == sum(len(path) for _, path, _ in self.grants.values())
         for scope, model in zip(self.scopes, self.models, strict=True):
-            standing = self.ledger.standing(scope, float(self.now))
+            status = self.ledger.status(scope, float(self.now))
             for kind, level in (
-                (LimitKind.REQUESTS, standing.requests),
-                (LimitKind.TOKENS, standing.tokens),
+                (LimitKind.REQUESTS, status.requests),
+                (LimitKind.TOKENS, status.tokens),
             ):
                 limit = model.rates.get(kind)
                 assert (level is None) is (limit is None)
@@ -590,3 +591,62 @@ def test_what_was_spent_yesterday_says_nothing_of_today() -> None:
     (account,) = ledger
     assert account.spending is not None
     assert account.spending.at(86_401.0).spent == 777
+
+
+# Grants that expire...
+
+
+def held(ledger: Ledger, scope: Scope, demand: Demand, now: float, expires: float) -> Grant:
+    grant = ledger.admit([scope], demand, now, EPOCH, expires)
+    assert isinstance(grant, Grant)
+    return grant
+
+
+def test_an_expired_lease_makes_room_when_the_account_is_full() -> None:
+    ledger, scope = Ledger(), token(max_concurrent=2)
+    lost = held(ledger, scope, Demand(), 0.0, 10.0)
+    held(ledger, scope, Demand(), 1.0, 20.0)
+    refused = ledger.admit([scope], Demand(), 9.9, EPOCH, 99.0)
+    assert isinstance(refused, LimitRefusal)
+    assert refused.kind is LimitKind.CONCURRENT
+    kept = held(ledger, scope, Demand(), 10.0, math.inf)
+    assert ledger.held() == 2
+    for _ in range(2):
+        ledger.release(lost)
+        ledger.settle(lost, 0, 0, 10.0, EPOCH)
+    assert ledger.held() == 2
+    assert isinstance(ledger.admit([scope], Demand(), 19.9, EPOCH), LimitRefusal)
+    last = held(ledger, scope, Demand(), 20.0, 30.0)
+    # What never expires stays for ever, and what has ended is not looked for any more.
+    ledger.settle(last, 0, 0, 21.0, EPOCH)
+    held(ledger, scope, Demand(), 21.0, 1e9)
+    assert isinstance(ledger.admit([scope], Demand(), 1e6, EPOCH), LimitRefusal)
+    ledger.void(kept, 1e6, EPOCH)
+    assert ledger.held() == 1
+
+
+def test_the_money_that_an_expired_grant_reserved_is_given_back_once() -> None:
+    ledger = Ledger()
+    scope = Scope("token:t", ScopeLimits(), Budget(usd=1, window="total"))
+    lost = held(ledger, scope, Demand(cost=600_000_000), 0.0, 10.0)
+    ledger.release(lost)
+    other = held(ledger, scope, Demand(cost=400_000_000), 0.0, 20.0)
+    assert isinstance(ledger.admit([scope], Demand(), 9.0, EPOCH), LimitRefusal)
+    ledger.void(held(ledger, scope, Demand(), 10.0, 20.0), 10.0, EPOCH)
+    assert spent(ledger) == (0, 400_000_000)
+    # Settled late: what was used is charged.
+    ledger.settle(lost, 0, 500_000_000, 11.0, EPOCH)
+    ledger.settle(lost, 0, 500_000_000, 11.0, EPOCH)
+    assert spent(ledger) == (500_000_000, 400_000_000)
+    ledger.settle(other, 0, 1, 11.0, EPOCH)
+    assert spent(ledger) == (500_000_001, 0)
+
+
+def test_requests_and_tokens_of_an_expired_grant_stay_charged_until_it_is_voided() -> None:
+    ledger, scope = Ledger(), token(rpm=2, tpm=600, max_concurrent=1)
+    lost = held(ledger, scope, Demand(tokens=60), 0.0, 1.0)
+    assert isinstance(ledger.admit([scope], Demand(tokens=551), 1.0, EPOCH), LimitRefusal)
+    assert ledger.held() == 0
+    assert left(ledger, scope, 1.0) == (1, 550)
+    ledger.void(lost, 1.0, EPOCH)
+    assert left(ledger, scope, 1.0) == (2, 600)

@@ -15,7 +15,6 @@ from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.hedging import HedgeCap, HedgePolicy
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.proxy.options import ClientOptions
-from gateway.state.memory import MemoryState
 
 from ..scripts import (
     DONE,
@@ -33,7 +32,7 @@ from ..scripts import (
     ok,
     status,
 )
-from ..world import World, body, deployment
+from ..world import State, World, body, deployment
 
 AFTER_ONE = HedgePolicy(after=1.0)
 PROMPT = estimate_tokens(body(), 0)
@@ -60,8 +59,8 @@ def hedged(
     return World(plays, hedge=hedge, hedge_cap=cap or HedgeCap(), **more)
 
 
-def budget(**policy: Any) -> MemoryState:
-    return MemoryState(retry=RetryPolicy(budget=RetryBudgetPolicy(**policy)))
+def budget(**policy: Any) -> State:
+    return State(retry=RetryPolicy(budget=RetryBudgetPolicy(**policy)))
 
 
 # Who wins...
@@ -99,7 +98,7 @@ async def test_a_loser_gives_its_place_back_while_the_winner_still_talks(
     async def look() -> None:
         for at in (2.5, 3.5):
             await trio.sleep_until(at)
-            a = next(iter(world.state.targets))
+            a = next(iter(world.state.health.targets))
             seen.append((a.in_flight, world.traffic.provider("a").held))
 
     async with trio.open_nursery() as nursery:
@@ -348,7 +347,7 @@ async def test_a_caller_who_wants_one_attempt_gets_no_second(autojump_clock: Moc
 
 
 async def test_the_usual_latency_takes_twenty_samples_to_know(autojump_clock: MockClock) -> None:
-    state, cap, policy = MemoryState(), HedgeCap(), HedgePolicy()
+    state, cap, policy = State(), HedgeCap(), HedgePolicy()
     for number in range(20):
         # The eleventh is slow and has nobody beside it: too little is known.
         usual = 9.0 if number == 10 else 0.5
@@ -424,12 +423,12 @@ async def test_a_hedge_does_not_queue(autojump_clock: MockClock) -> None:
     world = hedged([("a", status(503, after=2)), ("b", ok())])
     slots = world.traffic.provider("b")
     slots.limit = 1
-    assert slots.take_now()
+    assert slots.acquire_nowait()
 
     async def give() -> None:
         await trio.sleep(1.5)
         assert slots.waiting == 0
-        slots.give()
+        slots.release()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(give)
@@ -438,9 +437,9 @@ async def test_a_hedge_does_not_queue(autojump_clock: MockClock) -> None:
 
 
 async def test_a_hedge_that_finds_an_open_breaker_is_none(autojump_clock: MockClock) -> None:
-    state = MemoryState()
+    state = State()
     world = hedged([("a", ok(after=3))], state=state)
-    _, b = state.targets
+    _, b = state.health.targets
     b.breaker.trip(0.0, lambda: 0.5)
     await world.run()
     assert world.causes == ["ok"]
@@ -474,12 +473,12 @@ async def test_a_drain_takes_nothing_from_who_runs_a_race(autojump_clock: MockCl
     world = hedged([("a", ok(after=4))])
     slots = world.traffic.provider("b")
     slots.limit = 1
-    assert slots.take_now()
+    assert slots.acquire_nowait()
 
     async def drain() -> None:
         await trio.sleep(1.25)
         world.lifecycle.start_drain()
-        slots.give()
+        slots.release()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(drain)

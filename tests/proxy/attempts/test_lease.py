@@ -19,11 +19,10 @@ from gateway.core.routing.call import Call
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.errors import ConnectionLost
 from gateway.lifecycle import Lifecycle
-from gateway.proxy.attempts import lease
 from gateway.proxy.attempts.lease import LAGGING
 from gateway.proxy.options import ClientOptions
 from gateway.proxy.traffic.control import TrafficControl
-from gateway.state.memory import MemoryState
+from gateway.state import health
 
 from ..scripts import (
     DONE,
@@ -40,7 +39,7 @@ from ..scripts import (
     ok,
     status,
 )
-from ..world import World, body, deployment
+from ..world import State, World, body, deployment
 
 ONCE = RetryPolicy(max_attempts=1)
 # A first event at once, the end ten seconds later.
@@ -63,12 +62,12 @@ class Answering(ScriptedUpstream):
 def visits(monkeypatch: pytest.MonkeyPatch) -> LogCapture:
     capture = LogCapture()
     logger = structlog.wrap_logger(None, processors=[structlog.stdlib.add_log_level, capture])
-    monkeypatch.setattr(lease, "_log", logger)
+    monkeypatch.setattr(health, "_log", logger)
     return capture
 
 
 async def asked_for(
-    state: MemoryState, *plays: tuple[str, Sequence[Step]], routes: Any = ("a",), **more: Any
+    state: State, *plays: tuple[str, Sequence[Step]], routes: Any = ("a",), **more: Any
 ) -> World:
     """Serve one request with what `state` knows already."""
     world = World(plays, routes=list(routes), state=state, retry=more.pop("retry", ONCE), **more)
@@ -76,7 +75,7 @@ async def asked_for(
     return world
 
 
-async def failing(state: MemoryState, times: int, **more: Any) -> None:
+async def failing(state: State, times: int, **more: Any) -> None:
     for _ in range(times):
         await asked_for(state, ("a", status(503)), **more)
 
@@ -99,7 +98,7 @@ async def all_at_once(worlds: Sequence[World], apart: float = 0.0) -> None:
 async def test_after_five_failures_in_a_row_the_next_goes_elsewhere(
     autojump_clock: MockClock,
 ) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 4)
     # The fifth is still sent there.
     world = await asked_for(state, ("a", status(503)), ("b", ok()), routes="ab", retry=None)
@@ -113,7 +112,7 @@ async def test_after_five_failures_in_a_row_the_next_goes_elsewhere(
 async def test_when_all_are_open_the_caller_is_told_at_once_and_when_to_come_back(
     autojump_clock: MockClock,
 ) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 5)
     await trio.sleep(2.5)
     world = await asked_for(state)
@@ -133,7 +132,7 @@ async def test_when_all_are_open_the_caller_is_told_at_once_and_when_to_come_bac
 async def test_of_several_open_breakers_the_first_to_cool_is_told(
     autojump_clock: MockClock,
 ) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 5)
     await trio.sleep(1)
     for _ in range(5):
@@ -147,7 +146,7 @@ async def test_of_several_open_breakers_the_first_to_cool_is_told(
 async def test_a_thousand_at_the_instant_of_half_open_make_one_call(
     autojump_clock: MockClock, routes: str
 ) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 5)
     await trio.sleep(5)
     upstream = Answering({"a": ok(after=1), "b": ok(after=1)})
@@ -162,7 +161,7 @@ async def test_a_thousand_at_the_instant_of_half_open_make_one_call(
     assert statuses.count(503) == (0 if routes == "ab" else 999)
     assert statuses.count(200) == (1000 if routes == "ab" else 1)
     assert trio.current_time() == 6
-    assert all(target.in_flight == 0 for target in state.targets)
+    assert all(target.in_flight == 0 for target in state.health.targets)
     if routes == "a":
         refused = next(world for world in worlds if world.client.status == 503)
         # When the probe ends nobody knows; a second is a fair guess.
@@ -170,7 +169,7 @@ async def test_a_thousand_at_the_instant_of_half_open_make_one_call(
 
 
 async def test_a_probe_proves_with_its_first_event(autojump_clock: MockClock) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 5)
     await trio.sleep(5)
     upstream = Answering({"a": LONG})
@@ -181,13 +180,13 @@ async def test_a_probe_proves_with_its_first_event(autojump_clock: MockClock) ->
     await all_at_once(worlds, apart=0.5)
     assert upstream.called == [(5, "a"), (5.5, "a"), (6, "a")]
     assert trio.current_time() == 16
-    (target,) = state.targets
+    (target,) = state.health.targets
     assert target.breaker.state(16) is BreakerState.CLOSED
     assert target.breaker.opens == 1
 
 
 async def test_a_failed_probe_opens_again(autojump_clock: MockClock) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 5)
     await trio.sleep(5)
     await failing(state, 1)
@@ -198,7 +197,7 @@ async def test_a_failed_probe_opens_again(autojump_clock: MockClock) -> None:
 async def test_a_probe_whose_caller_leaves_gives_the_next_its_turn(
     autojump_clock: MockClock,
 ) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 5)
     await trio.sleep(5)
     client = ScriptedClient(body(), leaves_at=6)
@@ -208,7 +207,7 @@ async def test_a_probe_whose_caller_leaves_gives_the_next_its_turn(
     assert world.causes == ["ok"]
 
 
-async def served_to(state: MemoryState, how: str) -> None:
+async def served_to(state: State, how: str) -> None:
     """Serve a request that says nothing about its provider, in one of several ways."""
     now = trio.current_time()
     if how == "leaves":
@@ -234,10 +233,10 @@ async def served_to(state: MemoryState, how: str) -> None:
 async def test_what_says_nothing_of_the_provider_never_counts(
     autojump_clock: MockClock, how: str
 ) -> None:
-    state = MemoryState()
+    state = State()
     for _ in range(30):
         await served_to(state, how)
-    (target,) = state.targets
+    (target,) = state.health.targets
     assert target.breaker.closed
     # It is no success either: four failures before it and one after are five in a row.
     await failing(state, 4)
@@ -251,9 +250,9 @@ async def test_what_says_nothing_of_the_provider_never_counts(
 async def test_a_refusal_of_the_request_says_nothing_to_the_breaker(
     autojump_clock: MockClock, code: int
 ) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 4)
-    (target,) = state.targets
+    (target,) = state.health.targets
     # Neither a failure, nor the success that would begin the count anew...
     for _ in range(20):
         await asked_for(state, ("a", status(code)))
@@ -271,12 +270,12 @@ async def test_a_refusal_of_the_request_says_nothing_to_the_breaker(
 async def test_a_caller_in_haste_never_opens_a_breaker(
     autojump_clock: MockClock, steps: list[Step]
 ) -> None:
-    state = MemoryState()
+    state = State()
     for _ in range(30):
         world = World([("a", steps)], state=state, retry=ONCE)
         await world.run(asked=ClientOptions(patience=0.001))
         assert world.causes == ["total_timeout"]
-    (target,) = state.targets
+    (target,) = state.health.targets
     assert target.breaker.closed
     assert target.health.consecutive_failures == 0
     # And hides no failures.
@@ -292,7 +291,7 @@ async def test_a_caller_in_haste_never_opens_a_breaker(
 async def test_who_cannot_afford_it_is_no_probe_while_another_is_well(
     autojump_clock: MockClock, asked: ClientOptions
 ) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 5)
     await trio.sleep(5)
     for _ in range(3):
@@ -312,7 +311,7 @@ async def test_who_cannot_afford_it_is_no_probe_while_another_is_well(
 async def test_a_failed_probe_takes_no_attempt_from_its_request(
     autojump_clock: MockClock,
 ) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 5)
     await trio.sleep(5)
     # The only attempt that it has is with one that is well.
@@ -328,22 +327,22 @@ async def test_a_failed_probe_takes_no_attempt_from_its_request(
 async def test_the_fault_of_a_key_never_opens_a_breaker(
     autojump_clock: MockClock, code: int
 ) -> None:
-    state = MemoryState()
+    state = State()
     for _ in range(10):
         await asked_for(state, ("a", status(code, (b"retry-after", b"0.5"))))
         await trio.sleep(700)
-    (target,) = state.targets
+    (target,) = state.health.targets
     assert target.breaker.closed
 
 
 async def test_a_stream_that_breaks_after_its_first_event_counts(
     autojump_clock: MockClock,
 ) -> None:
-    state = MemoryState()
+    state = State()
     broken: list[Step] = [(0, Head()), (0, chunk("hi")), (0, ConnectionLost("reset"))]
     for _ in range(5):
         await asked_for(state, ("a", broken))
-    (target,) = state.targets
+    (target,) = state.health.targets
     assert not target.breaker.closed
 
 
@@ -351,12 +350,12 @@ async def test_a_stream_that_breaks_after_its_first_event_counts(
 async def test_while_the_gateway_itself_is_late_nothing_counts(
     autojump_clock: MockClock, lag: float, counts: bool
 ) -> None:
-    state = MemoryState()
+    state = State()
     for _ in range(5):
         world = World([("a", status(503))], state=state, retry=ONCE)
         world.traffic.lag.value = lag
         await world.run()
-    (target,) = state.targets
+    (target,) = state.health.targets
     assert target.breaker.closed is not counts
 
 
@@ -373,7 +372,7 @@ def with_keys(*keys: bytes, provider: str = "a") -> Any:
 
 
 async def test_keys_are_used_in_turn(autojump_clock: MockClock) -> None:
-    state, route = MemoryState(), with_keys(b"k1", b"k2", b"k3")
+    state, route = State(), with_keys(b"k1", b"k2", b"k3")
     used = []
     for _ in range(6):
         used += keys_of(await asked_for(state, ("a", ok()), routes=[route]))
@@ -384,7 +383,7 @@ async def test_keys_are_used_in_turn(autojump_clock: MockClock) -> None:
 async def test_a_refused_key_is_followed_by_another_at_once_and_set_aside(
     autojump_clock: MockClock, visits: LogCapture, code: int
 ) -> None:
-    state, route = MemoryState(), with_keys(b"sk-secret-1", b"sk-secret-2")
+    state, route = State(), with_keys(b"sk-secret-1", b"sk-secret-2")
     said = b'{"error":{"message":"wrong key sk-secret-1"}}'
     world = await asked_for(
         state, ("a", status(code, body=said)), ("a", ok()), routes=[route], retry=None
@@ -412,7 +411,7 @@ async def test_a_refused_key_is_followed_by_another_at_once_and_set_aside(
 async def test_a_key_may_be_refused_for_one_deployment_only(
     autojump_clock: MockClock, code: int, everywhere: bool
 ) -> None:
-    state, small = MemoryState(), with_keys(b"k1")
+    state, small = State(), with_keys(b"k1")
     large = msgspec.structs.replace(small, model="large")
     await asked_for(state, ("a", status(code)), routes=[small])
     played = [] if everywhere else [("a", ok())]
@@ -425,7 +424,7 @@ async def test_the_only_key_is_set_aside_by_the_third_refusal_in_a_row(
     autojump_clock: MockClock, visits: LogCapture, code: int
 ) -> None:
     """It may be about this one request: too long for what is left, or a firewall's dislike."""
-    state, route = MemoryState(), with_keys(b"k1")
+    state, route = State(), with_keys(b"k1")
     refused = ("a", status(code))
     # An answer in between begins the count anew.
     for play in (refused, refused, ("a", ok()), refused, refused):
@@ -449,7 +448,7 @@ async def test_a_refusal_of_the_request_is_one_of_the_key_no_more(
     autojump_clock: MockClock,
 ) -> None:
     """Whoever says that a prompt is bad has let the key in."""
-    state = MemoryState()
+    state = State()
     for code in (403, 403, 400, 403, 403):
         await asked_for(state, ("a", status(code)))
     await asked_for(state, ("a", ok()))
@@ -458,7 +457,7 @@ async def test_a_refusal_of_the_request_is_one_of_the_key_no_more(
 async def test_the_only_key_is_set_aside_at_once_if_it_is_not_known(
     autojump_clock: MockClock,
 ) -> None:
-    state = MemoryState()
+    state = State()
     await asked_for(state, ("a", status(401)))
     world = await asked_for(state)
     assert world.client.error["code"] == "auth_unavailable"
@@ -470,7 +469,7 @@ async def test_a_family_never_loses_a_key_by_one_of_its_models(
     autojump_clock: MockClock, keys: tuple[bytes, ...], code: int
 ) -> None:
     """What is known of its keys is of all its models, and callers choose which one is asked."""
-    state = MemoryState()
+    state = State()
     family = msgspec.structs.replace(with_keys(*keys), pattern="real-*")
     for _ in range(10):
         world = await asked_for(state, ("a", status(code)), routes=[family])
@@ -491,7 +490,7 @@ async def test_bad_keys_do_not_use_up_the_attempts_while_a_route_is_left(
 ) -> None:
     routes = [with_keys(b"k1", b"k2", b"k3"), with_keys(b"k4", provider="b")]
     world = await asked_for(
-        MemoryState(), *[("a", status(401))] * 2, ("b", ok()), routes=routes, retry=RetryPolicy()
+        State(), *[("a", status(401))] * 2, ("b", ok()), routes=routes, retry=RetryPolicy()
     )
     assert keys_of(world) == [b"k1", b"k2", b"k4"]
     assert trio.current_time() == 0
@@ -505,7 +504,7 @@ async def test_who_is_limited_for_no_time_is_followed_by_the_next_route(
     """The same key, free again at once, is not another one."""
     routes = [with_keys(*keys), with_keys(b"k9", provider="b")]
     plays = [("a", status(429, header))] * len(keys)
-    world = await asked_for(MemoryState(), *plays, ("b", ok()), routes=routes, retry=RetryPolicy())
+    world = await asked_for(State(), *plays, ("b", ok()), routes=routes, retry=RetryPolicy())
     assert world.causes == ["rate_limited"] * len(keys) + ["ok"]
     assert keys_of(world) == [*keys, b"k9"]
     assert trio.current_time() == 0
@@ -514,7 +513,7 @@ async def test_who_is_limited_for_no_time_is_followed_by_the_next_route(
 async def test_a_limited_key_rests_and_the_next_is_used_at_once(
     autojump_clock: MockClock, visits: LogCapture
 ) -> None:
-    state, route = MemoryState(), with_keys(b"k1", b"k2")
+    state, route = State(), with_keys(b"k1", b"k2")
     limited = status(429, (b"retry-after", b"20"))
     world = await asked_for(state, ("a", limited), ("a", ok()), routes=[route], retry=None)
     assert trio.current_time() == 0
@@ -533,7 +532,7 @@ async def test_a_limited_key_rests_and_the_next_is_used_at_once(
 async def test_when_all_keys_are_limited_the_shortest_wait_is_told(
     autojump_clock: MockClock,
 ) -> None:
-    state, route = MemoryState(), with_keys(b"k1", b"k2")
+    state, route = State(), with_keys(b"k1", b"k2")
     world = await asked_for(
         state,
         ("a", status(429, (b"retry-after", b"90"))),
@@ -557,7 +556,7 @@ async def test_when_all_keys_are_limited_the_shortest_wait_is_told(
 async def test_a_key_that_rests_since_an_earlier_request_may_be_the_first_to_be_back(
     autojump_clock: MockClock,
 ) -> None:
-    state, route = MemoryState(), with_keys(b"k1", b"k2")
+    state, route = State(), with_keys(b"k1", b"k2")
     limited = status(429, (b"retry-after", b"70"))
     await asked_for(state, ("a", limited), routes=[route])
     await trio.sleep(65)
@@ -571,7 +570,7 @@ async def test_a_key_that_rests_since_an_earlier_request_may_be_the_first_to_be_
 async def test_a_provider_that_is_limited_already_may_be_the_first_to_be_back(
     autojump_clock: MockClock,
 ) -> None:
-    state = MemoryState()
+    state = State()
     await asked_for(state, ("b", status(429, (b"retry-after", b"80"))), routes="b")
     await trio.sleep(60)
     limited = status(429, (b"retry-after", b"70"))
@@ -581,7 +580,7 @@ async def test_a_provider_that_is_limited_already_may_be_the_first_to_be_back(
 
 
 async def test_when_all_keys_are_refused_nobody_is_asked(autojump_clock: MockClock) -> None:
-    state, route = MemoryState(), with_keys(b"k1", b"k2")
+    state, route = State(), with_keys(b"k1", b"k2")
     world = await asked_for(
         state, ("a", status(401)), ("a", status(401)), routes=[route], retry=None
     )
@@ -597,9 +596,7 @@ async def test_no_more_keys_are_tried_than_attempts_are_allowed(
     autojump_clock: MockClock,
 ) -> None:
     route = with_keys(b"k1", b"k2", b"k3", b"k4")
-    world = await asked_for(
-        MemoryState(), *[("a", status(401))] * 3, routes=[route], retry=RetryPolicy()
-    )
+    world = await asked_for(State(), *[("a", status(401))] * 3, routes=[route], retry=RetryPolicy())
     assert world.client.status == 502
     assert keys_of(world) == [b"k1", b"k2", b"k3"]
 
@@ -607,9 +604,9 @@ async def test_no_more_keys_are_tried_than_attempts_are_allowed(
 # Retry budgets...
 
 
-def frugal(**policy: Any) -> MemoryState:
+def frugal(**policy: Any) -> State:
     policy = {"per_second": 0, **policy}
-    return MemoryState(retry=RetryPolicy(budget=RetryBudgetPolicy(**policy)))
+    return State(retry=RetryPolicy(budget=RetryBudgetPolicy(**policy)))
 
 
 async def test_without_a_budget_the_first_error_stands(autojump_clock: MockClock) -> None:
@@ -619,7 +616,7 @@ async def test_without_a_budget_the_first_error_stands(autojump_clock: MockClock
     assert (world.client.status, world.causes) == (502, ["server_error"])
     assert world.client.error["message"] == "all providers failed: a/real: server_error (503 no)"
     assert world.client.headers[b"x-should-retry"] == b"false"
-    (target,) = state.targets
+    (target,) = state.health.targets
     assert target.retries.exhausted == 1
 
 
@@ -679,7 +676,7 @@ async def test_one_attempt_is_all_that_some_callers_want(autojump_clock: MockClo
 async def test_one_attempt_may_go_to_the_second_if_the_first_was_not_asked(
     autojump_clock: MockClock,
 ) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 5)
     world = World([("b", ok())], routes=["a", "b"], state=state)
     await world.run(asked=ClientOptions(single=True))
@@ -694,7 +691,7 @@ def scopes(**limits: ScopeLimits) -> dict[str, Scope]:
 
 
 async def test_a_provider_beyond_its_requests_is_passed_over(autojump_clock: MockClock) -> None:
-    state, limits = MemoryState(), scopes(a=ScopeLimits(rpm=2))
+    state, limits = State(), scopes(a=ScopeLimits(rpm=2))
     for provider in "aab":
         world = await asked_for(state, (provider, ok()), routes="ab", provider_scopes=limits)
         assert world.causes == ["ok"]
@@ -703,7 +700,7 @@ async def test_a_provider_beyond_its_requests_is_passed_over(autojump_clock: Moc
 
 
 async def test_the_only_provider_beyond_its_requests_is_busy(autojump_clock: MockClock) -> None:
-    state, limits = MemoryState(), scopes(a=ScopeLimits(rpm=2))
+    state, limits = State(), scopes(a=ScopeLimits(rpm=2))
     for _ in range(2):
         await asked_for(state, ("a", ok()), provider_scopes=limits)
     await trio.sleep(12)
@@ -715,7 +712,7 @@ async def test_the_only_provider_beyond_its_requests_is_busy(autojump_clock: Moc
 
 
 async def test_a_provider_s_tokens_are_reserved_and_settled(autojump_clock: MockClock) -> None:
-    state, limits = MemoryState(), scopes(a=ScopeLimits(tpm=1000))
+    state, limits = State(), scopes(a=ScopeLimits(tpm=1000))
     first = World(
         [("a", ok(after=1))],
         client=ScriptedClient(body(max_tokens=900)),
@@ -734,7 +731,7 @@ async def test_a_provider_s_tokens_are_reserved_and_settled(autojump_clock: Mock
     # It took 120: there is room for another one.
     client = ScriptedClient(body(max_tokens=850))
     await asked_for(state, ("a", ok()), client=client, provider_scopes=limits)
-    assert state.ledger.held() == 0
+    assert state.limits.ledger.held() == 0
 
 
 async def test_a_refused_attempt_gives_back_what_it_took_of_its_provider(
@@ -758,7 +755,7 @@ def sharing(worlds: Sequence[World], limit: int) -> TrafficControl:
 
 
 async def test_who_finds_a_provider_busy_waits_for_its_turn(autojump_clock: MockClock) -> None:
-    state, upstream = MemoryState(), Answering({"a": ok(after=1)})
+    state, upstream = State(), Answering({"a": ok(after=1)})
     worlds = [World([], routes=["a"], state=state) for _ in range(3)]
     ends: list[float] = []
     traffic = sharing(worlds, 1)
@@ -784,7 +781,7 @@ async def test_who_finds_a_provider_busy_waits_for_its_turn(autojump_clock: Mock
 async def test_who_waits_too_long_goes_elsewhere_or_home(
     autojump_clock: MockClock, routes: str
 ) -> None:
-    state, upstream = MemoryState(), Answering({"a": ok(after=10), "b": ok()})
+    state, upstream = State(), Answering({"a": ok(after=10), "b": ok()})
     worlds = [World([], routes=list(routes), state=state) for _ in range(2)]
     traffic = sharing(worlds, 1)
     for world in worlds:
@@ -804,7 +801,7 @@ async def test_who_waits_too_long_goes_elsewhere_or_home(
 
 
 async def test_who_waited_asks_the_breaker_again(autojump_clock: MockClock) -> None:
-    state = MemoryState()
+    state = State()
     await failing(state, 4)
     upstream = Answering({"a": status(503, after=1)})
     worlds = [World([], routes=["a"], state=state, retry=ONCE) for _ in range(2)]
@@ -822,12 +819,12 @@ async def test_a_drain_ends_the_wait(autojump_clock: MockClock) -> None:
     world = World([], routes=["a"])
     slots = world.traffic.provider("a")
     slots.limit = 1
-    assert slots.take_now()
+    assert slots.acquire_nowait()
 
     async def drain() -> None:
         await trio.sleep(1)
         world.lifecycle.start_drain()
-        slots.give()
+        slots.release()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(drain)

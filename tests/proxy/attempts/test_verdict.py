@@ -5,8 +5,8 @@ import pytest
 from gateway.core.routing.attempts import Stop
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.deployment import Deployment
+from gateway.core.routing.target import Skipped, SkipReason
 from gateway.errors import ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
-from gateway.proxy.attempts.lease import Skipped, SkipReason
 from gateway.proxy.attempts.verdict import unavailable, verdict
 from gateway.proxy.outcomes import Failed
 

@@ -121,7 +121,10 @@ async def test_the_first_pays_and_the_others_do_not(autojump_clock: MockClock) -
 async def test_what_is_said_of_a_caller_is_said_of_each(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Exchange, "about", lambda self: [(b"x-left", self.request_id)])
+    async def about(exchange: Exchange) -> list[tuple[bytes, bytes]]:
+        return [(b"x-left", exchange.request_id)]
+
+    monkeypatch.setattr(Exchange, "about", about)
     crowd = crowd_of(Visit(), Visit(at=NEXT), Visit(at=8))
     await crowd.run()
     assert crowd.marks == [b"miss", b"hit", b"hit"]

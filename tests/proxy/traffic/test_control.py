@@ -40,26 +40,26 @@ def test_what_is_held_outlives_a_reload() -> None:
     traffic = TrafficControl(Lifecycle())
     traffic.configure(LimitsConfig(), OverloadPolicy(), {"a": provider(2)})
     slots = traffic.provider("a")
-    assert slots.take_now()
+    assert slots.acquire_nowait()
     traffic.configure(LimitsConfig(max_queue=1), OverloadPolicy(), {"a": provider(1)})
     assert traffic.provider("a") is slots
     assert (slots.limit, slots.held, slots.max_queue) == (1, 1, 1)
-    assert not slots.take_now()
+    assert not slots.acquire_nowait()
 
 
 def test_a_provider_that_comes_back_begins_with_nothing_held() -> None:
     traffic = TrafficControl(Lifecycle())
     traffic.configure(LimitsConfig(), OverloadPolicy(), {"a": provider(1)})
     old = traffic.provider("a")
-    assert old.take_now()
+    assert old.acquire_nowait()
     traffic.configure(LimitsConfig(), OverloadPolicy(), {})
     assert [each.what for each in traffic] == ["the gateway"]
     traffic.configure(LimitsConfig(), OverloadPolicy(), {"a": provider(1)})
     new = traffic.provider("a")
     assert new is not old
-    assert new.take_now()
+    assert new.acquire_nowait()
     # Who held one of the old ones gives it back to them.
-    old.give()
+    old.release()
     assert (old.held, new.held) == (0, 1)
 
 
@@ -67,9 +67,9 @@ async def test_a_higher_limit_serves_who_waits(autojump_clock: MockClock) -> Non
     traffic = TrafficControl(Lifecycle())
     traffic.configure(LimitsConfig(), OverloadPolicy(), {"a": provider(1)})
     slots = traffic.provider("a")
-    assert slots.take_now()
+    assert slots.acquire_nowait()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(slots.take, "t", math.inf, never)
+        nursery.start_soon(slots.acquire, "t", math.inf, never)
         await wait_all_tasks_blocked()
         assert slots.waiting == 1
         traffic.configure(LimitsConfig(), OverloadPolicy(), {"a": provider(2)})
@@ -85,10 +85,10 @@ async def test_a_drain_empties_all_queues_and_those_to_come(autojump_clock: Mock
     async def wait(which: str) -> None:
         slots = traffic.everyone if which == "everyone" else traffic.provider(which)
         with pytest.raises(ShuttingDown):
-            await slots.take("t", math.inf, never)
+            await slots.acquire("t", math.inf, never)
         ended.append(which)
 
-    assert all(slots.take_now() for slots in traffic)
+    assert all(slots.acquire_nowait() for slots in traffic)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait, "everyone")
         nursery.start_soon(wait, "a")
@@ -98,8 +98,8 @@ async def test_a_drain_empties_all_queues_and_those_to_come(autojump_clock: Mock
     assert sorted(ended) == ["a", "everyone"]
     late = traffic.provider("new")
     # What is free may be had, but nobody waits any more.
-    assert late.take_now()
+    assert late.acquire_nowait()
     late.limit = 1
     with pytest.raises(Exception, match="too many are waiting"):
-        await late.take("t", math.inf, never)
+        await late.acquire("t", math.inf, never)
     assert trio.current_time() == 0

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final
 
+import msgspec
 import pytest
 import structlog
 import trio
@@ -13,18 +14,19 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.core.routing.breaker import BreakerPolicy, BreakerState
 from gateway.core.routing.call import Call, Origin
-from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.core.routing.target import Target
 from gateway.providers.registry import KINDS
 from gateway.providers.settings import Probe, Provider
 from gateway.proxy.traffic import probing
 from gateway.proxy.traffic.probing import Probed, Probing
+from gateway.state.health import LocalHealth
 from gateway.upstream.http_client import http_client
 from gateway.upstream.probe import probe
 from gateway.upstream.transport import Transport
 
 from ...providers.kinds.described import place_of
 from ...upstream.servers import OK, read_request, serving
+from ..world import deployment
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 POLICY: Final = Probe(interval=10, timeout=2, failures=3)
@@ -49,10 +51,6 @@ def call_to(provider: str) -> Call:
 
 def probed(provider: str = "p", policy: Probe = POLICY) -> Probed:
     return Probed(provider, call_to(provider), policy)
-
-
-def target(name: str, policy: BreakerPolicy | None = None) -> Target:
-    return Target(name, (), policy or BreakerPolicy(), RetryBudgetPolicy())
 
 
 class Checks:
@@ -86,11 +84,16 @@ class World:
 
     def __init__(self, checks: Checks, breaker: BreakerPolicy | None = None) -> None:
         self.checks = checks
-        self.targets = [target(f"{p}/{m}", breaker) for p in ("p", "q") for m in ("a", "b")]
-        self.probing = Probing(checks, self.of, half)
+        self.health = LocalHealth(breaker)
+        self.targets = [self.target(p, m) for p in ("p", "q") for m in ("a", "b")]
+        self.probing = Probing(checks, self.health, half)
+
+    def target(self, provider: str, model: str) -> Target:
+        known = msgspec.structs.replace(deployment(provider), model=model)
+        return self.health.target(known)
 
     def of(self, provider: str) -> list[Target]:
-        return [each for each in self.targets if each.name.startswith(f"{provider}/")]
+        return [each for each in self.health.targets if each.name.startswith(f"{provider}/")]
 
     def states(self, provider: str = "p") -> set[BreakerState]:
         now = trio.current_time()
@@ -125,7 +128,7 @@ async def test_intervals_have_a_jitter_of_a_tenth(
 ) -> None:
     checks = Checks(p=[(True, 0)])
     world = World(checks)
-    world.probing = Probing(checks, world.of, lambda: chance)
+    world.probing = Probing(checks, world.health, lambda: chance)
     async with running(world, probed()):
         await trio.sleep(25)
     assert checks.times() == [0, interval, 2 * interval]
@@ -252,10 +255,10 @@ async def test_two_reloads_at_once_end_with_the_last(autojump_clock: MockClock) 
 
 async def test_targets_are_those_of_the_moment(autojump_clock: MockClock) -> None:
     world = World(Checks(p=[(False, 0)]))
-    world.targets = []
+    world.health.retain([])
     async with running(world, probed()):
         await trio.sleep(25)
-        world.targets = [target("p/new")]
+        world.target("p", "new")
         await trio.sleep(6)
         assert world.states() == {OPEN}
 
@@ -272,9 +275,10 @@ async def test_a_provider_that_breaks_and_recovers_over_tcp() -> None:
             await stream.send_all(answer)
 
     policy = Probe(path="/models?limit=1", interval=0.1, timeout=0.1, failures=2)
-    found = target("p/m", BreakerPolicy(open_time=60, max_open_time=60))
+    health = LocalHealth(BreakerPolicy(open_time=60, max_open_time=60))
+    found = health.target(deployment("p"))
     transport = Transport()
-    checking = Probing(partial(probe, http_client(transport)), lambda _: [found], half)
+    checking = Probing(partial(probe, http_client(transport)), health, half)
 
     async def becomes(state: BreakerState) -> None:
         with trio.fail_after(10):

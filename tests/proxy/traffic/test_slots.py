@@ -37,7 +37,7 @@ class Crowd:
 
     async def _one(self, name: str, hold: float, patience: float) -> None:
         try:
-            await self.slots.take(name[0], trio.current_time() + patience, half)
+            await self.slots.acquire(name[0], trio.current_time() + patience, half)
         except (Overloaded, ShuttingDown) as exc:
             self.retry_after.add(exc.retry_after)
             self.note(name, exc.code)
@@ -73,44 +73,44 @@ async def run(
 
 def test_slots_are_taken_and_given_without_an_event_loop() -> None:
     slots = Slots("the gateway", 2, 0, 1.0)
-    assert slots.take_now()
-    assert slots.take_now()
-    assert not slots.take_now()
+    assert slots.acquire_nowait()
+    assert slots.acquire_nowait()
+    assert not slots.acquire_nowait()
     assert repr(slots) == "<Slots of the gateway: 2 of 2 held, 0 waiting>"
-    slots.give()
+    slots.release()
     assert slots.held == 1
-    assert slots.take_now()
+    assert slots.acquire_nowait()
 
 
 def test_without_a_limit_slots_are_counted() -> None:
     slots = Slots("the gateway", None, 0, 1.0)
-    assert all(slots.take_now() for _ in range(1000))
+    assert all(slots.acquire_nowait() for _ in range(1000))
     assert (slots.held, slots.limit) == (1000, None)
     slots.limit = 1000
     assert slots.limit == 1000
-    assert not slots.take_now()
-    slots.give()
-    assert slots.take_now()
+    assert not slots.acquire_nowait()
+    slots.release()
+    assert slots.acquire_nowait()
     slots.limit = None
-    assert slots.take_now()
+    assert slots.acquire_nowait()
 
 
 async def test_a_free_slot_is_taken_without_a_checkpoint() -> None:
     slots = Slots("the gateway", 1, 0, 1.0)
     with trio.testing.assert_no_checkpoints():
-        await slots.take("a", -math.inf, half)
+        await slots.acquire("a", -math.inf, half)
     assert slots.held == 1
 
 
 def test_a_lease_gives_back_once() -> None:
     slots = Slots("the gateway", 2, 0, 1.0)
-    assert slots.take_now()
-    assert slots.take_now()
+    assert slots.acquire_nowait()
+    assert slots.acquire_nowait()
     with SlotLease(slots) as lease:
         assert repr(lease) == "<SlotLease of the gateway>"
-        lease.give()
+        lease.release()
         assert slots.held == 1
-        lease.give()
+        lease.release()
     assert repr(lease) == "<SlotLease given back>"
     assert slots.held == 1
     with pytest.raises(ZeroDivisionError), SlotLease(slots):
@@ -128,7 +128,7 @@ async def test_a_slot_goes_from_hand_to_hand(autojump_clock: MockClock) -> None:
         assert (crowd.slots.held, crowd.slots.waiting) == (1, 2)
         await trio.sleep(0.3)
         # Nobody who comes later can take what was handed on, and no time is lost.
-        assert not crowd.slots.take_now()
+        assert not crowd.slots.acquire_nowait()
         assert crowd.slots.oldest_wait == pytest.approx(0.3)
 
     slots = Slots("the gateway", 1, 10, 2.0)
@@ -144,11 +144,11 @@ async def test_one_caller_with_a_thousand_delays_another_by_nothing(
     order: list[str] = []
 
     async def one(name: str) -> None:
-        await slots.take(name[0], math.inf, half)
+        await slots.acquire(name[0], math.inf, half)
         order.append(name)
-        slots.give()
+        slots.release()
 
-    assert slots.take_now()
+    assert slots.acquire_nowait()
     async with trio.open_nursery() as nursery:
         for n in range(1000):
             nursery.start_soon(one, f"a{n}")
@@ -156,7 +156,7 @@ async def test_one_caller_with_a_thousand_delays_another_by_nothing(
         nursery.start_soon(one, "b")
         await trio.testing.wait_all_tasks_blocked()
         assert slots.waiting == 1001
-        slots.give()
+        slots.release()
     assert order[0] == "b"
     assert len(order) == 1001
     assert idle(slots)
@@ -217,12 +217,12 @@ def test_a_slot_that_ends_too_late_is_not_handed_to_who_gave_up() -> None:
         slots = Slots("the gateway", 1, 10, 2.0)
         async with trio.open_nursery() as nursery:
             crowd = Crowd(slots, nursery)
-            assert slots.take_now()
+            assert slots.acquire_nowait()
             await crowd.come("a1", patience=1.0)
             await crowd.come("b1", hold=0.0)
             # The loop is stuck: a1 is too late by now, and its timer has not run yet.
             clock.jump(1.5)
-            slots.give()
+            slots.release()
             assert (slots.held, slots.waiting) == (1, 0)
         assert sorted(crowd.log) == [(1.5, "a1", "queue_timeout"), (1.5, "b1", "starts")]
         assert idle(slots)
@@ -245,7 +245,7 @@ async def test_a_queue_can_be_none(
 async def test_a_refusal_says_what_is_full_and_when_to_come_back() -> None:
     slots = Slots("provider x", 0, 0, 1.0)
     with pytest.raises(Overloaded, match=r"^provider x has too many") as caught:
-        await slots.take("a", math.inf, lambda: 0.25)
+        await slots.acquire("a", math.inf, lambda: 0.25)
     error = caught.value
     assert (error.status, error.code, error.retry_after) == (503, "queue_full", 2.0)
     assert error.should_retry is None
@@ -333,7 +333,7 @@ async def test_a_lower_limit_lets_the_present_ones_finish(autojump_clock: MockCl
         assert (crowd.slots.held, crowd.slots.waiting) == (3, 2)
         await trio.sleep(0.25)
         assert (crowd.slots.held, crowd.slots.waiting) == (1, 2)
-        assert not crowd.slots.take_now()
+        assert not crowd.slots.acquire_nowait()
 
     expected = [
         (0, "a1", "starts"),
@@ -400,14 +400,14 @@ async def test_a_slot_handed_to_one_cancelled_in_the_same_tick_goes_on(
     first: str, autojump_clock: MockClock
 ) -> None:
     slots = Slots("the gateway", 1, 10, 2.0)
-    assert slots.take_now()
+    assert slots.acquire_nowait()
     async with trio.open_nursery() as nursery:
         crowd = Crowd(slots, nursery)
         scope = trio.CancelScope()
 
         async def doomed() -> None:
             with scope:
-                await slots.take("a", math.inf, half)
+                await slots.acquire("a", math.inf, half)
                 # Handed over before the cancellation, it is held, and given as any other.
                 with SlotLease(slots):
                     crowd.note("a", "starts")
@@ -416,7 +416,7 @@ async def test_a_slot_handed_to_one_cancelled_in_the_same_tick_goes_on(
         nursery.start_soon(doomed)
         await trio.testing.wait_all_tasks_blocked()
         await crowd.come("b1")
-        acts = {"cancel": scope.cancel, "give": slots.give}
+        acts = {"cancel": scope.cancel, "give": slots.release}
         acts.pop(first)()
         acts.popitem()[1]()
         assert (slots.held, slots.waiting) == (1, 1)
@@ -430,7 +430,7 @@ async def test_one_sent_away_and_cancelled_in_the_same_tick_leaves_nothing(
     end: str, autojump_clock: MockClock
 ) -> None:
     slots = Slots("the gateway", 1, 2, 2.0)
-    assert slots.take_now()
+    assert slots.acquire_nowait()
     async with trio.open_nursery() as nursery:
         crowd = Crowd(slots, nursery)
         await crowd.come("a1")
@@ -440,7 +440,7 @@ async def test_one_sent_away_and_cancelled_in_the_same_tick_leaves_nothing(
             slots.refuse_all()
         else:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 0.1):
-                await slots.take("b", math.inf, half)
+                await slots.acquire("b", math.inf, half)
     assert sorted(crowd.log) == [(0, "a1", "cancelled"), (0, "a2", "cancelled")]
     assert (slots.held, slots.waiting) == (1, 0)
 
@@ -460,7 +460,7 @@ def play(at: int, seed: int, target: int) -> tuple[Slots, int, int]:
             nonlocal peak
             with scopes[n]:
                 try:
-                    await slots.take("aaabbc"[n], trio.current_time() + 1.5, half)
+                    await slots.acquire("aaabbc"[n], trio.current_time() + 1.5, half)
                 except Overloaded:
                     return
                 with SlotLease(slots):
@@ -504,7 +504,7 @@ async def test_a_hundred_thousand_takes_with_cancellations_leave_nothing() -> No
             with trio.CancelScope() as scope:
                 scopes[n] = scope
                 try:
-                    await slots.take(str(n % 7), math.inf, dice.random)
+                    await slots.acquire(str(n % 7), math.inf, dice.random)
                 except Overloaded:
                     end = "refused"
                     # Otherwise who is refused would have had its thousand within a moment.

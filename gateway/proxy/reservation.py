@@ -1,0 +1,68 @@
+"""What the limits have reserved for a request or an attempt, to be settled or given back.
+
+The end of a request must reach the limits, wherever they are kept: each call is shielded from
+cancellation, and has a deadline of its own. A call that fails costs its caller nothing. It is
+logged, and the grant expires by itself (`Limits.admit`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Final
+
+import structlog
+import trio
+
+from .protocols import Limits, OpaqueGrant
+
+# Seconds for one call. A shared store answers within milliseconds, so this leaves time for a new
+# connection to it; and a process that is being stopped waits no longer for its last requests.
+SETTLE_TIMEOUT: Final = 1.0
+# Seconds after a request's deadline at which its grant expires: time for the error that ends its
+# answer, which a slow reader may take a `send_timeout` (30 s) for, and for settling.
+EXPIRY_GRACE: Final = 60.0
+
+_log = structlog.get_logger(__name__)
+
+
+class Reservation:
+    """One grant of `limits`. Every method may be called again, and then does nothing."""
+
+    __slots__ = ("_grant", "_leased", "_limits")
+
+    def __init__(self, limits: Limits, grant: OpaqueGrant) -> None:
+        self._limits = limits
+        self._grant: OpaqueGrant | None = grant
+        self._leased = True
+
+    def __repr__(self) -> str:
+        return f"<Reservation of {self._grant}>"
+
+    async def release(self) -> None:
+        """Let another request have its place; what it reserved stays."""
+        if self._leased and self._grant is not None:
+            self._leased = False
+            await _shielded(self._limits.release(self._grant))
+
+    async def settle(self, tokens: int, cost: int) -> None:
+        """Replace the reserve by the tokens and nano-dollars used."""
+        grant, self._grant = self._grant, None
+        if grant is not None:
+            await _shielded(self._limits.settle(grant, tokens, cost))
+
+    async def void(self) -> None:
+        """Give everything back: the request was not let in after all."""
+        grant, self._grant = self._grant, None
+        if grant is not None:
+            await _shielded(self._limits.void(grant))
+
+
+async def _shielded(call: Awaitable[None]) -> None:
+    deadline = trio.current_time() + SETTLE_TIMEOUT
+    try:
+        with trio.CancelScope(deadline=deadline, shield=True) as scope:
+            await call
+    except Exception:  # noqa: BLE001  # the answer and its record go on
+        _log.exception("limits were not told of the end of a request")
+    if scope.cancelled_caught:
+        _log.warning("limits took too long to be told of the end of a request")

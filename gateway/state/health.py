@@ -1,0 +1,247 @@
+"""What this process has learned of deployments: breakers, keys, retry budgets, latencies.
+
+`Health` in `proxy/protocols.py` is what requests ask and report, `LearnedState` in
+`config/snapshot.py` what a configuration is built from. All of it is local to the process and
+waits for nothing. A process is better judged by its own attempts: another one's network, keys and
+load are not its own, and each breaker learns within a few requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+from weakref import WeakValueDictionary
+
+import structlog
+
+from ..core.routing.attempts import RetryPolicy
+from ..core.routing.backoff import Rng
+from ..core.routing.balancing.strategies import Balancer, PoolMember, StrategyName, balancer
+from ..core.routing.breaker import BreakerPolicy, Permit
+from ..core.routing.causes import RULES, Cause
+from ..core.routing.deployment import Credential, Deployment
+from ..core.routing.health import DeploymentStatus, Sample
+from ..core.routing.hedging import HedgeCap
+from ..core.routing.keys import Key
+from ..core.routing.target import Entered, Skipped, SkipReason, Target
+
+# How often in a row a deployment's only key must be refused before it is set aside for it.
+DOUBTS: Final = 3
+
+_BalancerKey = tuple[StrategyName, tuple[tuple[str, float, float], ...]]
+
+_log = structlog.get_logger(__name__)
+
+
+class LocalHealth:
+    """One process's knowledge of its deployments. Times are Trio's seconds."""
+
+    def __init__(
+        self, breaker: BreakerPolicy | None = None, retry: RetryPolicy | None = None
+    ) -> None:
+        self._breaker = breaker or BreakerPolicy()
+        self._budget = (retry or RetryPolicy()).budget
+        self._targets: dict[str, Target] = {}
+        self._keys: dict[tuple[str, str], Key] = {}
+        self._balancers: dict[_BalancerKey, Balancer] = {}
+        # Each as long as a snapshot has it, so that no reload needs to forget them.
+        self._hedge_caps: WeakValueDictionary[str, HedgeCap] = WeakValueDictionary()
+
+    def __repr__(self) -> str:
+        return f"<LocalHealth of {len(self._targets)} targets>"
+
+    @property
+    def targets(self) -> Iterator[Target]:
+        return iter(tuple(self._targets.values()))
+
+    # What snapshots point to...
+
+    def target(self, deployment: Deployment) -> Target:
+        """Return what is known of `deployment`, from now on with its present keys."""
+        keys = [self._key(deployment.provider, each) for each in deployment.credentials]
+        target = self._targets.get(deployment.state_key)
+        if target is None:
+            target = Target(deployment.state_key, keys, self._breaker, self._budget)
+            self._targets[deployment.state_key] = target
+        elif target.keyring.keys != tuple(keys):
+            target.keyring.replace(keys)
+        return target
+
+    def balancer(
+        self, strategy: StrategyName, deployments: Sequence[Deployment], targets: Sequence[Target]
+    ) -> Balancer:
+        """Return the one that balances exactly these already, or a new one."""
+        shape = tuple(
+            (each.state_key, each.weight, each.prices.input + each.prices.output)
+            for each in deployments
+        )
+        found = self._balancers.get((strategy, shape))
+        if found is None:
+            members = [
+                PoolMember(load=target, weight=weight, price=price, seed=name.encode())
+                for target, (name, weight, price) in zip(targets, shape, strict=True)
+            ]
+            found = self._balancers[strategy, shape] = balancer(strategy, members)
+        return found
+
+    def hedge_cap(self, model: str) -> HedgeCap:
+        return self._hedge_caps.setdefault(model, HedgeCap())
+
+    # What attempts ask and report...
+
+    def check(self, target: Target, now: float) -> Skipped | None:
+        return target.refusal(now)
+
+    def enter(
+        self,
+        target: Target,
+        deployment: Deployment,
+        now: float,
+        *,
+        later: bool = False,
+        hedge: bool = False,
+    ) -> Entered | Skipped:
+        skipped = target.refusal(now)
+        if skipped is not None:
+            return skipped
+        retries, charged = target.retries, False
+        if later:
+            charged = retries.withdraw(now, target.in_flight)
+            if not charged and (hedge or not target.breaker.steady(now)):
+                return Skipped(SkipReason.RETRY_BUDGET)
+        key = target.keyring.pick(now)
+        permit = None if key is None else target.enter(now)
+        if key is None or permit is None:
+            if charged:
+                retries.finish()
+            return Skipped(SkipReason.CIRCUIT_OPEN, target.breaker.retry_at(now))
+        if not later:
+            retries.deposit(now)
+        return Entered(target, deployment, key, permit, permit is Permit.PROBE, charged)
+
+    def answered(self, entered: Entered, now: float, rng: Rng) -> None:
+        if entered.permit is Permit.PROBE:
+            entered.permit = Permit.NORMAL
+            entered.target.breaker.leave(Permit.PROBE, False, now, rng)
+
+    def leave(
+        self,
+        entered: Entered,
+        sample: Sample,
+        now: float,
+        rng: Rng,
+        *,
+        pool: Sequence[Target] = (),
+        counts: bool = True,
+    ) -> None:
+        target = entered.target
+        if entered.charged:
+            target.retries.finish()
+        # Half of a pool at most is left out for its rate of failures: beyond that the fault is
+        # rarely theirs, and half the answers are better than none.
+        out = sum(each.breaker.ejected_by_rate for each in pool) if sample.cause else 0
+        target.leave(
+            entered.permit,
+            sample,
+            now,
+            rng,
+            retry_after=sample.retry_after,
+            by_rate=2 * (out + 1) <= len(pool),
+            counts=counts,
+        )
+        self._judge_key(entered, sample, now)
+
+    def has_another_key(self, entered: Entered, now: float) -> bool:
+        keyring = entered.target.keyring
+        return any(key is not entered.key and not keyring.rests(key, now) for key in keyring.keys)
+
+    def keys_rest(self, entered: Entered, now: float) -> float | None:
+        free = entered.target.keyring.free_at()
+        return free - now if free > now else None
+
+    def usual_first_event(self, target: Target) -> float | None:
+        return target.usual.p95
+
+    # What active checks report...
+
+    def probe_succeeded(self, provider: str, now: float) -> None:
+        for target in self._of(provider):
+            target.breaker.invite(now)
+
+    def probe_failed(self, provider: str, now: float, rng: Rng) -> None:
+        for target in self._of(provider):
+            target.breaker.trip(now, rng)
+
+    # What reports and reloads need...
+
+    def status(self, now: float) -> list[DeploymentStatus]:
+        return [target.status(now) for target in self._targets.values()]
+
+    def configure(self, breaker: BreakerPolicy, retry: RetryPolicy) -> None:
+        """Take new policies; what has been learned stays."""
+        self._breaker, self._budget = breaker, retry.budget
+        for target in self._targets.values():
+            target.breaker.policy = breaker
+            target.retries.policy = retry.budget
+
+    def retain(self, targets: Collection[Target]) -> None:
+        """Forget what no configuration knows any more; requests in flight keep theirs."""
+        kept = {target.name for target in targets}
+        self._targets = {name: each for name, each in self._targets.items() if name in kept}
+        keys = {key for target in targets for key in target.keyring.keys}
+        self._keys = {name: key for name, key in self._keys.items() if key in keys}
+        self._balancers = {
+            (strategy, shape): each
+            for (strategy, shape), each in self._balancers.items()
+            if all(name in kept for name, _, _ in shape)
+        }
+
+    def _of(self, provider: str) -> Iterator[Target]:
+        return (each for each in self.targets if each.name.startswith(f"{provider}/"))
+
+    def _key(self, provider: str, credential: Credential) -> Key:
+        found = self._keys.get((provider, credential.id))
+        if found is None:
+            found = self._keys[provider, credential.id] = Key(credential.id, credential.label)
+        found.label = credential.label
+        return found
+
+    def _judge_key(self, entered: Entered, sample: Sample, now: float) -> None:
+        keyring, key, cause = entered.target.keyring, entered.key, sample.cause
+        if cause is Cause.RATE_LIMITED:
+            seconds = keyring.limit(key, now, sample.retry_after)
+            _log.info(
+                "provider limits a key",
+                deployment=entered.deployment.name,
+                key=key.label,
+                seconds=round(seconds, 3),
+            )
+        elif cause is Cause.AUTH_FAILED:
+            known = keyring.why_refused(key) is not None
+            seconds = self._set_aside(entered, sample, now)
+            log = _log.info if known else _log.error
+            log(
+                "provider refuses a key; it is set aside" if seconds else "provider refuses a key",
+                deployment=entered.deployment.name,
+                key=key.label,
+                seconds=round(seconds, 3),
+                error=sample.error,
+            )
+        elif cause is None or RULES[cause].failure is False:
+            keyring.accepted(key, now)
+
+    def _set_aside(self, entered: Entered, sample: Sample, now: float) -> float:
+        """Leave a refused key alone; return for how many seconds.
+
+        401 is about the key and nothing else. 402 and 403 may be about this one request: too
+        many tokens for what is left, a firewall that dislikes the prompt, a model of a family
+        that is not ours. So no single caller can take a deployment's only key away by them.
+        """
+        keyring, key = entered.target.keyring, entered.key
+        if sample.status not in (402, 403):
+            return keyring.refuse(key, now, sample.error, everywhere=True)
+        if entered.deployment.pattern is not None:
+            return 0.0
+        if not self.has_another_key(entered, now) and keyring.doubt(key) < DOUBTS:
+            return 0.0
+        return keyring.refuse(key, now, sample.error, everywhere=False)
