@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..config.snapshot import Caller, ServedModel, Snapshot
+from ..config.callers import Caller
+from ..config.snapshot import ServedModel, Snapshot
 from ..core.dialects.base import Dialect, ModelEntry
 from ..lifecycle import Lifecycle, Phase
 from ..proxy.access import no_such_model, visible

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from ..core.cache.answers import ModelCache
-from ..core.limits.ledger import Scope, ScopeLimits
+from ..core.limits.ledger import Scope
 from ..core.records.client_metadata import KeptHeaders, kept_headers
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
@@ -28,13 +28,12 @@ from ..core.routing.target import Target
 from ..core.routing.timeouts import deadline
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
+from .callers import ANYONE, Caller, callers_of, key_digest, scopes_of, shared_scopes
 from .catalog import Catalog, NameMatch, Names
-from .schema import Config, Cors, Server, Token
+from .schema import Config, Cors, Server
 
 # Makes a deployment of a provider, by its name, and a route.
 Describe = Callable[[str, Provider, RouteTerms], Deployment]
-
-_HASH_PREFIX = "sha256:"
 
 
 class LearnedState(Protocol):
@@ -90,28 +89,6 @@ class ServedModel(msgspec.Struct, frozen=True):
             for number in balancer.order(now, rng, key, probing=probing and not start):
                 yield start + number
             start += size
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who a key belongs to. `digest` is the key's SHA-256, `expires` Unix time in seconds.
-
-    `scopes` are all the limits that hold for its requests, its own first if it has any.
-    """
-
-    name: str
-    digest: bytes
-    models: frozenset[str]
-    beginnings: tuple[str, ...] = ()
-    scopes: tuple[Scope, ...] = ()
-    limited: bool = False
-    expires: float | None = None
-
-    def may_use(self, model: str) -> bool:
-        return model in self.models or model.startswith(self.beginnings)
-
-
-# What everybody is when the configuration has no [[tokens]].
-ANYONE = Caller(name="anonymous", digest=b"", models=frozenset(), beginnings=("",))
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -170,7 +147,7 @@ def build_snapshot(
     `callers` are those of `config` if they have been made before.
     """
     maker = _ModelBuilder(config, describe, known)
-    shared = _shared(config)
+    shared = shared_scopes(config)
     return Snapshot(
         models=Catalog(maker.names, maker.served),
         callers=callers_of(config) if callers is None else callers,
@@ -181,22 +158,12 @@ def build_snapshot(
         provider_scopes={
             name: scope
             for name, provider in config.providers.items()
-            for scope in _scopes(f"provider:{name}", provider.rpm, provider.tpm)
+            for scope in scopes_of(f"provider:{name}", provider.rpm, provider.tpm)
         },
         cors=config.cors,
         metrics_public=config.metrics.public,
         kept_headers=kept_headers(config.log.session_headers, config.log.metadata_headers),
     )
-
-
-def callers_of(config: Config) -> dict[bytes, Caller]:
-    """Return who may call, by the digests of their keys.
-
-    The one part that may take long, half a second for 10^5 tokens; it needs nothing that only
-    the event loop's thread may touch.
-    """
-    shared = _shared(config)
-    return {caller.digest: caller for caller in (_caller(each, shared) for each in config.tokens)}
 
 
 class _ModelBuilder:
@@ -270,34 +237,3 @@ class _ModelBuilder:
             )
             found.append(self._describe(route.provider, provider, terms))
         return found
-
-
-def key_digest(key: str) -> bytes:
-    """Return the SHA-256 of a configured key, which may be written as `sha256:HEX`."""
-    if key.startswith(_HASH_PREFIX):
-        return bytes.fromhex(key.removeprefix(_HASH_PREFIX))
-    return hashlib.sha256(key.encode("latin-1")).digest()
-
-
-def _shared(config: Config) -> tuple[Scope, ...]:
-    return _scopes("global", config.limits.rpm, config.limits.tpm)
-
-
-def _scopes(key: str, rpm: int | None, tpm: int | None) -> tuple[Scope, ...]:
-    return (Scope(key, ScopeLimits(rpm=rpm, tpm=tpm)),) if rpm or tpm else ()
-
-
-def _caller(token: Token, shared: tuple[Scope, ...]) -> Caller:
-    limits = ScopeLimits(rpm=token.rpm, tpm=token.tpm, max_concurrent=token.max_concurrent)
-    own: tuple[Scope, ...] = ()
-    if limits != ScopeLimits() or token.budget is not None:
-        own = (Scope(f"token:{token.name}", limits, token.budget),)
-    return Caller(
-        name=token.name,
-        digest=key_digest(token.key),
-        models=frozenset(token.models),
-        beginnings=tuple(name[:-1] for name in token.models if name.endswith("*")),
-        scopes=(*own, *shared),
-        limited=bool(own or shared),
-        expires=token.expires_at.timestamp() if token.expires_at else None,
-    )

@@ -20,12 +20,13 @@ import trio
 from ..api.asgi_app import AsgiApp, Runtime
 from ..background import persist
 from ..config import load, schema
+from ..config.callers import Caller, callers_of
 from ..config.changes import changed_tokens, changes
 from ..config.checks.advice import advice
 from ..config.paths import config_path
 from ..config.pid_path import pid_path
 from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus, hold_fixed
-from ..config.snapshot import Caller, Snapshot, callers_of
+from ..config.snapshot import Snapshot
 from ..errors import InternalError
 from ..lifecycle import Lifecycle
 from ..serve.install import install

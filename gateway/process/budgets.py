@@ -14,7 +14,8 @@ from typing import Final
 import structlog
 import trio
 
-from ..config.snapshot import Caller, Snapshot
+from ..config.callers import Caller
+from ..config.snapshot import Snapshot
 from ..core.limits.budget import Window, bounds
 from ..core.limits.ledger import Scope
 from ..errors import StoreUnavailable

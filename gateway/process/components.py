@@ -11,7 +11,8 @@ import trio
 
 from .. import __version__
 from ..config import schema, snapshot
-from ..config.snapshot import Caller, Snapshot
+from ..config.callers import Caller
+from ..config.snapshot import Snapshot
 from ..core.routing.call import Call, Origin
 from ..core.routing.deployment import Deployment
 from ..lifecycle import Lifecycle

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..config.snapshot import Caller, ServedModel, Snapshot
+from ..config.callers import Caller
+from ..config.snapshot import ServedModel, Snapshot
 from ..core.records.shown_name import MAX_SHOWN, shortened
 from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied
 

@@ -19,7 +19,8 @@ from typing import Final
 import structlog
 import trio
 
-from ..config.snapshot import ANYONE, Caller, Snapshot
+from ..config.callers import ANYONE, Caller
+from ..config.snapshot import Snapshot
 from ..core.capture.capture import Capture
 from ..core.dialects.base import Dialect
 from ..core.limits.headers import rate_limit_headers

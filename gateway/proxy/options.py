@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from ..config.snapshot import Caller, ServedModel
+from ..config.callers import Caller
+from ..config.snapshot import ServedModel
 from ..core.dialects.base import DialectRequest
 from ..core.limits.ledger import Demand
 from ..core.routing.attempts import RetryPolicy

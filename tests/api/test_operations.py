@@ -5,8 +5,9 @@ import json
 import pytest
 
 from gateway.api import operations
+from gateway.config.callers import ANYONE, Caller
 from gateway.config.schema import Config, Model, Route
-from gateway.config.snapshot import ANYONE, Caller, Snapshot, build_snapshot
+from gateway.config.snapshot import Snapshot, build_snapshot
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.errors import ModelNotFound
 from gateway.lifecycle import Lifecycle

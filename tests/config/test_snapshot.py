@@ -9,17 +9,10 @@ import msgspec
 import pytest
 
 from gateway.config import schema, snapshot
+from gateway.config.callers import ANYONE, Caller, key_digest
 from gateway.config.checks.cross_check import cross_check
 from gateway.config.schema import Admin, Config, Model, Route, Token
-from gateway.config.snapshot import (
-    ANYONE,
-    Caller,
-    LearnedState,
-    ServedModel,
-    Snapshot,
-    build_snapshot,
-    key_digest,
-)
+from gateway.config.snapshot import LearnedState, ServedModel, Snapshot, build_snapshot
 from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.ledger import Scope, ScopeLimits

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import trio
 
+from gateway.config.callers import callers_of
 from gateway.config.load import parse
-from gateway.config.snapshot import Snapshot, callers_of
+from gateway.config.snapshot import Snapshot
 from gateway.core.limits.ledger import Demand, LimitRefusal
 from gateway.core.records.record import EndReason, Record
 from gateway.lifecycle import Lifecycle

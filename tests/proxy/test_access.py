@@ -5,9 +5,10 @@ import hashlib
 import msgspec
 import pytest
 
+from gateway.config.callers import Caller
 from gateway.config.catalog import Catalog, Names
 from gateway.config.schema import Model
-from gateway.config.snapshot import Caller, ServedModel, Snapshot
+from gateway.config.snapshot import ServedModel, Snapshot
 from gateway.errors import AuthenticationFailed, ModelNotFound, PermissionDenied
 from gateway.proxy.access import authenticate, authorize, visible
 

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.config.snapshot import Caller
+from gateway.config.callers import Caller
 from gateway.core.cache.answers import ModelCache
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.limits.budget import Budget

@@ -15,7 +15,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.config.snapshot import Caller
+from gateway.config.callers import Caller
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.ledger import Scope, ScopeLimits
 from gateway.core.records.record import EndReason

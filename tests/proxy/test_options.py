@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from gateway.config.snapshot import Caller
+from gateway.config.callers import Caller
 from gateway.core.dialects.openai_chat.request import parse_chat
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.proxy.options import DEFAULT, ServingOptions, sticky_key

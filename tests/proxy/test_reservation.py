@@ -10,7 +10,7 @@ import trio
 from structlog.testing import LogCapture
 from trio.testing import MockClock
 
-from gateway.config.snapshot import Caller
+from gateway.config.callers import Caller
 from gateway.core.limits.ledger import Demand, Grant, LimitRefusal, LimitStatus, Scope, ScopeLimits
 from gateway.core.records.record import EndReason
 from gateway.proxy import reservation

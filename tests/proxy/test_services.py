@@ -7,8 +7,8 @@ import hashlib
 import trio
 from trio.testing import MockClock
 
+from gateway.config.callers import Caller
 from gateway.config.schema import Config, LimitsConfig
-from gateway.config.snapshot import Caller
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits import ledger
 from gateway.core.limits.ledger import Scope

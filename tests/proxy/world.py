@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import trio
 
+from gateway.config.callers import Caller
 from gateway.config.catalog import Catalog, Names
 from gateway.config.schema import Model, Server
-from gateway.config.snapshot import Caller, ServedModel, Snapshot
+from gateway.config.snapshot import ServedModel, Snapshot
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.limits.ledger import Scope

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from ..callers import key_digest
 from ..catalog import Names
 from ..schema import Admin, Token
-from ..snapshot import key_digest
 
 # To be matched in full: `$` would let a line break at the end pass.
 _KEY: Final = re.compile(r"[\x21-\x7e\x80-\xff]{8,}")
