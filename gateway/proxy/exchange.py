@@ -11,7 +11,6 @@ by a shutdown, and then the caller is told. Whatever happens, the request is set
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -21,21 +20,20 @@ import trio
 
 from ..config.callers import ANYONE, Caller
 from ..config.snapshot import Snapshot
-from ..core.capture.capture import Capture
 from ..core.dialects.base import Dialect
 from ..core.limits.headers import rate_limit_headers
 from ..core.records.client_metadata import note_client
-from ..core.records.record import EndReason, Record, end_reason, milliseconds
+from ..core.records.record import EndReason, Record
 from ..core.records.traceparent import Trace
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
-from ..core.routing.target import Target
 from ..errors import ClientGone, GatewayError, InternalError, SendStalled, ShuttingDown
 from .disconnect import cancel_on_disconnect
 from .outcomes import Failed, RawAnswer, RelayEnd
 from .protocols import Client, HeaderPairs, Limits
 from .reservation import Reservation
 from .services import Services
+from .settlement import Settlement, arrival_record
 from .traffic.slots import SlotLease
 
 _log = structlog.get_logger(__name__)
@@ -44,11 +42,10 @@ NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
 
 class Exchange:
-    """The state of one request. `request_id` is sane: printable ASCII. `dialect` is the caller's.
+    """One request's identity and lifetime. `request_id` is sane: printable ASCII.
 
-    `headers` are the request's, by lower-case name. What is learned on the way: who the
-    `caller` is, about how many tokens the `prompt` has, and from which `pool` of targets the
-    deployment is chosen.
+    `dialect` is the caller's, `headers` are the request's, by lower-case name, and `caller` is
+    who sends it, once that is known. What it comes to is accounted in `settlement`.
     """
 
     def __init__(
@@ -61,6 +58,7 @@ class Exchange:
         peer: str | None = None,
         headers: Mapping[bytes, bytes] = NO_HEADERS,
         trace: Trace | None = None,
+        settlement: Settlement | None = None,
     ) -> None:
         self.services = services
         self.snapshot = snapshot
@@ -68,32 +66,49 @@ class Exchange:
         self.request_id = request_id
         self.dialect = dialect
         self.headers = headers
-        self.trace = trace
-        self.capture: Capture | None = None
         self.caller: Caller = ANYONE
-        # What its limits have reserved for it, until that is settled.
-        self.reservation: Reservation | None = None
-        self.prompt = 0
-        # About how many tokens were sent to a provider and cut before it answered.
-        self.unanswered = 0
-        # About how many tokens a whole answer has.
-        self.answered = 0
-        self.pool: tuple[Target, ...] = ()
-        self.started = trio.current_time()
-        self.record = Record(request_id=request_id.decode("ascii"), time=time.time(), client=peer)
-        if headers:
-            note_client(self.record, headers, snapshot.kept_headers)
-        if trace is not None:
-            self.record.trace_id = trace.trace_id
-        self._reason: EndReason | None = None
+        if settlement is None:
+            record = arrival_record(request_id, peer, trace)
+            if headers:
+                note_client(record, headers, snapshot.kept_headers)
+            settlement = Settlement(services, record, trace)
+        self.settlement: Final = settlement
         self._scope: trio.CancelScope | None = None
         self._shutting_down = False
         # Its places among the caller's requests and in the gateway, until they are given up.
         self._lease: Reservation | None = None
         self._slot: SlotLease | None = None
 
+    @property
+    def record(self) -> Record:
+        """Return what is known of the request so far, to read."""
+        return self.settlement.record
+
+    @property
+    def started(self) -> float:
+        """Return when the request arrived, in Trio's seconds."""
+        return self.settlement.started
+
+    def branch(self, client: Client) -> Exchange:
+        """Return the exchange of a call for this request that others share; see `Settlement`.
+
+        The same request in every respect, but its answer goes to `client` and it lives and ends
+        by itself.
+        """
+        branch = Exchange(
+            self.services,
+            self.snapshot,
+            client,
+            self.request_id,
+            self.dialect,
+            headers=self.headers,
+            settlement=self.settlement.branch(),
+        )
+        branch.caller = self.caller
+        return branch
+
     def __repr__(self) -> str:
-        return f"<Exchange {self.record.request_id} {self._reason or 'under way'}>"
+        return f"<Exchange {self.record.request_id} {self.settlement.reason or 'under way'}>"
 
     async def run(self, work: Callable[[Exchange], Awaitable[None]]) -> None:
         """Do `work`, answer whatever error it raises, settle. Raises nothing but Cancelled."""
@@ -101,7 +116,7 @@ class Exchange:
             with self.services.lifecycle.exchange(self._shut_down):
                 await self._run(work)
         finally:
-            await self._settle()
+            await self.settlement.settle(self.client.status)
 
     async def _run(self, work: Callable[[Exchange], Awaitable[None]]) -> None:
         try:
@@ -116,16 +131,16 @@ class Exchange:
                 _log.exception("request failed", request_id=self.record.request_id)
                 await self._refuse(InternalError("the gateway made a mistake; its log has more"))
         except ClientGone:
-            self.end(EndReason.CLIENT_GONE, "the client closed the connection")
+            self.settlement.end(EndReason.CLIENT_GONE, "the client closed the connection")
         except SendStalled as exc:
-            self.end(EndReason.SEND_TIMEOUT, str(exc))
+            self.settlement.end(EndReason.SEND_TIMEOUT, str(exc))
 
     async def cancel_on_disconnect(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do `work` until it is done or the caller leaves; then raise ClientGone."""
         try:
             await cancel_on_disconnect(self.client, work)
         except ClientGone:
-            if self._reason is None:
+            if self.settlement.reason is None:
                 raise
 
     async def read_body(self) -> bytes:
@@ -138,7 +153,7 @@ class Exchange:
 
     def take_place(self, reservation: Reservation | None, slot: SlotLease) -> None:
         """Hold what the request was admitted with."""
-        self.reservation = self._lease = reservation
+        self.settlement.reservation = self._lease = reservation
         self._slot = slot
 
     async def give_place(self) -> None:
@@ -175,10 +190,10 @@ class Exchange:
         """Take note of how a committed answer ended, and tell the caller if it broke.
 
         A broken stream gets an error event and no proper end, which would make half an answer
-        look like a whole one. Once `sealed` by its last write, which was
-        cut, nothing can be added to it.
+        look like a whole one. Once `sealed` by its last write, which was cut, nothing can be
+        added to it.
         """
-        self.end(end.reason, end.message)
+        self.settlement.end(end.reason, end.message)
         if end.reason in (EndReason.COMPLETE, EndReason.SEND_TIMEOUT) or not self.record.stream:
             return
         if sealed:
@@ -194,8 +209,8 @@ class Exchange:
         self, deployment: Deployment, answer: RawAnswer, message: str, headers: HeaderPairs
     ) -> None:
         """Show a provider's refusal as it came: clients match on its very words."""
-        self.end(EndReason.PROVIDER_REJECTED, message)
-        self.record.provider, self.record.provider_model = deployment.provider, deployment.model
+        self.settlement.end(EndReason.PROVIDER_REJECTED, message)
+        self.settlement.shows(deployment)
         await self.client.reply(answer.status, headers, answer.body)
 
     def provenance(self) -> list[tuple[bytes, bytes]]:
@@ -222,30 +237,8 @@ class Exchange:
         """Return the error for a request that a shutdown has cut before its answer began."""
         return ShuttingDown("the gateway is shutting down", retry_after=1)
 
-    def tokens_used(self) -> int:
-        """Return how many tokens the answer took; about how many, if no provider said it."""
-        record = self.record
-        if record.input_tokens is not None:
-            return record.input_tokens + (record.output_tokens or 0)
-        if record.first_event_ms is None:
-            return self.unanswered
-        return self.prompt + self.answer_tokens()
-
-    def answer_tokens(self) -> int:
-        """Return about how many tokens of an answer there were; a provider knows better."""
-        # A token an event is what most providers send.
-        return self.record.events or self.answered
-
-    def end(self, reason: EndReason, message: str | None = None) -> None:
-        """Say how the request ended. The first word counts: what follows is its consequence."""
-        if self._reason is None:
-            self._reason = reason
-            if reason is not EndReason.COMPLETE:
-                self.record.error = message
-
     async def _refuse(self, error: GatewayError) -> None:
-        self.end(end_reason(error), error.message)
-        self.record.error_code = error.code
+        self.settlement.refused(error)
         if self.client.status is None:
             await self.client.refuse(error)
 
@@ -256,18 +249,6 @@ class Exchange:
 
     def _seconds(self) -> str:
         return f"{trio.current_time() - self.started:.4g}"
-
-    async def _settle(self) -> None:
-        record = self.record
-        # Cancelled from outside means that the server is being stopped hard.
-        record.end_reason = self._reason or EndReason.SHUTTING_DOWN
-        record.status = self.client.status or 499
-        record.latency_ms = milliseconds(trio.current_time() - self.started)
-        if self.reservation is not None:
-            await self.reservation.settle(self.tokens_used(), record.cost_nano_usd or 0)
-        self.services.recorder.record(record, self.trace)
-        if self.capture is not None and self.services.captures is not None:
-            self.services.captures.finish(self.capture, record)
 
 
 async def rate_limits(limits: Limits, caller: Caller) -> list[tuple[bytes, bytes]]:

@@ -273,7 +273,7 @@ async def test_cancelled_from_outside_it_is_still_recorded(autojump_clock: MockC
 
 async def test_the_first_word_counts(autojump_clock: MockClock) -> None:
     async def work(exchange: Exchange) -> None:
-        exchange.end(EndReason.IDLE_TIMEOUT, "first")
+        exchange.settlement.end(EndReason.IDLE_TIMEOUT, "first")
         assert repr(exchange) == "<Exchange req_1 idle_timeout>"
         raise ClientGone
 

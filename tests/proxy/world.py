@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import trio
 
+from gateway.proxy.capture import CaptureLog
 from gateway.config.callers import Caller
 from gateway.config.catalog import Catalog, Names
 from gateway.config.schema import Model, Server
@@ -188,6 +189,7 @@ class World:
         self.records = Records()
         self.traffic = TrafficControl(self.lifecycle)
         self.cache = ResponseCache(CachePolicy())
+        self.captures: CaptureLog | None = None
         self.snapshot = snapshot_of(
             *self.deployments,
             state=self.state,
@@ -239,6 +241,7 @@ class World:
             traffic=self.traffic,
             cache=self.cache,
             recorder=self.records,
+            captures=self.captures,
             lifecycle=self.lifecycle,
             rng=self._rng,
         )

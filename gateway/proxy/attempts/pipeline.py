@@ -10,10 +10,7 @@ import trio
 
 from ...config.snapshot import ServedModel
 from ...core.dialects.base import DialectRequest
-from ...core.limits.estimate import BYTES_PER_TOKEN
-from ...core.records.pricing import cost
 from ...core.records.record import EndReason
-from ...core.records.usage import Usage
 from ...core.routing.attempts import AttemptFailure, Attempts, Stop, Try
 from ...core.routing.causes import RULES, Again, Cause
 from ...core.routing.deployment import Deployment
@@ -56,7 +53,6 @@ class Pipeline:
         self._later = options.repeated
         self._calls = ProviderCalls(exchange, request, model)
         self._deadline = model.deadlines(exchange.started, exchange.started + options.patience)
-        exchange.pool = model.targets
 
     async def run(self) -> None:
         """Answer the caller. Raises a GatewayError if no provider's answer is to be shown."""
@@ -113,9 +109,9 @@ class Pipeline:
         finally:
             relay = self._relay
             if relay is not None and relay.end is not None:
-                # Cut or cancelled behind [DONE]: the caller has it all.
+                # Cut or cancelled behind the end of the answer: the caller has it all.
                 end = relay.end
-                exchange.end(end.reason, end.message)
+                exchange.settlement.end(end.reason, end.message)
             await self._finish(cut, end)
         if end is not None:
             await exchange.conclude(end, sealed=relay is not None and relay.sealed)
@@ -125,7 +121,7 @@ class Pipeline:
     async def _begin(self, step: Try, *, hedge: bool) -> AttemptLog | Skipped:
         """Take a place with a deployment and open the log of the attempt."""
         exchange, number = self._exchange, step.target
-        visited = await acquire_lease(
+        lease = await acquire_lease(
             self._services,
             exchange.snapshot,
             self._model.deployments[number],
@@ -136,10 +132,10 @@ class Pipeline:
             later=self._later,
             hedge=hedge,
         )
-        if isinstance(visited, Skipped):
-            return visited
+        if isinstance(lease, Skipped):
+            return lease
         self._later = True
-        log = AttemptLog(exchange, visited, number, step.wait)
+        log = AttemptLog(exchange, lease, self._model.targets, number, step.wait)
         self._logs.append(log)
         return log
 
@@ -181,7 +177,7 @@ class Pipeline:
         return next((log for log in self._logs if isinstance(log.outcome, Committed)), None)
 
     async def _deliver(self, log: AttemptLog) -> RelayEnd:
-        committed, deployment, exchange = log.outcome, log.visit.deployment, self._exchange
+        committed, deployment, exchange = log.outcome, log.lease.deployment, self._exchange
         assert isinstance(committed, Committed)
         log.first_event()
         client, dialect = exchange.client, exchange.dialect
@@ -189,8 +185,8 @@ class Pipeline:
         rewriter = committed.rewriter
         if rewriter is None:
             await committed.response.aclose()
-            self._account(deployment, committed.usage)
-            exchange.answered = len(committed.output) // BYTES_PER_TOKEN
+            exchange.settlement.reported(deployment, committed.usage)
+            exchange.settlement.answered(len(committed.output))
             try:
                 await client.reply(200, (*dialect.answer_headers, *headers), committed.output)
             except SendStalled as exc:
@@ -210,9 +206,8 @@ class Pipeline:
             return await relay.run()
         finally:
             await committed.response.aclose()
-            self._account(deployment, rewriter.usage)
-            exchange.record.events = rewriter.events
-            exchange.record.malformed_events = rewriter.malformed
+            exchange.settlement.reported(deployment, rewriter.usage)
+            exchange.settlement.streamed(rewriter.events, rewriter.malformed)
 
     async def _finish(self, cut: Failed | None, end: RelayEnd | None) -> None:
         """Close the logs of this try; whatever was committed and not shown is closed too."""
@@ -227,7 +222,7 @@ class Pipeline:
         """Return what the attempts of this try came to."""
         now, rng = trio.current_time(), self._services.rng
         found = [
-            (log.failure(now), log.visit.deployment, log.outcome)
+            (log.failure(now), log.lease.deployment, log.outcome)
             for log in self._logs
             if isinstance(log.outcome, Failed)
         ]
@@ -245,17 +240,6 @@ class Pipeline:
         for failure, _, _ in found[:-1]:
             self._attempts.failed(failure, now, rng)
         return found[-1][0]
-
-    def _account(self, deployment: Deployment, usage: Usage | None) -> None:
-        if usage is None:
-            return
-        record = self._exchange.record
-        record.input_tokens = usage.input_tokens
-        record.output_tokens = usage.output_tokens
-        record.cached_tokens = usage.cached_tokens
-        record.reasoning_tokens = usage.reasoning_tokens
-        # Added: a race may have been lost before, which costs as well.
-        record.cost_nano_usd = (record.cost_nano_usd or 0) + cost(usage, deployment.prices)
 
     def _passed_on(self, headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
         # Limits of ours and of the provider's in one answer would make no sense together.
@@ -277,5 +261,5 @@ class Pipeline:
         if last.cause is Cause.SHUTDOWN:
             raise self._exchange.shutting_down()
         error, reason = verdict(stop, self._failures, self._skipped, trio.current_time())
-        self._exchange.end(reason, error.message)
+        self._exchange.settlement.end(reason, error.message)
         raise error

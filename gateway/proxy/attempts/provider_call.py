@@ -25,7 +25,7 @@ class ProviderCalls:
     async def make(self, log: AttemptLog) -> Committed | Failed:
         """Make the attempt of `log`, up to what is worth showing."""
         request, exchange, name = self._request, self._exchange, self._model.json_name
-        deployment, credential = log.visit.deployment, log.visit.credential
+        deployment, credential = log.lease.deployment, log.lease.credential
         call = deployment.call(
             request.body_for(deployment),
             exchange.request_id,

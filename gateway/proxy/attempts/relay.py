@@ -29,8 +29,8 @@ from .silence import Silence
 # Reads are 32 KiB at most (upstream/connection.py), so a caller who stops reading holds
 # 3 of them in the channel, one in the pump's hand and up to four in the relay's: 256 KiB.
 CHUNKS_IN_FLIGHT: Final = 3
-# After [DONE] the provider owes only the end of the body. Waiting for it keeps the connection;
-# the caller has its answer already.
+# Once the stream is `done` the provider owes only the end of the body. Waiting for it keeps the
+# connection; the caller has its answer already.
 END_GRACE: Final = 0.25
 
 

@@ -11,27 +11,23 @@ any caller that leaves. So a flight is an `Exchange` like others, in a nursery t
 the callers', and only its client is special (`fan_out.py`).
 
 The first caller's record is the one that shows the call: its attempts, its usage, its cost.
-Caller and flight end in either order, so that record waits until both have (`_Account`).
+Caller and flight end in either order, so that record waits until both have (`Settlement.branch`).
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-import msgspec
 import structlog
 import trio
 
 from ...core.cache.answers import HIT, MISS, AnswerRecording
-from ...core.records.record import EndReason, Record
-from ...core.records.traceparent import Trace
+from ...core.records.record import EndReason
 from ...errors import GatewayError, InternalError, SendStalled, ShuttingDown
 from ..exchange import Exchange
-from ..protocols import Client, HeaderPairs
-from ..services import Services
+from ..protocols import HeaderPairs
 from .fan_out import FanOutClient, Follower
 from .timeout import report_timeout
 
@@ -57,7 +53,7 @@ async def join(
     if flight is None or leads:
         flight = _take_off(exchange, key, fly, ttl)
     else:
-        exchange.record.cost_nano_usd = 0
+        exchange.settlement.costs_nothing(cached=False)
     with trio.CancelScope(deadline=deadline) as scope:
         follower = Follower(scope)
         following = _Following(exchange, flight, follower, leads=leads)
@@ -75,39 +71,24 @@ async def join(
 
 def _take_off(exchange: Exchange, key: bytes, fly: Work, ttl: float) -> FanOutClient:
     """Start the flight of `exchange`, its first caller. Raises ShuttingDown."""
-    services = exchange.services
-    cache = services.cache
+    cache = exchange.services.cache
+    if not cache.flights.running:
+        raise ShuttingDown("the gateway is shutting down", retry_after=1)
     timeout = exchange.snapshot.server.send_timeout
     recording = AnswerRecording(cache.store, key, exchange.dialect.name, ttl)
     client = FanOutClient(recording, exchange.dialect, timeout)
-    account = _Account(services, exchange)
-    flying = _branch(exchange, client, dataclasses.replace(services, recorder=_Half(account.land)))
+    call = exchange.branch(client)
 
     async def run() -> None:
         try:
-            await flying.run(fly)
+            await call.run(fly)
         except Exception:  # noqa: BLE001  # the other flights go on
-            _log.exception("flight failed", request_id=flying.record.request_id)
+            _log.exception("flight failed", request_id=call.record.request_id)
         finally:
-            client.land(flying.record)
+            client.land(call.record)
 
     cache.flights.start(key, client, run)
-    exchange.capture = None
-    exchange.reservation = None
-    exchange.services = dataclasses.replace(services, recorder=_Half(account.leave))
     return client
-
-
-def _branch(exchange: Exchange, client: Client, services: Services) -> Exchange:
-    """Return an exchange for the same request whose answer goes to `client`."""
-    branch = Exchange(services, exchange.snapshot, client, exchange.request_id, exchange.dialect)
-    for name, value in vars(exchange).items():
-        # Whatever is known of the request, when it arrived too, and nothing of how it stands.
-        if not name.startswith("_") and name not in ("services", "client", "record"):
-            setattr(branch, name, value)
-    branch.record = msgspec.structs.replace(exchange.record, attempts=[])
-    branch.capture = None
-    return branch
 
 
 class _Following:
@@ -131,7 +112,8 @@ class _Following:
         if flight.status != _OK:
             await self._fail()
             return
-        self._exchange.record.cached = not self._leads
+        if not self._leads:
+            self._exchange.settlement.costs_nothing(cached=True)
         if flight.body is not None:
             self.sealed = True
             await self._client.reply(_OK, self._headers(), flight.body)
@@ -140,7 +122,7 @@ class _Following:
             if not await self._relay():
                 self._end_as_flight()
                 return
-        self._exchange.end(EndReason.COMPLETE if self._leads else EndReason.CACHED)
+        self._exchange.settlement.end(EndReason.COMPLETE if self._leads else EndReason.CACHED)
 
     async def _relay(self) -> bool:
         """Send the log as it grows; say whether it came to its proper end."""
@@ -187,57 +169,10 @@ class _Following:
     def _end_as_flight(self) -> None:
         record = self._flight.landed
         assert record is not None
-        self._exchange.end(record.end_reason, record.error)
+        self._exchange.settlement.end(record.end_reason, record.error)
 
     def _no_answer(self) -> GatewayError:
         record = self._flight.landed
         if record is not None and record.end_reason is EndReason.SHUTTING_DOWN:
             return ShuttingDown("the gateway is shutting down", retry_after=1)
         return InternalError("the gateway made a mistake; its log has more")
-
-
-class _Account:
-    """Makes one record of the first caller's and its flight's, when both have been settled."""
-
-    def __init__(self, services: Services, exchange: Exchange) -> None:
-        self._services = services
-        self._trace = exchange.trace
-        self._capture = exchange.capture
-        self._caller: Record | None = None
-        self._flight: Record | None = None
-
-    def leave(self, record: Record) -> None:
-        """Take the caller's record: how its own answer went."""
-        self._caller = record
-        self._settle()
-
-    def land(self, record: Record) -> None:
-        """Take the flight's: all that the call came to."""
-        self._flight = record
-        self._settle()
-
-    def _settle(self) -> None:
-        caller, flight = self._caller, self._flight
-        if caller is None or flight is None:
-            return
-        record = msgspec.structs.replace(
-            flight,
-            status=caller.status,
-            end_reason=caller.end_reason,
-            error=caller.error,
-            error_code=caller.error_code,
-            latency_ms=caller.latency_ms,
-        )
-        self._services.recorder.record(record, self._trace)
-        if self._capture is not None and self._services.captures is not None:
-            self._services.captures.finish(self._capture, record)
-
-
-class _Half:
-    """A recorder for one of the two."""
-
-    def __init__(self, settle: Callable[[Record], None]) -> None:
-        self._settle = settle
-
-    def record(self, record: Record, trace: Trace | None) -> None:
-        self._settle(record)

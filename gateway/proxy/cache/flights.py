@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from ...errors import ShuttingDown
 from .fan_out import FanOutClient
 
 
@@ -26,14 +25,18 @@ class Flights:
     def __len__(self) -> int:
         return len(self._clients)
 
+    @property
+    def running(self) -> bool:
+        """Say whether calls can start."""
+        return self._nursery is not None
+
     def get(self, key: bytes) -> FanOutClient | None:
         """Return the client of the call that is under way for `key`."""
         return self._clients.get(key)
 
     def start(self, key: bytes, client: FanOutClient, call: Callable[[], Awaitable[None]]) -> None:
-        """Run `call`, which answers to `client`, in a task of its own. Raises ShuttingDown."""
-        if self._nursery is None:
-            raise ShuttingDown("the gateway is shutting down", retry_after=1)
+        """Run `call`, which answers to `client`, in a task of its own; only while `running`."""
+        assert self._nursery is not None
         self._clients[key] = client
         self._nursery.start_soon(self._fly, key, client, call)
 

@@ -75,8 +75,8 @@ async def serve_from_cache(
     exchange: Exchange, entry: CachedAnswer, deadline: float = math.inf
 ) -> None:
     """Replay `entry`, which costs nothing. Raises what writing to the client does."""
-    client, record = exchange.client, exchange.record
-    record.cached, record.cost_nano_usd = True, 0
+    client = exchange.client
+    exchange.settlement.costs_nothing(cached=True)
     age = (b"age", entry.age(trio.current_time()))
     sealed = False
     with trio.CancelScope(deadline=deadline) as scope:
@@ -97,7 +97,7 @@ async def serve_from_cache(
     if scope.cancelled_caught:
         await report_timeout(exchange, sealed=sealed)
         return
-    exchange.end(EndReason.CACHED)
+    exchange.settlement.end(EndReason.CACHED)
 
 
 class RecordingClient:

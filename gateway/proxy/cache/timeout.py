@@ -20,5 +20,5 @@ async def report_timeout(exchange: Exchange, *, sealed: bool) -> None:
     cut = exchange.out_of_time()
     if cut.cause is Cause.SHUTDOWN:
         raise ShuttingDown(cut.message, retry_after=1)
-    exchange.end(EndReason.TOTAL_TIMEOUT, cut.message)
+    exchange.settlement.end(EndReason.TOTAL_TIMEOUT, cut.message)
     raise ProvidersTimedOut(cut.message)

@@ -10,7 +10,6 @@ from ...core.dialects.base import DialectRequest
 from ...core.limits.estimate import estimate_tokens
 from ...core.limits.ledger import Demand
 from ...core.records.pricing import input_cost
-from ...core.records.shown_name import shortened
 from ..access import authenticate, authorize
 from ..admission import admit
 from ..attempts.pipeline import Pipeline
@@ -30,13 +29,12 @@ async def serve_chat(
     The key is checked before the body is read, so that nobody unknown can make the gateway
     hold 32 MiB.
     """
-    snapshot, record, services = exchange.snapshot, exchange.record, exchange.services
+    snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
     caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
-    record.token = caller.name
+    settlement.identify(caller.name)
     request = exchange.dialect.read_request(await exchange.read_body())
-    record.model, record.stream = shortened(request.model), request.stream
-    record.user = None if request.user is None else shortened(request.user)
+    settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
     captures = services.captures
     if captures is not None and captures.selects(caller.name, request.model):
@@ -118,7 +116,7 @@ def _capture(
             secrets=() if key is None else (key,),
         )
     )
-    exchange.capture = capture
+    exchange.settlement.capture = capture
     exchange.client = CapturingClient(exchange.client, capture, exchange.dialect)
 
 
@@ -127,10 +125,10 @@ def _demand(exchange: Exchange, request: DialectRequest, model: ServedModel) -> 
     if not (exchange.caller.scopes or exchange.snapshot.provider_scopes or model.hedge):
         return _NOTHING
     tokens = estimate_tokens(request.body, request.answer_tokens)
-    exchange.prompt = tokens - min(tokens, request.answer_tokens)
+    prompt = exchange.settlement.prompt = tokens - min(tokens, request.answer_tokens)
     # The answer may turn out short: reserving its price would refuse what could be paid.
     prices = [each.prices for each in model.deployments]
-    cost = max((input_cost(exchange.prompt, each) for each in prices), default=0)
+    cost = max((input_cost(prompt, each) for each in prices), default=0)
     return Demand(tokens, cost)
 
 

@@ -1,0 +1,242 @@
+"""What a request came to: its usage, its cost and its record are accounted here and nowhere else.
+
+    arrival    the record, with what the request's head says of the caller
+    attempts   a row each; what a provider reports, or an estimate where none does
+    end        the first reason counts, whatever follows from it
+    settle     once: the limits get what was used, the recorder the record
+
+A shared call has two settlements for one record, the caller's and its own (`branch`): the call
+knows what was used, the caller how its answer ended. Whichever is settled last writes it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import msgspec
+import trio
+
+from ..core.capture.capture import Capture
+from ..core.dialects.base import DialectRequest
+from ..core.limits.estimate import BYTES_PER_TOKEN
+from ..core.records.pricing import Prices, cost
+from ..core.records.record import AttemptRecord, EndReason, Record, end_reason, milliseconds
+from ..core.records.shown_name import shortened
+from ..core.records.traceparent import Trace
+from ..core.records.usage import Usage
+from ..core.routing.causes import Cause
+from ..core.routing.deployment import Deployment
+from ..errors import GatewayError
+from .outcomes import Committed, Failed
+from .reservation import Reservation
+from .services import Services
+
+# Cut while the provider was at work, by the caller, its deadline or our exit.
+_CUT: Final = (Cause.CLIENT_GONE, Cause.TOTAL_TIMEOUT, Cause.SHUTDOWN)
+
+
+class Settlement:
+    """The account of one exchange. Others read `record`; only methods of this class write it.
+
+    `prompt` is about how many tokens the prompt has. `reservation` is what the caller's limits
+    have reserved, if it has any, and `capture` what the debug log collects.
+    """
+
+    def __init__(self, services: Services, record: Record, trace: Trace | None) -> None:
+        self.record: Final = record
+        self.trace: Final = trace
+        self.started = trio.current_time()
+        self.prompt = 0
+        self.reservation: Reservation | None = None
+        self.capture: Capture | None = None
+        self.reason: EndReason | None = None
+        self._services = services
+        # About how many tokens were sent to a provider and cut before it answered.
+        self._unanswered = 0
+        # About how many tokens a whole answer has.
+        self._answered = 0
+        self._shared: _SharedRecord | None = None
+
+    def __repr__(self) -> str:
+        return f"<Settlement of {self.record.request_id}: {self.reason or 'under way'}>"
+
+    # What the request is...
+
+    def identify(self, caller: str) -> None:
+        """Note whose key the request came with."""
+        self.record.token = caller
+
+    def asked(self, request: DialectRequest) -> None:
+        """Note what is asked for."""
+        record = self.record
+        record.model, record.stream = shortened(request.model), request.stream
+        record.user = None if request.user is None else shortened(request.user)
+
+    def costs_nothing(self, *, cached: bool) -> None:
+        """Note that the answer was made for another request, which has its cost."""
+        self.record.cost_nano_usd = 0
+        self.record.cached = cached
+
+    # What its attempts came to...
+
+    def attempt(self, row: AttemptRecord) -> None:
+        """Note an attempt that begins."""
+        self.record.attempts.append(row)
+
+    def first_event(self, deployment: Deployment) -> None:
+        """Note whose answer is shown, and that it begins now."""
+        self.record.first_event_ms = milliseconds(trio.current_time() - self.started)
+        self.shows(deployment)
+
+    def shows(self, deployment: Deployment) -> None:
+        """Note whose answer or refusal is shown."""
+        self.record.provider = deployment.provider
+        self.record.provider_model = deployment.model
+
+    def reported(self, deployment: Deployment, usage: Usage | None) -> None:
+        """Note what the provider says was used; None: it says nothing."""
+        if usage is None:
+            return
+        record = self.record
+        record.input_tokens = usage.input_tokens
+        record.output_tokens = usage.output_tokens
+        record.cached_tokens = usage.cached_tokens
+        record.reasoning_tokens = usage.reasoning_tokens
+        self._charge(cost(usage, deployment.prices))
+
+    def streamed(self, events: int, malformed: int) -> None:
+        """Note how many events there were, and how many could not be read."""
+        self.record.events, self.record.malformed_events = events, malformed
+
+    def answered(self, size: int) -> None:
+        """Note a whole answer of `size` bytes."""
+        self._answered = size // BYTES_PER_TOKEN
+
+    def attempt_ended(
+        self,
+        row: AttemptRecord,
+        prices: Prices,
+        outcome: Committed | Failed | None,
+        cause: Cause | None,
+    ) -> int:
+        """Charge for what no provider reports of an attempt; return its tokens, or about them.
+
+        Usage comes with a stream's last event: a limited caller that leaves before it would pay
+        nothing, and have no budget at all.
+        """
+        if cause is Cause.HEDGED:
+            # The provider has read the prompt and will want it paid; more is not known.
+            self._estimate(row, prices, Usage(self.prompt))
+            return self.prompt
+        tokens = self._tokens_used() if isinstance(outcome, Committed) else 0
+        # Of a whole answer it is known, though its caller may not have taken it in time.
+        if self.reservation is not None and self.record.input_tokens is None:
+            if isinstance(outcome, Committed):
+                self._estimate(row, prices, Usage(self.prompt, self._answer_tokens()))
+            elif cause in _CUT:
+                self._unanswered += self.prompt
+                self._estimate(row, prices, Usage(self.prompt))
+        return tokens
+
+    def _estimate(self, row: AttemptRecord, prices: Prices, usage: Usage) -> None:
+        row.cost_nano_usd = cost(usage, prices)
+        self._charge(row.cost_nano_usd)
+
+    def _charge(self, nano_usd: int) -> None:
+        # Added: a race may have been lost before, which costs as well.
+        self.record.cost_nano_usd = (self.record.cost_nano_usd or 0) + nano_usd
+
+    def _tokens_used(self) -> int:
+        """Return how many tokens the request took; about how many, if no provider said it."""
+        record = self.record
+        if record.input_tokens is not None:
+            return record.input_tokens + (record.output_tokens or 0)
+        if record.first_event_ms is None:
+            return self._unanswered
+        return self.prompt + self._answer_tokens()
+
+    def _answer_tokens(self) -> int:
+        # A token an event is what most providers send.
+        return self.record.events or self._answered
+
+    # How it ended...
+
+    def end(self, reason: EndReason, message: str | None = None) -> None:
+        """Say how the request ended. The first word counts: what follows is its consequence."""
+        if self.reason is None:
+            self.reason = reason
+            if reason is not EndReason.COMPLETE:
+                self.record.error = message
+
+    def refused(self, error: GatewayError) -> None:
+        """Note that the caller is answered with `error`."""
+        self.end(end_reason(error), error.message)
+        self.record.error_code = error.code
+
+    def branch(self) -> Settlement:
+        """Return the settlement of a shared call that is made for this request.
+
+        What the limits reserved is settled by the call, which knows what was used.
+        """
+        record = msgspec.structs.replace(self.record, attempts=[])
+        call = Settlement(self._services, record, self.trace)
+        call.started, call.prompt = self.started, self.prompt
+        call.reservation, self.reservation = self.reservation, None
+        self._shared = call._shared = _SharedRecord(self, call)
+        return call
+
+    async def settle(self, status: int | None) -> None:
+        """Close the account. `status` is what the caller was sent; None if it got nothing."""
+        record = self.record
+        # Cancelled from outside means that the server is being stopped hard.
+        record.end_reason = self.reason or EndReason.SHUTTING_DOWN
+        record.status = status or 499
+        record.latency_ms = milliseconds(trio.current_time() - self.started)
+        if self.reservation is not None:
+            await self.reservation.settle(self._tokens_used(), record.cost_nano_usd or 0)
+        if self._shared is None:
+            self._write(record)
+        else:
+            self._shared.settled(self)
+
+    def _write(self, record: Record) -> None:
+        services = self._services
+        services.recorder.record(record, self.trace)
+        if self.capture is not None and services.captures is not None:
+            services.captures.finish(self.capture, record)
+
+
+class _SharedRecord:
+    """The one record of a caller and of the call that is made for it and for others."""
+
+    def __init__(self, caller: Settlement, call: Settlement) -> None:
+        self._caller = caller
+        self._call = call
+        self._open = {id(caller), id(call)}
+
+    def settled(self, settlement: Settlement) -> None:
+        """Take note of one of the two; write the record with the second."""
+        self._open.discard(id(settlement))
+        if self._open:
+            return
+        caller = self._caller.record
+        record = msgspec.structs.replace(
+            self._call.record,
+            status=caller.status,
+            end_reason=caller.end_reason,
+            error=caller.error,
+            error_code=caller.error_code,
+            latency_ms=caller.latency_ms,
+        )
+        self._caller._write(record)
+
+
+def arrival_record(request_id: bytes, peer: str | None, trace: Trace | None) -> Record:
+    """Return the record of a request that arrives now, from the address `peer`."""
+    return Record(
+        request_id=request_id.decode("ascii"),
+        time=time.time(),
+        client=peer,
+        trace_id=None if trace is None else trace.trace_id,
+    )
