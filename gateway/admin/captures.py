@@ -25,13 +25,13 @@ class CaptureEndpoint:
     def __init__(self) -> None:
         self._readers = trio.CapacityLimiter(_AT_ONCE)
 
-    async def show(self, visit: AdminRequest) -> Response:
+    async def show(self, request: AdminRequest) -> Response:
         """Answer with the captures of an id (see capture_search.Found)."""
-        request_id, folder = visit.argument, visit.resources.captures
+        request_id, folder = request.argument, request.resources.captures
         body = None if folder is None else await self._read(folder, request_id)
         if body is None:
             raise NotFound(f"the debug log has nothing of {request_id!r}")
-        visit.viewed_capture(request_id)
+        request.viewed_capture(request_id)
         return json_answer(body)
 
     async def _read(self, folder: Path, request_id: str) -> bytes | None:

@@ -19,7 +19,7 @@ class Control(Protocol):
     """What of the application the admin API has to do with."""
 
     @property
-    def standing(self) -> ReloadStatus: ...
+    def reload_status(self) -> ReloadStatus: ...
 
     async def reload_everywhere(self, cause: str) -> ReloadOutcome:
         """Reload this process and have the others do the same."""

@@ -91,11 +91,11 @@ class Application:
         return self._config
 
     @property
-    def standing(self) -> ReloadStatus:
+    def reload_status(self) -> ReloadStatus:
         """Return which configuration is in use, and how the last reload went."""
         if self._reloader is None:
             raise InternalError("the gateway is not running")
-        return self._reloader.standing
+        return self._reloader.status
 
     async def reload(self, cause: str) -> ReloadOutcome:
         """Read the configuration again and go on with it; raise nothing if that can't be.
@@ -138,8 +138,8 @@ class Application:
         `gateway serve` does the same by itself. The command line knows nothing of our logs,
         drain or sockets, so the app brings along what it can.
         """
-        roster = install(self.serving_policy, self.lifecycle)
-        self._watch = roster.watch
+        connections = install(self.serving_policy, self.lifecycle)
+        self._watch = connections.watch
         return self.asgi
 
     @asynccontextmanager
@@ -215,7 +215,7 @@ class Application:
 
         metrics = MetricsRecorder(
             config.metrics.max_label_values,
-            lambda: gauges.gauges(parts.services, self.standing, recording.gauges()),
+            lambda: gauges.gauges(parts.services, self.reload_status, recording.gauges()),
             gauges.gaps(parts.services.traffic.gaps),
             named_directory(os.environ),
         )

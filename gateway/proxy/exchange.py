@@ -75,6 +75,9 @@ class Exchange:
         # About how many tokens a whole answer has.
         self.answered = 0
         self.pool: tuple[Target, ...] = ()
+        # For the list of exchanges in flight (`in_flight.py`).
+        self.progress: Callable[[], int] | None = None
+        self.shared = False
         self.started = trio.current_time()
         self.record = Record(request_id=request_id.decode("ascii"), time=time.time(), client=peer)
         if headers:
@@ -92,10 +95,13 @@ class Exchange:
 
     async def run(self, work: Callable[[Exchange], Awaitable[None]]) -> None:
         """Do `work`, answer whatever error it raises, settle. Raises nothing but Cancelled."""
+        in_flight = self.services.in_flight
+        in_flight.enter(self)
         try:
             with self.services.lifecycle.exchange(self._shut_down):
                 await self._run(work)
         finally:
+            in_flight.leave(self)
             self._settle()
 
     async def _run(self, work: Callable[[Exchange], Awaitable[None]]) -> None:

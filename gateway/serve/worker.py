@@ -57,8 +57,8 @@ async def serve_worker(
     EOF, when the supervisor died, the worker leaves as after SIGINT. Closes the sockets. Raises
     `StartupFailed`.
     """
-    roster = install(policy, lifecycle)
-    leaving = _Leaving(policy, lifecycle, roster)
+    connections = install(policy, lifecycle)
+    leaving = _Leaving(policy, lifecycle, connections)
     wrapped = _Wrapped(app)
     serve = partial(
         worker_serve,
@@ -70,7 +70,7 @@ async def serve_worker(
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(roster.watch)
+                nursery.start_soon(connections.watch)
                 nursery.start_soon(leaving.obey, signals)
                 if lifeline is not None:
                     nursery.start_soon(leaving.follow, lifeline)
@@ -131,11 +131,13 @@ def _config(drain_timeout: float) -> Config:
 class _Leaving:
     """What signals have asked for so far."""
 
-    def __init__(self, policy: PolicySource, lifecycle: Lifecycle, roster: OpenConnections) -> None:
+    def __init__(
+        self, policy: PolicySource, lifecycle: Lifecycle, connections: OpenConnections
+    ) -> None:
         self.stopped = trio.Event()
         self._policy = policy
         self._lifecycle = lifecycle
-        self._roster = roster
+        self._connections = connections
         self._asked = False
         self._watchdog: threading.Timer | None = None
 
@@ -150,7 +152,7 @@ class _Leaving:
                 else:
                     self.stopped.set()
                     self._lifecycle.end_requests()
-                    self._roster.hurry()
+                    self._connections.hurry()
 
     async def follow(self, lifeline: int) -> None:
         """Leave when the other end of `lifeline` closes."""

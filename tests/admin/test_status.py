@@ -104,7 +104,9 @@ async def test_status_shows_what_is_known(autojump_clock: MockClock) -> None:
     ring.refuse(ring.keys[0], now, f"401: {SECRET} is wrong", everywhere=True)
     ring.limit(ring.keys[1], now, 7.0)
     problem = ReloadFailure("2026-11-23T09:00:00.000+00:00", ("[lgo]: unknown key",))
-    world.control.standing = msgspec.structs.replace(world.control.standing, last_error=problem)
+    world.control.reload_status = msgspec.structs.replace(
+        world.control.reload_status, last_error=problem
+    )
 
     server = await world.call("status")
     assert server.status == 200

@@ -142,7 +142,7 @@ async def served(world: World, send_timeout: float = 10.0) -> AsyncIterator[int]
     """Serve with Hypercorn's worker on a port of its own, which is yielded."""
     policy = ServingPolicy(send_timeout=send_timeout)
     sockets = listen(["127.0.0.1:0"], send_timeout=policy.send_timeout)
-    roster = install(lambda: policy, world.lifecycle)
+    connections = install(lambda: policy, world.lifecycle)
     quiet = Config()
     quiet.loglevel = "WARNING"
     stop = trio.Event()
@@ -169,7 +169,7 @@ async def served(world: World, send_timeout: float = 10.0) -> AsyncIterator[int]
 
             async def watch() -> None:
                 with watching:
-                    await roster.watch()
+                    await connections.watch()
 
             nursery.start_soon(watch)
             try:

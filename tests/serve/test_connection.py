@@ -100,9 +100,9 @@ async def test_reads_ahead_within_bounds_and_serves_all_of_it_later() -> None:
     async with visit(app) as guest:
         await guest.client.send_all(requests)
         await trio.testing.wait_all_tasks_blocked()
-        (connection,) = guest.roster.members
+        (connection,) = guest.connections.members
         assert isinstance(connection, ClientConnection)
-        assert 0 < len(connection._link.inbox) <= READ_AHEAD
+        assert 0 < len(connection._byte_stream.inbox) <= READ_AHEAD
         go.set()
         await guest.read_answers(300)
         await trio.testing.wait_all_tasks_blocked()
@@ -196,7 +196,7 @@ async def test_an_empty_piece_sends_the_head_alone() -> None:
     async with visit(app) as guest:
         await guest.client.send_all(GET)
         await guest.read_until(b"\r\n\r\n")
-        (connection,) = guest.roster.members
+        (connection,) = guest.connections.members
         connection.abort()
 
 
@@ -433,13 +433,13 @@ async def test_termination_closes_an_idle_connection_at_once(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async with visit(echo) as guest, trio.open_nursery() as nursery:
-        nursery.start_soon(guest.roster.watch)
+        nursery.start_soon(guest.connections.watch)
         await guest.client.send_all(GET)
         await guest.read_until(b"/")
         await guest.context.terminated.set()
         assert await guest.read_all() == b""
         assert trio.current_time() == 0
-        assert guest.roster.lifecycle.leaving
+        assert guest.connections.lifecycle.leaving
         nursery.cancel_scope.cancel()
 
 
@@ -453,7 +453,7 @@ async def test_termination_lets_a_request_finish_and_then_closes(
         await send(body(b"done", more=False))
 
     async with visit(app) as guest, trio.open_nursery() as nursery:
-        nursery.start_soon(guest.roster.watch)
+        nursery.start_soon(guest.connections.watch)
         await guest.client.send_all(GET)
         await guest.read_until(b"begun\r\n")
         await guest.context.terminated.set()
@@ -477,7 +477,7 @@ async def test_a_drain_ends_requests_and_then_aborts_connections(
         visit(app, policy=policy, lifecycle=lifecycle) as guest,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(guest.roster.watch)
+        nursery.start_soon(guest.connections.watch)
         await guest.client.send_all(GET)
         await trio.testing.wait_all_tasks_blocked()
         await guest.context.terminated.set()
@@ -655,10 +655,12 @@ async def test_tls_is_served_and_closed_cleanly() -> None:
     wire: Any = Wire(server_end)
     server: Any = trio.SSLStream(wire, server_side, server_side=True, https_compatible=True)
     client = trio.SSLStream(client_end, client_side, server_hostname="test", https_compatible=True)
-    roster = OpenConnections(ServingPolicy, Lifecycle())
+    connections = OpenConnections(ServingPolicy, Lifecycle())
     wrapped: Any = ASGIWrapper(echo)
     state: Any = {}
-    connection = ClientConnection(roster, wrapped, Config(), WorkerContext(None), state, server)
+    connection = ClientConnection(
+        connections, wrapped, Config(), WorkerContext(None), state, server
+    )
     with trio.fail_after(3):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connection.run)
@@ -670,4 +672,4 @@ async def test_tls_is_served_and_closed_cleanly() -> None:
             while data := await client.receive_some():
                 got += data
             assert got.endswith(b"\r\n\r\n/")
-    assert not roster.members
+    assert not connections.members

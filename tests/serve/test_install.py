@@ -44,10 +44,10 @@ async def until_listening(address: Address) -> None:
 def test_replaces_the_connections_of_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypercorn.trio.run, "TCPServer", TCPServer)
     for _ in range(2):
-        roster = install(ServingPolicy, Lifecycle())
+        connections = install(ServingPolicy, Lifecycle())
         installed = vars(hypercorn.trio.run)["TCPServer"]
         assert getattr(installed, "func", None) is ClientConnection
-        assert getattr(installed, "args", None) == (roster,)
+        assert getattr(installed, "args", None) == (connections,)
 
 
 def test_refuses_other_versions_of_hypercorn(monkeypatch: pytest.MonkeyPatch) -> None:

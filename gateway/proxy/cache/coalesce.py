@@ -108,6 +108,7 @@ def _branch(exchange: Exchange, client: Client, services: Services) -> Exchange:
             setattr(branch, name, value)
     branch.record = msgspec.structs.replace(exchange.record, attempts=[])
     branch.capture = None
+    branch.shared = True
     return branch
 
 
