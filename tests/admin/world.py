@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config, Sockets
 from hypercorn.trio.tcp_server import TCPServer
 
-from gateway.admin.application import AdminApi
+from gateway.admin.application import AdminApi, AdminRoute
 from gateway.admin.resources import Resources
 from gateway.api.client import AsgiClient
 from gateway.api.request import api_key, content_length, has_body, headers_of, request_id
@@ -55,6 +55,7 @@ class World:
         control: Scripted | None = None,
         admins: bool = True,
         captures: Path | None = None,
+        routes: Sequence[AdminRoute] | None = None,
         **more: Any,
     ) -> None:
         self.events: list[AuditEvent] = []
@@ -65,18 +66,19 @@ class World:
             snapshot_of(deployment("a"), keys={TOKEN: ("*",)}),
             admins={hashlib.sha256(ADMIN).digest(): "root"} if admins else {},
         )
+        self.services = Services(
+            upstream=ScriptedUpstream(()),
+            state=self.state,
+            traffic=TrafficControl(self.lifecycle),
+            cache=ResponseCache(CachePolicy()),
+            recorder=Records(),
+            lifecycle=self.lifecycle,
+            rng=lambda: 0.5,
+        )
         self.api = AdminApi(
             Resources(
                 control=self.control,
-                services=Services(
-                    upstream=ScriptedUpstream(()),
-                    state=self.state,
-                    traffic=TrafficControl(self.lifecycle),
-                    cache=ResponseCache(CachePolicy()),
-                    recorder=Records(),
-                    lifecycle=self.lifecycle,
-                    rng=lambda: 0.5,
-                ),
+                services=self.services,
                 lifecycle=self.lifecycle,
                 since=trio.current_time(),
                 snapshot=lambda: self.snapshot,
@@ -84,7 +86,8 @@ class World:
                 database=database,
                 captures=captures,
                 **more,
-            )
+            ),
+            routes,
         )
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:

@@ -27,6 +27,7 @@ from gateway.core.routing.timeouts import Timeouts
 from gateway.lifecycle import Lifecycle
 from gateway.proxy.cache.response_cache import ResponseCache
 from gateway.proxy.exchange import NO_HEADERS, Exchange
+from gateway.proxy.in_flight import InFlight
 from gateway.proxy.operations.chat import ASKED_NOTHING, serve_chat
 from gateway.proxy.options import ClientOptions
 from gateway.proxy.services import Services
@@ -173,6 +174,7 @@ class World:
         self.records = Records()
         self.traffic = TrafficControl(self.lifecycle)
         self.cache = ResponseCache(CachePolicy())
+        self.in_flight = InFlight()
         self.snapshot = snapshot_of(
             *self.deployments,
             state=self.state,
@@ -225,6 +227,7 @@ class World:
             recorder=self.records,
             lifecycle=self.lifecycle,
             rng=self._rng,
+            in_flight=self.in_flight,
         )
 
     async def exchange(
@@ -256,6 +259,7 @@ class World:
         self.upstream.check(all_played=all_played)
         client.check()
         assert self.lifecycle.in_flight == 0
+        assert len(self.in_flight) == 0
         assert [slots for slots in self.traffic if slots.held or slots.waiting] == []
         assert self.state.ledger.held() == 0
         for target in self.state.targets:
