@@ -153,7 +153,7 @@ class ClientConnection(TCPServer):
         try:
             request = parser.next_event()
         except h11.RemoteProtocolError as error:
-            return HeadRefusal(error.error_status_hint, "invalid_request", str(error)[:200])
+            return HeadRefusal(error.error_status_hint, str(error)[:200])
         if not isinstance(request, h11.Request):
             raise TypeError(f"h11 made {request!r} of a whole head")
         headers = list(request.headers)
