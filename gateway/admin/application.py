@@ -37,7 +37,7 @@ Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
 # one, such as {}, with every POST.
 BODY_BYTES: Final = 64 * 1024
 _BODY_SECONDS: Final = 10.0
-# Seconds: a lock is over by then, and a restarted server is back.
+# Seconds, after which a lock is over and a restarted server is back.
 _STORE_RETRY: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -114,7 +114,7 @@ class AdminApi:
             "query_string": scope.get("query_string", b""),
             "headers": scope["headers"],
             "client": peer,
-            # With one, Starlette raises what it would answer in a shape of its own.
+            # With an "app", Starlette raises its errors instead of answering in its own shape.
             "app": self._router,
             "gateway.admin": admin,
         }

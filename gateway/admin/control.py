@@ -19,7 +19,7 @@ _PATIENCE: Final = 10.0
 async def reload(request: AdminRequest) -> Response:
     """Reload the configuration; 422 with everything that is wrong with it."""
     outcome: ReloadOutcome | None = None
-    # Who leaves meanwhile does not keep the other processes from being told.
+    # A caller that leaves meanwhile must not keep the other processes from being told.
     with trio.move_on_after(_PATIENCE, shield=True):
         outcome = await request.resources.control.reload_everywhere(f"admin {request.admin}")
         _note(request, outcome)

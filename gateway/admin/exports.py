@@ -25,7 +25,8 @@ from ..store.queries import filters
 from ..store.queries.filters import AuditFilter, Filter
 from .request import AdminRequest
 
-# Each keeps one of the four threads that read busy for half of the time: the rest is for others.
+# Each export keeps one of the four reading threads busy for half of the time. The rest is left
+# to other requests.
 AT_ONCE: Final = 4
 _RETRY: Final = 10.0
 _NO_WEIGHT: Final = re.compile(r"0(?:\.0{0,3})?")
@@ -33,7 +34,7 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class ExportEndpoints:
-    """The exports of this process, of which no more than `AT_ONCE` are under way."""
+    """The exports of this process, at most `AT_ONCE` of them at the same time."""
 
     def __init__(self) -> None:
         self.under_way = 0
@@ -59,11 +60,10 @@ def accepts_gzip(header: str) -> bool:
 
 
 class Download:
-    """One export on its way. What is not sent to its end is left unfinished, which clients see.
+    """One export on its way. If it breaks, the answer has no proper end, so that clients notice.
 
     It ends when the caller leaves, since everything of this request is cancelled then, and when
-    the gateway stops: nobody knows for how long it would go on. However it ends, the audit log
-    says how.
+    the gateway stops, since it might go on for hours. The audit log says how it ended.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Download:
             self._exports.under_way -= 1
 
     async def _run(self, send: Send) -> None:
-        # Unless something else is known, whoever asked has left.
+        # A cancellation with no other cause means that the caller has left.
         why: str | None = "client_gone"
         try:
             with trio.CancelScope() as stop:

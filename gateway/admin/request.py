@@ -22,9 +22,10 @@ from .sign_in import RecentlySeen
 T = TypeVar("T")
 
 _ENCODE: Final = msgspec.json.Encoder().encode
-# Filters are the same in whatever order they are given.
+# The same filters in another order are the same filters.
 _CANONICAL: Final = msgspec.json.Encoder(order="deterministic").encode
-# Who pages through a log, or keeps a page of it open, is written down so often, in seconds.
+# An admin who pages through a log, or keeps a page of it open, gets one audit entry in so many
+# seconds.
 _AGAIN: Final = 60.0
 
 
@@ -171,13 +172,13 @@ class AdminRequest:
         )
 
     def viewed(self, what: str) -> None:
-        """Write down that the admin has looked at a log, but not each page of it."""
+        """Put into the audit log that the admin has looked at a log: one entry, not one a page."""
         filters = self.filters
         if self._is_new(what, filters):
             self.audit(AuditAction.LOG_VIEWED, AuditResult.OK, what, filters=filters)
 
     def viewed_request(self, request_id: str) -> None:
-        """Write down that the admin has looked at one request, but not each look."""
+        """Put into the audit log that the admin has looked at one request, not each look at it."""
         if self._is_new("request", request_id):
             self.audit(AuditAction.LOG_VIEWED, AuditResult.OK, "requests", request_id=request_id)
 
@@ -186,8 +187,8 @@ class AdminRequest:
             self.audit(AuditAction.CAPTURE_VIEWED, AuditResult.OK, request_id)
 
     def _is_new(self, what: str, about: object) -> bool:
-        # Another request, or other filters, show something else: that is another look. By its
-        # hash, since it may be long and is remembered for a while.
+        # Another request, or other filters, show something else, so they are another look. What
+        # was looked at may be long and is remembered for a while: hence its hash.
         digest = hashlib.sha256(_CANONICAL(about)).hexdigest()
         return self._viewed.is_new(self.admin, what, digest)
 

@@ -1,7 +1,7 @@
 """Keeps budgets in step with what is on record: after a restart, and between processes.
 
-Each process counts what it spends itself, at once. What the others have spent, or this one before
-it was started, comes from the roll-ups some seconds later.
+Each process counts its own spending at once. What other processes have spent, or earlier ones
+before this one was started, it reads from the roll-ups some seconds later.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ..store.engine.database import Database
 from ..store.queries.spent import name_of, spent_since
 
 INTERVAL: Final = 15.0
-# Of the time that goes by, when there are so many tokens that asking takes long.
+# With so many tokens that a refresh takes long: the share of the time that refreshes may take.
 _SHARE: Final = 0.05
-# For so long the first request waits for it.
+# Seconds that the first request waits for the first refresh.
 _PATIENCE: Final = 5.0
-# So many are taken note of before others have their turn on the event loop.
+# After so many budgets other tasks run on the event loop.
 _BREATH: Final = 1000
 _TOKEN: Final = "token:"  # noqa: S105  # how scopes begin
 
@@ -61,7 +61,7 @@ class BudgetSync:
             await trio.sleep(max(INTERVAL, took / _SHARE))
 
     async def refresh(self) -> bool:
-        """Ask once, and say whether there was an answer. Never fails: what is known stays."""
+        """Read the sums once, and say whether that worked. Never fails: what is known stays."""
         for window, scopes in (await self._windows()).items():
             starts, _ = bounds(window, time.time())
             since = round(max(0.0, starts) * 1_000_000)
@@ -87,7 +87,8 @@ class BudgetSync:
         """Return the scopes with a budget by its window and by the token's name on record."""
         callers = self._snapshot().callers
         if callers is not self._callers:
-            # As many as there are tokens: looked through once for each configuration, elsewhere.
+            # There are as many as tokens: they are looked through once for each configuration, in
+            # a thread.
             self._by_window = await trio.to_thread.run_sync(
                 _by_window, callers, abandon_on_cancel=True
             )

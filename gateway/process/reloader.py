@@ -1,6 +1,6 @@
-"""Reloads the configuration, one reload after the other, whoever asks.
+"""Reloads the configuration, one reload after the other, for signals and for admins.
 
-Who asks while one is under way gets the next, together with all others who do: the file may have
+All that is asked for while a reload is under way is answered by one more: the file may have
 changed since the one under way has read it, and a hundred signals are one more reload, not a
 queue of a hundred.
 """
@@ -27,7 +27,7 @@ Reload = Callable[[], Awaitable[AppliedReload]]
 
 
 class _Pass:
-    """One reload, begun or not, and who has asked for it."""
+    """One reload, begun or not, and what has asked for it."""
 
     def __init__(self) -> None:
         self.causes: dict[str, None] = {}
@@ -92,7 +92,7 @@ class Reloader:
         except ConfigError as exc:
             return self.note_failure(exc.problems, cause)
         except Exception as exc:  # noqa: BLE001
-            # Whatever it is, what is in use works, and requests are being served with it.
+            # The configuration in use works all the same, and requests are served with it.
             _log.exception("a reload failed")
             return self.note_failure((f"{type(exc).__name__}: {exc}",), cause)
         generation = self.status.generation + 1

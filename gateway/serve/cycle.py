@@ -1,9 +1,9 @@
 """One request and its answer, between h11 and an ASGI app.
 
-It pulls: input is parsed only when the app calls `receive`, so an app that never does holds
-back a bounded amount in the connection and nothing waits on a queue, where Hypercorn's own
-stream pushes events into one and hangs for good once the app no longer reads it. All parsing
-is synchronous; the only awaits are for more input and for the client to take output.
+Input is parsed only when the app calls `receive`. An app that never does so leaves a bounded
+amount in the connection, and no task waits on a queue; Hypercorn's own stream pushes events into
+one and hangs for good once the app no longer reads it. All parsing is synchronous; the only
+awaits are for more input and for the client to take output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BODILESS: Final = frozenset({204, 304})
 # How a head ends to which h11 has added chunked framing, in its own spelling.
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
 # h11 needs some 25 us for a chunk however small it is, and one read can bring 10,000 of them:
-# a quarter of a second in which everybody else would wait.
+# a quarter of a second in which every other request would wait.
 _CHUNKS_AT_ONCE: Final = 200
 
 
@@ -98,8 +98,8 @@ class RequestCycle:
             elif message := self._next_message():
                 return message
             elif self._parser.they_are_waiting_for_100_continue and self.response is None:
-                # Only now does anyone want the body: an app that refuses by the head alone
-                # saves the client from sending it (RFC 9110 section 10.1.1).
+                # Not before the app asks for the body: one that refuses by the head alone saves
+                # the client from sending it (RFC 9110 section 10.1.1).
                 proceed = h11.InformationalResponse(status_code=100, headers=[])
                 await self._stream.write(self._parser.send(proceed))
             else:

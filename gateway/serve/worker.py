@@ -3,8 +3,8 @@
 SIGTERM    not ready any more; accept for `drain_delay`, then stop accepting (SIGINT: at once)
            requests in flight finish within `drain_timeout`; after it they are ended
 again      requests in flight are ended now
-hard stop  10 s after all of that should have been over, whatever still runs
-SIGHUP     read the configuration again, whatever else goes on
+hard stop  10 s after all of that should have been over; what still runs is cut off
+SIGHUP     read the configuration again, also during a drain
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class _Leaving:
 
 
 def _hard_stop() -> None:
-    # From a thread: whatever is wrong by now may hold up the event loop as well.
+    # From a thread, since a fault that holds up the drain may hold up the event loop as well.
     os.write(2, b"gateway: still not drained, giving up\n")
     os._exit(HARD_STOP_STATUS)
 

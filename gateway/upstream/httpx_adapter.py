@@ -1,6 +1,6 @@
-"""The transport under httpx's client, for whom convenience counts more than microseconds.
+"""The transport under httpx's client, for calls where comfort counts more than microseconds.
 
-Probes and the admin API use it; what a caller waits for goes to `Transport` directly.
+A call that a gateway's caller waits for goes to `Transport` directly.
 """
 
 from __future__ import annotations

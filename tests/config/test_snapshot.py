@@ -46,11 +46,11 @@ def describe(
     return openai.describe(name, provider, route, timeouts, b"test", pattern)
 
 
-def taken(known: LearnedState | None = None, **fields: Any) -> Snapshot:
+def taken(learned: LearnedState | None = None, **fields: Any) -> Snapshot:
     config = Config(**{"providers": PROVIDERS} | fields)
     if config.models:
         assert list(cross_check(config)) == []
-    return build_snapshot(config, describe, created=1_700_000_000, known=known or MemoryState())
+    return build_snapshot(config, describe, created=1_700_000_000, learned=learned or MemoryState())
 
 
 def served(found: Snapshot, name: str) -> ServedModel:

@@ -490,7 +490,9 @@ async def test_a_drain_ends_requests_and_then_aborts_connections(
 # Apps at fault...
 
 
-async def test_an_app_that_fails_first_is_a_500_in_plain_words(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_app_that_fails_first_is_a_500_in_plain_words(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise ValueError("a fault of ours")
 

@@ -182,7 +182,7 @@ def _base_url(where: str, url: str) -> Iterator[str]:
     except ValueError:
         port_is_fine, host = False, None
     if not port_is_fine or not host or parts.scheme not in ("http", "https"):
-        # Not quoted: whoever puts a password into a URL may also mistype the rest.
+        # Not quoted: a URL with a fault may also hold a password.
         yield f"{where} base_url: not a URL such as https://api.openai.com/v1"
     elif parts.username is not None or parts.password is not None:
         yield f"{where} base_url: holds credentials; put them in api_key or headers"

@@ -15,7 +15,7 @@ from ..schema import Model
 # To be matched in full. The name is one of a header (RFC 9110 section 5.6.2).
 _STICKY: Final = re.compile(r"user|token|header:[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PLAIN: Final = Model(name="plain")
-# All else is the business of what an alias points to.
+# An alias takes everything else from the model that it points to.
 _OF_AN_ALIAS: Final = {"name", "alias", "routes"}
 
 
@@ -117,7 +117,7 @@ def _loop(start: Model, names: Names) -> list[str] | None:
 
 
 def _led_to(model: Model, names: Names) -> Iterator[Model]:
-    """Yield every model that the alias of `model` may lead to, by whatever the `*` stands for."""
+    """Yield every model that the alias of `model` may lead to, for any value of its `*`."""
     alias = model.alias
     if alias is None:
         return

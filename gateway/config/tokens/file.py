@@ -111,7 +111,7 @@ def _check(read: Callable[[], object]) -> None:
 
 
 class _File:
-    """The file, while nobody else may write it. `folder` is a descriptor of where it is."""
+    """The file, locked against other writers. `folder` is a descriptor of its folder."""
 
     def __init__(self, target: Path, folder: int, config_file: Path) -> None:
         self._target = target
@@ -124,7 +124,7 @@ class _File:
             self._was = target.stat()
 
     def write(self, text: str) -> None:
-        """Put `text` in the place of the file's, all of it or, whatever fails, nothing."""
+        """Replace the file's text by `text`, all of it or, if anything fails, none of it."""
         descriptor, temporary = tempfile.mkstemp(
             prefix=f".{self._target.name}.", dir=self._target.parent
         )
@@ -146,8 +146,8 @@ class _File:
         """Give the file its owner and its mode: those it had, if it was there."""
         like = self._was
         if like is None and os.geteuid() == 0:
-            # Of a file of root's the gateway, run by whom the configuration belongs to, could
-            # not read anything.
+            # The gateway runs as the owner of the configuration and could not read a file of
+            # root's.
             like = self._config_file.stat()
         made = os.fstat(descriptor)
         if like is not None and (like.st_uid, like.st_gid) != (made.st_uid, made.st_gid):
