@@ -48,7 +48,7 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 
 def read_plain(value: Any, kind: type[T]) -> T | None:
-    """Return `value` as a `kind` if nothing is wrong with it or to be replaced in it.
+    """Return `value` as a `kind` if it has no fault and no reference to replace.
 
     Nearly every table is like that, and this takes a tenth of what `TableReader` does: a file
     may hold a hundred thousand tokens.

@@ -38,7 +38,7 @@ _RESERVED_HEADERS: Final = frozenset(
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """Names of tables that exist but have faults of their own; "" where the name is one."""
+    """Names of tables that exist but have faults of their own; "" where the name is a fault."""
 
     providers: set[str]
     models: set[str]
@@ -58,7 +58,7 @@ def cross_check(
 ) -> Iterator[str]:
     """Yield every problem that no single table can see.
 
-    `keys` is told of the tokens and admins, so that it can check those of another file.
+    `keys` remembers the tokens and admins, so that it can check those of another file too.
     """
     names = all_names(config, unread)
     yield from check_bind(config.server.bind)

@@ -24,8 +24,8 @@ def check_models(
 ) -> Iterator[str]:
     """Yield what is wrong with `models`.
 
-    `names` also has those whose tables could not be read, and `providers` is the like;
-    `known` are the providers as a message names them.
+    `names` and `providers` include those whose tables could not be read; `known` lists the
+    providers as a message names them.
     """
     seen: set[str] = set()
     for model in models:
@@ -139,7 +139,7 @@ def _fallbacks(model: Model, names: Names) -> Iterator[str]:
         if not steps:
             yield f"{where}: there is no model {name!r}; known models: {_known(names)}"
             continue
-        # One of a family is another model than the rest of it, and may be their fallback.
+        # A member of a family is another model than the family, and may be the family's fallback.
         target = steps[-1].fill(steps[-1].model.name)
         if target in seen:
             yield f"{where}: {name!r} is {seen[target]}; name other models, each once"
