@@ -9,6 +9,7 @@
     │   ├── MethodNotAllowed     405
     │   ├── BodyTimeout          408
     │   ├── BodyTooLarge         413
+    │   ├── ConfigurationRejected 422
     │   ├── RateLimited          429
     │   └── QuotaExceeded        429
     ├── UpstreamError                   the providers are at fault
@@ -126,6 +127,19 @@ class BodyTimeout(CallerError):
 class BodyTooLarge(CallerError):
     status = 413
     code = "request_too_large"
+
+
+class ConfigurationRejected(CallerError):
+    """A reload was asked for, and the file has `problems`: the old configuration stays in use."""
+
+    status = 422
+    code = "invalid_configuration"
+    should_retry: ClassVar[bool | None] = False
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        message = "the configuration was not reloaded, the old one stays in use: "
+        super().__init__(message + "; ".join(problems))
+        self.details = {"problems": problems}
 
 
 class RateLimited(CallerError):

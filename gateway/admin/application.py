@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import Route, Router
+from starlette.routing import Match, Route, Router
 from starlette.types import ASGIApp, Scope
 
 from ..errors import (
@@ -23,7 +23,7 @@ from ..errors import (
 )
 from ..proxy.disconnect import cancel_on_disconnect
 from ..proxy.protocols import Client
-from . import queries, status
+from . import control, in_flight, queries, status
 from .asgi_bridge import AsgiBridge
 from .captures import CaptureEndpoint
 from .exports import ExportEndpoints
@@ -33,36 +33,54 @@ from .sign_in import Authenticator
 
 Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
 
-# No route takes a body; some clients send one, such as {}, with every POST.
-_BODY_BYTES: Final = 64 * 1024
+# Bytes of a body, unless the route says otherwise. Most routes need none; some clients send
+# one, such as {}, with every POST.
+BODY_BYTES: Final = 64 * 1024
 _BODY_SECONDS: Final = 10.0
-# Seconds: a lock is over by then, and a restarted server is back.
+# Seconds, after which a lock is over and a restarted server is back.
 _STORE_RETRY: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
 
-class AdminApi:
-    """For every path under /admin/; see `serve`."""
+class AdminRoute(NamedTuple):
+    """`path` comes after /admin/api/; a GET takes HEAD as well. `body_bytes` bounds the body."""
 
-    def __init__(self, resources: Resources) -> None:
+    method: str
+    path: str
+    handler: Handler
+    body_bytes: int = BODY_BYTES
+
+
+class AdminApi:
+    """Everything under /admin/; see `serve`."""
+
+    def __init__(self, resources: Resources, routes: Sequence[AdminRoute] | None = None) -> None:
         self._resources = resources
-        self._door = Authenticator(resources.audit)
+        self._authenticator = Authenticator(resources.audit)
         self._viewed = recent_views()
+        self._limits = [
+            (
+                Route(
+                    f"/admin/api/{route.path}",
+                    self._endpoint(route.handler),
+                    methods=[route.method],
+                ),
+                route.body_bytes,
+            )
+            for route in (all_routes() if routes is None else routes)
+        ]
         self._router = Router(
-            [
-                Route(f"/admin/api/{path}", self._endpoint(handler), methods=[method])
-                for method, path, handler in _routes()
-            ],
-            # It would send a Location made of what the caller says our host is.
+            [route for route, _ in self._limits],
+            # Starlette would send a Location made of what the caller says our host is.
             redirect_slashes=False,
         )
 
     async def serve(self, scope: Scope, client: Client, key: bytes | None) -> None:
-        """Answer one request; `key` is what it brought along. Raises nothing but SendStalled.
+        """Answer one request, which came with `key`. Raises nothing but SendStalled.
 
         Of the ASGI scope only the method, the raw path, the query string, the headers and the
-        client are looked at.
+        client are read.
         """
         try:
             await self._serve(scope, client, key)
@@ -85,11 +103,10 @@ class AdminApi:
 
     async def _serve(self, scope: Scope, client: Client, key: bytes | None) -> None:
         path = unquote_to_bytes(scope["raw_path"]).decode("utf-8", "replace")
-        # First of all: a stranger has no body read, and is not told which paths there are.
+        # The key comes first: without one no body is read, and no path is admitted to exist.
         peer = scope.get("client")
         snapshot = self._resources.snapshot()
-        admin = self._door.admit(snapshot, key, peer[0] if peer else None, path)
-        await client.read_body(_BODY_BYTES, _BODY_SECONDS)
+        admin = self._authenticator.admit(snapshot, key, peer[0] if peer else None, path)
         inner = {
             "type": "http",
             "method": scope["method"],
@@ -97,44 +114,53 @@ class AdminApi:
             "query_string": scope.get("query_string", b""),
             "headers": scope["headers"],
             "client": peer,
-            # With one, Starlette raises what it would answer in a shape of its own.
+            # With an "app", Starlette raises its errors instead of answering in its own shape.
             "app": self._router,
             "gateway.admin": admin,
         }
-        ends = AsgiBridge(client)
+        body = await client.read_body(self._body_limit(inner), _BODY_SECONDS)
+        bridge = AsgiBridge(client, body)
         try:
-            await cancel_on_disconnect(client, lambda: self._router(inner, ends.receive, ends.send))
+            await cancel_on_disconnect(
+                bridge, lambda: self._router(inner, bridge.receive, bridge.send)
+            )
         except HTTPException as exc:
             raise _translated(exc, scope["method"], path) from exc
         except StoreUnavailable as exc:
             exc.retry_after = exc.retry_after or _STORE_RETRY
             raise
 
+    def _body_limit(self, scope: Scope) -> int:
+        """Return how many bytes the body of this request may have."""
+        limits = (size for route, size in self._limits if route.matches(scope)[0] is Match.FULL)
+        return next(limits, BODY_BYTES)
+
     def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[ASGIApp]]:
-        async def endpoint(request: Request) -> ASGIApp:
-            admin = request.scope["gateway.admin"]
-            return await handler(AdminRequest(request, self._resources, admin, self._viewed))
+        async def endpoint(http: Request) -> ASGIApp:
+            admin = http.scope["gateway.admin"]
+            return await handler(AdminRequest(http, self._resources, admin, self._viewed))
 
         return endpoint
 
 
-def _routes() -> list[tuple[str, str, Handler]]:
+def all_routes() -> list[AdminRoute]:
     exports = ExportEndpoints()
     return [
-        ("GET", "requests", queries.requests),
+        AdminRoute("GET", "requests", queries.requests),
         # Callers may choose ids, and those may hold slashes.
-        ("GET", "requests/{id:path}", queries.request),
-        ("GET", "audit", queries.audit),
-        ("GET", "usage", queries.used),
-        ("GET", "costs", queries.costs),
-        ("GET", "health", queries.health),
-        ("GET", "stats", queries.figures),
-        ("GET", "export/requests", exports.requests),
-        ("GET", "export/audit", exports.audit),
-        ("GET", "export/usage", exports.usage),
-        ("GET", "debug/{id:path}", CaptureEndpoint().show),
-        ("GET", "status", status.status),
-        ("POST", "reload", status.reload),
+        AdminRoute("GET", "requests/{id:path}", queries.one_request),
+        AdminRoute("GET", "in-flight", in_flight.in_flight),
+        AdminRoute("GET", "audit", queries.audit),
+        AdminRoute("GET", "usage", queries.used),
+        AdminRoute("GET", "costs", queries.costs),
+        AdminRoute("GET", "health", queries.health),
+        AdminRoute("GET", "stats", queries.figures),
+        AdminRoute("GET", "export/requests", exports.requests),
+        AdminRoute("GET", "export/audit", exports.audit),
+        AdminRoute("GET", "export/usage", exports.usage),
+        AdminRoute("GET", "debug/{id:path}", CaptureEndpoint().show),
+        AdminRoute("GET", "status", status.status),
+        AdminRoute("POST", "reload", control.reload),
     ]
 
 

@@ -13,25 +13,26 @@ from ..captures.search import read_captures
 from ..errors import NotFound, StoreUnavailable
 from .request import AdminRequest, json_answer
 
-# Each holds whole requests and answers in memory: so many, and of each so many bytes as they are
-# in the file. What is larger can be read where the file is, by `gateway debug show`.
+# An answer holds whole requests and answers in memory. So many of them are made at once, and of
+# the files each may hold so many bytes. Larger ones can be read on the machine that has the files,
+# by `gateway debug show`.
 _AT_ONCE: Final = 2
 MAX_BYTES: Final = 32 * 1024 * 1024
 
 
 class CaptureEndpoint:
-    """Reads on threads of its own; who leaves does not wait for one."""
+    """Reads on threads of its own. A caller that leaves while one is busy is let go at once."""
 
     def __init__(self) -> None:
         self._readers = trio.CapacityLimiter(_AT_ONCE)
 
-    async def show(self, visit: AdminRequest) -> Response:
-        """Answer with the captures of an id (see capture_search.Found)."""
-        request_id, folder = visit.argument, visit.resources.captures
+    async def show(self, request: AdminRequest) -> Response:
+        """Answer with the captures of an id (see `captures.search`)."""
+        request_id, folder = request.argument, request.resources.captures
         body = None if folder is None else await self._read(folder, request_id)
         if body is None:
             raise NotFound(f"the debug log has nothing of {request_id!r}")
-        visit.viewed_capture(request_id)
+        request.viewed_capture(request_id)
         return json_answer(body)
 
     async def _read(self, folder: Path, request_id: str) -> bytes | None:

@@ -25,7 +25,8 @@ from ..store.queries import filters
 from ..store.queries.filters import AuditFilter, Filter
 from .request import AdminRequest
 
-# Each keeps one of the four threads that read busy for half of the time: the rest is for others.
+# Each export keeps one of the four reading threads busy for half of the time. The rest is left
+# to other requests.
 AT_ONCE: Final = 4
 _RETRY: Final = 10.0
 _NO_WEIGHT: Final = re.compile(r"0(?:\.0{0,3})?")
@@ -33,19 +34,19 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class ExportEndpoints:
-    """The exports of this process, of which no more than `AT_ONCE` are under way."""
+    """The exports of this process, at most `AT_ONCE` of them at the same time."""
 
     def __init__(self) -> None:
         self.under_way = 0
 
-    async def requests(self, visit: AdminRequest) -> Download:
-        return await _download(self, visit, ExportKind.REQUESTS)
+    async def requests(self, request: AdminRequest) -> Download:
+        return await _download(self, request, ExportKind.REQUESTS)
 
-    async def audit(self, visit: AdminRequest) -> Download:
-        return await _download(self, visit, ExportKind.AUDIT)
+    async def audit(self, request: AdminRequest) -> Download:
+        return await _download(self, request, ExportKind.AUDIT)
 
-    async def usage(self, visit: AdminRequest) -> Download:
-        return await _download(self, visit, ExportKind.USAGE)
+    async def usage(self, request: AdminRequest) -> Download:
+        return await _download(self, request, ExportKind.USAGE)
 
 
 def accepts_gzip(header: str) -> bool:
@@ -59,27 +60,26 @@ def accepts_gzip(header: str) -> bool:
 
 
 class Download:
-    """One export on its way. What is not sent to its end is left unfinished, which clients see.
+    """One export on its way. If it breaks, the answer has no proper end, so that clients notice.
 
     It ends when the caller leaves, since everything of this request is cancelled then, and when
-    the gateway stops: nobody knows for how long it would go on. However it ends, the audit log
-    says how.
+    the gateway stops, since it might go on for hours. The audit log says how it ended.
     """
 
     def __init__(
         self,
         exports: ExportEndpoints,
-        visit: AdminRequest,
+        request: AdminRequest,
         kind: ExportKind,
         export: Export,
         headers: Headers,
     ) -> None:
         self._exports = exports
-        self._visit = visit
+        self._request = request
         self._kind = kind
         self._export = export
         self._headers = headers
-        self._stream = ExportStream(visit.database, export)
+        self._stream = ExportStream(request.database, export)
         self._bytes = 0
         self._begun = False
 
@@ -97,11 +97,11 @@ class Download:
             self._exports.under_way -= 1
 
     async def _run(self, send: Send) -> None:
-        # Unless something else is known, whoever asked has left.
+        # A cancellation with no other cause means that the caller has left.
         why: str | None = "client_gone"
         try:
             with trio.CancelScope() as stop:
-                with self._visit.resources.lifecycle.exchange(stop.cancel):
+                with self._request.resources.lifecycle.exchange(stop.cancel):
                     await self._send(send)
                 why = None
             if why is not None and stop.cancelled_caught:
@@ -135,33 +135,33 @@ class Download:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
 
     def _note(self, why: str | None) -> None:
-        self._visit.audit(
+        self._request.audit(
             AuditAction.EXPORTED,
             AuditResult.OK if why is None else AuditResult.FAILED,
             self._kind.value,
-            filters=self._visit.filters,
+            filters=self._request.filters,
             rows=self._export.rows,
             bytes=self._bytes,
             **({} if why is None else {"aborted": why}),
         )
 
 
-async def _download(exports: ExportEndpoints, visit: AdminRequest, kind: ExportKind) -> Download:
-    format_ = ExportFormat(visit.text("format", "csv", [*ExportFormat]))
-    period = BY_NAME[visit.text("period", "hour", BY_NAME)]
+async def _download(exports: ExportEndpoints, request: AdminRequest, kind: ExportKind) -> Download:
+    format_ = ExportFormat(request.text("format", "csv", [*ExportFormat]))
+    period = BY_NAME[request.text("period", "hour", BY_NAME)]
     # Parquet is compressed by itself.
     gzip = format_ is not ExportFormat.PARQUET and accepts_gzip(
-        ",".join(visit.request.headers.getlist("accept-encoding"))
+        ",".join(request.http.headers.getlist("accept-encoding"))
     )
     try:
-        wanted = _wanted(visit, kind)
+        wanted = _wanted(request, kind)
         # In a thread: pyarrow takes some hundred milliseconds to import.
         export = await trio.to_thread.run_sync(
             lambda: Export(kind, wanted, format_, gzip=gzip, period=period), abandon_on_cancel=True
         )
     except ConfigError as exc:
         raise InvalidRequest(str(exc), param="format") from exc
-    at = datetime.fromtimestamp(visit.now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    at = datetime.fromtimestamp(request.now, UTC).strftime("%Y%m%dT%H%M%SZ")
     name = f"{kind.value}-{at}.{format_.value}"
     headers = [
         (b"content-type", MEDIA_TYPES[format_].encode("ascii")),
@@ -170,11 +170,11 @@ async def _download(exports: ExportEndpoints, visit: AdminRequest, kind: ExportK
     ]
     if gzip:
         headers.append((b"content-encoding", b"gzip"))
-    return Download(exports, visit, kind, export, headers)
+    return Download(exports, request, kind, export, headers)
 
 
-def _wanted(visit: AdminRequest, kind: ExportKind) -> Filter | AuditFilter:
+def _wanted(request: AdminRequest, kind: ExportKind) -> Filter | AuditFilter:
     if kind is ExportKind.AUDIT:
-        return filters.parse_audit(visit.params, visit.now, {"format"})
+        return filters.parse_audit(request.params, request.now, {"format"})
     also = {"format", "period"} if kind is ExportKind.USAGE else {"format"}
-    return filters.parse(visit.params, visit.now, also)
+    return filters.parse(request.params, request.now, also)

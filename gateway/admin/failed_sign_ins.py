@@ -1,7 +1,7 @@
-"""How many refused sign-ins are written down: all of a person's, few of a flood.
+"""Which refused sign-ins get an entry in the audit log: all of a person's, few of a flood.
 
-Whoever tries keys by the thousand must not fill the audit log, nor our memory with the addresses
-it comes from. What is not written down is counted, and the next that is says so.
+A caller that tries keys by the thousand must not fill the audit log, nor our memory with the
+addresses it comes from. Refusals without an entry are counted, and the next entry has the count.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 WINDOW: Final = 60.0
-# Written down in each window: of one address, and of all.
+# Entries in each window: of one address, and of all.
 OF_ONE: Final = 10
 OF_ALL: Final = 100
-# Addresses told apart in a window; the others are one.
+# Addresses told apart in a window; all others count as one.
 _ADDRESSES: Final = 1000
 _OTHERS: Final = ""
 
@@ -24,11 +24,11 @@ class FailedSignIns:
         self._until = 0.0
         self._written = 0
         self._of: dict[str, int] = {}
-        # Since the last that was written down.
+        # Refusals since the last entry.
         self._unwritten = 0
 
     def note(self, address: str | None, now: float) -> int | None:
-        """Return how many went unwritten before this one, or None if it is to be one of them."""
+        """Return how many refusals had no entry before this one; None if it gets none either."""
         if now >= self._until:
             self._until, self._written = now + WINDOW, 0
             self._of.clear()

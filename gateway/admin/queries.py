@@ -17,14 +17,14 @@ _TOP: Final = 10
 _MINUTES: Final = 60
 
 
-async def requests(visit: AdminRequest) -> Response:
+async def requests(request: AdminRequest) -> Response:
     """Answer with a page of requests: `rows`, `next` and `scanned_until` (see request_log.Page)."""
     also = {"sort", "order", "cursor", "limit"}
-    wanted = filters.parse(visit.params, visit.now, also)
-    sort = cast(request_log.Sort, visit.text("sort", "time", request_log.SORTS))
-    descending = visit.text("order", "desc", _ORDERS) == "desc"
-    after, limit = visit.text("cursor", "") or None, visit.number("limit", _LIMIT)
-    body = await visit.read(
+    wanted = filters.parse(request.params, request.now, also)
+    sort = cast(request_log.Sort, request.text("sort", "time", request_log.SORTS))
+    descending = request.text("order", "desc", _ORDERS) == "desc"
+    after, limit = request.text("cursor", "") or None, request.number("limit", _LIMIT)
+    body = await request.read(
         lambda connection: request_log.page(
             connection,
             wanted,
@@ -32,81 +32,81 @@ async def requests(visit: AdminRequest) -> Response:
             descending=descending,
             after=after,
             limit=limit,
-            now=visit.now,
+            now=request.now,
         )
     )
-    visit.viewed("requests")
+    request.viewed("requests")
     return json_answer(body)
 
 
-async def request(visit: AdminRequest) -> Response:
+async def one_request(request: AdminRequest) -> Response:
     """Answer with the requests of an id as `rows`, newest first, each with what was `tried`."""
-    request_id = visit.argument
+    request_id = request.argument
 
     def work(connection: Any) -> list[dict[str, Any]]:
         return request_log.one(connection, request_id)
 
-    found = await visit.database.read(work)
+    found = await request.database.read(work)
     if not found:
         raise NotFound(f"there is no request {request_id!r} on record")
-    visit.viewed_request(request_id)
+    request.viewed_request(request_id)
     return encoded({"rows": found})
 
 
-async def audit(visit: AdminRequest) -> Response:
+async def audit(request: AdminRequest) -> Response:
     """Answer with a page of the audit log, newest first."""
-    wanted = filters.parse_audit(visit.params, visit.now, {"cursor", "limit"})
-    after, limit = visit.text("cursor", "") or None, visit.number("limit", _LIMIT)
-    body = await visit.read(
+    wanted = filters.parse_audit(request.params, request.now, {"cursor", "limit"})
+    after, limit = request.text("cursor", "") or None, request.number("limit", _LIMIT)
+    body = await request.read(
         lambda connection: audit_log.page(connection, wanted, after=after, limit=limit)
     )
-    visit.viewed("audit")
+    request.viewed("audit")
     return json_answer(body)
 
 
-async def used(visit: AdminRequest) -> Response:
+async def used(request: AdminRequest) -> Response:
     """Answer with sums of usage by group and time (see usage.Usage)."""
-    wanted = filters.parse(visit.params, visit.now, {"group_by", "bucket"})
-    group_by = visit.several("group_by", ())
-    bucket = cast(usage.Bucket, visit.text("bucket", "none", usage.BUCKETS))
+    wanted = filters.parse(request.params, request.now, {"group_by", "bucket"})
+    group_by = request.several("group_by", ())
+    bucket = cast(usage.Bucket, request.text("bucket", "none", usage.BUCKETS))
     return json_answer(
-        await visit.read(
+        await request.read(
             lambda connection: usage.usage(
-                connection, wanted, group_by=group_by, bucket=bucket, now=visit.now
+                connection, wanted, group_by=group_by, bucket=bucket, now=request.now
             )
         )
     )
 
 
-async def costs(visit: AdminRequest) -> Response:
+async def costs(request: AdminRequest) -> Response:
     """Answer with what each group cost (see usage.Costs)."""
-    wanted = filters.parse(visit.params, visit.now, {"group_by"})
-    group_by = visit.several("group_by", ("model",))
+    wanted = filters.parse(request.params, request.now, {"group_by"})
+    group_by = request.several("group_by", ("model",))
     return json_answer(
-        await visit.read(
-            lambda connection: usage.costs(connection, wanted, group_by=group_by, now=visit.now)
+        await request.read(
+            lambda connection: usage.costs(connection, wanted, group_by=group_by, now=request.now)
         )
     )
 
 
-async def figures(visit: AdminRequest) -> Response:
+async def figures(request: AdminRequest) -> Response:
     """Answer with the figures of a dashboard (see stats.Summary)."""
-    wanted = filters.parse(visit.params, visit.now, {"top"})
-    top = min(visit.number("top", _TOP), 100)
+    wanted = filters.parse(request.params, request.now, {"top"})
+    top = min(request.number("top", _TOP), 100)
     return json_answer(
-        await visit.read(
-            lambda connection: stats.summary(connection, wanted, top=top, now=visit.now)
+        await request.read(
+            lambda connection: stats.summary(connection, wanted, top=top, now=request.now)
         )
     )
 
 
-async def health(visit: AdminRequest) -> Response:
+async def health(request: AdminRequest) -> Response:
     """Answer with how each deployment did lately, as `rows` (see stats.Health)."""
-    visit.only("minutes")
-    minutes = visit.number("minutes", _MINUTES)
+    request.only("minutes")
+    minutes = request.number("minutes", _MINUTES)
     return json_answer(
-        await visit.read(
-            lambda connection: _Rows(stats.health(connection, minutes=minutes, now=visit.now))
+        await request.read(
+            lambda connection: _Rows(stats.health(connection, minutes=minutes, now=request.now))
         )
     )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Collection
 from typing import Any, Final, TypeVar
+from urllib.parse import parse_qs
 
 import msgspec
 from starlette.requests import Request
@@ -20,32 +22,47 @@ from .sign_in import RecentlySeen
 T = TypeVar("T")
 
 _ENCODE: Final = msgspec.json.Encoder().encode
-# Filters are the same in whatever order they are given.
+# The same filters in another order are the same filters.
 _CANONICAL: Final = msgspec.json.Encoder(order="deterministic").encode
-# Who pages through a log, or keeps a page of it open, is written down so often, in seconds.
+# An admin who pages through a log, or keeps a page of it open, gets one audit entry in so many
+# seconds.
 _AGAIN: Final = 60.0
 
 
+_FORM: Final = "application/x-www-form-urlencoded"
+# Far more than any form here has.
+_FIELDS: Final = 1000
+
+# How msgspec ends what it says of a value: where that stands, such as `$.limits.rpm` or `$[0]`.
+_WHERE: Final = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
+# And of a field that is absent or unknown, which it names in the sentence instead.
+_FIELD: Final = re.compile(r"Object .* field `(.*)`", re.DOTALL)
+
+
 class AdminRequest:
-    """`admin` is who asks; `client_ip` is where from, None through a Unix socket."""
+    """`http` is Starlette's request, whose body was read before and is bounded by the route.
+
+    `admin` is the name of the one who asks, `client_ip` the address it comes from, None through
+    a Unix socket.
+    """
 
     def __init__(
-        self, request: Request, resources: Resources, admin: str, viewed: RecentlySeen
+        self, http: Request, resources: Resources, admin: str, viewed: RecentlySeen
     ) -> None:
-        self.request = request
+        self.http = http
         self.resources = resources
         self.admin = admin
-        self.client_ip = request.client.host if request.client else None
+        self.client_ip = http.client.host if http.client else None
         self.now = time.time()
         self.params: dict[str, list[str]] = {}
-        for name, value in request.query_params.multi_items():
+        for name, value in http.query_params.multi_items():
             self.params.setdefault(name, []).append(value)
         self._viewed = viewed
 
     @property
     def argument(self) -> str:
         """Return what the path ends with. Raises NotFound if no id can be that."""
-        found: str = self.request.path_params["id"]
+        found: str = self.http.path_params["id"]
         if "\0" in found or not _is_unicode(found):
             # PostgreSQL has no text with either.
             raise NotFound(f"there is nothing of {found!r}")
@@ -101,6 +118,41 @@ class AdminRequest:
         found = [part for each in self.params.get(name, ()) for part in each.split(",") if part]
         return tuple(found) or default
 
+    # The body...
+
+    async def json(self, type: type[T]) -> T:
+        """Return the body, JSON, as a `type` that msgspec knows, such as a Struct.
+
+        Raises InvalidRequest (400), which names the field that is wrong.
+        """
+        try:
+            return msgspec.json.decode(await self.http.body(), type=type)
+        except msgspec.ValidationError as exc:
+            message, param = _explained(str(exc))
+            raise InvalidRequest(message, param=param) from exc
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise InvalidRequest(f"The body is not valid JSON: {exc}.") from exc
+
+    async def form(self) -> dict[str, list[str]]:
+        """Return the fields of an HTML form that is sent as browsers do by default, urlencoded.
+
+        Not Starlette's `form`, which needs python-multipart even for this. Raises
+        InvalidRequest (400) for another type of body, and for one that is malformed.
+        """
+        kind = self.http.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != _FORM:
+            raise InvalidRequest(f"The body must be a form, of the type {_FORM}.")
+        try:
+            return parse_qs(
+                (await self.http.body()).decode(),
+                keep_blank_values=True,
+                strict_parsing=True,
+                errors="strict",
+                max_num_fields=_FIELDS,
+            )
+        except ValueError as exc:
+            raise InvalidRequest("The body is not a well-formed form.") from exc
+
     # The audit log...
 
     def audit(
@@ -120,13 +172,13 @@ class AdminRequest:
         )
 
     def viewed(self, what: str) -> None:
-        """Write down that the admin has looked at a log, but not each page of it."""
+        """Put into the audit log that the admin has looked at a log: one entry, not one a page."""
         filters = self.filters
         if self._is_new(what, filters):
             self.audit(AuditAction.LOG_VIEWED, AuditResult.OK, what, filters=filters)
 
     def viewed_request(self, request_id: str) -> None:
-        """Write down that the admin has looked at one request, but not each look."""
+        """Put into the audit log that the admin has looked at one request, not each look at it."""
         if self._is_new("request", request_id):
             self.audit(AuditAction.LOG_VIEWED, AuditResult.OK, "requests", request_id=request_id)
 
@@ -135,8 +187,8 @@ class AdminRequest:
             self.audit(AuditAction.CAPTURE_VIEWED, AuditResult.OK, request_id)
 
     def _is_new(self, what: str, about: object) -> bool:
-        # Another request, or other filters, show something else: that is another look. By its
-        # hash, since it may be long and is remembered for a while.
+        # Another request, or other filters, show something else, so they are another look. What
+        # was looked at may be long and is remembered for a while: hence its hash.
         digest = hashlib.sha256(_CANONICAL(about)).hexdigest()
         return self._viewed.is_new(self.admin, what, digest)
 
@@ -148,6 +200,15 @@ class AdminRequest:
             for name, values in self.params.items()
             if any(values) and name != "cursor"
         }
+
+
+def _explained(problem: str) -> tuple[str, str | None]:
+    """Return msgspec's words on a body as a sentence of ours, and the field it is about."""
+    found = _WHERE.fullmatch(problem)
+    what, where = (found[1], found[2]) if found else (problem, "")
+    if field := _FIELD.fullmatch(what):
+        where = f"{where}.{field[1]}" if where else field[1]
+    return (f"{where}: {what}." if where else f"The body: {what}."), where or None
 
 
 def _is_unicode(text: str) -> bool:

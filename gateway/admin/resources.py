@@ -16,23 +16,23 @@ from ..store.engine.database import Database
 
 
 class Control(Protocol):
-    """What of the application the admin API has to do with."""
+    """What the admin API needs of the application."""
 
     @property
-    def standing(self) -> ReloadStatus: ...
+    def reload_status(self) -> ReloadStatus: ...
 
     async def reload_everywhere(self, cause: str) -> ReloadOutcome:
-        """Reload this process and have the others do the same."""
+        """Reload this process and, if that worked, tell the others to do the same."""
         ...
 
 
 @dataclass(frozen=True)
 class Resources:
-    """`snapshot` returns the one in use now, `audit` takes an event and never waits or fails.
+    """`snapshot` returns the configuration in use now; `audit` takes an event and never fails.
 
-    `since` is when this process started, in Trio's seconds. `database` is None if nothing is on
-    record, `captures` is the folder of the debug log, and `store`, if there is one, returns how
-    the writer of the records is doing, as JSON can hold it, and `debug_log` the same of captures.
+    `since` is when this process started, in Trio's seconds. `database` is None if nothing is kept,
+    and `captures` is the folder of the debug log. `store` and `debug_log` return the state of the
+    writer of records and of that of captures, as JSON can hold it; None if there is none.
     """
 
     control: Control

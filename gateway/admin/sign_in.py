@@ -1,4 +1,4 @@
-"""Who may come in: whoever has a key of `[[admins]]`."""
+"""Sign-in: the admin API takes the keys of `[[admins]]` and no others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from ..errors import AuthenticationFailed, PermissionDenied
 from .failed_sign_ins import FailedSignIns
 
-# A key comes with every request: an admin at an address is written down so often, in seconds.
+# Every request has a key. An admin at an address gets one audit entry in so many seconds.
 _AGAIN: Final = 3600.0
 _REMEMBERED: Final = 1000
 
@@ -31,7 +31,10 @@ def authenticate(snapshot: Snapshot, key: bytes | None) -> str:
 
 
 class RecentlySeen:
-    """What was written down lately and need not be again. Forgets the oldest if there is much."""
+    """What has an entry in the audit log that is recent enough to need no second one.
+
+    Remembers `most` things for `seconds`, and forgets the oldest first.
+    """
 
     def __init__(self, seconds: float, most: int = _REMEMBERED) -> None:
         self._seconds = seconds
@@ -39,7 +42,7 @@ class RecentlySeen:
         self._until: dict[tuple[str, ...], float] = {}
 
     def is_new(self, *what: str) -> bool:
-        """Say whether `what` has not been asked about for so long, and remember it."""
+        """Say whether `what` has not been seen within the last `seconds`, and remember it."""
         now = trio.current_time()
         if self._until.get(what, now) > now:
             return False
@@ -51,7 +54,7 @@ class RecentlySeen:
 
 
 class Authenticator:
-    """Lets admins in, and has written down who came in and who could not."""
+    """Accepts or refuses the key of a request, and puts both into the audit log."""
 
     def __init__(self, audit: Callable[[AuditEvent], None]) -> None:
         self._audit = audit
@@ -63,7 +66,7 @@ class Authenticator:
         try:
             name = authenticate(snapshot, key)
         except AuthenticationFailed:
-            # Without any key nobody has tried to be somebody.
+            # A request without a key is no attempt to sign in.
             if key is not None:
                 self._refused(ip, path)
             raise
@@ -87,7 +90,7 @@ class Authenticator:
                 actor_kind=ActorKind.ADMIN,
                 actor=name,
                 client_ip=ip,
-                # Anybody can send 64 KiB of it, and events wait in memory and in the journal.
+                # Strangers can send a path of 64 KiB, and events wait in memory and in the journal.
                 target=shortened(path),
                 details={"unwritten": unwritten} if unwritten else {},
             )

@@ -1,63 +1,22 @@
-"""The state of this process, and a reload. Nothing here shows any of a key."""
+"""The state of this process. Nothing here shows any of a key."""
 
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+from typing import Any
 
 import trio
 from starlette.responses import Response
 
 from .. import __version__
-from ..config.reload_status import ReloadOutcome
-from ..core.records.audit import AuditAction, AuditResult
 from ..core.routing.health import DeploymentStatus
-from ..errors import InternalError
 from .request import AdminRequest, encoded
 from .resources import Resources
 
-# Seconds. It is a matter of milliseconds, unless we are being stopped.
-_PATIENCE: Final = 10.0
 
-
-async def reload(visit: AdminRequest) -> Response:
-    """Reload the configuration; 422 with everything that is wrong with it."""
-    outcome: ReloadOutcome | None = None
-    # Who leaves meanwhile does not keep the other processes from being told.
-    with trio.move_on_after(_PATIENCE, shield=True):
-        outcome = await visit.resources.control.reload_everywhere(f"admin {visit.admin}")
-        _note(visit, outcome)
-    if outcome is None:
-        visit.audit(AuditAction.CONFIG_RELOADED, AuditResult.FAILED, still_under_way_s=_PATIENCE)
-        raise InternalError(f"the reload takes longer than {_PATIENCE:g} s; the log has its end")
-    if outcome.reloaded:
-        return encoded(
-            {
-                "reloaded": True,
-                "generation": outcome.generation,
-                "needs_restart": outcome.needs_restart,
-            }
-        )
-    answer = encoded(
-        {
-            "error": {
-                "message": "the configuration was not reloaded, the old one stays in use: "
-                + "; ".join(outcome.problems),
-                "type": "invalid_request_error",
-                "param": None,
-                "code": "invalid_configuration",
-                "problems": outcome.problems,
-            }
-        },
-        422,
-    )
-    answer.headers["x-should-retry"] = "false"
-    return answer
-
-
-async def status(visit: AdminRequest) -> Response:
+async def status(request: AdminRequest) -> Response:
     """Say what this process is doing."""
-    return encoded(state(visit.resources))
+    return encoded(state(request.resources))
 
 
 def state(resources: Resources) -> dict[str, Any]:
@@ -72,7 +31,7 @@ def state(resources: Resources) -> dict[str, Any]:
         "in_flight": lifecycle.in_flight,
         "uptime_s": round(now - resources.since, 3),
         "loop_lag_ms": _ms(traffic.lag.current(now)),
-        "config": resources.control.standing,
+        "config": resources.control.reload_status,
         "deployments": [_deployment(each) for each in services.health.status(now)],
         "slots": [
             {"of": each.what, "held": each.held, "limit": each.limit, "waiting": each.waiting}
@@ -85,11 +44,6 @@ def state(resources: Resources) -> dict[str, Any]:
     if resources.store is not None:
         found["store"] = resources.store()
     return found
-
-
-def _note(visit: AdminRequest, outcome: ReloadOutcome) -> None:
-    result = AuditResult.OK if outcome.reloaded else AuditResult.FAILED
-    visit.audit(AuditAction.CONFIG_RELOADED, result, **outcome.details())
 
 
 def _deployment(status: DeploymentStatus) -> dict[str, Any]:

@@ -1,1 +1,15 @@
-"""The ASGI API: routes, bodies, replies."""
+"""The ASGI API: the application that Hypercorn runs.
+
+In the order in which to read them:
+
+    asgi_app    the application: lifespan, and one request from its scope to its answer
+    routes      the table of paths: which operation serves each
+    request     what the gateway reads of a request's head
+    client      the caller's side of one request: its body, its answer, its leaving
+    replies     answers that the gateway writes itself, errors among them
+    operations  the answers that need no provider: models and health
+    cors        calls from web pages
+
+It is raw ASGI, without a framework, since this is the hot path. Requests for a model go on to
+`proxy/`, those under /admin/ to `admin/`.
+"""

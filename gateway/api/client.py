@@ -1,10 +1,10 @@
 """The caller's side of one request, over ASGI.
 
 Two things about Hypercorn shape it. `send()` never fails because the caller left: only
-`receive()` says so. And its queue towards the app holds ten events: whoever answers without
+`receive()` says so. And its queue towards the app holds ten events: an app that answers without
 taking the rest of the body leaves Hypercorn's reader blocked for ever, with the task and the
-socket (measured; a test guards it). So somebody is receiving during the whole life of a
-request: `read_body`, then `wait_gone`, and `_finish_early` for an answer that comes before.
+socket (measured; a test guards it). So during the whole life of a request one task receives:
+`read_body`, then `wait_gone`, and `_finish_early` for an answer that comes before.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Send = Callable[[Message], Awaitable[None]]
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 8 * 1024 * 1024
 
-# What a socket takes at once: nobody has to read for it to be sent.
+# What a socket takes at once, without the caller reading any of it.
 SMALL: Final = 64 * 1024
 
 
@@ -55,7 +55,7 @@ class AsgiClient:
         self._send = send
         self._lifecycle = lifecycle
         self._content_length = content_length
-        # What every answer carries, whatever it is.
+        # The headers of every answer, errors included.
         self._always = (*always, (b"x-request-id", request_id))
         self._carried: Callable[[], Awaitable[HeaderPairs]] | None = None
         self._before_last: Callable[[], Awaitable[None]] | None = None
@@ -68,15 +68,15 @@ class AsgiClient:
     def carry(self, headers: Callable[[], Awaitable[HeaderPairs]]) -> None:
         """Ask `headers` when the answer's head is sent, and add those that it does not have.
 
-        Asked once and let go: whoever is asked knows this client, and a cycle of references
-        for each request would keep the garbage collector busy.
+        It is called once and let go. What it belongs to refers to this client, and a cycle of
+        references for each request would keep the garbage collector busy.
         """
         self._carried = headers
 
     def before_last(self, call: Callable[[], Awaitable[None]]) -> None:
         """Call this, once, when the answer's last bytes are about to be sent.
 
-        After them if they are many: who reads them slowly has not been served yet.
+        After them if they are many: a caller that reads them slowly has not been served yet.
         """
         self._before_last = call
 
@@ -102,8 +102,8 @@ class AsgiClient:
         """Return when the caller has left.
 
         Never returns once the last message is on its way: Hypercorn reports a disconnect while
-        it finishes a request, and who cancels on that cancels the recycling of the connection.
-        Nor once a write has stalled: the disconnect is then ours, and who wrote knows of it.
+        it finishes a request, and to cancel on that would cancel the recycling of the connection.
+        Nor once a write has stalled: the disconnect is then ours, and the writer knows of it.
         """
         await self._until_gone()
         if self._finishing or self._stalled:
@@ -169,7 +169,7 @@ class AsgiClient:
             while not self._body_ended and size < LINGER_BYTES:
                 size += len(await self._next())
         async with trio.open_nursery() as nursery:
-            # Hypercorn's own disconnect needs room in its queue, whatever still comes in.
+            # Hypercorn's own disconnect needs room in its queue, also while the body still comes.
             nursery.start_soon(self._until_gone)
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             nursery.cancel_scope.cancel("answer sent")

@@ -1,4 +1,4 @@
-"""Which path is served by what.
+"""The table of paths: which operation serves each.
 
 A table of exact paths, since a framework's router costs more than the whole rest of the way
 to the handler (Starlette: 23 µs against a dictionary's 0.1).

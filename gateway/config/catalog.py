@@ -51,8 +51,8 @@ class Names:
     def follow(self, name: str) -> Iterator[NameMatch]:
         """Yield the model that stands for `name` and those that its aliases lead to.
 
-        Ends where there is no alias or no such model, and before a model would come again: an
-        alias of a family to a part of itself adds to the name each time, and never ends.
+        Ends at a model without an alias, at an alias without a model, and before a model comes
+        again: the alias of a family to a part of itself would lengthen the name for ever.
         """
         seen: set[str] = set()
         while (found := self.match(name)) is not None and found.model.name not in seen:

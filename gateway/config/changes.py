@@ -1,4 +1,4 @@
-"""Which settings differ between two configurations: their names, never what they are."""
+"""Which settings differ between two configurations: their names, never their values."""
 
 from __future__ import annotations
 

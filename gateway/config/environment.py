@@ -23,7 +23,7 @@ class MissingVariable(Exception):
 def only_unset(problems: Sequence[str]) -> bool:
     """Say whether nothing is wrong but variables that are not set here.
 
-    Whoever edits a gateway's files need not have the environment that the gateway has.
+    A person who edits a gateway's files need not have the environment that the gateway has.
     """
     return all(map(_UNSET.search, problems))
 

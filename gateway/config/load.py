@@ -71,7 +71,7 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Config:
 
 
 def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[schema.Token, ...]:
-    """Return the tokens of both files, whatever else is in them.
+    """Return the tokens of both files; faults in all other tables are ignored.
 
     Of a variable that is not set only the name is known. Raises ConfigError.
     """
@@ -91,12 +91,12 @@ def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[schema.
 
 
 def store(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Store:
-    """Return the table `[store]`, whatever else is in the file. Raises ConfigError."""
+    """Return the table `[store]`; faults elsewhere are ignored. Raises ConfigError."""
     return table(path, schema.Store, environ)
 
 
 def table(path: Path, kind: type[T], environ: Mapping[str, str] = os.environ) -> T:
-    """Return the one table of that `kind`, whatever else is in the file. Raises ConfigError."""
+    """Return the one table of that `kind`; faults elsewhere are ignored. Raises ConfigError."""
     text = _read(path)
     if text is None:
         raise _absent(path)

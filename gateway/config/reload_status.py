@@ -8,8 +8,8 @@ import msgspec
 
 from .schema import Config, Store, TracingConfig
 
-# The sockets are open, whoever signals us looks where the pid file is now, and what writes the
-# records has to outlive everything else.
+# The sockets are open; `gateway reload` looks for the pid file where it is now; the writers of the
+# records must outlive everything else.
 _FIXED: Final = (
     ("server", "bind"),
     ("server", "pid_file"),
@@ -29,8 +29,8 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
     """How one reload went. `generation` is that of the configuration in use after it.
 
     `needs_restart` names settings that the file has changed and that stay as they were, such as
-    `server.bind`; `changed` names those that did not stay. Of a failed reload there are
-    `problems`, and nothing has changed.
+    `server.bind`; `changed` names those that are in use now. A failed reload has `problems`, and
+    has changed nothing.
     """
 
     generation: int
@@ -45,7 +45,8 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
     def details(self) -> dict[str, Any]:
         """Return what the audit log says of it: names, and no values.
 
-        Of problems only how many: they quote the file, and a key may stand in the wrong place.
+        Problems are only counted, since they quote the file, and a key may stand in the wrong
+        place.
         """
         if not self.reloaded:
             return {"problems": len(self.problems)}
@@ -59,7 +60,7 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
 
 
 class AppliedReload(msgspec.Struct, frozen=True):
-    """What a reload has put to use; see `ReloadOutcome`."""
+    """What a reload has put into use; see `ReloadOutcome`."""
 
     needs_restart: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()

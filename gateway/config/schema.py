@@ -54,7 +54,7 @@ class Server(Table, frozen=True):
 
 
 class LimitsConfig(Table, frozen=True):
-    """What is let through of everybody's requests together.
+    """How much is let through of all requests together.
 
     rpm, tpm and max_concurrent are unlimited when absent. The queue is also the one of every
     provider's own `max_concurrent`: how many may wait for a place, and for how many seconds.
@@ -123,7 +123,7 @@ class Token(Table, frozen=True):
 
 
 class Admin(Table, frozen=True):
-    """Who may use the admin API. The key is written like a token's."""
+    """An administrator, who may use the admin API. The key is written like a token's."""
 
     name: Name
     key: str
@@ -153,7 +153,8 @@ class Store(Table, frozen=True):
     """
 
     url: str = "sqlite:///gateway.db"
-    # SQLite is always migrated at the start; a PostgreSQL database may be somebody else's job.
+    # SQLite is always migrated at the start. A PostgreSQL database may have an administrator who
+    # does that.
     auto_migrate: bool = False
     journal: Annotated[str, Meta(min_length=1)] = "gateway.journal"
     journal_max_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 1024 * 1024 * 1024
@@ -173,7 +174,7 @@ class Retention(Table, frozen=True):
 
 
 class DebugLog(Table, frozen=True):
-    """Whose requests are kept whole, in files. Off unless one of the first four selects some.
+    """Which requests are kept whole, in files. Off unless one of the first four selects some.
 
     `errors_only` keeps, of what the others select, what failed; alone it selects every request.
     `redact` are paths such as `messages[*].content`, in requests, answers and events.
@@ -193,7 +194,7 @@ class DebugLog(Table, frozen=True):
 
 
 class MetricsConfig(Table, frozen=True):
-    """`GET /metrics`, for admins' keys; `public` is for everybody who can reach the port.
+    """`GET /metrics`, for admins' keys; with `public` for every caller that reaches the port.
 
     Of each label no more than `max_label_values` are told apart; the rest is "other".
     """
@@ -220,7 +221,7 @@ class TracingConfig(Table, frozen=True):
 class Cors(Table, frozen=True):
     """Which web pages may call from a browser (Fetch standard, "CORS protocol"). Off by default.
 
-    `*` in `allow_headers` stands for whatever a page asks for: the standard's own `*` leaves
+    `*` in `allow_headers` stands for every header a page asks for: the standard's own `*` leaves
     out Authorization. `max_age` is seconds that a browser may remember a preflight.
     """
 

@@ -1,8 +1,8 @@
 """What requests run on: the configuration, resolved and immutable.
 
 A request takes the snapshot once and keeps it to its end, so that a reload never changes a
-request in mid-flight. What is learned while the gateway runs is not in here: a snapshot points
-to it, and so do the next ones.
+request in mid-flight. What is learned while the gateway runs (`LearnedState`) is not in here: each
+snapshot points to it, so a reload does not lose it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Describe = Callable[[str, Provider, RouteTerms], Deployment]
 
 
 class LearnedState(Protocol):
-    """What outlives a reload, and is made for whatever a new configuration brings."""
+    """What the gateway learns while it runs. It outlives reloads, and grows with deployments."""
 
     def target(self, deployment: Deployment) -> Target: ...
 
@@ -99,9 +99,9 @@ class Snapshot(msgspec.Struct, frozen=True):
     server: Server
     created: int
     admins: Mapping[bytes, str] = {}
-    # Who calls without a key, where none is needed.
+    # The caller without a key, where none is needed.
     anyone: Caller = ANYONE
-    # By provider, what it may be sent; only of those that have such a limit.
+    # The limits on what a provider may be sent, by its name; only of those that have such a limit.
     provider_scopes: Mapping[str, Scope] = {}
     cors: Cors = Cors()
     kept_headers: KeptHeaders = KeptHeaders()
@@ -113,15 +113,15 @@ class Snapshot(msgspec.Struct, frozen=True):
         return not self.callers
 
     def shows_metrics(self, key: bytes | None) -> bool:
-        """Say whether who has `key` may see them: an admin, or anybody where nobody needs one."""
+        """Say whether a caller with `key` may see them: an admin, or all where no key is needed."""
         if self.metrics_public or (self.open and not self.admins):
             return True
         return key is not None and self.admin(key) is not None
 
     def authenticate(self, key: bytes) -> Caller | None:
-        """Return who `key` belongs to, in a time that tells nothing about the keys.
+        """Return the caller that `key` belongs to, in a time that tells nothing about the keys.
 
-        The lookup is by digest, so what it takes depends on a hash that nobody can steer; the
+        The lookup is by digest, so its time depends on a hash that a caller cannot steer; the
         final comparison is constant-time all the same.
         """
         digest = hashlib.sha256(key).digest()
@@ -139,14 +139,14 @@ def build_snapshot(
     config: Config,
     describe: Describe,
     created: int,
-    known: LearnedState,
+    learned: LearnedState,
     callers: Mapping[bytes, Caller] | None = None,
 ) -> Snapshot:
     """Resolve a checked `config`; `describe` makes a deployment of a route.
 
     `callers` are those of `config` if they have been made before.
     """
-    maker = _ModelBuilder(config, describe, known)
+    maker = _ModelBuilder(config, describe, learned)
     shared = shared_scopes(config)
     return Snapshot(
         models=Catalog(maker.names, maker.served),
@@ -169,11 +169,11 @@ def build_snapshot(
 class _ModelBuilder:
     """Makes what is served under a name."""
 
-    def __init__(self, config: Config, describe: Describe, known: LearnedState) -> None:
+    def __init__(self, config: Config, describe: Describe, learned: LearnedState) -> None:
         self.names = Names(config.models)
         self._config = config
         self._describe = describe
-        self._known = known
+        self._learned = learned
         self._targets: dict[str, Target] = {}
 
     def served(self, name: str) -> ServedModel:
@@ -196,19 +196,20 @@ class _ModelBuilder:
             targets=tuple(each for group in targets for each in group),
             groups=tuple(len(group) for group in groups),
             balancers=tuple(
-                self._known.balancer(owner.strategy, group, known)
+                self._learned.balancer(owner.strategy, group, known)
                 for owner, group, known in zip(owners, groups, targets, strict=True)
             ),
             retry=self._config.retry.override(model.retry),
-            # Whatever decides what is asked of whom: other answers are of other deployments.
+            # Everything that decides which provider is asked for what: another deployment gives
+            # other answers.
             fingerprint=repr(
                 [(each.name, each.origin, each.target) for each in deployments]
             ).encode(),
-            # Nobody else looks at a key, and every request would make one.
+            # Only `sticky` looks at the key, and every request would make one.
             sticky_by=model.sticky_by if any(each.strategy == "sticky" for each in owners) else (),
             switch_on=frozenset(Cause(each) for each in model.fallback_on),
             hedge=model.hedge,
-            hedge_cap=self._known.hedge_cap(model.name) if model.hedge else None,
+            hedge_cap=self._learned.hedge_cap(model.name) if model.hedge else None,
             cache=model.cache,
             longest=max(deadline(0.0, each.timeouts.total) for each in deployments),
         )
@@ -218,7 +219,7 @@ class _ModelBuilder:
         # that began before a reload: that must not give a target the old keys again.
         found = self._targets.get(deployment.state_key)
         if found is None:
-            found = self._targets[deployment.state_key] = self._known.target(deployment)
+            found = self._targets[deployment.state_key] = self._learned.target(deployment)
         return found
 
     def _last(self, name: str) -> NameMatch:

@@ -48,7 +48,7 @@ def unknown_key(key: str, known: Iterable[str]) -> str:
 
 
 def read_plain(value: Any, kind: type[T]) -> T | None:
-    """Return `value` as a `kind` if nothing is wrong with it or to be replaced in it.
+    """Return `value` as a `kind` if it has no fault and no reference to replace.
 
     Nearly every table is like that, and this takes a tenth of what `TableReader` does: a file
     may hold a hundred thousand tokens.
@@ -152,7 +152,7 @@ def _in_words(message: str, kind: Any) -> str:
     if len(_choices(kind)) > 1 or get_origin(kind) is Literal or _bare(kind) is datetime:
         return f"expected {_expected(kind)}"
     for note in _notes(kind):
-        # A pattern says little to whoever has not written it.
+        # A regular expression says little to a person who has not written it.
         if note.description is not None and "regex" in message:
             return f"expected {note.description}"
     message = message.partition(" - at `")[0].replace(" | null`", "`")

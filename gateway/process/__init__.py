@@ -1,1 +1,14 @@
-"""TODO."""
+"""One process's gateway, put together from all the other packages.
+
+In the order in which to read them:
+
+    application  the gateway of this process: its configuration, its lifecycle, its ASGI app
+    components   the parts that outlive every reload, and how they take a configuration
+    recording    what is made of each request that has ended: log lines, database, metrics, spans
+    budgets      keeps budgets in step with what is on record
+    gauges       the state of all parts, as metrics show it
+    admin        the admin API, put together at the first request for it
+    reloader     reloads, one after the other
+
+Only this package and `cli/` know every part by name; the others meet through protocols.
+"""

@@ -1,7 +1,7 @@
-"""The admin API, put together when somebody first asks for it.
+"""The admin API, put together at the first request for it.
 
-Starlette and SQLAlchemy are a tenth of a second each to import, which most gateways that only
-serve requests need never spend; and never on the event loop.
+Starlette and SQLAlchemy take a tenth of a second each to import. A gateway that only serves
+models need never spend it, and no gateway spends it on the event loop.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LazyAdminApi:
     async def serve(
         self, scope: MutableMapping[str, Any], client: Client, key: bytes | None
     ) -> None:
-        """Answer one request; `key` is what it brought along. Raises nothing but SendStalled."""
+        """Answer one request, which came with `key`. Raises nothing but SendStalled."""
         api = await self._made()
         if api is not None:
             await api.serve(scope, client, key)

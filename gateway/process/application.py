@@ -92,24 +92,24 @@ class Application:
         return self._config
 
     @property
-    def standing(self) -> ReloadStatus:
+    def reload_status(self) -> ReloadStatus:
         """Return which configuration is in use, and how the last reload went."""
         if self._reloader is None:
             raise InternalError("the gateway is not running")
-        return self._reloader.standing
+        return self._reloader.status
 
     async def reload(self, cause: str) -> ReloadOutcome:
         """Read the configuration again and go on with it; raise nothing if that can't be.
 
-        `cause` is for the log. Reloads are made one after the other; whoever asks during one
-        gets the next.
+        `cause` is for the log. Reloads are made one after the other; a call during one gets the
+        next.
         """
         if self._reloader is None:
             return ReloadOutcome(0, problems=("the gateway is not running",))
         return await self._reloader.reload(cause)
 
     async def reload_by_signal(self, cause: str) -> ReloadOutcome:
-        """Reload because whoever may signal this process wants it."""
+        """Reload because this process got a signal; the audit log does not know its sender."""
         outcome = await self.reload(cause)
         if self._recording is not None:
             self._recording.audit_reload(outcome, cause)
@@ -123,7 +123,7 @@ class Application:
         return outcome
 
     def serving_policy(self) -> ServingPolicy:
-        """Return what the server needs to know of the configuration."""
+        """Return the part of the configuration that the server needs."""
         server = self.config.server
         return ServingPolicy(
             send_timeout=server.send_timeout,
@@ -139,8 +139,8 @@ class Application:
         `gateway serve` does the same by itself. The command line knows nothing of our logs,
         drain or sockets, so the app brings along what it can.
         """
-        roster = install(self.serving_policy, self.lifecycle)
-        self._watch = roster.watch
+        connections = install(self.serving_policy, self.lifecycle)
+        self._watch = connections.watch
         return self.asgi
 
     @asynccontextmanager
@@ -151,7 +151,7 @@ class Application:
         if self._watch is not None:
             logs.configure(config.log.level, config.log.format)
         recording = self._recording = Recording(config, self._path.absolute().parent)
-        # Outermost: it writes what the end of everything else has to say.
+        # Outermost, since it also writes what happens while everything else ends.
         async with trio.open_nursery() as recorders:
             await recording.start(recorders)
             async with trio.open_nursery() as nursery:
@@ -175,7 +175,7 @@ class Application:
                 if hangups is not None:
                     settle_in()
                     nursery.start_soon(hangups.obey)
-                    # Each worker has its line: what signals reach Hypercorn's parent end them.
+                    # Each worker has its line: a SIGHUP to Hypercorn's parent would end them all.
                     pid_file = PidFile(pid_path(self._path, config.server.pid_file))
                     pid_file.write()
                 try:
@@ -216,7 +216,7 @@ class Application:
 
         metrics = MetricsRecorder(
             config.metrics.max_label_values,
-            lambda: gauges.gauges(parts.services, self.standing, recording.gauges()),
+            lambda: gauges.gauges(parts.services, self.reload_status, recording.gauges()),
             gauges.gaps(parts.services.traffic.gaps),
             named_directory(os.environ),
         )

@@ -1,7 +1,7 @@
 """Keeps budgets in step with what is on record: after a restart, and between processes.
 
-Each process counts what it spends itself, at once. What the others have spent, or this one before
-it was started, comes from the roll-ups some seconds later.
+Each process counts its own spending at once. What other processes have spent, or earlier ones
+before this one was started, it reads from the roll-ups some seconds later.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class BudgetSync:
             await trio.sleep(max(INTERVAL, took / _SHARE))
 
     async def refresh(self) -> bool:
-        """Ask once, and say whether there was an answer. Never fails: what is known stays."""
+        """Read the sums once, and say whether that worked. Never fails: what is known stays."""
         for window, scopes in (await self._windows()).items():
             starts, _ = bounds(window, time.time())
             since = round(max(0.0, starts) * 1_000_000)
@@ -88,7 +88,8 @@ class BudgetSync:
         """Return the scopes with a budget by its window and by the token's name on record."""
         callers = self._snapshot().callers
         if callers is not self._callers:
-            # As many as there are tokens: looked through once for each configuration, elsewhere.
+            # There are as many as tokens: they are looked through once for each configuration, in
+            # a thread.
             self._by_window = await trio.to_thread.run_sync(
                 _by_window, callers, abandon_on_cancel=True
             )

@@ -13,7 +13,7 @@ from ..proxy.services import Services
 from ..telemetry.metrics.gauges import DeploymentGauges, GapHistogram, Gauges, LogGauges, SlotGauges
 
 
-def gauges(services: Services, standing: ReloadStatus, log: LogGauges | None) -> Gauges:
+def gauges(services: Services, status: ReloadStatus, log: LogGauges | None) -> Gauges:
     """Return the state at this moment; to be asked in Trio's thread."""
     now = trio.current_time()
     traffic, store = services.traffic, services.cache.store
@@ -36,9 +36,9 @@ def gauges(services: Services, standing: ReloadStatus, log: LogGauges | None) ->
         log=log,
         cache_entries=len(store),
         cache_bytes=store.stored + store.held,
-        config_generation=standing.generation,
-        reloaded_at=datetime.fromisoformat(standing.loaded_at).timestamp(),
-        reload_ok=standing.last_error is None,
+        config_generation=status.generation,
+        reloaded_at=datetime.fromisoformat(status.loaded_at).timestamp(),
+        reload_ok=status.last_error is None,
     )
 
 

@@ -1,6 +1,6 @@
-"""Reloads the configuration, one reload after the other, whoever asks.
+"""Reloads the configuration, one reload after the other, for signals and for admins.
 
-Who asks while one is under way gets the next, together with all others who do: the file may have
+All that is asked for while a reload is under way is answered by one more: the file may have
 changed since the one under way has read it, and a hundred signals are one more reload, not a
 queue of a hundred.
 """
@@ -27,7 +27,7 @@ Reload = Callable[[], Awaitable[AppliedReload]]
 
 
 class _Pass:
-    """One reload, begun or not, and who has asked for it."""
+    """One reload, begun or not, and what has asked for it."""
 
     def __init__(self) -> None:
         self.causes: dict[str, None] = {}
@@ -39,13 +39,13 @@ class Reloader:
     """`reload` raises ConfigError and then has changed nothing. `path` is the file, for people."""
 
     def __init__(self, path: str, reload: Reload) -> None:
-        self.standing = ReloadStatus(path, generation=1, loaded_at=_now())
+        self.status = ReloadStatus(path, generation=1, loaded_at=_now())
         self._reload = reload
         self._next = _Pass()
         self._asked = trio.Event()
 
     def __repr__(self) -> str:
-        return f"<Reloader of {self.standing.path}, generation {self.standing.generation}>"
+        return f"<Reloader of {self.status.path}, generation {self.status.generation}>"
 
     def ask(self, cause: str) -> _Pass:
         """Ask for a reload that begins from now on; can be called before `run` is."""
@@ -70,21 +70,21 @@ class Reloader:
 
     def note_failure(self, problems: tuple[str, ...], cause: str) -> ReloadOutcome:
         """Log and remember that a file could not be used."""
-        standing = self.standing
+        status = self.status
         _log.error(
             "the configuration is not reloaded; the old one stays in use",
             cause=cause,
-            path=standing.path,
+            path=status.path,
             problems=list(problems),
         )
-        self.standing = ReloadStatus(
-            standing.path,
-            standing.generation,
-            standing.loaded_at,
-            standing.needs_restart,
+        self.status = ReloadStatus(
+            status.path,
+            status.generation,
+            status.loaded_at,
+            status.needs_restart,
             ReloadFailure(_now(), problems),
         )
-        return ReloadOutcome(standing.generation, standing.needs_restart, problems)
+        return ReloadOutcome(status.generation, status.needs_restart, problems)
 
     async def _once(self, cause: str) -> ReloadOutcome:
         try:
@@ -92,12 +92,12 @@ class Reloader:
         except ConfigError as exc:
             return self.note_failure(exc.problems, cause)
         except Exception as exc:  # noqa: BLE001
-            # Whatever it is, what is in use works, and requests are being served with it.
+            # The configuration in use works all the same, and requests are served with it.
             _log.exception("a reload failed")
             return self.note_failure((f"{type(exc).__name__}: {exc}",), cause)
-        generation = self.standing.generation + 1
+        generation = self.status.generation + 1
         held, changed = applied.needs_restart, applied.changed
-        self.standing = ReloadStatus(self.standing.path, generation, _now(), held)
+        self.status = ReloadStatus(self.status.path, generation, _now(), held)
         _log.info(
             "configuration reloaded",
             cause=cause,

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import trio
 
 from ..errors import ClientGone
-from .protocols import Client
 
 
-async def cancel_on_disconnect(client: Client, work: Callable[[], Awaitable[None]]) -> None:
+class Departure(Protocol):
+    """What of a `Client` is needed here."""
+
+    async def wait_gone(self) -> None:
+        """Return when the caller has left."""
+        ...
+
+
+async def cancel_on_disconnect(client: Departure, work: Callable[[], Awaitable[None]]) -> None:
     """Do `work` until it is done or the caller leaves; then raise ClientGone."""
     error: Exception | None = None
     gone = False

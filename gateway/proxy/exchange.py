@@ -73,6 +73,9 @@ class Exchange:
                 note_client(record, headers, snapshot.kept_headers)
             settlement = Settlement(services, record, trace)
         self.settlement: Final = settlement
+        # For the list of exchanges in flight (`in_flight.py`).
+        self.progress: Callable[[], int] | None = None
+        self.shared = False
         self._scope: trio.CancelScope | None = None
         self._shutting_down = False
         # Its places among the caller's requests and in the gateway, until they are given up.
@@ -104,7 +107,7 @@ class Exchange:
             headers=self.headers,
             settlement=self.settlement.branch(),
         )
-        branch.caller = self.caller
+        branch.caller, branch.shared = self.caller, True
         return branch
 
     def __repr__(self) -> str:
@@ -112,10 +115,13 @@ class Exchange:
 
     async def run(self, work: Callable[[Exchange], Awaitable[None]]) -> None:
         """Do `work`, answer whatever error it raises, settle. Raises nothing but Cancelled."""
+        in_flight = self.services.in_flight
+        in_flight.enter(self)
         try:
             with self.services.lifecycle.exchange(self._shut_down):
                 await self._run(work)
         finally:
+            in_flight.leave(self)
             await self.settlement.settle(self.client.status)
 
     async def _run(self, work: Callable[[Exchange], Awaitable[None]]) -> None:

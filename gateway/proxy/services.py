@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..config.schema import Config
 from ..config.snapshot import Snapshot
@@ -10,6 +10,7 @@ from ..core.routing.backoff import Rng
 from ..lifecycle import Lifecycle
 from .cache.response_cache import ResponseCache
 from .capture import CaptureLog
+from .in_flight import InFlight
 from .protocols import Health, Limits, Recorder, Tracer, Upstream
 from .traffic.control import TrafficControl
 
@@ -29,6 +30,7 @@ class Services:
     # None: nobody wants spans, and nobody wants any request whole.
     tracer: Tracer | None = None
     captures: CaptureLog | None = None
+    in_flight: InFlight = field(default_factory=InFlight)
 
     def configure(self, config: Config, snapshot: Snapshot) -> None:
         """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""

@@ -1,1 +1,17 @@
-"""Serving the app: sockets, Hypercorn's Trio worker, signals, drain. The one home of Hypercorn."""
+"""Serving the app: sockets, connections, Hypercorn's Trio worker, signals, drain.
+
+The one home of Hypercorn. In the order in which to read them:
+
+    policy            what serving promises, in seconds and bytes
+    sockets           listening sockets, with the options that Hypercorn does not set
+    connection        one client's connection, from its first request to its last
+    byte_stream       its bytes: a socket that is watched for as long as it lives
+    gate              which requests are let in, and how the others are answered
+    cycle             one request and its answer, between h11 and an ASGI app
+    open_connections  the connections of a worker, and how a drain closes them
+    install           puts our connection in the place of Hypercorn's
+    worker            one worker process, between the first signal and the exit
+    supervisor        several worker processes behind the same sockets
+    sighup            SIGHUP: read the configuration again
+    pidfile           the file that says which processes to send it to
+"""

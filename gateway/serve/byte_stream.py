@@ -1,11 +1,12 @@
 """The bytes of one connection: a socket that is watched for its whole life.
 
 Watching never stops while the connection lives, or a client that leaves behind a pipelined
-request would go unseen (Hypercorn parks its reader there). Reading is bounded instead: anything
-for somebody who waits for input, a little ahead for nobody. Writing is bounded in
-time, not shielded as in Hypercorn, where a client that does not read pins its request for ever.
+request would go unseen (Hypercorn parks its reader there). Reading is bounded instead: a task
+that waits for input gets all there is, and without one only a little is read ahead. Writing is
+bounded in time, not shielded as in Hypercorn, where a client that does not read pins its request
+for ever.
 
-Whatever goes wrong on either side ends in `lose`, which closes the socket and wakes everyone.
+Every fault on either side ends in `lose`, which closes the socket and wakes every waiting task.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class ByteStream:
     # Reading...
 
     async def read(self, on_unasked: Callable[[], None]) -> None:
-        """Read until the end; `on_unasked` is told of input that nobody waits for."""
+        """Read until the end; `on_unasked` is called for input that no task waits for."""
         try:
             while True:
                 while (limit := self._wanted()) <= 0:
@@ -133,7 +134,7 @@ class ByteStream:
         await self._endings.park()
 
     def wake(self) -> None:
-        """Let everyone who waits look again."""
+        """Let every task that waits look again."""
         self._arrivals.unpark_all()
         self._endings.unpark_all()
 
@@ -146,7 +147,7 @@ class ByteStream:
         any more. Raises `SendStalled`.
         """
         try:
-            # The usual case: nobody else writes and the kernel has room, so nothing waits.
+            # The usual case: no other task writes and the kernel has room, so nothing waits.
             if self._socket is not None and not self.gone and not self._writing.locked():
                 sent = send_now(self._socket, data)
                 if sent == len(data):

@@ -40,7 +40,7 @@ from .open_connections import OpenConnections
 class ClientConnection(TCPServer):
     def __init__(
         self,
-        roster: OpenConnections,
+        connections: OpenConnections,
         app: AppWrapper,
         config: Config,
         context: WorkerContext,
@@ -48,28 +48,28 @@ class ClientConnection(TCPServer):
         stream: trio.SSLStream[trio.SocketStream],
     ) -> None:
         super().__init__(app, config, context, state, stream)
-        roster.adopt(config, context)
-        self._roster = roster
-        self._policy = roster.policy()
+        connections.adopt(config, context)
+        self._connections = connections
+        self._policy = connections.policy()
         self._run_app: Any = app
         self._tls = isinstance(stream, trio.SSLStream)
         self._transport: Any = stream.transport_stream if self._tls else stream
-        self._link = ByteStream(stream, self._transport, self._policy.send_timeout)
+        self._byte_stream = ByteStream(stream, self._transport, self._policy.send_timeout)
         self._cycle: RequestCycle | None = None
         self._served = 0
 
     def __repr__(self) -> str:
-        state = "gone" if self._link.gone else repr(self._cycle) if self._cycle else "idle"
+        state = "gone" if self._byte_stream.gone else repr(self._cycle) if self._cycle else "idle"
         return f"<ClientConnection {state}, {self._served} served>"
 
     async def run(self) -> None:
         try:
             if not await self._greet():
                 return
-            with self._roster.joined(self):
+            with self._connections.joined(self):
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    nursery.start_soon(self._link.read, self._take_over)
+                    nursery.start_soon(self._byte_stream.read, self._take_over)
                     nursery.start_soon(self._serve)
         except Exception:  # noqa: BLE001
             # One connection's fault must not end the worker and all the others with it.
@@ -79,7 +79,7 @@ class ClientConnection(TCPServer):
 
     def retire(self) -> None:
         """Close the connection now if it is idle, else when its request is done."""
-        self._link.wake()
+        self._byte_stream.wake()
 
     def abort(self) -> None:
         """Cancel everything on the connection."""
@@ -116,7 +116,7 @@ class ClientConnection(TCPServer):
             asked = await self._next_request()
             if asked is None:
                 # Idle: nothing was just said that a reset could take from the client.
-                await self._link.lose()
+                await self._byte_stream.lose()
                 return
             if isinstance(asked, HeadRefusal):
                 await self._refuse(asked)
@@ -126,11 +126,11 @@ class ClientConnection(TCPServer):
                 return  # taken over
             if not self._recycle(asked):
                 break
-        await self._link.linger()
+        await self._byte_stream.linger()
 
     def _recycle(self, cycle: RequestCycle) -> bool:
         """Make ready for the next request; say whether there can be one."""
-        if self._link.gone or self.context.terminated.is_set() or not cycle.reusable:
+        if self._byte_stream.gone or self.context.terminated.is_set() or not cycle.reusable:
             return False
         self._cycle = None
         return True
@@ -153,7 +153,7 @@ class ClientConnection(TCPServer):
         try:
             request = parser.next_event()
         except h11.RemoteProtocolError as error:
-            return HeadRefusal(error.error_status_hint, "invalid_request", str(error)[:200])
+            return HeadRefusal(error.error_status_hint, str(error)[:200])
         if not isinstance(request, h11.Request):
             raise TypeError(f"h11 made {request!r} of a whole head")
         headers = list(request.headers)
@@ -161,15 +161,15 @@ class ClientConnection(TCPServer):
         if refusal or (refusal := self._check_server_name(headers)):
             return refusal
         scope = make_scope(request, headers, self._base_scope, self.state)
-        self._cycle = RequestCycle(self._link, self, parser, scope)
+        self._cycle = RequestCycle(self._byte_stream, self, parser, scope)
         self._served += 1
         return self._cycle
 
     async def _next_head(self) -> bytes | HeadRefusal | None:
-        inbox = self._link.inbox
+        inbox = self._byte_stream.inbox
         searched = 0
         deadline = trio.current_time() + self._policy.keep_alive_timeout
-        while not self._link.gone:
+        while not self._byte_stream.gone:
             while inbox.startswith(b"\r\n"):
                 # RFC 9112 section 2.2: old clients send one behind a body.
                 del inbox[:2]
@@ -178,7 +178,7 @@ class ClientConnection(TCPServer):
                     deadline = trio.current_time() + self._policy.header_timeout
                 end = gate.find_head_end(inbox, searched)
                 if end >= 0:
-                    head = self._link.take(end)
+                    head = self._byte_stream.take(end)
                     return gate.check_head(head, self._policy) or head
                 searched = len(inbox)
                 if refusal := gate.check_unfinished(inbox, self._policy):
@@ -186,7 +186,7 @@ class ClientConnection(TCPServer):
             elif self.context.terminated.is_set():
                 return None
             with trio.CancelScope(deadline=deadline) as patience:
-                await self._link.wait_arrival()
+                await self._byte_stream.wait_arrival()
             if patience.cancelled_caught:
                 return gate.HEAD_TOO_LATE if inbox else None
         return None
@@ -213,7 +213,7 @@ class ClientConnection(TCPServer):
             if isinstance(faults, ExceptionGroup):
                 await self._report(faults)
             raise
-        if cycle.response is None and not self._link.gone:
+        if cycle.response is None and not self._byte_stream.gone:
             await self._refuse(cycle.refusal or gate.APP_FAILED, cycle)
         elif not cycle.complete:
             # No terminating chunk follows: it would make an unfinished answer look whole.
@@ -231,24 +231,24 @@ class ClientConnection(TCPServer):
 
     async def _refuse(self, refusal: HeadRefusal, cycle: RequestCycle | None = None) -> None:
         request_id = f"req_{secrets.token_hex(16)}"
-        date = self._roster.answer_headers(self.config)
+        date = self._connections.answer_headers(self.config)
         bodiless = cycle is not None and cycle.bodiless
         await self._write_last(gate.render(refusal, request_id, date=date, bodiless=bodiless))
 
     async def _write_last(self, data: bytes) -> None:
         try:
-            await self._link.write(data)
+            await self._byte_stream.write(data)
         except SendStalled:
             return  # it is closed, as it was about to be
 
     def answer_complete(self) -> None:
-        self._link.wake()
-        if self._link.inbox:
+        self._byte_stream.wake()
+        if self._byte_stream.inbox:
             self._take_over()
 
     def answer_headers(self) -> Iterable[tuple[bytes, bytes]]:
-        headers = self._roster.answer_headers(self.config)
+        headers = self._connections.answer_headers(self.config)
         last = self._served >= self.config.keep_alive_max_requests
-        if last or self._roster.lifecycle.leaving or self.context.terminated.is_set():
+        if last or self._connections.lifecycle.leaving or self.context.terminated.is_set():
             return [*headers, (b"connection", b"close")]
         return headers

@@ -1,9 +1,9 @@
 """One request and its answer, between h11 and an ASGI app.
 
-It pulls: input is parsed only when the app calls `receive`, so an app that never does holds
-back a bounded amount in the connection and nothing waits on a queue, where Hypercorn's own
-stream pushes events into one and hangs for good once the app no longer reads it. All parsing
-is synchronous; the only awaits are for more input and for the client to take output.
+Input is parsed only when the app calls `receive`. An app that never does so leaves a bounded
+amount in the connection, and no task waits on a queue; Hypercorn's own stream pushes events into
+one and hangs for good once the app no longer reads it. All parsing is synchronous; the only
+awaits are for more input and for the client to take output.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _BODILESS: Final = frozenset({204, 304})
 # How a head ends to which h11 has added chunked framing, in its own spelling.
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
 # h11 needs some 25 us for a chunk however small it is, and one read can bring 10,000 of them:
-# a quarter of a second in which everybody else would wait.
+# a quarter of a second in which every other request would wait.
 _CHUNKS_AT_ONCE: Final = 200
 
 
 class CycleHost(Protocol):
-    """What a cycle needs of the connection it runs on, besides its link."""
+    """What a cycle needs of the connection it runs on, besides its byte stream."""
 
     def answer_complete(self) -> None:
         """Note that the last byte of the answer is out."""
@@ -49,8 +49,8 @@ class RequestCycle:
         "_crowded",
         "_held",
         "_host",
-        "_link",
         "_parser",
+        "_stream",
         "began",
         "bodiless",
         "complete",
@@ -60,7 +60,7 @@ class RequestCycle:
     )
 
     def __init__(
-        self, link: ByteStream, host: CycleHost, parser: h11.Connection, scope: Scope
+        self, stream: ByteStream, host: CycleHost, parser: h11.Connection, scope: Scope
     ) -> None:
         self.scope = scope
         self.response: Message | None = None
@@ -68,7 +68,7 @@ class RequestCycle:
         # Set when the body turns out malformed while the app reads it.
         self.refusal: gate.HeadRefusal | None = None
         self.began = time.time()
-        self._link = link
+        self._stream = stream
         self._host = host
         self._parser = parser
         self.bodiless = scope["method"] == "HEAD"
@@ -89,21 +89,21 @@ class RequestCycle:
 
     async def receive(self) -> Message:
         """ASGI's receive. Says `http.disconnect` when the client leaves or has its answer."""
-        while not (self.complete or self.refusal or self._link.gone):
+        while not (self.complete or self.refusal or self._stream.gone):
             if self._crowded:
                 self._crowded = False
                 await trio.lowlevel.checkpoint()
             elif self._body_ended:
-                await self._link.wait_end()
+                await self._stream.wait_end()
             elif message := self._next_message():
                 return message
             elif self._parser.they_are_waiting_for_100_continue and self.response is None:
-                # Only now does anyone want the body: an app that refuses by the head alone
-                # saves the client from sending it (RFC 9110 section 10.1.1).
+                # Not before the app asks for the body: one that refuses by the head alone saves
+                # the client from sending it (RFC 9110 section 10.1.1).
                 proceed = h11.InformationalResponse(status_code=100, headers=[])
-                await self._link.write(self._parser.send(proceed))
+                await self._stream.write(self._parser.send(proceed))
             else:
-                await self._link.wait_arrival()
+                await self._stream.wait_arrival()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
@@ -113,7 +113,7 @@ class RequestCycle:
         """
         # Cancelled here, before h11 has moved on, the answer can still be ended properly.
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._link.gone or self.refusal:
+        if self._stream.gone or self.refusal:
             await trio.lowlevel.checkpoint()
         elif message["type"] == "http.response.body":
             await self._send_body(message.get("body", b""), message.get("more_body", False))
@@ -155,7 +155,7 @@ class RequestCycle:
         self._held = b""
         # An empty piece with more to come asks for the head alone.
         if output:
-            await self._link.write(output)
+            await self._stream.write(output)
         if not more:
             self.complete = True
             self._host.answer_complete()
@@ -191,9 +191,9 @@ class RequestCycle:
                 keep(event.data)
             elif type(event) is h11.EndOfMessage:
                 self._body_ended = True
-                self._link.put_back(self._parser.trailing_data[0])
+                self._stream.put_back(self._parser.trailing_data[0])
                 return
-            elif data := self._link.take():
+            elif data := self._stream.take():
                 self._parser.receive_data(data)
             else:
                 return

@@ -1,4 +1,4 @@
-"""Which requests are let in, and what the others are told.
+"""Which requests are let in, and how the others are answered.
 
 h11 accepts more than a gateway may pass on: Content-Length together with Transfer-Encoding,
 authority and absolute targets, any version number, control bytes in values, heads of any size
@@ -31,23 +31,18 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 class HeadRefusal(msgspec.Struct, frozen=True):
     status: int
-    code: str
     message: str
 
 
 def bad(message: str) -> HeadRefusal:
     """Refuse with 400: the request is malformed or open to two readings."""
-    return HeadRefusal(400, "invalid_request", message)
+    return HeadRefusal(400, message)
 
 
-HEAD_TOO_LATE: Final = HeadRefusal(
-    408, "request_timeout", "The request's head did not arrive in time."
-)
-APP_FAILED: Final = HeadRefusal(500, "internal_error", "The server failed to answer this request.")
-WRONG_HOST: Final = HeadRefusal(404, "not_found", "This host is not served here.")
-_TOO_LARGE: Final = HeadRefusal(
-    431, "headers_too_large", "The request's header fields are too large."
-)
+HEAD_TOO_LATE: Final = HeadRefusal(408, "The request's head did not arrive in time.")
+APP_FAILED: Final = HeadRefusal(500, "The server failed to answer this request.")
+WRONG_HOST: Final = HeadRefusal(404, "This host is not served here.")
+_TOO_LARGE: Final = HeadRefusal(431, "The request's header fields are too large.")
 
 
 def find_head_end(buffer: bytearray, searched: int) -> int:
@@ -80,9 +75,7 @@ def check_head(head: bytes, policy: ServingPolicy) -> HeadRefusal | None:
     if line is None:
         return bad("The request line is malformed.")
     if line[3] != b"1" or line[4] not in (b"0", b"1"):
-        return HeadRefusal(
-            505, "http_version_not_supported", "Only HTTP/1.0 and HTTP/1.1 are spoken."
-        )
+        return HeadRefusal(505, "Only HTTP/1.0 and HTTP/1.1 are spoken.")
     return None
 
 
@@ -92,7 +85,7 @@ def check_request(
     """Judge a parsed request; header names are in lower case."""
     if method == b"CONNECT" or not method.isupper():
         # ASGI has methods in capitals, and turning "get" into GET would be a second reading.
-        return HeadRefusal(501, "method_not_supported", "This method is not supported.")
+        return HeadRefusal(501, "This method is not supported.")
     # RFC 9112 section 3.2.2 would have servers take absolute targets as well, but only proxies
     # are sent those, and their authority would compete with Host.
     if _ORIGIN_FORM.fullmatch(target) is None and (method, target) != (b"OPTIONS", b"*"):
@@ -126,21 +119,16 @@ def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Hea
 def render(
     refusal: HeadRefusal, request_id: str, *, date: Iterable[tuple[bytes, bytes]], bodiless: bool
 ) -> bytes:
-    """Return the whole answer, in the shape of OpenAI's errors; the connection ends with it."""
-    body = msgspec.json.encode(
-        {
-            "error": {
-                "message": refusal.message,
-                "type": "server_error" if refusal.status == 500 else "invalid_request_error",
-                "param": None,
-                "code": refusal.code,
-            }
-        }
-    )
+    """Return the whole answer, in plain text; the connection ends with it.
+
+    Not in the shape of any API's errors: which API the caller speaks is decided by a path that
+    is not to be trusted here.
+    """
+    body = f"{refusal.message}\n".encode()
     phrase = http.HTTPStatus(refusal.status).phrase
     lines = [
         f"HTTP/1.1 {refusal.status} {phrase}".encode("ascii"),
-        b"content-type: application/json",
+        b"content-type: text/plain; charset=utf-8",
         b"content-length: %d" % len(body),
         b"connection: close",
         b"x-request-id: " + request_id.encode("ascii"),

@@ -27,7 +27,7 @@ _PARAMETERS: Final = ["self", "app", "config", "context", "state", "stream"]
 def install(policy: PolicySource, lifecycle: Lifecycle) -> OpenConnections:
     """Serve every connection of this process by `ClientConnection` from now on.
 
-    The app must run the roster's `watch` for as long as it lives. Calling it again replaces
+    The app must run `OpenConnections.watch` for as long as it lives. Calling it again replaces
     the earlier call. Raises `RuntimeError` for a Hypercorn that this was not written for.
     """
     version = importlib.metadata.version("hypercorn")
@@ -36,6 +36,6 @@ def install(policy: PolicySource, lifecycle: Lifecycle) -> OpenConnections:
     parameters = list(inspect.signature(TCPServer.__init__).parameters)
     if parameters != _PARAMETERS or not hasattr(hypercorn.trio.run, "TCPServer"):
         raise RuntimeError(f"hypercorn {version} no longer makes its TCPServer as gateway expects")
-    roster = OpenConnections(policy, lifecycle)
-    hypercorn.trio.run.TCPServer = functools.partial(ClientConnection, roster)
-    return roster
+    connections = OpenConnections(policy, lifecycle)
+    hypercorn.trio.run.TCPServer = functools.partial(ClientConnection, connections)
+    return connections

@@ -1,4 +1,4 @@
-"""The open connections of a worker, and how they are sent home.
+"""The open connections of a worker, and how a drain closes them.
 
 One task per worker watches for the end; Hypercorn has one per connection, which it stops and
 starts again around every request at a cost of about 100 us.
@@ -86,22 +86,22 @@ class OpenConnections:
         self._hurried.set()
 
     async def watch(self) -> None:
-        """Send connections home when the worker stops accepting. Run one per worker.
+        """Close connections in good order when the worker stops accepting. Run one per worker.
 
         Belongs into a nursery that outlives the server, such as the one of the app's lifespan,
         and is cancelled with it.
         """
         async with trio.open_nursery() as nursery:
-            # Under Hypercorn's own parent nobody has claimed SIGTERM.
+            # Under Hypercorn's own parent no handler for SIGTERM has been set.
             main = threading.current_thread() is threading.main_thread()
             if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 nursery.start_soon(self._obey_sigterm)
             await self._adopted.wait()
             if self._context is not None:
                 await self._context.terminated.wait()
-            await self._send_home()
+            await self._close_all()
 
-    async def _send_home(self) -> None:
+    async def _close_all(self) -> None:
         self.lifecycle.start_drain()
         for member in tuple(self._members):
             member.retire()
@@ -122,7 +122,8 @@ class OpenConnections:
         with trio.open_signal_receiver(signal.SIGTERM) as signals:
             await anext(signals)
             if self._context is None:
-                # Nobody ever came, so there is nothing to drain and nobody to tell.
+                # There was no connection yet, so nothing has to drain, and the worker's context
+                # is not known.
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
                 os.kill(os.getpid(), signal.SIGTERM)
                 return

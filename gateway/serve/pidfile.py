@@ -1,15 +1,15 @@
-"""The pid file: whom to send SIGHUP, one process id a line.
+"""The pid file: the processes to send SIGHUP to, one process id a line.
 
-Several gateways may share a file: each worker of Hypercorn's command line has its line, and
-whoever starts a second gateway on the same configuration gets one as well.
+Several gateways may share a file: each worker of Hypercorn's command line has its line, and so
+has a second gateway that is started on the same configuration.
 
-A line alone proves nothing: a killed gateway leaves it behind, and its process id goes to a
-stranger, whom SIGHUP would kill. So a gateway also holds a lock on the byte of the file whose
+A line alone proves nothing: a killed gateway leaves it behind, and its process id goes to another
+program, which SIGHUP would kill. So a gateway also holds a lock on the byte of the file whose
 offset is its process id, which the kernel drops with the process. Asking for the lock's holder
-tells, without a look at anybody's command line, that this very process is a gateway that has
-this file, and has no false answer for containers that share a folder but no process ids.
-Byte 0 is locked by whoever writes. Such locks belong to a process and end when it closes *any*
-descriptor of the file (fcntl(2), "Record locks"), so a gateway opens its own only here.
+tells, without a look at any command line, that this very process is a gateway that has this
+file, and gives no false answer for containers that share a folder but no process ids. The
+process that writes holds a lock on byte 0. Such locks belong to a process and end when it closes
+*any* descriptor of the file (fcntl(2), "Record locks"), so a gateway opens its own only here.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _living(descriptor: int) -> list[int]:
         raise OSError(errno.EINVAL, "not a regular file")
     content = os.pread(descriptor, _LONGEST + 1, 0)
     if len(content) > _LONGEST or not _CONTENT.fullmatch(content):
-        # Somebody's own, such as the configuration, named here by mistake.
+        # A file of another kind, such as the configuration, named here by mistake.
         raise OSError(errno.EINVAL, "holds something else than process ids")
     return [pid for pid in dict.fromkeys(map(int, content.split())) if _holds(descriptor, pid)]
 
@@ -153,8 +153,8 @@ def _holds(descriptor: int, pid: int) -> bool:
         fields = (fcntl.F_WRLCK, os.SEEK_SET, pid, 1, 0)
     found = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, _FLOCK.pack(*fields)))
     kind, holder = (found[3], found[2]) if _BSD else (found[0], found[4])
-    # In another container the same number is another process; the kernel then says 0 or
-    # whatever that process is called here.
+    # In another container the same number is another process. The kernel then says 0, or the
+    # number that the process has here.
     return bool(kind != fcntl.F_UNLCK and holder == pid)
 
 

@@ -1,7 +1,8 @@
 """SIGHUP: read the configuration again.
 
-It is always obeyed, whatever the process inherited: under `nohup` as well as when a terminal
-closes, where one reload too many does no harm. A gateway that died of it would cut every stream.
+It is always obeyed, also under `nohup`, where the process inherits that it is ignored, and when
+a terminal closes, where one reload too many does no harm. A gateway that died of it would cut
+every stream.
 """
 
 from __future__ import annotations
@@ -23,9 +24,8 @@ Reload = Callable[[str], Awaitable[object]]
 class SighupReloads:
     """Takes note of SIGHUP from now on, and obeys it while `obey` runs.
 
-    Make it before the configuration is read: whatever changes after that is then read too. At
-    the end the signal is still taken note of, so that it does not kill a process that has only
-    its exit left.
+    Make it before the configuration is read, so that a later change is not missed. After `obey`
+    has ended the signal is still caught, so that it does not kill a process on its way out.
     """
 
     def __init__(self, reload: Reload) -> None:

@@ -110,7 +110,7 @@ def _create(address: str, family: int) -> socket.socket:
 
 def _bind(sock: socket.socket, address: str, name: object) -> None:
     try:
-        sock.bind(name)  # type: ignore[arg-type]  # whatever getaddrinfo said
+        sock.bind(name)  # type: ignore[arg-type]  # the address as getaddrinfo gave it
         sock.listen(BACKLOG)
     except OSError as error:
         raise ListenError(f"Cannot listen on {address}: {_why(error)}.") from error
@@ -141,7 +141,7 @@ def _open_unix(address: str, path: str) -> socket.socket:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a socket file that nobody listens on any more; they outlive their process."""
+    """Remove a socket file that no process listens on; such files outlive their process."""
     try:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return

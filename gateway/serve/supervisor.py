@@ -5,8 +5,8 @@ workers that still drain once the first of them is done. This one starts a dead 
 and waits for all of them. The sockets are opened once and inherited, so no connection is
 refused while a worker is away; the kernel hands each new one to a worker that accepts.
 
-Every worker holds the reading end of a pipe whose writing end is the supervisor's: if that is
-killed without a chance to tell anybody, the pipe's EOF tells the workers.
+Every worker holds the reading end of a pipe whose writing end is the supervisor's. If the
+supervisor is killed and can send no signal, the pipe's EOF tells the workers.
 """
 
 from __future__ import annotations

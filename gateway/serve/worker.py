@@ -3,8 +3,8 @@
 SIGTERM    not ready any more; accept for `drain_delay`, then stop accepting (SIGINT: at once)
            requests in flight finish within `drain_timeout`; after it they are ended
 again      requests in flight are ended now
-hard stop  10 s after all of that should have been over, whatever still runs
-SIGHUP     read the configuration again, whatever else goes on
+hard stop  10 s after all of that should have been over; what still runs is cut off
+SIGHUP     read the configuration again, also during a drain
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ async def serve_worker(
     EOF, when the supervisor died, the worker leaves as after SIGINT. Closes the sockets. Raises
     `StartupFailed`.
     """
-    roster = install(policy, lifecycle)
-    leaving = _Leaving(policy, lifecycle, roster)
+    connections = install(policy, lifecycle)
+    leaving = _Leaving(policy, lifecycle, connections)
     wrapped = _Wrapped(app)
     serve = partial(
         worker_serve,
@@ -70,7 +70,7 @@ async def serve_worker(
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(roster.watch)
+                nursery.start_soon(connections.watch)
                 nursery.start_soon(leaving.obey, signals)
                 if lifeline is not None:
                     nursery.start_soon(leaving.follow, lifeline)
@@ -131,11 +131,13 @@ def _config(drain_timeout: float) -> Config:
 class _Leaving:
     """What signals have asked for so far."""
 
-    def __init__(self, policy: PolicySource, lifecycle: Lifecycle, roster: OpenConnections) -> None:
+    def __init__(
+        self, policy: PolicySource, lifecycle: Lifecycle, connections: OpenConnections
+    ) -> None:
         self.stopped = trio.Event()
         self._policy = policy
         self._lifecycle = lifecycle
-        self._roster = roster
+        self._connections = connections
         self._asked = False
         self._watchdog: threading.Timer | None = None
 
@@ -150,7 +152,7 @@ class _Leaving:
                 else:
                     self.stopped.set()
                     self._lifecycle.end_requests()
-                    self._roster.hurry()
+                    self._connections.hurry()
 
     async def follow(self, lifeline: int) -> None:
         """Leave when the other end of `lifeline` closes."""
@@ -179,7 +181,7 @@ class _Leaving:
 
 
 def _hard_stop() -> None:
-    # From a thread: whatever is wrong by now may hold up the event loop as well.
+    # From a thread, since a fault that holds up the drain may hold up the event loop as well.
     os.write(2, b"gateway: still not drained, giving up\n")
     os._exit(HARD_STOP_STATUS)
 

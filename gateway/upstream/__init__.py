@@ -1,1 +1,13 @@
-"""The HTTP/1.1 client side on Trio: dial, pool, exchange. The one home of h11 and httpx."""
+"""The HTTP/1.1 client that calls providers, on Trio.
+
+The one home of httpx, and with `serve/` that of h11. In the order in which to read them:
+
+    transport      one call from its connection to the last byte of its answer
+    pool           the connections to one origin, and who gets the next one that is free
+    dial           opens a connection: addresses, TLS
+    connection     one connection: h11's state machine over Trio's stream
+    heads          what may stand in the head of a request, and of an answer
+    httpx_adapter  the transport under httpx's client, where comfort counts more than speed
+
+A call on its way to a provider uses `transport` directly.
+"""

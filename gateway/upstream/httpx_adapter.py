@@ -1,6 +1,7 @@
-"""The transport under httpx's client, for whom convenience counts more than microseconds.
+"""The transport under httpx's client, for calls where comfort counts more than microseconds.
 
-`http_client.py` has the client that uses it; what a caller waits for goes to `Transport` directly.
+`http_client.py` has the client that uses it. A call that a gateway's caller waits for goes to
+`Transport` directly.
 """
 
 from __future__ import annotations

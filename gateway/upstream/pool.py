@@ -3,7 +3,7 @@
 A slot is the right to one open connection. It is taken by `acquire` and ends in exactly one
 of `release` (the connection can be used again) and `forfeit` (it can't, or never was one).
 Neither awaits anything, so a cancelled owner can always call them: that is why no slot leaks.
-A slot that ends goes straight to the first in the queue. Nobody who comes later can take it.
+A slot that ends goes straight to the first in the queue; a later request cannot take it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Pool:
         self._idle.clear()
 
     def close(self) -> None:
-        """Close what is idle, refuse who waits; what is in use is closed when it comes back."""
+        """Close idle connections, refuse waiting callers, and close used ones when they return."""
         self._closed = True
         for connection in self._idle:
             connection.close()

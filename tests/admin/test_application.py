@@ -7,7 +7,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from gateway.admin.application import _routes
+from gateway.admin.application import all_routes
 from gateway.api.client import LINGER_SECONDS
 from gateway.core.records.audit import AuditAction
 from gateway.errors import StoreUnavailable
@@ -20,7 +20,7 @@ ERROR = {"message", "type", "param", "code"}
 
 
 def paths() -> list[tuple[str, str]]:
-    return [(method, path.replace("{id:path}", "req_1")) for method, path, _ in _routes()]
+    return [(each.method, each.path.replace("{id:path}", "req_1")) for each in all_routes()]
 
 
 @pytest.mark.parametrize(("method", "path"), paths())

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import trio
+from starlette.responses import Response
 from trio.testing import wait_all_tasks_blocked
 
+from gateway.admin.application import AdminRoute
+from gateway.admin.request import AdminRequest, encoded
 from gateway.core.records.audit import AuditAction
 from gateway.store.engine.database import Database
 from tests.end_to_end.provider import until
@@ -158,3 +162,73 @@ async def test_an_export_that_breaks_is_seen_to_be_broken(filled: Database) -> N
     assert not data.endswith(b"0\r\n\r\n")
     (event,) = world.seen(AuditAction.EXPORTED)
     assert event.details["aborted"] == "server_shutting_down"
+
+
+class Greeting(msgspec.Struct):
+    name: str
+
+
+async def greet(request: AdminRequest) -> Response:
+    return encoded({"hello": (await request.json(Greeting)).name})
+
+
+async def fields(request: AdminRequest) -> Response:
+    return encoded(await request.form())
+
+
+async def test_handlers_take_bodies() -> None:
+    world = World(
+        routes=[
+            AdminRoute("POST", "greet", greet, 1000),
+            AdminRoute("POST", "fields", fields),
+        ]
+    )
+
+    async def in_chunks() -> AsyncIterator[bytes]:
+        for part in (b'{"na', b'me":"', b'chunks"}'):
+            yield part
+            await trio.sleep(0.01)
+
+    async with (
+        served(world) as port,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}/admin/api/", headers=HEADERS, trust_env=False
+        ) as client,
+    ):
+        # All on one connection: what one request leaves of its body would be the next one's.
+        assert (await client.post("greet", json={"name": "x"})).json() == {"hello": "x"}
+        assert (await client.post("greet", content=in_chunks())).json() == {"hello": "chunks"}
+        answer = await client.post("fields", data={"a": "1 2", "b": ["ü", ""]})
+        assert answer.json() == {"a": ["1 2"], "b": ["ü", ""]}
+        answer = await client.post("greet", content=b"{")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+        answer = await client.post("greet", json={"name": 7})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
+        answer = await client.post("greet", json={"name": "x" * 1000})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+        assert (await client.post("greet", json={"name": "after"})).json() == {"hello": "after"}
+
+
+async def test_a_body_that_the_caller_does_not_finish() -> None:
+    handled: list[bytes] = []
+
+    async def handle(request: AdminRequest) -> Response:
+        handled.append(await request.http.body())
+        return encoded({})
+
+    world = World(routes=[AdminRoute("POST", "handle", handle)])
+    async with served(world) as port:
+        await wait_all_tasks_blocked()
+        before = trio.lowlevel.current_statistics().tasks_living
+        stream = await connected(port)
+        await stream.send_all(
+            b"POST /admin/api/handle HTTP/1.1\r\nhost: gateway\r\n"
+            b"authorization: Bearer sk-admin\r\ncontent-length: 10\r\n\r\nabc"
+        )
+        await trio.sleep(0.05)
+        await stream.aclose()
+        await until(
+            lambda: trio.lowlevel.current_statistics().tasks_living <= before,
+            "the end of all tasks",
+        )
+    assert handled == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config, Sockets
 from hypercorn.trio.tcp_server import TCPServer
 
-from gateway.admin.application import AdminApi
+from gateway.admin.application import AdminApi, AdminRoute
 from gateway.admin.resources import Resources
 from gateway.api.client import AsgiClient
 from gateway.api.request import api_key, content_length, has_body, headers_of, request_id
@@ -57,6 +57,7 @@ class World:
         control: Scripted | None = None,
         admins: bool = True,
         captures: Path | None = None,
+        routes: Sequence[AdminRoute] | None = None,
         **more: Any,
     ) -> None:
         self.events: list[AuditEvent] = []
@@ -67,19 +68,20 @@ class World:
             snapshot_of(deployment("a"), keys={TOKEN: ("*",)}),
             admins={hashlib.sha256(ADMIN).digest(): "root"} if admins else {},
         )
+        self.services = Services(
+            upstream=ScriptedUpstream(()),
+            limits=MemoryLimits(),
+            health=self.health,
+            traffic=TrafficControl(self.lifecycle),
+            cache=ResponseCache(CachePolicy()),
+            recorder=Records(),
+            lifecycle=self.lifecycle,
+            rng=lambda: 0.5,
+        )
         self.api = AdminApi(
             Resources(
                 control=self.control,
-                services=Services(
-                    upstream=ScriptedUpstream(()),
-                    limits=MemoryLimits(),
-                    health=self.health,
-                    traffic=TrafficControl(self.lifecycle),
-                    cache=ResponseCache(CachePolicy()),
-                    recorder=Records(),
-                    lifecycle=self.lifecycle,
-                    rng=lambda: 0.5,
-                ),
+                services=self.services,
                 lifecycle=self.lifecycle,
                 since=trio.current_time(),
                 snapshot=lambda: self.snapshot,
@@ -87,7 +89,8 @@ class World:
                 database=database,
                 captures=captures,
                 **more,
-            )
+            ),
+            routes,
         )
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -146,7 +149,7 @@ async def served(world: World, send_timeout: float = 10.0) -> AsyncIterator[int]
     """Serve with Hypercorn's worker on a port of its own, which is yielded."""
     policy = ServingPolicy(send_timeout=send_timeout)
     sockets = listen(["127.0.0.1:0"], send_timeout=policy.send_timeout)
-    roster = install(lambda: policy, world.lifecycle)
+    connections = install(lambda: policy, world.lifecycle)
     quiet = Config()
     quiet.loglevel = "WARNING"
     stop = trio.Event()
@@ -173,7 +176,7 @@ async def served(world: World, send_timeout: float = 10.0) -> AsyncIterator[int]
 
             async def watch() -> None:
                 with watching:
-                    await roster.watch()
+                    await connections.watch()
 
             nursery.start_soon(watch)
             try:

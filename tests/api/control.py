@@ -9,7 +9,9 @@ class Scripted:
     """Answers every reload with `outcome`. `causes` are those it was given."""
 
     def __init__(self, outcome: ReloadOutcome | None = None) -> None:
-        self.standing = ReloadStatus("/etc/gateway/config.toml", 1, "2026-11-23T08:00:00.000+00:00")
+        self.reload_status = ReloadStatus(
+            "/etc/gateway/config.toml", 1, "2026-11-23T08:00:00.000+00:00"
+        )
         self.causes: list[str] = []
         self._outcome = outcome or ReloadOutcome(2)
 

@@ -34,11 +34,11 @@ PROVIDERS = {
 }
 
 
-def taken(known: LearnedState | None = None, **fields: Any) -> Snapshot:
+def taken(learned: LearnedState | None = None, **fields: Any) -> Snapshot:
     config = Config(**{"providers": PROVIDERS} | fields)
     if config.models:
         assert list(cross_check(config)) == []
-    return build_snapshot(config, describe, created=1_700_000_000, known=known or LocalHealth())
+    return build_snapshot(config, describe, created=1_700_000_000, learned=learned or LocalHealth())
 
 
 def served(found: Snapshot, name: str) -> ServedModel:

@@ -94,7 +94,7 @@ class InProcess:
 
     application: Application
     lifecycle: Lifecycle
-    roster: OpenConnections
+    connections: OpenConnections
     port: int = 0
     kept: KeptRecords = field(default_factory=KeptRecords)
     # Ids of the requests that reached the application.
@@ -139,8 +139,8 @@ async def in_process(text: str, file: Path | None = None) -> AsyncIterator[InPro
     application.use(parse(text + QUIET, "test", os.environ), path=file)
     policy = application.serving_policy()
     sockets = listen([application.config.server.bind], send_timeout=policy.send_timeout)
-    roster = install(lambda: policy, application.lifecycle)
-    running = InProcess(application, application.lifecycle, roster)
+    connections = install(lambda: policy, application.lifecycle)
+    running = InProcess(application, application.lifecycle, connections)
     running.port = sockets[0].getsockname()[1]
     stop = trio.Event()
     quiet = Config()
@@ -156,7 +156,7 @@ async def in_process(text: str, file: Path | None = None) -> AsyncIterator[InPro
             )
             await nursery.start(serve)
             watching = trio.CancelScope()
-            nursery.start_soon(_watch, running.roster, watching)
+            nursery.start_soon(_watch, running.connections, watching)
             try:
                 yield running
             finally:
@@ -166,9 +166,9 @@ async def in_process(text: str, file: Path | None = None) -> AsyncIterator[InPro
         hypercorn.trio.run.TCPServer = TCPServer  # type: ignore[attr-defined]  # as it was
 
 
-async def _watch(roster: OpenConnections, scope: trio.CancelScope) -> None:
+async def _watch(connections: OpenConnections, scope: trio.CancelScope) -> None:
     with scope:
-        await roster.watch()
+        await connections.watch()
 
 
 def _watched(application: Application, running: InProcess) -> Any:

@@ -330,7 +330,7 @@ async def test_connections_are_used_again_on_both_sides() -> None:
                 reply = await caller.reply()
                 assert reply.complete
                 assert reply.status == 200
-        assert len(gateway.roster.members) <= 1
+        assert len(gateway.connections.members) <= 1
         assert [asked.connection for asked in provider.asked] == [1] * 6
         assert gateway.in_use == 0
 

@@ -83,7 +83,7 @@ async def test_caller_that_leaves_frees_the_provider(
         record = await gateway.record()
         # Nobody else is asked on behalf of someone who has left.
         assert other.asked == []
-        await until(lambda: not gateway.roster.members, "no connection of a caller")
+        await until(lambda: not gateway.connections.members, "no connection of a caller")
     assert record.end_reason is EndReason.CLIENT_GONE
     assert record.status == (200 if script is ONE_WORD else 499)
     assert len(record.attempts) == 1
@@ -182,7 +182,7 @@ async def test_stalled_reader_stops_the_provider_and_is_dropped() -> None:
             await asked.peer_left.wait()
         await gateway.settled()
         record = await gateway.record()
-        await until(lambda: not gateway.roster.members, "no connection of a caller")
+        await until(lambda: not gateway.connections.members, "no connection of a caller")
     assert record.end_reason is EndReason.SEND_TIMEOUT
     assert record.status == 200
 
@@ -258,13 +258,13 @@ async def test_early_refusal_reaches_callers_who_keep_sending(
         in_process(config(provider.port, server=server, tokens=tokens)) as gateway,
     ):
         await get(gateway.port, "/health/live")
-        await until(lambda: not gateway.roster.members, "no connection")
+        await until(lambda: not gateway.connections.members, "no connection")
         tasks = trio.lowlevel.current_statistics().tasks_living
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(one, gateway)
         await gateway.settled()
-        await until(lambda: not gateway.roster.members, "no connection of a caller", PATIENCE)
+        await until(lambda: not gateway.connections.members, "no connection of a caller", PATIENCE)
         await until(
             lambda: trio.lowlevel.current_statistics().tasks_living <= tasks, "no task left"
         )
@@ -341,14 +341,14 @@ async def test_storm_of_callers_who_leave_at_random_moments_leaves_nothing_behin
         # A first request opens what stays open: a connection to the provider.
         assert (await ask(gateway.port)).status == 200
         await gateway.settled()
-        await until(lambda: not gateway.roster.members, "no connection of a caller")
+        await until(lambda: not gateway.connections.members, "no connection of a caller")
         tasks, descriptors = _tasks(), _descriptors()
         async with trio.open_nursery() as nursery:
             for plan in plans:
                 nursery.start_soon(one, gateway, *plan)
         await gateway.settled()
         await gateway.record(crowd + 1)
-        await until(lambda: not gateway.roster.members, "no connection of a caller", PATIENCE)
+        await until(lambda: not gateway.connections.members, "no connection of a caller", PATIENCE)
         assert gateway.transport is not None
         idle = sum(stats.idle for stats in gateway.transport.stats().values())
         await provider.wait_open(idle, PATIENCE)

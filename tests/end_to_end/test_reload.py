@@ -323,7 +323,7 @@ async def test_bad_files_under_load_fail_no_request(write: Write) -> None:
                     assert not (await served.to(bad)).reloaded
                 await until(lambda: load.answered >= 100, "100 answers", PATIENCE)
             assert load.failures == []
-            assert served.gateway.application.standing.generation == 1
+            assert served.gateway.application.reload_status.generation == 1
 
 
 async def test_asking_again_and_again_is_one_more_reload(write: Write) -> None:

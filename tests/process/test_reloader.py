@@ -76,12 +76,12 @@ async def test_a_failure_is_remembered_until_a_reload_succeeds(autojump_clock: M
     async with trio.open_nursery() as nursery:
         nursery.start_soon(reloader.run)
         assert await reloader.reload("1") == ReloadOutcome(2, ("server.bind",), (), ("log.level",))
-        before = reloader.standing
+        before = reloader.status
         with structlog.testing.capture_logs() as logs:
             outcome = await reloader.reload("2")
         assert outcome == ReloadOutcome(2, ("server.bind",), problems)
         assert not outcome.reloaded
-        failed = reloader.standing
+        failed = reloader.status
         assert failed.last_error is not None
         assert failed.last_error.problems == problems
         assert failed.last_error.at >= before.loaded_at
@@ -93,8 +93,8 @@ async def test_a_failure_is_remembered_until_a_reload_succeeds(autojump_clock: M
         assert (line["problems"], line["cause"]) == (list(problems), "2")
 
         assert await reloader.reload("3") == ReloadOutcome(3)
-        assert reloader.standing.last_error is None
-        assert reloader.standing.needs_restart == ()
+        assert reloader.status.last_error is None
+        assert reloader.status.needs_restart == ()
         nursery.cancel_scope.cancel()
 
 

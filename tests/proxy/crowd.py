@@ -63,10 +63,12 @@ class Crowd:
         ]
         first = self._worlds[0]
         self.upstream, self.lifecycle = first.upstream, first.lifecycle
+        self.in_flight = first.in_flight
         self._records = first.records
         for world in self._worlds:
             world.upstream, world.records = first.upstream, first.records
             world.lifecycle, world.cache = first.lifecycle, self.cache
+            world.in_flight = first.in_flight
 
     @property
     def clients(self) -> list[ScriptedClient]:
@@ -121,6 +123,7 @@ class Crowd:
     def check(self, *, all_played: bool = True) -> None:
         self.upstream.check(all_played=all_played)
         assert self.lifecycle.in_flight == 0
+        assert len(self.in_flight) == 0
         assert len(self.cache.flights) == 0
         # Nothing is recorded any more: what the store holds is entries.
         assert self.cache.store.held == 0

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -218,9 +217,9 @@ async def captured(
     world: World, settings: DebugLog = ALL, *, all_played: bool = True, cached: bool = False
 ) -> tuple[Record, Sink]:
     fixture = Fixture(settings)
+    world.captures = fixture.captures
 
     async def work(exchange: Exchange) -> None:
-        exchange.services = dataclasses.replace(exchange.services, captures=fixture.captures)
         await serve_chat(exchange, KEY)
 
     headers = {b"x-api-key": KEY, b"accept": b"a"}

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import trio
 
-from gateway.proxy.capture import CaptureLog
 from gateway.config.callers import Caller
 from gateway.config.catalog import Catalog, Names
 from gateway.config.schema import Model, Server
@@ -30,7 +29,9 @@ from gateway.core.routing.timeouts import Timeouts
 from gateway.lifecycle import Lifecycle
 from gateway.providers.failures import OPENAI_COMPATIBLE
 from gateway.proxy.cache.response_cache import ResponseCache
+from gateway.proxy.capture import CaptureLog
 from gateway.proxy.exchange import NO_HEADERS, Exchange
+from gateway.proxy.in_flight import InFlight
 from gateway.proxy.operations.chat import ASKED_NOTHING, serve_chat
 from gateway.proxy.options import ClientOptions
 from gateway.proxy.services import Services
@@ -190,6 +191,7 @@ class World:
         self.traffic = TrafficControl(self.lifecycle)
         self.cache = ResponseCache(CachePolicy())
         self.captures: CaptureLog | None = None
+        self.in_flight = InFlight()
         self.snapshot = snapshot_of(
             *self.deployments,
             state=self.state,
@@ -244,6 +246,7 @@ class World:
             captures=self.captures,
             lifecycle=self.lifecycle,
             rng=self._rng,
+            in_flight=self.in_flight,
         )
 
     async def exchange(
@@ -275,6 +278,7 @@ class World:
         self.upstream.check(all_played=all_played)
         client.check()
         assert self.lifecycle.in_flight == 0
+        assert len(self.in_flight) == 0
         assert [slots for slots in self.traffic if slots.held or slots.waiting] == []
         assert self.state.limits.ledger.held() == 0
         for target in self.state.health.targets:

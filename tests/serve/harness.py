@@ -81,12 +81,12 @@ class Visit:
     """One client on a connection in memory."""
 
     def __init__(
-        self, client: Any, wire: Wire, context: WorkerContext, roster: OpenConnections
+        self, client: Any, wire: Wire, context: WorkerContext, connections: OpenConnections
     ) -> None:
         self.client = client
         self.wire = wire
         self.context = context
-        self.roster = roster
+        self.connections = connections
         self.done = trio.Event()
         self.reader = h11.Connection(h11.CLIENT)
 
@@ -129,14 +129,16 @@ async def visit(
     client, server = pair()
     wire = Wire(server)
     context = WorkerContext(None)
-    roster = OpenConnections(lambda: policy or ServingPolicy(), lifecycle or Lifecycle())
-    guest = Visit(client, wire, context, roster)
+    connections = OpenConnections(lambda: policy or ServingPolicy(), lifecycle or Lifecycle())
+    guest = Visit(client, wire, context, connections)
 
     async def run() -> None:
         stream: Any = wire
         state: Any = {}
         wrapped: Any = ASGIWrapper(app)
-        await ClientConnection(roster, wrapped, config or Config(), context, state, stream).run()
+        await ClientConnection(
+            connections, wrapped, config or Config(), context, state, stream
+        ).run()
         guest.done.set()
 
     async with trio.open_nursery() as nursery:
@@ -148,9 +150,9 @@ async def visit(
 
 
 class Running:
-    def __init__(self, port: int, roster: OpenConnections, stop: trio.Event) -> None:
+    def __init__(self, port: int, connections: OpenConnections, stop: trio.Event) -> None:
         self.port = port
-        self.roster = roster
+        self.connections = connections
         self.stop = stop
         self._tasks_before = tasks_living()
 
@@ -185,7 +187,7 @@ async def worker(
     sockets = listen(["127.0.0.1:0"], send_timeout=chosen.send_timeout)
     stop = trio.Event()
     try:
-        roster = install(lambda: chosen, Lifecycle())
+        connections = install(lambda: chosen, Lifecycle())
         if stock:
             vars(hypercorn.trio.run)["TCPServer"] = TCPServer
         async with trio.open_nursery() as nursery:
@@ -198,11 +200,11 @@ async def worker(
             )
             await nursery.start(serve)
             watching = trio.CancelScope()
-            nursery.start_soon(_watch, roster, watching)
+            nursery.start_soon(_watch, connections, watching)
             # So that the worker's own tasks are all there to be counted.
             await trio.testing.wait_all_tasks_blocked()
             try:
-                yield Running(sockets[0].getsockname()[1], roster, stop)
+                yield Running(sockets[0].getsockname()[1], connections, stop)
             finally:
                 stop.set()
                 watching.cancel()
@@ -210,9 +212,9 @@ async def worker(
         vars(hypercorn.trio.run)["TCPServer"] = TCPServer
 
 
-async def _watch(roster: OpenConnections, scope: trio.CancelScope) -> None:
+async def _watch(connections: OpenConnections, scope: trio.CancelScope) -> None:
     with scope:
-        await roster.watch()
+        await connections.watch()
 
 
 async def read_body(receive: Any) -> bytes:

@@ -282,7 +282,7 @@ async def test_no_mixture_of_misbehaving_clients_leaks_anything(seed: int) -> No
             for _ in range(60):
                 nursery.start_soon(_misbehave, running.port, random.Random(rng.random()))
         await running.wait_over()
-        assert not running.roster.members
+        assert not running.connections.members
         stream = await running.connect()
         await stream.send_all(post(b"still here").replace(b" / ", b" /echo ", 1))
         assert (await stream.receive_some()).endswith(b"still here")

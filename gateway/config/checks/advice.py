@@ -31,7 +31,7 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
 
 
 def _free_models(config: Config) -> Iterator[str]:
-    """Say of which models the use spends nothing of somebody's budget."""
+    """Name the models without a price whose use spends nothing of a token's budget."""
     limited = [token for token in config.tokens if token.budget is not None]
     if not limited:
         return

@@ -40,7 +40,7 @@ _RESERVED_HEADERS: Final = frozenset(
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """Names of tables that exist but have faults of their own; "" where the name is one."""
+    """Names of tables that exist but have faults of their own; "" where the name is a fault."""
 
     providers: set[str]
     models: set[str]
@@ -60,7 +60,7 @@ def cross_check(
 ) -> Iterator[str]:
     """Yield every problem that no single table can see.
 
-    `keys` is told of the tokens and admins, so that it can check those of another file.
+    `keys` remembers the tokens and admins, so that it can check those of another file too.
     """
     names = all_names(config, unread)
     yield from check_bind(config.server.bind)
@@ -202,7 +202,7 @@ def _url(where: str, url: str, example: str) -> Iterator[str]:
     except ValueError:
         port_is_fine, host = False, None
     if not port_is_fine or not host or parts.scheme not in ("http", "https"):
-        # Not quoted: whoever puts a password into a URL may also mistype the rest.
+        # Not quoted: a URL with a fault may also hold a password.
         yield f"{where}: not a URL such as {example}"
     elif parts.username is not None or parts.password is not None:
         yield f"{where}: holds credentials; put them in api_key or headers"

@@ -15,7 +15,7 @@ from ..schema import Model
 # To be matched in full. The name is one of a header (RFC 9110 section 5.6.2).
 _STICKY: Final = re.compile(r"user|token|header:[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PLAIN: Final = Model(name="plain")
-# All else is the business of what an alias points to.
+# An alias takes everything else from the model that it points to.
 _OF_AN_ALIAS: Final = {"name", "alias", "routes"}
 
 
@@ -24,8 +24,8 @@ def check_models(
 ) -> Iterator[str]:
     """Yield what is wrong with `models`.
 
-    `names` also has those whose tables could not be read, and `providers` is the like;
-    `known` are the providers as a message names them.
+    `names` and `providers` include those whose tables could not be read; `known` lists the
+    providers as a message names them.
     """
     seen: set[str] = set()
     for model in models:
@@ -117,7 +117,7 @@ def _loop(start: Model, names: Names) -> list[str] | None:
 
 
 def _led_to(model: Model, names: Names) -> Iterator[Model]:
-    """Yield every model that the alias of `model` may lead to, by whatever the `*` stands for."""
+    """Yield every model that the alias of `model` may lead to, for any value of its `*`."""
     alias = model.alias
     if alias is None:
         return
@@ -139,7 +139,7 @@ def _fallbacks(model: Model, names: Names) -> Iterator[str]:
         if not steps:
             yield f"{where}: there is no model {name!r}; known models: {_known(names)}"
             continue
-        # One of a family is another model than the rest of it, and may be their fallback.
+        # A member of a family is another model than the family, and may be the family's fallback.
         target = steps[-1].fill(steps[-1].model.name)
         if target in seen:
             yield f"{where}: {name!r} is {seen[target]}; name other models, each once"

@@ -99,7 +99,10 @@ def names(path: Path, environ: Mapping[str, str] = os.environ) -> frozenset[str]
 
 
 def _check(read: Callable[[], object]) -> None:
-    """Let `read` fail, but not for want of variables, which the gateway may well have."""
+    """Call `read`. Variables that are not set are no fault: the gateway's environment may differ.
+
+    Raises ConfigError for all other faults.
+    """
     try:
         read()
     except ConfigError as exc:
@@ -111,7 +114,7 @@ def _check(read: Callable[[], object]) -> None:
 
 
 class _File:
-    """The file, while nobody else may write it. `folder` is a descriptor of where it is."""
+    """The file, locked against other writers. `folder` is a descriptor of its folder."""
 
     def __init__(self, target: Path, folder: int, config_file: Path) -> None:
         self._target = target
@@ -124,7 +127,7 @@ class _File:
             self._was = target.stat()
 
     def write(self, text: str) -> None:
-        """Put `text` in the place of the file's, all of it or, whatever fails, nothing."""
+        """Replace the file's text by `text`, all of it or, if anything fails, none of it."""
         descriptor, temporary = tempfile.mkstemp(
             prefix=f".{self._target.name}.", dir=self._target.parent
         )
@@ -138,7 +141,7 @@ class _File:
         except BaseException:
             os.unlink(temporary)
             raise
-        # It is done, though after a power loss perhaps not: some file systems cannot promise.
+        # The file is replaced. Some file systems cannot promise that it survives a power loss.
         with contextlib.suppress(OSError):
             os.fsync(self._folder)
 
@@ -146,8 +149,8 @@ class _File:
         """Give the file its owner and its mode: those it had, if it was there."""
         like = self._was
         if like is None and os.geteuid() == 0:
-            # Of a file of root's the gateway, run by whom the configuration belongs to, could
-            # not read anything.
+            # The gateway runs as the owner of the configuration and could not read a file of
+            # root's.
             like = self._config_file.stat()
         made = os.fstat(descriptor)
         if like is not None and (like.st_uid, like.st_gid) != (made.st_uid, made.st_gid):
@@ -159,11 +162,11 @@ class _File:
 def _locked(path: Path, config_file: Path) -> Iterator[_File]:
     if path == config_file:
         raise ConfigError([f"{path}: is the configuration file; give that another name"])
-    # A link stays one, and what it points to is replaced.
+    # A symbolic link stays, and the file it points to is replaced.
     target = Path(os.path.realpath(path))
     try:
-        # The folder is locked and not the file, which every writer replaces by another: who has
-        # waited for the lock would have that of a file that is gone.
+        # The folder is locked, not the file: every writer replaces the file by another, so a writer
+        # that waited for a lock on it would hold the lock of a file that is gone.
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
@@ -193,7 +196,7 @@ def _tree(path: Path, text: str) -> dict[str, Any]:
 
 
 def _changed_tree(path: Path, text: str) -> dict[str, Any]:
-    """Return what `text` means, which was made by a change of the file's."""
+    """Return the tree of `text`, the file's text after a change. Raises ConfigError."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
@@ -205,12 +208,12 @@ def _only_by_hand(path: Path) -> ConfigError:
 
 
 def _names(tree: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
-    """Return the names of the tokens in their order; "" for what has none."""
+    """Return the names of the tokens in their order; "" for one without a name."""
     tables = tree.get("tokens", ())
     found = []
     for table in tables if isinstance(tables, list) else ():
         name = table.get("name") if isinstance(table, dict) else None
-        # What cannot be expanded here keeps its place.
+        # A name that cannot be expanded here keeps its place.
         with contextlib.suppress(MissingVariable):
             name = expand(name, environ)
         found.append(name if isinstance(name, str) else "")
@@ -235,7 +238,8 @@ def _find(name: str, path: Path, here: list[str], config_file: Path, there: list
 
 
 def _entry(table: Mapping[str, Any]) -> str:
-    # tomli_w would write a short table as an element of `tokens = [...]`, which none can follow.
+    # tomli_w would write a short table as an element of `tokens = [...]`, and no [[tokens]] could
+    # follow that.
     own = {key: value for key, value in table.items() if not isinstance(value, dict)}
     within = {key: value for key, value in table.items() if isinstance(value, dict)}
     tables = tomli_w.dumps({"tokens": within}) if within else ""

@@ -192,6 +192,7 @@ class Pipeline:
             except SendStalled as exc:
                 return RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
             return RelayEnd(EndReason.COMPLETE)
+        exchange.progress = lambda: rewriter.events
         relay = self._relay = Relay(
             client,
             committed,

@@ -9,5 +9,5 @@ from gateway.serve.policy import ServingPolicy
 from .ticking import Ticking
 
 _lifecycle = Lifecycle()
-_roster = install(lambda: ServingPolicy(drain_delay=0.2, drain_timeout=5), _lifecycle)
-app = Ticking(_lifecycle, _roster.watch)
+_connections = install(lambda: ServingPolicy(drain_delay=0.2, drain_timeout=5), _lifecycle)
+app = Ticking(_lifecycle, _connections.watch)

@@ -1,0 +1,42 @@
+"""What an administrator does to the gateway: a reload of its configuration."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import trio
+from starlette.responses import Response
+
+from ..config.reload_status import ReloadOutcome
+from ..core.records.audit import AuditAction, AuditResult
+from ..errors import ConfigurationRejected, InternalError
+from .request import AdminRequest, encoded
+
+# Seconds. It is a matter of milliseconds, unless we are being stopped.
+_PATIENCE: Final = 10.0
+
+
+async def reload(request: AdminRequest) -> Response:
+    """Reload the configuration; 422 with everything that is wrong with it."""
+    outcome: ReloadOutcome | None = None
+    # A caller that leaves meanwhile must not keep the other processes from being told.
+    with trio.move_on_after(_PATIENCE, shield=True):
+        outcome = await request.resources.control.reload_everywhere(f"admin {request.admin}")
+        _note(request, outcome)
+    if outcome is None:
+        request.audit(AuditAction.CONFIG_RELOADED, AuditResult.FAILED, still_under_way_s=_PATIENCE)
+        raise InternalError(f"the reload takes longer than {_PATIENCE:g} s; the log has its end")
+    if outcome.reloaded:
+        return encoded(
+            {
+                "reloaded": True,
+                "generation": outcome.generation,
+                "needs_restart": outcome.needs_restart,
+            }
+        )
+    raise ConfigurationRejected(outcome.problems)
+
+
+def _note(request: AdminRequest, outcome: ReloadOutcome) -> None:
+    result = AuditResult.OK if outcome.reloaded else AuditResult.FAILED
+    request.audit(AuditAction.CONFIG_RELOADED, result, **outcome.details())

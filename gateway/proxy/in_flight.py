@@ -1,0 +1,113 @@
+"""The exchanges under way in one process, so that they can be looked at.
+
+An exchange is in this list from its first byte until it is settled. Nothing is written here on
+the way: what an exchange is doing is read from it when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+
+from ..core.records.record import Record
+
+
+class ObservableExchange(Protocol):
+    """What of an `Exchange` is shown. `started` is in Trio's seconds."""
+
+    @property
+    def started(self) -> float: ...
+
+    @property
+    def record(self) -> Record: ...
+
+    @property
+    def progress(self) -> Callable[[], int] | None:
+        """Return what counts the events of the stream that is being relayed; None before one."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Say whether this is a call that several callers wait for, and no caller itself."""
+        ...
+
+
+class InFlightRow(msgspec.Struct, frozen=True):
+    """One exchange under way. What is not known yet is None.
+
+    `token` is the caller's name, and `provider` and `provider_model` are the deployment that is
+    asked now: None before the first attempt, and while the exchange waits for the next one.
+    `attempts` counts those that have begun, `events` what the stream has brought so far. A call
+    that several callers `shared` has the token and the request id of the first of them.
+    """
+
+    request_id: str
+    token: str | None
+    client_ip: str | None
+    model: str | None
+    stream: bool
+    provider: str | None
+    provider_model: str | None
+    attempts: int
+    events: int
+    age_s: float
+    shared: bool
+
+
+class InFlight:
+    """Exchanges in the order in which they came."""
+
+    def __init__(self) -> None:
+        # A dict keeps the order, which a set does not.
+        self._exchanges: dict[ObservableExchange, None] = {}
+
+    def __repr__(self) -> str:
+        return f"<InFlight {len(self)} exchanges>"
+
+    def __len__(self) -> int:
+        return len(self._exchanges)
+
+    def enter(self, exchange: ObservableExchange) -> None:
+        self._exchanges[exchange] = None
+
+    def leave(self, exchange: ObservableExchange) -> None:
+        """Forget an exchange. Idempotent."""
+        self._exchanges.pop(exchange, None)
+
+    def rows(self, now: float, limit: int) -> Iterator[InFlightRow]:
+        """Yield the `limit` oldest as they are at `now`, in Trio's seconds, oldest first."""
+        for exchange in islice(self._exchanges, limit):
+            yield _row(exchange, now)
+
+
+def _row(exchange: ObservableExchange, now: float) -> InFlightRow:
+    record, progress = exchange.record, exchange.progress
+    provider, model = _asked_now(record)
+    return InFlightRow(
+        request_id=record.request_id,
+        token=record.token,
+        client_ip=record.client,
+        model=record.model,
+        stream=record.stream,
+        provider=provider,
+        provider_model=model,
+        attempts=len(record.attempts),
+        events=record.events if progress is None else progress(),
+        age_s=round(now - exchange.started, 3),
+        shared=exchange.shared,
+    )
+
+
+def _asked_now(record: Record) -> tuple[str | None, str | None]:
+    if record.provider is not None:
+        # Its answer is on the way to the caller.
+        return record.provider, record.provider_model
+    if record.attempts:
+        latest = record.attempts[-1]
+        # An attempt that has failed has a cause, and the next may still be waiting for its turn.
+        if latest.cause is None:
+            return latest.provider, latest.model
+    return None, None
