@@ -138,6 +138,11 @@ class Limits(Protocol):
     `void` end it. Each method does nothing for a grant that has ended, so a call may be repeated.
     """
 
+    @property
+    def waits(self) -> bool:
+        """Say whether a call may wait. If none does, the end of a request needs no shield."""
+        ...
+
     async def admit(
         self, scopes: Sequence[Scope], demand: Demand, expires_in: float = math.inf
     ) -> OpaqueGrant | LimitRefusal:

@@ -42,27 +42,31 @@ class Reservation:
         """Let another request have its place; what it reserved stays."""
         if self._leased and self._grant is not None:
             self._leased = False
-            await _shielded(self._limits.release(self._grant))
+            await self._tell(self._limits.release(self._grant))
 
     async def settle(self, tokens: int, cost: int) -> None:
         """Replace the reserve by the tokens and nano-dollars used."""
         grant, self._grant = self._grant, None
         if grant is not None:
-            await _shielded(self._limits.settle(grant, tokens, cost))
+            await self._tell(self._limits.settle(grant, tokens, cost))
 
     async def void(self) -> None:
         """Give everything back: the request was not let in after all."""
         grant, self._grant = self._grant, None
         if grant is not None:
-            await _shielded(self._limits.void(grant))
+            await self._tell(self._limits.void(grant))
 
-
-async def _shielded(call: Awaitable[None]) -> None:
-    deadline = trio.current_time() + SETTLE_TIMEOUT
-    try:
-        with trio.CancelScope(deadline=deadline, shield=True) as scope:
-            await call
-    except Exception:  # noqa: BLE001  # the answer and its record go on
-        _log.exception("limits were not told of the end of a request")
-    if scope.cancelled_caught:
-        _log.warning("limits took too long to be told of the end of a request")
+    async def _tell(self, call: Awaitable[None]) -> None:
+        try:
+            if not self._limits.waits:
+                # A scope costs 8 µs, twice what there is to do.
+                await call
+                return
+            deadline = trio.current_time() + SETTLE_TIMEOUT
+            with trio.CancelScope(deadline=deadline, shield=True) as scope:
+                await call
+        except Exception:  # noqa: BLE001  # the answer and its record go on
+            _log.exception("limits were not told of the end of a request")
+            return
+        if scope.cancelled_caught:
+            _log.warning("limits took too long to be told of the end of a request")

@@ -22,6 +22,8 @@ class MemoryLimits:
     processes agree on it.
     """
 
+    waits = False
+
     def __init__(
         self,
         clock: Callable[[], float] = trio.current_time,

@@ -36,6 +36,8 @@ PROVIDERS = {"a": Scope("provider:a", ScopeLimits(rpm=100, tpm=10_000))}
 class RemoteLimits(MemoryLimits):
     """Limits somewhere else: each answer takes `delay` seconds, and `broken` calls fail."""
 
+    waits = True
+
     def __init__(self, delay: float = 0.25) -> None:
         super().__init__()
         self.delay = delay

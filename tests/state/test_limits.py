@@ -5,7 +5,7 @@ import time
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, assert_no_checkpoints
 
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.ledger import Demand, Grant, LimitKind, LimitRefusal, Scope, ScopeLimits
@@ -53,6 +53,20 @@ async def test_a_released_grant_is_settled_later_and_once(autojump_clock: MockCl
     await limits.void(grant)
     await limits.void(other)
     assert await remaining(limits) == 700
+
+
+async def test_no_call_waits() -> None:
+    limits = MemoryLimits()
+    assert not limits.waits
+    with assert_no_checkpoints():
+        one = await granted(limits, Demand())
+        await limits.release(one)
+        other = await granted(limits, Demand())
+        await limits.settle(one, 1, 1)
+        await limits.void(other)
+        await limits.status([SCOPE])
+        await limits.recall([(SCOPE, 1)], 0.0)
+        await limits.retain([])
 
 
 async def test_the_clocks_are_its_own() -> None:
