@@ -1,1 +1,11 @@
-"""What is short-lived and shared between requests: limits, breakers, health."""
+"""What is short-lived and shared between requests, in two halves.
+
+    health  what this process has learned of deployments: breakers, keys, retry budgets,
+            latencies. Local, never awaited
+    limits  rates, concurrency and budgets, in this process's memory. Everything is awaited, so
+            that a store shared by several processes can take its place
+
+Both are implementations: what they promise stands in `proxy/protocols.py` (`Health`, `Limits`),
+and what they compute in `core/routing/` and `core/limits/`. Another kind of limits is a module
+beside `limits` and a choice in `process/components.py`; the proxy does not change.
+"""

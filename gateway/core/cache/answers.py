@@ -1,7 +1,7 @@
-"""Answers that are kept for the next who asks the same, bounded by bytes and by age.
+"""Answers that are kept for the next equal request, bounded by bytes and by age.
 
 A caller who opts in gives a time to live. An answer is given out while it is younger than
-both what it was kept for and what the asker allows.
+both what it was kept for and what the request allows.
 
 What is recorded of answers under way counts like what is stored: a thousand long answers at
 once take no more memory than the configuration says.
@@ -51,7 +51,7 @@ class CachePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     max_bytes        all entries, and what is recorded of answers under way
     max_entry_bytes  one answer's body; larger ones are not kept
-    max_ttl          seconds; whoever asks for more gets this
+    max_ttl          seconds; a request that asks for more gets this
     """
 
     max_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
@@ -133,7 +133,7 @@ class AnswerStore:
     def __init__(self, policy: CachePolicy) -> None:
         self.policy = policy
         self._entries: dict[bytes, CachedAnswer] = {}
-        # When which entry is too old; entries that are gone leave theirs behind for a while.
+        # A heap of when each entry is too old. The times of entries that are gone stay for a while.
         self._expiries: list[tuple[float, bytes]] = []
         # Bytes of entries, and of recordings.
         self.stored = 0
@@ -215,7 +215,7 @@ class AnswerStore:
 class AnswerRecording:
     """Collects one answer for the store; gives up, and holds nothing, once it is too large.
 
-    Whoever began one must `drop` it in the end, kept or not.
+    A recording that was begun must be dropped in the end (`drop`), kept or not.
     """
 
     def __init__(self, store: AnswerStore, key: bytes, dialect: str, ttl: float) -> None:

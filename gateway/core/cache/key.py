@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 # Up to here a body is put into canonical form: 70 us for a usual one of 16 KiB, but callers
-# choose what they send, and 256 KiB of numbers take 18 ms in which everybody waits. What is
+# choose what they send, and 256 KiB of numbers take 18 ms in which every request waits. What is
 # larger (images, mostly) is the same request only if it is the same bytes.
 CANONICAL_BYTES: Final = 256 * 1024
 
@@ -62,7 +62,7 @@ def cache_key(
     """Return the key of a request, 32 bytes; None if it must not be cached.
 
     `dialect` is what body and answer are written in, since an answer is kept as it was sent.
-    `name` and `digest` are the caller's, so that nobody is shown what another has paid for;
+    `name` and `digest` are the caller's, so that no caller is shown what another has paid for;
     `model` is the requested name, and `fingerprint` changes with what is behind it.
     """
     small = len(body) <= CANONICAL_BYTES

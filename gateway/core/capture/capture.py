@@ -28,7 +28,7 @@ HeaderPairs = Sequence[tuple[bytes, bytes]]
 
 
 class CapturePolicy(msgspec.Struct, frozen=True):
-    """Whose requests are kept; with nothing to choose them by, everybody's.
+    """Which requests are kept; all of them, if there is nothing to choose them by.
 
     `beginnings` are of models' names. `max_bytes` is for a request and its answer together.
     """
@@ -128,7 +128,7 @@ class Capture:
         self._times = array("d")
         self._left = policy.max_bytes
         if self.body_size > self._left:
-            # Not to hold on to what is not counted.
+            # What is not counted must not be held.
             self._keep_body(self._left)
         # Its headers have no bound here: the server's own is some ten KiB.
         self._take(len(self.request.body) + _size(request.headers))
@@ -166,7 +166,7 @@ class Capture:
             self._ends.append(len(self.answer))
             self._times.append(at)
         if self.lost:
-            # Whatever follows a gap would be read as what it is not.
+            # What follows a gap would be taken for what follows directly.
             self._left = 0
 
     def pieces(self) -> Iterator[tuple[float, bytes]]:

@@ -10,9 +10,9 @@ A small part of JSONPath (RFC 9535), the part that can be read aloud:
     **.content              at any depth, this one included; `..content` is the same
     $                       the whole document
 
-Whatever else JSONPath has (slices, filters, unions, counting from the end) is refused rather
-than taken for something it is not: who gets a path wrong must hear of it, and not find out from
-what was kept.
+All else that JSONPath has (slices, filters, unions, counting from the end) is refused rather than
+taken for something it is not: a person who writes a wrong path must be told so at once, and not
+find out from what was kept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Take out of what is kept of a request whatever nobody should read there.
+"""Takes out of what is kept of a request all that readers of the debug log must not see.
 
 Three things go. Headers and query parameters whose names say that they are credentials: always.
 The secrets known by value, such as the key the caller came with: wherever they stand, also in an
@@ -103,7 +103,7 @@ class Redactor:
         """Return a JSON document without all that is to be taken out.
 
         With paths to look for it is written anew, since of two members of one name only one
-        is seen by who reads it: the other must not survive in the text.
+        is seen by a reader of JSON: the other must not survive in the text.
         """
         if not self._paths:
             clean = self.text(data, whole=whole)

@@ -1,6 +1,6 @@
 """What the debug log has of one request: lines of JSON, each of one kind.
 
-    request   who asked what, without credentials
+    request   the request and its caller, without credentials
     answer    the head of what was answered, if anything was
     event     one event of a stream, with its time
     body      a whole answer; or the rest of a stream that ends within an event

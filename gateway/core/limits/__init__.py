@@ -1,14 +1,16 @@
-"""Who may do how much, and who must wait or come back later: pure decisions.
+"""Which requests are admitted, and which must wait or come back later: pure decisions.
 
-    bucket    requests or tokens per minute, by GCRA: one float
-    budget    dollars per calendar window, in integer nano-dollars
-    account   what one scope may use and has used: both buckets, its budget, its leases
-    ledger    the accounts of all scopes: `admit` checks every limit of every scope and only then
-              reserves; `settle` puts the true usage in the reserve's place
-    estimate  how many tokens a request will need, before a model has seen it
-    headers   OpenAI's `x-ratelimit-*`
-    waiting   who is next in a queue for a slot
-    shedding  how much to turn away when the process has too much to do
+In reading order:
+
+    bucket      requests or tokens per minute, by GCRA: one float
+    budget      dollars per calendar window, in integer nano-dollars
+    account     what one scope may use and has used: both buckets, its budget, its leases
+    ledger      the accounts of all scopes: `admit` checks every limit of every scope and only then
+                reserves; `settle` puts the true usage in the reserve's place
+    estimate    how many tokens a request will need, before a model has seen it
+    headers     OpenAI's `x-ratelimit-*`
+    fair_queue  which request is next for a slot
+    shedding    how much to turn away when the process has too much to do
 
 A request passes several scopes at once ("token:NAME", "global", "provider:NAME"), and a refusal
 by one of them charges none. `now` is seconds of a monotonic clock and paces buckets; `epoch` is

@@ -13,7 +13,7 @@ from msgspec import Meta
 from .bucket import TokenBucket
 from .budget import Budget, Spending, begin
 
-# When one of several answers will have ended, nobody knows. Waiting does help, so say a while.
+# There is no telling when one of several answers will have ended. Waiting helps: this is a guess.
 CONCURRENT_WAIT: Final = 1.0  # seconds
 
 _Count = Annotated[int, Meta(ge=1)]

@@ -1,8 +1,8 @@
 """Money per calendar window, in integer nano-dollars.
 
 Windows are calendar ones in UTC, since bills are: a day, an ISO week (from Monday), a month, or
-all time. What is spent is spent when it is known: an answer that ends after midnight is charged
-to the new day, and the reserve that it held on the old one went with that.
+all time. A cost counts when it is known: an answer that ends after midnight is charged to the
+new day, and what it had reserved of the old one is gone with the old one.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Spending(msgspec.Struct, gc=False):
     """What `budget` has spent and reserved in one window, in nano-dollars.
 
     When the window is over another takes its place. A reserve is given back to the window that
-    it was made in, so one that outlived its window is given back to nobody.
+    it was made in: one that outlives its window changes nothing in the next.
     """
 
     budget: Budget
@@ -75,9 +75,9 @@ class Spending(msgspec.Struct, gc=False):
             return self
         if epoch >= self.ends:
             return begin(self.budget, epoch)
-        # The clock was set back. Nothing is forgiven for that, but it shall end when its window
-        # does by the new time: a clock that was a year ahead for a second must not lock out
-        # anybody for a year.
+        # The clock was set back. What is spent stays spent, but only until the window ends by the
+        # new time: a clock that was a year ahead for a second must not lock a caller out for a
+        # year.
         self.starts, self.ends = bounds(self.budget.window, epoch)
         return self
 

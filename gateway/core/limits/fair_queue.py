@@ -1,12 +1,13 @@
-"""Who waits for a slot, and who is next: fair between callers, quick within one.
+"""The requests that wait for a slot, and which is next: fair between callers, quick within one.
 
-Callers take turns, however many requests each has waiting: who sends a thousand delays the
-others by one of them. A caller's own requests are served in the order they came, until the
+Callers take turns, however many requests each has waiting: a caller that sends a thousand delays
+the others by one of them. A caller's own requests are served in the order they came, until the
 oldest has waited for more than a second. Then there is more than can be served, and first come
 first served would make all of them late; the newest first leaves some that are still worth it
 (Facebook, "Fail at Scale", "Adaptive LIFO", queue.acm.org/detail.cfm?id=2839461).
 
-The dictionary of lines is the ring of turns: its first is next, who was served goes to its end.
+The dictionary of lines is the ring of turns: its first caller is next, and goes to its end when
+it has been served.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ NEWEST_FIRST_AFTER: Final = 1.0
 
 
 class Waiter:
-    """One request that waits: whose it is, since when, and when it stops being worth it."""
+    """One waiting request: its caller, when it came, and when serving it is no longer worth it."""
 
     __slots__ = ("caller", "since", "until")
 
@@ -37,22 +38,24 @@ W = TypeVar("W", bound=Waiter)
 
 
 class FairQueue(Generic[W]):
+    """One line of waiters for each caller. Times are seconds of one clock."""
+
     def __init__(self) -> None:
         self._lines: OrderedDict[str, OrderedDict[W, None]] = OrderedDict()
         self._size = 0
-        # Who had the last turn. While set and waiting it is last in the ring, see `add`.
+        # The caller served last. While it is set and waits it is last in the ring, see `add`.
         self._turn: str | None = None
 
     def __repr__(self) -> str:
         lines = ", ".join(f"{caller} {len(line)}" for caller, line in self._lines.items())
-        return f"<FairQueue {lines or 'nobody'}>"
+        return f"<FairQueue {lines or 'empty'}>"
 
     def __len__(self) -> int:
         return self._size
 
     @property
     def since(self) -> float | None:
-        """Return when the one that has waited longest came."""
+        """Return when the waiter that has waited longest came; None if there is none."""
         return min((next(iter(line)).since for line in self._lines.values()), default=None)
 
     def add(self, waiter: W) -> None:
@@ -60,18 +63,18 @@ class FairQueue(Generic[W]):
         line = self._lines.get(waiter.caller)
         if line is None:
             self._lines[waiter.caller] = line = OrderedDict()
-            # A newcomer goes before who has just had a turn. That overtaking ends with the next
-            # turn, so however many come, nobody waits for ever.
+            # A newcomer goes before the caller that was served last. That overtaking ends with the
+            # next turn, so however many newcomers there are, no caller waits for ever.
             if self._turn is not None and self._turn in self._lines:
                 self._lines.move_to_end(self._turn)
         elif len(self._lines) == 1 and self._turn is None:
-            # It began the line and wants more: it is what holds the slots.
+            # No other caller waits, and this one wants more: it holds the slots that are taken.
             self._turn = waiter.caller
         line[waiter] = None
         self._size += 1
 
     def discard(self, waiter: W) -> None:
-        """Forget `waiter`, who gave up; nothing happens if it does not wait any more."""
+        """Forget `waiter`, which gave up; does nothing if it does not wait any more."""
         line = self._lines.get(waiter.caller)
         if line is not None and waiter in line:
             del line[waiter]
@@ -79,10 +82,10 @@ class FairQueue(Generic[W]):
             self._tidy(waiter.caller, line)
 
     def next(self, now: float) -> W | None:
-        """Remove and return who is to be served at `now`, if anyone.
+        """Remove and return the waiter to serve at `now`; None if there is none.
 
-        Who is met on the way and should have started before `now` is dropped without a word:
-        its own timer tells it.
+        Waiters on the way that should have started before `now` are dropped without being
+        called: their own timers end their waits.
         """
         while self._lines:
             caller, line = next(iter(self._lines.items()))
@@ -101,11 +104,12 @@ class FairQueue(Generic[W]):
         return None
 
     def make_room(self, caller: str, now: float) -> W | None:
-        """Remove and return who should leave a full queue for a newcomer of `caller`, if anyone.
+        """Remove and return the waiter that must leave a full queue for one of `caller`, if any.
 
-        Otherwise a caller that fills the queue would shut out the rest, and turns be of no use
-        to them. The longest line loses the one that it would serve last, if it stays longer
-        than the newcomer's own even so. Who has its share of the queue can't claim more.
+        Without this a caller that fills the queue would shut out the rest, and turns would be of
+        no use to them. The longest line loses the waiter that it would serve last, if it stays
+        longer than the newcomer's own even so. A caller that has its share of the queue gets no
+        more of it.
         """
         own = len(self._lines.get(caller, ()))
         if own * len(self._lines) >= self._size:

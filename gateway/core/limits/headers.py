@@ -2,7 +2,7 @@
 
 A caller paces itself by them, so in each dimension they speak of the scope with the least left:
 that is where it would be stopped. The three numbers of a dimension always come from one scope,
-and one that nobody limits has no headers at all.
+and a dimension without any limit has no headers at all.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _TOKENS: Final[_Names] = (
 )
 
 
-def rate_limit_headers(standings: Sequence[LimitStatus]) -> list[tuple[bytes, bytes]]:
+def rate_limit_headers(statuses: Sequence[LimitStatus]) -> list[tuple[bytes, bytes]]:
     """Return the headers for a request that passed these scopes, its own token's first.
 
     Of two scopes with as much left, the first is the one to speak of.
     """
     requests: BucketLevel | None = None
     tokens: BucketLevel | None = None
-    for standing in standings:
-        level = standing.requests
+    for status in statuses:
+        level = status.requests
         if level is not None and (requests is None or level.remaining < requests.remaining):
             requests = level
-        level = standing.tokens
+        level = status.tokens
         if level is not None and (tokens is None or level.remaining < tokens.remaining):
             tokens = level
     headers: list[tuple[bytes, bytes]] = []
@@ -55,7 +55,7 @@ def rate_limit_headers(standings: Sequence[LimitStatus]) -> list[tuple[bytes, by
 def duration(seconds: float) -> bytes:
     """Write `seconds` as OpenAI does, which is as Go does: `20ms`, `1s`, `6m0s`, `1h2m3.5s`.
 
-    To the millisecond, rounded up: who comes back when told shall not come too early.
+    To the millisecond, rounded up: a caller that comes back when told must not come too early.
     """
     # The little that is left out is what floats have added to 12.172 * 1000.
     milliseconds = math.ceil(seconds * 1000 - 1e-4)

@@ -1,8 +1,8 @@
-"""What somebody did to the gateway or with what it has on record: one `AuditEvent` each.
+"""What people did to the gateway or with what it has on record: one `AuditEvent` each.
 
 They become rows of a log in which each row has a hash over itself and the hash of the row
-before. Whoever changes a row, takes one out or puts one in has to make every hash after it anew,
-and so also the last one, which may have been noted elsewhere.
+before. To change a row, take one out or put one in means to make every hash after it anew, and so
+also the last one, which may have been noted elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-# Same details, same text, in whatever order somebody put them together.
+# Equal details give equal text, in whatever order they were put together.
 _ENCODE: Final = msgspec.json.Encoder(order="deterministic").encode
 # How deep details are kept as they are; what is deeper is left out.
 _DEPTH: Final = 16
@@ -110,7 +110,7 @@ def hash_of(row: AuditRow) -> str:
     """Return the hash that the next row is chained to: SHA-256 in hexadecimal.
 
     What is hashed is a JSON array of the fields in their order, without blanks: a field cannot
-    lend bytes to its neighbour, and anybody can compute it again with other tools.
+    lend bytes to its neighbour, and the hash can be computed again with other tools.
     """
     return hashlib.sha256(_ENCODE(row)).hexdigest()
 
@@ -126,7 +126,7 @@ def _details(details: dict[str, Any]) -> bytes:
     if len(encoded) <= MOST_DETAILS:
         return encoded
     # What is small says what was done, how much and how it ended: a long list beside it, which
-    # whoever did it may have chosen, must not take that away.
+    # the person who did it may have chosen, must not push that out.
     sizes = {name: len(_ENCODE(value)) for name, value in plain.items()}
     kept = {
         name: value if sizes[name] <= MOST_TEXT else {"left_out_bytes": sizes[name]}

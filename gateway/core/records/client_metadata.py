@@ -1,4 +1,4 @@
-"""What a request's head says about who sends it, for its record."""
+"""What a request's head says about its sender, for its record."""
 
 from __future__ import annotations
 

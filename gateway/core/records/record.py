@@ -36,8 +36,8 @@ class EndReason(enum.StrEnum):
     INTERNAL_ERROR = "internal_error"
 
 
-# Whatever else a request ended with, it failed, which its status does not tell: a stream that
-# broke has 200, and 499 is of callers that left, which is nobody's failure.
+# A request that ended in any other way has failed. Its status does not tell: a stream that broke
+# has 200, and 499 is of callers that left, which is no failure.
 WELL: Final = frozenset({EndReason.COMPLETE, EndReason.CACHED, EndReason.CLIENT_GONE})
 
 

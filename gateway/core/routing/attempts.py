@@ -128,14 +128,14 @@ class Attempts:
         return f"<Attempts {self._tries} of {self._policy.max_attempts}>"
 
     def first(self, now: float, rng: Rng) -> Try | Stop:
-        """Return the first attempt, which nothing precedes."""
+        """Return the first attempt; to be called once, before all others."""
         self._began = now
         return self._next(now, rng)
 
     def beside(self, running: Collection[int], now: float, rng: Rng) -> Try | None:
         """Return an attempt to make while those on `running` are under way; None if there is none.
 
-        Only on a target that was not tried: it is to be another provider's luck.
+        Only on a target that was not tried: a second attempt on one would be as slow as the first.
         """
         step = self._next(now, rng)
         if not isinstance(step, Try):
@@ -150,7 +150,7 @@ class Attempts:
     def take_back(self, step: Try) -> None:
         """Undo `step`, which was not begun: its target may still be tried as if for the first time.
 
-        Unlike one that was not let through (`skip`), and that is not asked again.
+        A target that did not let its attempt through (`skip`) is not asked again.
         """
         self._made -= 1
         self._tries[step.target] -= 1
@@ -194,7 +194,7 @@ class Attempts:
         return self._next(now, rng)
 
     def _rather_elsewhere(self, target: int) -> bool:
-        """Say whether another target should have its turn before one more key of this one."""
+        """Say whether to try another target before one more key of this one."""
         if target not in self._stayed:
             return False
         best = next(self._candidates(), None)
@@ -216,8 +216,9 @@ class Attempts:
     def _needed(self, target: int) -> float:
         """Return how many seconds must be left for an attempt on `target`.
 
-        Whoever waited out a silent provider has little left: better an honest timeout now than
-        another one later. But a caller who gave little time to begin with has asked for haste.
+        A request that has waited out a silent provider has little time left: better an honest
+        timeout now than another one later. But a caller that gave little time to begin with
+        wants every attempt that fits.
         """
         if not self._after_silence:
             return 0.0

@@ -10,7 +10,7 @@ from typing import Final
 
 Rng = Callable[[], float]
 
-# Nobody waits so long, and what is longer would overflow where it is counted in milliseconds.
+# No caller waits for a year, and a longer wait would overflow where milliseconds are counted.
 LONGEST_ASKED: Final = 365 * 86400.0
 
 

@@ -45,8 +45,8 @@ class BreakerPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     successes             good probes that close it
     slow_start            seconds until a closed one has its full weight again; 0 is off
 
-    A provider that is back shall serve again within 30 s: 18 s with the jitter and 10 s of slow
-    start leave two for the probes. The five minutes that others cap at would not do.
+    A provider that is back must serve again within 30 s: 18 s with the jitter and 10 s of slow
+    start leave two for the probes. The five minutes that others cap at are too long.
     """
 
     enabled: bool = True
@@ -83,7 +83,7 @@ TRANSITIONS: Final[dict[BreakerState, dict[BreakerEvent, BreakerState]]] = {
 
 
 class Permit(enum.Enum):
-    """What an attempt was let through as; `leave` wants it back."""
+    """What an attempt was let through as; `leave` takes it back."""
 
     NORMAL = "normal"
     PROBE = "probe"

@@ -24,7 +24,7 @@ _DURATION: Final = re.compile(
     rb"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?"
 )
 _UNITS: Final = (86400.0, 3600.0, 60.0, 1.0, 0.001)
-# A number above it is a date and not a duration: nobody asks for thirty years.
+# A larger number is a date and not a duration: no provider asks for thirty years.
 _UNIX_TIME: Final = 1e9
 
 

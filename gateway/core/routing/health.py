@@ -101,7 +101,7 @@ class AttemptStats:
             self.failures[sample.cause] += 1
             failure = RULES[sample.cause].failure
         if failure is None:
-            # Cut off by a caller who left, say: how long that took is no news of the provider.
+            # Cut off by a caller that left, say: how long that took says nothing of the provider.
             return
         # A refusal of a bad request resets the count as well: the provider is alive.
         self.consecutive_failures = self.consecutive_failures + 1 if failure else 0

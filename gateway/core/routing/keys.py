@@ -2,8 +2,8 @@
 
 Two things can be wrong with a key. It may be *limited*: the provider said 429, and until a
 time that it named (or we guess) this key is not used for this deployment; others are. Or it
-may be *bad*: 401, 403, no money left; then it is set aside, for longer with every strike,
-since only a person can cure it, and a person may.
+may be *bad*: 401, 403, no money left; then it is set aside, for longer with every strike. Only
+a person can mend that, and it is tried again since a person may have.
 """
 
 from __future__ import annotations

@@ -120,8 +120,8 @@ class RetryBudget:
     def withdraw(self, now: float, in_flight: int) -> bool:
         """Say whether a later attempt may go to this deployment, and count it if so.
 
-        `in_flight` is how many attempts of any kind are under way there. Whoever is granted
-        one must call `finish` when it ends.
+        `in_flight` is how many attempts of any kind are under way there. A granted attempt must
+        `finish` when it ends.
         """
         policy = self._policy
         within = max(policy.concurrent_min, policy.concurrent_ratio * in_flight + ROUNDING)

@@ -1,4 +1,4 @@
-"""How much may be under way at once: of everybody's requests, and with each provider."""
+"""How much may be under way at once: of all requests, and with each provider."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TrafficControl:
         return f"<TrafficControl {self.everyone!r}>"
 
     def __iter__(self) -> Iterator[Slots]:
-        """Yield all slots: everybody's, then each provider's."""
+        """Yield all slots: those of the gateway, then each provider's."""
         return iter((self.everyone, *self._providers.values()))
 
     def configure(
@@ -43,7 +43,7 @@ class TrafficControl:
         self._limits = limits
         self.overload.policy = overload
         for name in self._providers.keys() - providers.keys():
-            # Who holds one of its slots gives it back to the object it is from.
+            # A slot that is still held is given back to the object that it is from.
             del self._providers[name]
         self._set(self.everyone, limits.max_concurrent)
         for name, provider in providers.items():

@@ -1,7 +1,7 @@
 """How late the event loop is: the one number that says whether this process keeps up.
 
-Every request waits that long at every step it takes, whatever keeps the loop busy: too many
-requests, or one call that computes for too long.
+Every request waits that long at every step it takes. The cause may be too many requests, or one
+call that computes for too long.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class LoopLag:
                 await trio.sleep_until(self._due)
                 self._note(trio.current_time() - self._due)
         finally:
-            # With nobody to move it on, it would look ever later.
+            # It would look ever later with no task to move it on.
             self._due, self.value = math.inf, 0.0
 
     def current(self, now: float) -> float:

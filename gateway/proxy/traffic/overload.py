@@ -12,7 +12,7 @@ from .lag import LoopLag
 
 
 class Overload:
-    """A reload sets `policy`."""
+    """Refuses a share of the requests while the process is overloaded. A reload sets `policy`."""
 
     def __init__(self, policy: OverloadPolicy, lag: LoopLag, lifecycle: Lifecycle) -> None:
         self.policy = policy
@@ -26,7 +26,7 @@ class Overload:
         """Raise `Overloaded` with the probability that the load asks for.
 
         Called from within an exchange, which is itself in flight and does not count here:
-        otherwise a limit of one would let nobody in.
+        otherwise a limit of one would let no request in.
         """
         lag = self._lag.current(trio.current_time())
         probability = shed_probability(self.policy, lag, self._lifecycle.in_flight - 1)

@@ -23,7 +23,7 @@ from ..protocols import Health
 # Of the interval, either way: several gateways that start together do not stay in step.
 JITTER: Final = 0.1
 
-# Makes one check within the seconds; says whether the provider is alive, None if nobody knows.
+# Makes one check within the seconds; says whether the provider is alive; None is not known.
 Check = Callable[[Call, float], Awaitable[bool | None]]
 
 _log = structlog.get_logger(__name__)

@@ -45,8 +45,9 @@ class Slots:
     """At most `limit` slots (None: any number, counted all the same) and a queue for them.
 
     `what` names in messages what they are of: "provider openai", "the gateway". `timeout` is in
-    seconds. A reload sets `limit`, `max_queue` and `timeout`: a higher limit serves who waits at
-    once, a lower one lets what is under way finish. Who waits already keeps its timeout and place.
+    seconds. A reload sets `limit`, `max_queue` and `timeout`: a higher limit serves what waits at
+    once, a lower one lets what is under way finish. What waits already keeps its timeout and its
+    place.
     """
 
     def __init__(self, what: str, limit: int | None, max_queue: int, timeout: float) -> None:
@@ -76,7 +77,7 @@ class Slots:
 
     @property
     def oldest_wait(self) -> float:
-        """Return for how many seconds the one that came first has been waiting; 0 if none is."""
+        """Return for how many seconds the oldest waiter has been waiting; 0 if there is none."""
         since = self._queue.since
         return 0.0 if since is None else trio.current_time() - since
 
@@ -104,8 +105,8 @@ class Slots:
             try:
                 await waiter.called.wait()
             except BaseException:
-                # Between a cancellation and this line others run, and one of them may have
-                # handed its slot to this waiter, which won't use it.
+                # Other tasks run between a cancellation and this line, and one of them may have
+                # handed its slot to this waiter, which will not use it.
                 if waiter.outcome is _Outcome.GRANTED:
                     self.release()
                 else:
@@ -119,7 +120,7 @@ class Slots:
         raise self._too_much("queue_timeout", "none ended in time", rng)
 
     def release(self) -> None:
-        """Give a slot back; it goes to who is next."""
+        """Give a slot back; it goes to the next waiter."""
         self.held -= 1
         if self._queue:
             self._serve()

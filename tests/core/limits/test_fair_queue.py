@@ -124,7 +124,7 @@ def test_who_is_too_late_is_dropped_and_costs_its_caller_no_turn() -> None:
     assert serve(waiting, 1, now=0.5) == "a2"
     assert serve(waiting, now=0.5) == "c1"
     assert len(waiting) == 0
-    assert repr(waiting) == "<FairQueue nobody>"
+    assert repr(waiting) == "<FairQueue empty>"
 
 
 def test_the_newest_first_are_dropped_too() -> None:

@@ -10,7 +10,7 @@ An order is lazy: nearly every request takes the first of it and no more. That f
 cost a look at every member; all that follows is computed when it is asked for, from what is
 then known of the members.
 
-A balancer keeps what a strategy must remember between requests (whose turn it is). It keeps
+A balancer keeps what a strategy must remember between requests (which member is next). It keeps
 nothing of the members' health, which is read anew for each request.
 """
 
@@ -29,8 +29,8 @@ from ..health import PeakEwma
 class Load(Protocol):
     """What a strategy reads of a deployment.
 
-    `clear` says that it was available and nothing has happened since. It may be out of date
-    the one way, since whoever is sent there in vain corrects it.
+    `clear` says that it was available and nothing has happened since. It may be true for too
+    long: the next request that is sent there in vain corrects it.
     """
 
     @property
@@ -88,7 +88,7 @@ class Balancer(abc.ABC):
     ) -> Iterator[int]:
         """Yield the index of every member once, best first. `key` is what sticks, if it does.
 
-        Without `probing` nobody is tried first just to learn whether it is well again.
+        Without `probing` no member is tried first only to learn whether it is well again.
         """
         self._look(now)
         probe = self._probe(now, rng) if probing and self._down else None
@@ -116,7 +116,7 @@ class Balancer(abc.ABC):
         """
 
     def _look(self, now: float) -> None:
-        """Find out who is available."""
+        """Find out which members are available."""
         # This runs for every request: to read an attribute of 100 members takes 3 µs, to call
         # a method of theirs that looks at breaker and keys 12.
         down = [
@@ -129,7 +129,7 @@ class Balancer(abc.ABC):
             self._regroup()
 
     def _regroup(self) -> None:
-        """Prepare what depends on who is available, which changes far less often than it is read.
+        """Prepare what depends on availability, which changes far less often than it is read.
 
         Sets `_up`, the members for `_rank`, and `_spare`, those of weight 0 behind them.
         """
@@ -141,7 +141,7 @@ class Balancer(abc.ABC):
             self._up, self._spare = self._spare, []
 
     def _probe(self, now: float, rng: Rng) -> int | None:
-        """Return who is tried first so that it is ever found well again.
+        """Return the member to try first so that it can be found well again; None if none is due.
 
         Any of those that are due: the probe of the first may take a minute, and the next ones
         need not wait for it. A spare is probed when it is needed.
@@ -166,5 +166,5 @@ class Balancer(abc.ABC):
 
 
 def shuffled(indices: Iterable[int], rng: Rng) -> list[int]:
-    """Return them in random order, so that nobody's failures all fall on one neighbour."""
+    """Return them in random order, so that one member's failures do not all fall on one other."""
     return sorted(indices, key=lambda _: rng())

@@ -1,4 +1,4 @@
-"""Whoever costs least at this moment: fewest attempts under way, or least time to answer.
+"""The member that costs least at this moment: fewest attempts under way, or least time to answer.
 
 `lowest_latency` does not take the best of all, which every request in the same moment would
 take, but the better of two drawn by weight ("the power of two choices", Mitzenmacher 2001).
@@ -23,7 +23,7 @@ from ..health import TAU, PeakEwma
 from .balancer import Balancer, PoolMember
 
 TWICE: Final = 3
-# Seconds; below this all are equally fast. Nothing may cost nothing, however busy it is.
+# Seconds; below this all are equally fast. A cost of zero would stay zero however busy it is.
 FASTEST: Final = 0.001
 MEDIAN_AGE: Final = 1.0  # seconds; far less than TAU, and no sorting for every request
 
@@ -36,8 +36,8 @@ class LeastBusy(Balancer):
         if not up:
             return
         first = _any_least(up, [loads[index].in_flight for index in up], rng)
-        # Nobody costs less than the idlest at full strength. Only if this one is not at full
-        # strength, the factors of all are needed.
+        # No member costs less than the idlest at full strength. The factors of all are needed only
+        # if this one is not at full strength.
         if loads[first].factor(now) < 1.0:
             first = _any_least(up, [self._cost(index, now) for index in up], rng)
         yield first
@@ -119,6 +119,6 @@ def _any_least(indices: list[int], costs: Sequence[float], rng: Rng) -> int:
 
 
 def _drawn(sums: list[float], point: float) -> int:
-    """Return whose stretch of the line `point` is in."""
+    """Return the index of the stretch of the line that `point` is in."""
     # Rounding may put a point at the very end of the line, behind the last stretch.
     return bisect_right(sums, point, 0, len(sums) - 1)

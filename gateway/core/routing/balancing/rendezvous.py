@@ -2,7 +2,7 @@
 
 Every member has a number for every key, drawn from the two names alone, and the highest
 takes the key (Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
-1998). If a member is away, its keys fall to whoever is second for each of them, and no
+1998). If a member is away, its keys fall to the member second for each of them, and no
 other key moves. With u uniform in (0, 1], the highest of -w / ln(u) falls to each in proportion
 to its weight (Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005).
 
@@ -23,8 +23,8 @@ from ..backoff import Rng
 from .balancer import PoolMember
 from .rotation import Rotation
 
-# The low bits of a number decide who is kept back in a slow start; -w / ln(u), a float of 53
-# bits, hardly sees them, so the two are independent.
+# The low bits of a number decide which member is kept back in a slow start; -w / ln(u), a float of
+# 53 bits, hardly sees them, so the two are independent.
 COIN: Final = (1 << 11) - 1
 
 

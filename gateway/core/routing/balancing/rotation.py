@@ -34,7 +34,7 @@ class Rotation(Balancer):
     def _regroup(self) -> None:
         super()._regroup()
         stayed = [self._credit[index] for index in self._up if self._credit[index] != ABSENT]
-        # Who comes back stands in the middle: neither owed a turn nor in debt.
+        # A member that comes back gets the mean credit: it is neither owed a turn nor in debt.
         middle = sum(stayed) / len(stayed) if stayed else 0.0
         credit, gain = [ABSENT] * len(self._credit), [0.0] * len(self._gain)
         for index in self._up:
@@ -56,7 +56,7 @@ class Rotation(Balancer):
         yield from sorted(lots, key=lots.__getitem__)
 
     def _turn(self, now: float) -> int:
-        """Return whose turn it is, and take it."""
+        """Return the member whose turn it is, and charge it for the turn."""
         while True:
             if self._warming:
                 self._warm(now)

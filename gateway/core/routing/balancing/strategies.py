@@ -75,5 +75,5 @@ STRATEGIES: Final[Mapping[StrategyName, Callable[[Sequence[PoolMember]], Balance
 
 
 def balancer(strategy: StrategyName, members: Sequence[PoolMember]) -> Balancer:
-    """Return what orders `members`; keep it, it remembers whose turn it is."""
+    """Return what orders `members`; to be kept, since it remembers which of them is next."""
     return STRATEGIES[strategy](members)
