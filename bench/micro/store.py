@@ -116,14 +116,14 @@ def _writing(url: str, folder: Path, name: str) -> tuple[float, float]:
                 for record in records[start : start + 100]:
                     writer.record(record)
                 await trio.lowlevel.checkpoint()
-            while writer.standing.written < ROWS:  # noqa: ASYNC110  # nobody tells
+            while writer.status.written < ROWS:  # noqa: ASYNC110  # nobody tells
                 await trio.sleep(0.01)
             nursery.cancel_scope.cancel("all is written")
 
     wall, cpu = time.perf_counter(), time.process_time()
     trio.run(fill)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    assert writer.standing.dropped == 0
+    assert writer.status.dropped == 0
     database.close()
     return wall / ROWS * 1e6, cpu / ROWS * 1e6
 

@@ -148,7 +148,7 @@ class Application:
         hangups = SighupReloads(self.reload_by_signal) if self._watch is not None else None
         config = self.config
         if self._watch is not None:
-            logs.configure(config.log.level, config.log.format)
+            logs.set_up_logging(config.log.level, config.log.format)
         recording = self._recording = Recording(config, self._path.absolute().parent)
         # Outermost: it writes what the end of everything else has to say.
         async with trio.open_nursery() as recorders:
@@ -239,7 +239,7 @@ class Application:
         self._config = config
         parts.recording.audit_tokens(loaded.changed_tokens)
         if config.log != old.log:
-            logs.configure(config.log.level, config.log.format)
+            logs.set_up_logging(config.log.level, config.log.format)
         _warn(config, old)
         return AppliedReload(loaded.held, loaded.changed)
 

@@ -36,7 +36,7 @@ _SHARED: Final[list[Any]] = [
 ]
 
 
-def configure(level: Level = "info", style: Format = "auto") -> None:
+def set_up_logging(level: Level = "info", style: Format = "auto") -> None:
     """Set up both loggers of this process; a second call replaces the first."""
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     rendered: list[Any] = (

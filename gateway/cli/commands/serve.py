@@ -189,7 +189,7 @@ def _load(file: Path | None, bind: str | None) -> Config | None:
     except ConfigError as exc:
         report(exc)
         return None
-    logs.configure(config.log.level, config.log.format)
+    logs.set_up_logging(config.log.level, config.log.format)
     return config
 
 

@@ -19,7 +19,7 @@ from .sqlite import Sqlite
 from .transaction_deadline import TransactionDeadline
 
 if TYPE_CHECKING:
-    from .threads import Threads
+    from .threads import TransactionThreads
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ TIMEOUT: Final = 10.0
 # loop more often, and finish no sooner.
 READERS: Final = 4
 
-# Where a connection keeps the turn that it is in.
-_TURN: Final = "turn"
+# Where a connection keeps the deadline of its transaction.
+_DEADLINE: Final = "deadline"
 
 _SQLITE: Final = {"sqlite"}
 _POSTGRESQL: Final = {"postgresql", "postgres", "postgresql+psycopg"}
@@ -53,7 +53,7 @@ class Database:
         # Why `read` and `write` are refused: until it is known that its tables are ours.
         self.barred: str | None = None
         for engine in (self._backend.reader, self._backend.writer):
-            event.listen(engine, "before_cursor_execute", _check_turn)
+            event.listen(engine, "before_cursor_execute", _check_deadline)
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -114,8 +114,10 @@ class Database:
         freed by themselves.
         """
         self._admit()
-        turn = TransactionDeadline(timeout)
-        return await self._read_threads.run(lambda: self._transact(work, turn, _Kind.READ), turn)
+        deadline = TransactionDeadline(timeout)
+        return await self._read_threads.run(
+            lambda: self._transact(work, deadline, _Kind.READ), deadline
+        )
 
     async def write(self, work: Callable[[Connection], T], timeout: float = TIMEOUT) -> T:
         """Do `write_now` in a thread, one at a time; `timeout` includes waiting for the others.
@@ -124,8 +126,10 @@ class Database:
         before is not known.
         """
         self._admit()
-        turn = TransactionDeadline(timeout)
-        return await self._write_threads.run(lambda: self._transact(work, turn, _Kind.WRITE), turn)
+        deadline = TransactionDeadline(timeout)
+        return await self._write_threads.run(
+            lambda: self._transact(work, deadline, _Kind.WRITE), deadline
+        )
 
     def _admit(self) -> None:
         if self.barred is not None:
@@ -139,31 +143,31 @@ class Database:
         self._backend.writer.dispose()
 
     @cached_property
-    def _read_threads(self) -> Threads:
-        from .threads import Threads
+    def _read_threads(self) -> TransactionThreads:
+        from .threads import TransactionThreads
 
-        return Threads(READERS)
+        return TransactionThreads(READERS)
 
     @cached_property
-    def _write_threads(self) -> Threads:
+    def _write_threads(self) -> TransactionThreads:
         # Imported late: the command line needs no Trio.
-        from .threads import Threads
+        from .threads import TransactionThreads
 
         # SQLite allows one writer anyway; and two batches of ours could only wait for each other.
-        return Threads(1)
+        return TransactionThreads(1)
 
     def _transact(
-        self, work: Callable[[Connection], T], turn: TransactionDeadline, kind: _Kind
+        self, work: Callable[[Connection], T], deadline: TransactionDeadline, kind: _Kind
     ) -> T:
         if self._closed:
             raise StoreUnavailable("the database cannot be used: it is closed")
-        turn.check()
+        deadline.check()
         try:
             try:
-                return self._attempt(work, turn, kind)
+                return self._attempt(work, deadline, kind)
             except _StaleError:
                 # All that are as old are thrown away by now.
-                return self._attempt(work, turn, kind)
+                return self._attempt(work, deadline, kind)
         except _StaleError as exc:
             raise StoreUnavailable("the database cannot be used: it closes connections") from exc
         except PoolTimeout as exc:
@@ -171,12 +175,12 @@ class Database:
         except (DBAPIError, sqlite3.Error) as exc:
             if not self._backend.refuses(exc):
                 raise
-            if turn.over() and not self._backend.is_locked(exc):
-                raise turn.unavailable() from exc
+            if deadline.over() and not self._backend.is_locked(exc):
+                raise deadline.unavailable() from exc
             raise StoreUnavailable(f"the database cannot be used: {_reason(exc)}") from exc
 
     def _attempt(
-        self, work: Callable[[Connection], T], turn: TransactionDeadline, kind: _Kind
+        self, work: Callable[[Connection], T], deadline: TransactionDeadline, kind: _Kind
     ) -> T:
         backend = self._backend
         engine = backend.reader if kind is _Kind.READ else backend.writer
@@ -189,34 +193,34 @@ class Database:
             alone = kind is _Kind.AUTOCOMMIT
             if alone:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-            connection.info[_TURN] = turn
+            connection.info[_DEADLINE] = deadline
             interruption = backend.interruption(connection.connection.driver_connection)
-            turn.hold(interruption)
+            deadline.hold(interruption)
             try:
-                backend.prepare(connection, turn)
+                backend.prepare(connection, deadline)
                 with connection.begin():
                     if not alone:
-                        self._begin(connection, turn, kind)
+                        self._begin(connection, deadline, kind)
                     return work(connection)
             finally:
-                turn.release()
+                deadline.release()
                 interruption.close()
                 if not connection.invalidated:
-                    del connection.info[_TURN]
+                    del connection.info[_DEADLINE]
                     # What was interrupted is not used again: the interruption may come later.
-                    if turn.abandoned or alone or self._closed:
+                    if deadline.abandoned or alone or self._closed:
                         connection.invalidate()
                     else:
                         backend.end(connection)
 
-    def _begin(self, connection: Connection, turn: TransactionDeadline, kind: _Kind) -> None:
+    def _begin(self, connection: Connection, deadline: TransactionDeadline, kind: _Kind) -> None:
         # What fails before `work` has seen the connection may be done again: a server that was
         # restarted has closed every connection that waited in the pool. To ask each connection
         # first (`pool_pre_ping`) would cost a round trip, and could not be interrupted.
         try:
-            self._backend.begin(connection, turn, write=kind is _Kind.WRITE)
+            self._backend.begin(connection, deadline, write=kind is _Kind.WRITE)
         except DBAPIError as exc:
-            if exc.connection_invalidated and not turn.over():
+            if exc.connection_invalidated and not deadline.over():
                 raise _StaleError from exc
             raise
 
@@ -258,10 +262,10 @@ def _sqlite_path(url: URL, base: Path) -> Path:
     return base.absolute() / url.database
 
 
-def _check_turn(connection: Connection, *_: Any) -> None:
-    turn = connection.info.get(_TURN)
-    if turn is not None:
-        turn.check()
+def _check_deadline(connection: Connection, *_: Any) -> None:
+    deadline = connection.info.get(_DEADLINE)
+    if deadline is not None:
+        deadline.check()
 
 
 def _reason(error: DBAPIError | sqlite3.Error) -> str:

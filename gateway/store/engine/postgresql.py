@@ -61,12 +61,12 @@ class Postgresql:
     def is_stale(self, connection: Connection) -> bool:
         return False
 
-    def prepare(self, connection: Connection, turn: TransactionDeadline) -> None:
+    def prepare(self, connection: Connection, deadline: TransactionDeadline) -> None:
         """Do nothing: timeouts are set within the transaction."""
 
-    def begin(self, connection: Connection, turn: TransactionDeadline, *, write: bool) -> None:
+    def begin(self, connection: Connection, deadline: TransactionDeadline, *, write: bool) -> None:
         # 0 would mean no limit.
-        limit = max(1, int(turn.left() * 1000))
+        limit = max(1, int(deadline.left() * 1000))
         # Compiling a query takes longer than ours run: 94 ms became 52, and 43 became 21 (10^7
         # rows, `bench.store_queries`).
         connection.exec_driver_sql(f"SET LOCAL jit = off; SET LOCAL statement_timeout = {limit}")

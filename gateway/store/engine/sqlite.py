@@ -102,19 +102,19 @@ class Sqlite:
         here = (found.st_dev, found.st_ino)
         return bool(connection.info.setdefault(_FILE, here) != here)
 
-    def prepare(self, connection: Connection, turn: TransactionDeadline) -> None:
+    def prepare(self, connection: Connection, deadline: TransactionDeadline) -> None:
         driver = _driver(connection)
-        driver.set_progress_handler(turn.over, _INSTRUCTIONS)
-        _set_busy_timeout(driver, turn.left())
+        driver.set_progress_handler(deadline.over, _INSTRUCTIONS)
+        _set_busy_timeout(driver, deadline.left())
 
-    def begin(self, connection: Connection, turn: TransactionDeadline, *, write: bool) -> None:
+    def begin(self, connection: Connection, deadline: TransactionDeadline, *, write: bool) -> None:
         driver = _driver(connection)
         if not write:
             driver.execute("BEGIN")
             return
         _set_busy_timeout(driver, _SLICE)
-        _begin_immediate(driver, turn)
-        _set_busy_timeout(driver, turn.left())
+        _begin_immediate(driver, deadline)
+        _set_busy_timeout(driver, deadline.left())
 
     def end(self, connection: Connection) -> None:
         _driver(connection).set_progress_handler(None, 0)
@@ -189,13 +189,13 @@ def _set_busy_timeout(driver: sqlite3.Connection, seconds: float) -> None:
     driver.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
 
-def _begin_immediate(driver: sqlite3.Connection, turn: TransactionDeadline) -> None:
+def _begin_immediate(driver: sqlite3.Connection, deadline: TransactionDeadline) -> None:
     while True:
         try:
             driver.execute("BEGIN IMMEDIATE")
             return
         except sqlite3.OperationalError as exc:
-            if _code(exc) not in _LOCKED or turn.over():
+            if _code(exc) not in _LOCKED or deadline.over():
                 raise
 
 

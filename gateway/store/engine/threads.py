@@ -15,7 +15,7 @@ T = TypeVar("T")
 _GRACE: Final = 0.5
 
 
-class Threads:
+class TransactionThreads:
     """At most `limit` transactions at once, those that nobody waits for any more included."""
 
     def __init__(self, limit: int) -> None:
@@ -26,14 +26,14 @@ class Threads:
         """How many threads are at work."""
         return self._limiter.borrowed_tokens
 
-    async def run(self, work: Callable[[], T], turn: TransactionDeadline) -> T:
-        """Return what `work` does in a thread; raises StoreUnavailable when `turn` is over."""
-        with trio.move_on_after(turn.left() + _GRACE):
+    async def run(self, work: Callable[[], T], deadline: TransactionDeadline) -> T:
+        """Return what `work` does in a thread; raises StoreUnavailable when `deadline` is over."""
+        with trio.move_on_after(deadline.left() + _GRACE):
             try:
                 return await trio.to_thread.run_sync(
                     work, abandon_on_cancel=True, limiter=self._limiter
                 )
             except trio.Cancelled:
-                turn.abandon()
+                deadline.abandon()
                 raise
-        raise turn.unavailable()
+        raise deadline.unavailable()

@@ -37,7 +37,7 @@ def safe(text: str) -> str:
 
 
 class CsvFormat:
-    """See `sheet.Format`. Times are ISO 8601, flags `true` and `false`, JSON is text."""
+    """See `columns.TableFormat`. Times are ISO 8601, flags `true` and `false`, JSON is text."""
 
     def __init__(self, fields: Sequence[ColumnSpec]) -> None:
         self._names = [field.name for field in fields]

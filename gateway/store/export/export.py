@@ -1,7 +1,7 @@
 """Requests, audit events or usage, written out in one of three formats, however many there are.
 
 Memory holds one page of rows (Parquet: one row group) at any time. An `Export` does the work,
-a page at a `step`; the command line walks it by `export_chunks`, the API by `ExportStream`
+a page at a `step`; the command line takes its pages by `export_chunks`, the API by `ExportStream`
 (in `stream.py`).
 """
 
@@ -81,23 +81,23 @@ class Export:
         self.rows = 0
         self.finished = False
         self._format = _FORMATS[format](source.fields)
-        self._walk = Pager(source, page_rows)
+        self._pager = Pager(source, page_rows)
         self._begun = False
         self._deflate = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW) if gzip else None
 
     @property
     def progress(self) -> float:
-        return self._walk.progress
+        return self._pager.progress
 
     def step(self, connection: Connection) -> bytes:
         """Read one page and return what has become ready to be sent of it, which may be b""."""
-        columns = self._walk.next(connection)
+        columns = self._pager.next(connection)
         out = b"" if self._begun else self._format.begin()
         self._begun = True
         if columns:
             out += self._format.rows(columns)
             self.rows += len(columns[0])
-        self.finished = self._walk.finished
+        self.finished = self._pager.finished
         if self.finished:
             out += self._format.end()
         if self._deflate is not None:

@@ -16,7 +16,7 @@ _DIGITS, _SCALE = 19, 9
 
 
 class ParquetFormat:
-    """See `sheet.Format`. Times are timestamps in UTC, dollars decimals, JSON is text."""
+    """See `columns.TableFormat`. Times are timestamps in UTC, dollars decimals, JSON is text."""
 
     def __init__(self, fields: Sequence[ColumnSpec]) -> None:
         try:

@@ -64,7 +64,7 @@ class IndexScan:
         keys = self._keys(self._index if index is None else index, count)
         return self.connection.execute(keys.limit(_literal(1)).offset(_literal(count - 1))).scalar()
 
-    def walk(self, count: int, budget: int) -> tuple[list[Row[Any]], int | None]:
+    def read(self, count: int, budget: int) -> tuple[list[Row[Any]], int | None]:
         """Return up to `count` rows in order, and the key up to which there are no more.
 
         That is None if the last candidate was seen, or `count` found before the budget was spent.

@@ -126,8 +126,8 @@ def _by_time(
     else:
         window = low, high = start.low, start.high
         low, high = (low, start.id) if descending else (start.id + 1, high)
-    walked = IndexScan(connection, wanted, low, high, descending=descending)
-    rows, edge = walked.walk(limit + 1, max(budget or walked.budget, limit + 1))
+    scan = IndexScan(connection, wanted, low, high, descending=descending)
+    rows, edge = scan.read(limit + 1, max(budget or scan.budget, limit + 1))
     last = edge
     if len(rows) > limit:
         last, edge = rows[limit - 1].id, None

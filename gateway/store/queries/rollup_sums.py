@@ -36,7 +36,7 @@ COUNTS: Final = (
 _of: Final = rollups.c
 
 # A time and the values of what was grouped by; the sums in the order asked for.
-Tallies = dict[tuple[Any, ...], list[int]]
+Sums = dict[tuple[Any, ...], list[int]]
 
 
 class RollupSpan(NamedTuple):
@@ -107,13 +107,13 @@ def read(
     sums: Sequence[str],
     width: int = 0,
     most: int | None = None,
-) -> Tallies:
+) -> Sums:
     """Return the sums of roll-ups by time and by the values of `by`.
 
     Times are microseconds, by `width` seconds, which must be no finer than the spans; with a
     width of 0 all times are 0. Raises InvalidRequest for more than `most` of them.
     """
-    found: Tallies = {}
+    found: Sums = {}
     step = width * SECOND
     totals = [_total(_of[name]) for name in sums]
     dimensions = [_of[name] for name in by]

@@ -110,7 +110,7 @@ def verify(connection: Connection, *, expect_head: ChainHead | None = None) -> C
     `expect_head` is a head that was noted: it must still be in the chain. For a transaction that
     sees one moment, as the reading ones of `Database` do; 10^6 rows take some ten seconds.
     """
-    walk = _Walk(expect_head)
+    verification = _Verification(expect_head)
     driver: Any = connection.connection.driver_connection
     sqlite = connection.dialect.name == "sqlite"
     if sqlite:
@@ -118,11 +118,11 @@ def verify(connection: Connection, *, expect_head: ChainHead | None = None) -> C
         driver.text_factory = _decoded
     try:
         for row, digest in _rows(connection):
-            walk.step(row, digest)
+            verification.step(row, digest)
     finally:
         if sqlite:
             driver.text_factory = str
-    return walk.verdict()
+    return verification.verdict()
 
 
 def _decoded(text: bytes) -> str:
@@ -141,7 +141,7 @@ def _rows(connection: Connection) -> Iterator[tuple[AuditRow, str]]:
         after = page[-1].id
 
 
-class _Walk:
+class _Verification:
     """Goes over a chain and keeps the first fault, and what it needs to judge where it begins."""
 
     def __init__(self, expected: ChainHead | None) -> None:

@@ -100,8 +100,8 @@ def rollup_rows(rows: Iterable[Row], models: Models) -> list[Row]:
     hours = _wider(minutes, HOUR)
     found = [
         (period, *key, *sums)
-        for period, tally in ((MINUTE, minutes), (HOUR, hours), (DAY, _wider(hours, DAY)))
-        for key, sums in tally.items()
+        for period, totals in ((MINUTE, minutes), (HOUR, hours), (DAY, _wider(hours, DAY)))
+        for key, sums in totals.items()
     ]
     found.sort(key=_key)
     return found
@@ -126,11 +126,11 @@ def _model(row: Row, models: Models) -> str:
     return models.label(model, row[_TIME] // (HOUR * _SECOND))
 
 
-def _wider(tally: dict[_Key, list[int]], period: int) -> dict[_Key, list[int]]:
+def _wider(totals: dict[_Key, list[int]], period: int) -> dict[_Key, list[int]]:
     """Add up periods to longer ones."""
     width = period * _SECOND
     wider: dict[_Key, list[int]] = {}
-    for (start, *rest), sums in tally.items():
+    for (start, *rest), sums in totals.items():
         key: _Key = (start - start % width, *rest)  # type: ignore[assignment]
         sofar = wider.get(key)
         wider[key] = sums if sofar is None else [a + b for a, b in zip(sofar, sums, strict=True)]

@@ -88,7 +88,7 @@ class Writer:
         self._backlog = Backlog(folder, secrets.token_hex(8), max_bytes)
         self._unwritten = Unwritten(self._waiting, self._backlog)
         self._models = Models()
-        self._standing = StoreStatus()
+        self._status = StoreStatus()
         self._drops = DropReport()
         # The number of the newest batch that is known to be in the database.
         self._written = 0
@@ -100,7 +100,7 @@ class Writer:
         self._adopt_at = -inf
 
     def __repr__(self) -> str:
-        return f"<Writer {self.name} {self.standing}>"
+        return f"<Writer {self.name} {self.status}>"
 
     @property
     def name(self) -> str:
@@ -108,27 +108,27 @@ class Writer:
         return self._backlog.writer
 
     @property
-    def standing(self) -> StoreStatus:
+    def status(self) -> StoreStatus:
         """How it goes now."""
-        self._standing.waiting = self._unwritten.in_memory
-        self._standing.journaled = self._unwritten.journaled
-        self._standing.journal_bytes = self._backlog.bytes
-        self._standing.crowded_out = self._waiting.dropped
-        return self._standing
+        self._status.waiting = self._unwritten.in_memory
+        self._status.journaled = self._unwritten.journaled
+        self._status.journal_bytes = self._backlog.bytes
+        self._status.crowded_out = self._waiting.dropped
+        return self._status
 
     def record(self, record: Record) -> None:
         """Have `record` written soon. From now on it must not change."""
         try:
             self._waiting.record(record)
         except Exception as exc:  # noqa: BLE001  # no request may fail because of it
-            self._standing.lose_by(exc)
+            self._status.lose_by(exc)
 
     def audit(self, event: AuditEvent) -> None:
         """Have `event` written soon."""
         try:
             self._waiting.audit(event)
         except Exception as exc:  # noqa: BLE001  # and nothing that is done by an operator
-            self._standing.lose_by(exc)
+            self._status.lose_by(exc)
 
     async def run(self) -> None:
         """Write for ever, whatever happens; cancelled, see to it within 5 s that all is safe."""
@@ -145,7 +145,7 @@ class Writer:
             try:
                 await task()
             except Exception as exc:  # noqa: BLE001  # what it left behind is as good as before
-                self._standing.met(exc, "the writer failed and goes on")
+                self._status.met(exc, "the writer failed and goes on")
             await trio.sleep(_AGAIN)
 
     # The task that takes...
@@ -163,14 +163,14 @@ class Writer:
             oldest = trio.current_time()
             # Only this task waits for it, so only what happens from here on counts.
             self._settled = trio.Event()
-            if not self._unwritten.is_idle and self._standing.since is None:
+            if not self._unwritten.is_idle and self._status.since is None:
                 with trio.move_on_after(CONFIRM):
                     await self._settled.wait()
             if not self._unwritten.is_idle and not await self._save():
                 # A database that is only slow is ready for the next batch long before.
                 with trio.move_on_after(_DISK_PAUSE):
                     await self._settled.wait()
-            self._drops.look(self._waiting.dropped, self._standing.last_error)
+            self._drops.look(self._waiting.dropped, self._status.last_error)
 
     def _hand_over(self) -> None:
         if self._unwritten.hand_over():
@@ -182,17 +182,17 @@ class Writer:
         self._work.set()
         if error is not None:
             if not isinstance(error, OSError):
-                self._standing.met(error, "the journal failed")
-            self._standing.last_error = f"the journal cannot be written: {error}"
+                self._status.met(error, "the journal failed")
+            self._status.last_error = f"the journal cannot be written: {error}"
         return error is None
 
     # The task that writes...
 
     async def _store(self) -> None:
         if not self._opened.is_set():
-            self._standing.failed(StoreUnavailable("the database has not been opened yet"))
+            self._status.failed(StoreUnavailable("the database has not been opened yet"))
             await self._opened.wait()
-            self._standing.succeeded(0)
+            self._status.succeeded(0)
         pause = 0.0
         while True:
             try:
@@ -245,19 +245,19 @@ class Writer:
             ),
             timeout,
         )
-        self._standing.succeeded(outcome.written)
+        self._status.succeeded(outcome.written)
         if all_rejected := [*rejected, *outcome.rejected]:
             await self._reject(all_rejected)
 
     async def _failed(self, error: Exception) -> None:
-        self._standing.failed(error)
+        self._status.failed(error)
         self._adopting, self._adopt_at = False, -inf
         await self._unwritten.on_disk(self._backlog.release)
         if self._unwritten.batch is not None and (self._unwritten.is_saved or await self._save()):
             self._unwritten.batch = None
 
     async def _reject(self, found: list[Rejected]) -> None:
-        self._standing.reject(found)
+        self._status.reject(found)
         try:
             await self._unwritten.on_disk(lambda: keep(self._folder, found))
         except Exception as exc:  # noqa: BLE001  # what was written with them is
@@ -275,7 +275,7 @@ class Writer:
     async def _exit(self) -> None:
         with trio.move_on_after(EXIT_SECONDS, shield=True):
             # A database that is down is waited for only where nothing else takes the records.
-            is_down = self._standing.since is not None
+            is_down = self._status.since is not None
             if self._opened.is_set() and not (is_down and await self._save()):
                 await self._write_rest()
         with trio.move_on_after(EXIT_JOURNAL_SECONDS, shield=True):
@@ -284,12 +284,12 @@ class Writer:
         waits = self._backlog.bytes
         lost = self._unwritten.leave()
         # A last look says how many they were.
-        self._drops.look(self._waiting.dropped, self._standing.last_error)
-        self._drops.look(self._waiting.dropped, self._standing.last_error)
+        self._drops.look(self._waiting.dropped, self._status.last_error)
+        self._drops.look(self._waiting.dropped, self._status.last_error)
         if waits:
             _log.warning("records wait in the journal", bytes=waits)
         if lost:
-            self._standing.lose(lost)
+            self._status.lose(lost)
 
     async def _write_rest(self) -> None:
         try:
@@ -297,4 +297,4 @@ class Writer:
             while await self._step(EXIT_SECONDS, adopt=False):
                 self._hand_over()
         except Exception as exc:  # noqa: BLE001  # the journal is next
-            self._standing.failed(exc)
+            self._status.failed(exc)
