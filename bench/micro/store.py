@@ -22,7 +22,7 @@ from gateway.core.records.record import AttemptRecord, EndReason, Record
 from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from gateway.store.writing.batch import Batch, decode, encode
-from gateway.store.writing.rollup_rows import Models, rollup_rows
+from gateway.store.writing.rollup_rows import RollupModels, rollup_rows
 from gateway.store.writing.rows import attempt_rows, request_row
 from gateway.store.writing.writer import Writer
 
@@ -35,7 +35,7 @@ def run() -> dict[str, float]:
     """Return µs per record, by what was measured."""
     records = [_record(number) for number in range(500)]
     rows = [request_row(record, number) for number, record in enumerate(records)]
-    batch, models = Batch(1, records, []), Models()
+    batch, models = Batch(1, records, []), RollupModels()
     payload = encode(batch)
     results = {
         "record()": _recording(records[0]),

@@ -55,13 +55,13 @@ def serve(
         A pipe to write a byte to when connections are accepted.
     """
     # Imported late: `gateway check` and `--help` need none of the server.
-    from .commands.serve import Inherited, serve_one, serve_several
+    from .commands.serve import InheritedDescriptors, serve_one, serve_several
 
     if workers < 1:
         app.error_console.print("--workers must be at least 1")
         return 2
     if listen_fds:
-        return serve_one(config, bind, Inherited(listen_fds, lifeline_fd, ready_fd))
+        return serve_one(config, bind, InheritedDescriptors(listen_fds, lifeline_fd, ready_fd))
     if workers > 1:
         return serve_several(config, bind, workers)
     return serve_one(config, bind, None)

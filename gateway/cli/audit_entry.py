@@ -29,7 +29,7 @@ def record_action(file: Path, event: AuditEvent) -> None:
         try:
             _append(file, event)
         except Exception:  # noqa: BLE001  # whatever is wrong with it, there is the journal
-            _leave(settings, file.absolute().parent, event)
+            _write_to_journal(settings, file.absolute().parent, event)
     except Exception as exc:  # noqa: BLE001  # what was to be recorded has been done
         reason = next(iter(str(exc).splitlines()), type(exc).__name__)
         sys.stderr.write(f"warning: this is not in the audit log: {reason}\n")
@@ -59,7 +59,7 @@ def _append(file: Path, event: AuditEvent) -> None:
         database.write_now(lambda connection: chain.append(connection, [event]))
 
 
-def _leave(settings: Store, base: Path, event: AuditEvent) -> None:
+def _write_to_journal(settings: Store, base: Path, event: AuditEvent) -> None:
     from ..store.writing.batch import Batch, encode
     from ..store.writing.journal import Journal
 

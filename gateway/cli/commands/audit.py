@@ -65,7 +65,9 @@ def verify(*, expect: str | None = None, config: ConfigFile = None) -> int:
             sys.stderr.write("error: --expect must be ID:HASH, as an earlier run printed it\n")
             return 2
         noted = chain.ChainHead(int(match[1]), match[2])
-    return _read(config, lambda connection: chain.verify(connection, expect_head=noted), _tell)
+    return _read(
+        config, lambda connection: chain.verify(connection, expect_head=noted), _print_verdict
+    )
 
 
 @app.command(name="list")
@@ -145,7 +147,7 @@ def _rows(connection: Any, wanted: Any, limit: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _tell(verdict: ChainVerdict) -> int:
+def _print_verdict(verdict: ChainVerdict) -> int:
     if verdict.head is None:
         sys.stdout.write("the audit log is empty\n")
     else:

@@ -103,11 +103,11 @@ def export(
     packed = gzip or (path is not None and path.suffix == ".gz")
     chosen = format or _format_of(path)
     if path is None and sys.stdout.isatty() and (packed or chosen == "parquet"):
-        return _misused("that is not for a terminal: give --out FILE, or a pipe")
+        return _usage_error("that is not for a terminal: give --out FILE, or a pipe")
     if packed and chosen == "parquet":
-        return _misused("Parquet is compressed by itself: leave out --gzip and .gz")
+        return _usage_error("Parquet is compressed by itself: leave out --gzip and .gz")
     if period is not None and kind != "usage":
-        return _misused("--period is for usage")
+        return _usage_error("--period is for usage")
     given = {
         "since": (since,), "until": (until,), "model": model, "provider": provider,
         "token": token, "status": status, "action": action, "actor": actor, "result": result,
@@ -128,7 +128,7 @@ def export(
             period=BY_NAME[period or "hour"],
         )
     except InvalidRequest as exc:
-        return _misused(exc.message)
+        return _usage_error(exc.message)
     except ConfigError as exc:
         report(exc)
         return 1
@@ -249,7 +249,7 @@ def _format_of(path: Path | None) -> Format:
     return "csv"
 
 
-def _misused(what: str) -> int:
+def _usage_error(what: str) -> int:
     _say(f"error: {what}")
     return 2
 

@@ -37,11 +37,11 @@ def reload_running(file: Path | None) -> int:
     for pid in pids:
         sys.stdout.write(f"asked process {pid} to reload; its log says how it went\n")
     if not pids:
-        sys.stderr.write(f"error: {nobody(path)}\n")
+        sys.stderr.write(f"error: {not_running_message(path)}\n")
     return 0 if pids else 1
 
 
-def nobody(config_path: Path) -> str:
+def not_running_message(config_path: Path) -> str:
     """Return what to say if `signal_running` has told nobody."""
     pid_file = read_pid_path(config_path)
     return (

@@ -37,7 +37,7 @@ class Unsendable(Exception):
     """The request cannot be sent again; says why, for a person to read."""
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class PreparedRequest(msgspec.Struct, frozen=True):
     """A request that can be sent. `where` is its URL without anything secret."""
 
     connection: http.client.HTTPConnection
@@ -50,7 +50,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def prepare(
     request: RequestLine, url: str | None, key: str | None, server: Server, *, anyway: bool
-) -> Prepared:
+) -> PreparedRequest:
     """Return how to send `request` to `url`, or to where `server` listens. Raises Unsendable."""
     if request.truncated or request.body.withheld is not None:
         raise Unsendable("its body was not kept whole, so it cannot be sent again")
@@ -74,10 +74,10 @@ def prepare(
         headers.append(("authorization", f"Bearer {key}".encode()))
     # A base URL often ends in /v1 already.
     target = request.target if request.target.startswith(f"{base}/") else base + request.target
-    return Prepared(connection, where, request.method, target, headers, body)
+    return PreparedRequest(connection, where, request.method, target, headers, body)
 
 
-def send(prepared: Prepared) -> int:
+def send(prepared: PreparedRequest) -> int:
     """Send it and print what comes; return the exit status: 0 for a whole answer below 400."""
     connection = prepared.connection
     try:

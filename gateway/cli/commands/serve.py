@@ -37,7 +37,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Inherited:
+class InheritedDescriptors:
     """Descriptors that a worker has from its supervisor."""
 
     listeners: tuple[int, ...]
@@ -45,7 +45,7 @@ class Inherited:
     ready: int | None
 
 
-def serve_one(file: Path | None, bind: str | None, inherited: Inherited | None) -> int:
+def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescriptors | None) -> int:
     """Serve in this process; return the exit status."""
     application = Application()
     # Before the file is read, so that what changes in it from then on is not missed.
@@ -211,7 +211,7 @@ def _pid_path(config: Config, file: Path | None) -> Path | None:
 
 
 def _ready(
-    config: Config, inherited: Inherited | None, pid_file: PidFile, addresses: list[str]
+    config: Config, inherited: InheritedDescriptors | None, pid_file: PidFile, addresses: list[str]
 ) -> None:
     settle_in()
     pid_file.write()

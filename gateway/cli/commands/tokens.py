@@ -83,13 +83,13 @@ def create(
     """
     budget = {"usd": budget_usd, **({"window": budget_window} if budget_window else {})}
     if budget_usd is None and budget_window is not None:
-        return _misused("--budget-window needs --budget-usd")
+        return _usage_error("--budget-window needs --budget-usd")
     allowed = [*(each.strip() for each in models.split(",")), *model] if models else list(model)
     if models == "" or "" in allowed:
-        return _misused("--models has an empty name; leave it out to allow all")
+        return _usage_error("--models has an empty name; leave it out to allow all")
     until = None
     if expires is not None and (until := _time(expires, datetime.now(UTC))) is None:
-        return _misused(
+        return _usage_error(
             "--expires must be a time to come, such as 2027-01-01T00:00:00Z, or a while from now,"
             " such as 90d, 12h or 2w"
         )
@@ -214,12 +214,12 @@ def _time(text: str, now: datetime) -> datetime | None:
 
 
 def _reload(file: Path) -> int:
-    from .reload import nobody, signal_running
+    from .reload import not_running_message, signal_running
 
     try:
         pids = signal_running(file)
         told = f"told the running gateway to reload (process {', '.join(map(str, pids))})"
-        _say(told if pids else f"takes effect at the next start: {nobody(file)}")
+        _say(told if pids else f"takes effect at the next start: {not_running_message(file)}")
     except ConfigError as exc:
         report(exc)
         return 1
@@ -285,7 +285,7 @@ def _print_json(found: Sequence[tuple[Token, str]]) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode() + "\n")
 
 
-def _misused(what: str) -> int:
+def _usage_error(what: str) -> int:
     _say(f"error: {what}")
     return 2
 

@@ -168,8 +168,8 @@ Index(None, requests.c.token, requests.c.id)
 # What failed is looked for, and a status such as 429. Most rows are both, and both engines take
 # the index for either condition alone: sqlite.org/partialindex.html, section 3, rule 1, and
 # PostgreSQL's `predicate_implied_by`.
-_UNWELL: Final = text("failed OR status >= 400")
-Index("ix_requests_failed", requests.c.id, sqlite_where=_UNWELL, postgresql_where=_UNWELL)
+_FAILURE: Final = text("failed OR status >= 400")
+Index("ix_requests_failed", requests.c.id, sqlite_where=_FAILURE, postgresql_where=_FAILURE)
 # The audit log is read newest first; of equal times the key tells the order.
 Index(None, audit.c.time, audit.c.id)
 Index(None, audit.c.action, audit.c.time, audit.c.id)

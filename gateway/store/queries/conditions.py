@@ -19,7 +19,7 @@ from .filters import LATEST, SEARCHED, Filter, Window
 _failed: Final[ColumnElement[bool]] = literal_column("requests.failed")
 
 
-def unwell() -> ColumnElement[bool]:
+def failure_condition() -> ColumnElement[bool]:
     """Return the condition of the index of failures, to the letter, or no planner takes it."""
     return or_(_failed, requests.c.status >= literal_column("400"))
 

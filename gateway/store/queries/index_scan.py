@@ -145,7 +145,7 @@ def _indexes(wanted: Filter) -> dict[str, list[ColumnElement[bool]]]:
         if 0 < len(values := getattr(wanted, name)) <= _MAX_VALUES
     }
     if wanted.failed or (wanted.status and all(each[0] in "45e" for each in wanted.status)):
-        found["unwell"] = [conditions.unwell()]
+        found["failure"] = [conditions.failure_condition()]
     return found
 
 

@@ -79,7 +79,7 @@ class Backlog:
             return saved, exc
         return saved, None
 
-    def own(self, written: int) -> BacklogItem | None:
+    def next_own(self, written: int) -> BacklogItem | None:
         """Return the next batches of this writer's own journal after the number `written`."""
         work = None
         while self._own and work is None:
@@ -87,7 +87,7 @@ class Backlog:
             self._remove_if_done()
         return work
 
-    def orphaned(self, *, again: bool) -> BacklogItem | None:
+    def next_orphaned(self, *, again: bool) -> BacklogItem | None:
         """Return the next batches of writers that died; `again` looks for their files anew."""
         if again:
             self._orphans = left_behind(self._folder)
@@ -112,9 +112,9 @@ class Backlog:
                 self._orphan.close()
             self._orphan = None
 
-    def done(self, work: BacklogItem) -> None:
-        """Say that what `own` or `orphaned` returned is in the database."""
-        work.journal.done()
+    def confirm(self, work: BacklogItem) -> None:
+        """Say that what `next_own` or `next_orphaned` returned is in the database."""
+        work.journal.confirm()
         self._remove_if_done()
 
     def release(self) -> None:

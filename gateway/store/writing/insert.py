@@ -21,7 +21,7 @@ from ...core.records.record import Record
 from ..engine.ids import SPREAD, id_of
 from ..engine.schema import attempts, requests, rollups, writers
 from .batch import Batch, Rejected
-from .rollup_rows import Models, rollup_rows
+from .rollup_rows import RollupModels, rollup_rows
 from .rows import Row, attempt_rows, request_row, time_us
 
 T = TypeVar("T")
@@ -46,7 +46,11 @@ class InsertOutcome(msgspec.Struct):
 
 
 def write_batches(
-    connection: Connection, writer: str, batches: Sequence[Batch], chain: Chain, models: Models
+    connection: Connection,
+    writer: str,
+    batches: Sequence[Batch],
+    chain: Chain,
+    models: RollupModels,
 ) -> InsertOutcome:
     """Write those of a writer's `batches`, in order, that have not been written yet."""
     mark, first, last = _Marks(connection, writer), batches[0].number, batches[-1].number

@@ -138,7 +138,7 @@ class Journal:
     def read(self, budget: int, after: int = 0) -> list[JournalFrame]:
         """Return the next frames with a number above `after`: one, or up to `budget` bytes.
 
-        They are returned again until `done` is called.
+        They are returned again until `confirm` is called.
         """
         frames: list[JournalFrame] = []
         self._next, self._skipped = self.position, 0
@@ -157,10 +157,10 @@ class Journal:
                 budget -= size
             self._next += size
         if not frames:
-            self.done()
+            self.confirm()
         return frames
 
-    def done(self) -> None:
+    def confirm(self) -> None:
         """Say that what was read last is not needed any more."""
         self.position = self._next
         self.damaged += self._skipped

@@ -19,7 +19,7 @@ _MOST_BYTES: Final = 16 * 1024 * 1024
 _encoder: Final = msgspec.json.Encoder()
 
 
-def keep(folder: Path, rejected: Iterable[Rejected]) -> None:
+def write_rejected(folder: Path, rejected: Iterable[Rejected]) -> None:
     """Append a line for each: its reason, and all of it. Raises OSError."""
     make_folder(folder)
     lines = b"".join(

@@ -38,7 +38,7 @@ _LIMITS: Final = {"rate_limit_exceeded", "insufficient_quota"}
 _Key = tuple[int, str, str, str, int]
 
 
-class Models:
+class RollupModels:
     """Which models have roll-ups of their own: the first so many of each hour."""
 
     def __init__(self, limit: int = MODELS_PER_HOUR) -> None:
@@ -46,7 +46,7 @@ class Models:
         self._hours: dict[int, set[str]] = {}
 
     def __repr__(self) -> str:
-        return f"<Models { ({hour: len(names) for hour, names in self._hours.items()}) }>"
+        return f"<RollupModels { ({hour: len(names) for hour, names in self._hours.items()}) }>"
 
     def label(self, model: str, hour: int) -> str:
         """Return the name that `model` counts under in `hour`, any number for it."""
@@ -63,7 +63,7 @@ class Models:
         return model
 
 
-def rollup_rows(rows: Iterable[Row], models: Models) -> list[Row]:
+def rollup_rows(rows: Iterable[Row], models: RollupModels) -> list[Row]:
     """Return the rows of `rollups` that the rows of `requests` add up to, sorted by their key.
 
     In that order several processes lock the same rows one after the other, never crosswise.
@@ -111,7 +111,7 @@ def _key(row: Row) -> Row:
     return row[:6]
 
 
-def _model(row: Row, models: Models) -> str:
+def _model(row: Row, models: RollupModels) -> str:
     model: str | None = row[_MODEL]
     if not model:
         return ""

@@ -56,16 +56,16 @@ class StoreStatus(msgspec.Struct, kw_only=True):
             seconds, self.since = round(time() - self.since, 1), None
             _log.info("the database takes records again", seconds=seconds)
 
-    def met(self, error: Exception, event: str) -> None:
+    def note_error(self, error: Exception, event: str) -> None:
         """Note an error of ours, whole. Never fails: a log on a full disk may have been it."""
         self.last_error = _text(error)
         with suppress(Exception):
             _log.error(event, exc_info=error)
 
-    def lose_by(self, error: Exception) -> None:
+    def lose_record(self, error: Exception) -> None:
         """Note that such an error has cost a record. Never fails."""
         self.lost += 1
-        self.met(error, "a record is lost")
+        self.note_error(error, "a record is lost")
 
     def reject(self, found: list[Rejected]) -> None:
         """Note what the database will never take."""
@@ -87,7 +87,7 @@ class DropReport:
         self._before = 0
         self._dropping = False
 
-    def look(self, total: int, reason: str | None) -> None:
+    def update(self, total: int, reason: str | None) -> None:
         """Note how many found no room so far."""
         if total > self._total and not self._dropping:
             self._dropping, self._before = True, self._total

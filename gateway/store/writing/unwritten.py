@@ -69,7 +69,7 @@ class Unwritten:
             self.journaled += sum(map(len, [*first, *others][:saved]))
         return error
 
-    def leave(self) -> int:
+    def close(self) -> int:
         """Leave the journal to others; return how much was in memory only, and is lost."""
         rest = self.waiting.take_all()
         if self.batch is not None and not self.is_saved:

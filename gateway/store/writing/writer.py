@@ -37,8 +37,8 @@ from .backlog import Backlog
 from .batch import Batch, Rejected
 from .insert import Chain, InsertOutcome, write_batches
 from .queue import WriteQueue
-from .rejected import keep
-from .rollup_rows import Models
+from .rejected import write_rejected
+from .rollup_rows import RollupModels
 from .status import DropReport, StoreStatus
 from .unwritten import Unwritten
 
@@ -87,7 +87,7 @@ class Writer:
         self._waiting = WriteQueue(max_waiting)
         self._backlog = Backlog(folder, secrets.token_hex(8), max_bytes)
         self._unwritten = Unwritten(self._waiting, self._backlog)
-        self._models = Models()
+        self._models = RollupModels()
         self._status = StoreStatus()
         self._drops = DropReport()
         # The number of the newest batch that is known to be in the database.
@@ -121,14 +121,14 @@ class Writer:
         try:
             self._waiting.record(record)
         except Exception as exc:  # noqa: BLE001  # no request may fail because of it
-            self._status.lose_by(exc)
+            self._status.lose_record(exc)
 
     def audit(self, event: AuditEvent) -> None:
         """Have `event` written soon."""
         try:
             self._waiting.audit(event)
         except Exception as exc:  # noqa: BLE001  # and nothing that is done by an operator
-            self._status.lose_by(exc)
+            self._status.lose_record(exc)
 
     async def run(self) -> None:
         """Write for ever, whatever happens; cancelled, see to it within 5 s that all is safe."""
@@ -145,7 +145,7 @@ class Writer:
             try:
                 await task()
             except Exception as exc:  # noqa: BLE001  # what it left behind is as good as before
-                self._status.met(exc, "the writer failed and goes on")
+                self._status.note_error(exc, "the writer failed and goes on")
             await trio.sleep(_AGAIN)
 
     # The task that takes...
@@ -170,7 +170,7 @@ class Writer:
                 # A database that is only slow is ready for the next batch long before.
                 with trio.move_on_after(_DISK_PAUSE):
                     await self._settled.wait()
-            self._drops.look(self._waiting.dropped, self._status.last_error)
+            self._drops.update(self._waiting.dropped, self._status.last_error)
 
     def _hand_over(self) -> None:
         if self._unwritten.hand_over():
@@ -182,7 +182,7 @@ class Writer:
         self._work.set()
         if error is not None:
             if not isinstance(error, OSError):
-                self._status.met(error, "the journal failed")
+                self._status.note_error(error, "the journal failed")
             self._status.last_error = f"the journal cannot be written: {error}"
         return error is None
 
@@ -212,11 +212,11 @@ class Writer:
             await self._write(self.name, [batch], timeout)
             self._unwritten.batch, self._written = None, batch.number
         elif self._backlog.pending:
-            work = await self._unwritten.on_disk(lambda: self._backlog.own(self._written))
+            work = await self._unwritten.on_disk(lambda: self._backlog.next_own(self._written))
             if work is not None:
                 await self._write(self.name, work.batches, timeout, work.rejected)
                 self._written = work.last
-                await self._unwritten.on_disk(lambda: self._backlog.done(work))
+                await self._unwritten.on_disk(lambda: self._backlog.confirm(work))
         elif not adopt or not await self._adopt(timeout):
             return False
         if self._unwritten.is_idle:
@@ -228,12 +228,12 @@ class Writer:
             self._adopt_at = trio.current_time() + ADOPT_INTERVAL
         elif not self._adopting:
             return False
-        work = await self._unwritten.on_disk(lambda: self._backlog.orphaned(again=again))
+        work = await self._unwritten.on_disk(lambda: self._backlog.next_orphaned(again=again))
         self._adopting = work is not None
         if work is None:
             return False
         await self._write(work.journal.writer, work.batches, timeout, work.rejected)
-        await self._unwritten.on_disk(lambda: self._backlog.done(work))
+        await self._unwritten.on_disk(lambda: self._backlog.confirm(work))
         return True
 
     async def _write(
@@ -259,7 +259,7 @@ class Writer:
     async def _reject(self, found: list[Rejected]) -> None:
         self._status.reject(found)
         try:
-            await self._unwritten.on_disk(lambda: keep(self._folder, found))
+            await self._unwritten.on_disk(lambda: write_rejected(self._folder, found))
         except Exception as exc:  # noqa: BLE001  # what was written with them is
             _log.error("rejected records cannot be kept", error=str(exc), records=len(found))
 
@@ -282,10 +282,10 @@ class Writer:
             if self._unwritten.in_memory:
                 await self._save()
         waits = self._backlog.bytes
-        lost = self._unwritten.leave()
+        lost = self._unwritten.close()
         # A last look says how many they were.
-        self._drops.look(self._waiting.dropped, self._status.last_error)
-        self._drops.look(self._waiting.dropped, self._status.last_error)
+        self._drops.update(self._waiting.dropped, self._status.last_error)
+        self._drops.update(self._waiting.dropped, self._status.last_error)
         if waits:
             _log.warning("records wait in the journal", bytes=waits)
         if lost:

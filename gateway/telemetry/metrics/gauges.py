@@ -86,7 +86,7 @@ class GapHistogram(msgspec.Struct, frozen=True):
     total: float
 
 
-class Board:
+class GaugeBoard:
     """Writes them into cells, and takes out what is no longer there."""
 
     def __init__(self, storage: CellStorage, deployments: LabelValues) -> None:
@@ -104,7 +104,7 @@ class Board:
                 storage.open(key, family.size)[0] = ABSENT
 
     def __repr__(self) -> str:
-        return f"<Board {len(self._cells)} series>"
+        return f"<GaugeBoard {len(self._cells)} series>"
 
     def show(self, gauges: Gauges, gaps: GapHistogram | None, family: MetricFamily | None) -> None:
         """Write all of it; `family` is that of the gaps."""
@@ -142,7 +142,7 @@ class Board:
             self._put(families.MEMORY, resident)
 
     def _deployment(self, deployment: DeploymentGauges) -> None:
-        name = self._deployments.take(deployment.name)
+        name = self._deployments.add(deployment.name)
         self._put(families.BREAKER, families.STATES[deployment.state], name)
         self._put(families.AVAILABLE, deployment.available, name)
         self._put(families.DEPLOYMENT_IN_FLIGHT, deployment.in_flight, name)

@@ -30,7 +30,7 @@ class LabelValues:
         """Return how `value` is shown, None if it has no place."""
         return self._shown.get(value)
 
-    def take(self, value: str) -> str:
+    def add(self, value: str) -> str:
         """Give `value` a place, if there is one, and return how it is shown."""
         shown = self._shown.get(value)
         if shown is not None:

@@ -20,7 +20,7 @@ from . import families
 from .cells import Cells, MemoryCells, SharedCells
 from .exposition import Exposition
 from .families import SECONDS, MetricFamily
-from .gauges import Board, GapHistogram, Gauges
+from .gauges import GapHistogram, GaugeBoard, Gauges
 from .labels import OTHER, LabelValues
 
 # How often a worker shows the others what it is doing, in seconds.
@@ -98,7 +98,7 @@ class MetricsRecorder:
         self._remember(table)
         self._groups: dict[tuple[Any, ...], _Group] = {}
         self._attempts: dict[tuple[str, str, str | None], Cells] = {}
-        self._board = Board(self._storage, self._label("deployment"))
+        self._board = GaugeBoard(self._storage, self._label("deployment"))
         self._exposition = Exposition(self._storage, table, alone=directory is None)
         for reason in (*REASONS.values(), INVALID, PROVIDER_LIMIT):
             # Prometheus does not see the first of a series that begins with it.
@@ -116,7 +116,7 @@ class MetricsRecorder:
         """
         known = self._label(label)
         for value in values:
-            known.take(value)
+            known.add(value)
 
     def record(self, record: Record, trace: Trace | None = None) -> None:
         """Count a request that has ended; nothing of its `trace` is counted."""
@@ -202,7 +202,7 @@ class MetricsRecorder:
             if before is not None:
                 again = each.provider == before.provider and each.model == before.model
                 family = families.RETRIES if again else families.FALLBACKS
-                self._open(family, self._label("provider").take(each.provider))[0] += 1.0
+                self._open(family, self._label("provider").add(each.provider))[0] += 1.0
             before = each
 
     def _group(self, record: Record) -> _Group:
@@ -234,12 +234,12 @@ class MetricsRecorder:
         if record.model is None:
             return ""
         if record.attempts or record.cached:
-            return self._label("model").take(record.model)
+            return self._label("model").add(record.model)
         return self._label("model").known(record.model) or ""
 
     def _attempt(self, attempt: AttemptRecord) -> Cells:
-        provider = self._label("provider").take(attempt.provider)
-        model = self._label("provider_model").take(attempt.model)
+        provider = self._label("provider").add(attempt.provider)
+        model = self._label("provider_model").add(attempt.model)
         cells = self._open(families.ATTEMPTS, provider, model, attempt.cause or "ok")
         if OTHER not in (provider, model):
             self._attempts[attempt.provider, attempt.model, attempt.cause] = cells
@@ -249,7 +249,7 @@ class MetricsRecorder:
         return self._storage.open((family.name, *labels), family.size)
 
     def _shown(self, label: str, value: str | None) -> str:
-        return "" if value is None else self._label(label).take(value)
+        return "" if value is None else self._label(label).add(value)
 
     def _label(self, name: str) -> LabelValues:
         found = self._values.get(name)
@@ -265,7 +265,7 @@ class MetricsRecorder:
                 continue
             for label, value in zip(family.labels, values, strict=True):
                 if value and value != OTHER:
-                    self._label(label).take(value)
+                    self._label(label).add(value)
 
 
 _TYPES: Final = ("input", "output", "cached", "reasoning")

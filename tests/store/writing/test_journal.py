@@ -44,7 +44,7 @@ def rest(journal: Journal) -> list[JournalFrame]:
     found: list[JournalFrame] = []
     while some := journal.read(100):
         found += some
-        journal.done()
+        journal.confirm()
     return found
 
 
@@ -61,7 +61,7 @@ def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
 def test_it_is_read_again_until_it_is_done(tmp_path: Path) -> None:
     journal = filled(tmp_path, 3)
     assert journal.read(1) == journal.read(1) == frames(1)
-    journal.done()
+    journal.confirm()
     assert journal.read(PLENTY) == frames(3)[1:]
     assert journal.read(PLENTY, after=2) == frames(3)[2:]
     assert journal.read(PLENTY, after=3) == []

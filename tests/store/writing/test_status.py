@@ -28,7 +28,7 @@ def test_drops_are_logged_when_they_begin_and_counted_when_they_end() -> None:
     drops = DropReport()
     with capture_logs() as lines:
         for total in (0, 3, 8, 20, 20, 20, 25, 25):
-            drops.look(total, "disk full")
+            drops.update(total, "disk full")
     assert [(line["event"], line.get("records")) for line in lines] == [
         ("records are dropped", None),
         ("records were dropped", 20),
