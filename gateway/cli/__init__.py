@@ -1,4 +1,13 @@
-"""The command line: `gateway serve`, `reload`, `check`, and what is in modules of their own."""
+"""The command line `gateway`: its parser, and the entry point of the program.
+
+    commands/    one module for each command
+    output/      what commands print: tables, plain text for terminals, files
+    store        opens the database of `[store]` for a command
+    audit_entry  writes an operator's action to the audit log
+
+Start here, then read the module of the command in question. `serve`, `reload` and `check` are
+declared here, so that `gateway --help` imports nothing of the server.
+"""
 
 from __future__ import annotations
 
@@ -105,8 +114,8 @@ def main() -> None:
 
 
 def _fill_standard_descriptors() -> None:
-    # Whoever starts us with stdout closed would see the next socket become descriptor 1, and
-    # the request log written into it.
+    # A process that is started with stdout closed gives descriptor 1 to its next socket, and would
+    # write the request log into it.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

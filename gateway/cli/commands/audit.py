@@ -1,4 +1,4 @@
-"""`gateway audit`: check that the audit log is as it was written, and read it."""
+"""`gateway audit`: verify the chain of the audit log, and list its entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A million rows take some ten seconds; nobody waits for this but who asked for it.
+# Seconds. A million rows take some ten of them, and only the user of the command waits.
 _TIMEOUT: Final = 3600.0
 _HEAD: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 _PAGE: Final = 1000

@@ -1,4 +1,4 @@
-"""`gateway db prune`: what the running gateway does by itself from time to time, now."""
+"""`gateway db prune`: the deletion that a running gateway does by itself, done at once."""
 
 from __future__ import annotations
 

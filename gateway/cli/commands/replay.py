@@ -20,10 +20,10 @@ from ...core.capture.redaction import is_credential
 from ...core.capture.transcript import RequestLine
 from ..output.plain_text import printable, printable_line
 
-# How long nothing may come; a gateway says something every 15 s, unless it was told not to.
+# Seconds without a byte. A gateway sends a keep-alive every 15 s, unless it is configured not to.
 _PATIENCE: Final = 600.0
-# The connection's own, and what would claim to be the first request: its id, its trace, the
-# proxies it came through.
+# Headers that belong to one connection, and those that identify the first request: its id, its
+# trace, the proxies that it came through.
 _LEFT_OUT: Final = frozenset(
     {
         *("host", "content-length", "connection", "keep-alive", "transfer-encoding", "te"),
@@ -92,7 +92,7 @@ def send(prepared: PreparedRequest) -> int:
         _print(response)
         return 0 if response.status < 400 else 1
     except BrokenPipeError:
-        # Either end; whoever reads us no more wants to hear nothing.
+        # The reader of stdout or the gateway has closed; a reader that is gone needs no message.
         return 1
     except http.client.IncompleteRead:
         _say("error: the answer broke off")
@@ -141,7 +141,7 @@ def _bound(bind: str) -> tuple[http.client.HTTPConnection, str, str]:
     host, _, port = bind.rpartition(":")
     if port == "0":
         raise Unsendable("[server] bind leaves the port open; say where the gateway is with --url")
-    # What listens everywhere is to be found here.
+    # A gateway that listens on every address is reached on the loopback address.
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
     return _connection(f"http://{host}:{port}")
 

@@ -1,4 +1,4 @@
-"""`gateway tokens`: make keys, list who has one, take one back."""
+"""`gateway tokens`: create, list and revoke the keys that clients call with."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def revoke(
     except ConfigError as exc:
         if only_unset(exc.problems):
             return _reload(file)
-        # Of no concern to the file, but a gateway that finds the same keeps what it has.
+        # The token is removed either way, but a gateway refuses a file with these faults.
         report(exc)
         _say("a running gateway may refuse this configuration, and then still accepts the key")
         _reload(file)
@@ -200,7 +200,7 @@ def revoke(
 
 
 def _time(text: str, now: datetime) -> datetime | None:
-    """Return the time that `text` names, in whole seconds; None if it is none to come."""
+    """Return the time that `text` names, in whole seconds; None unless it is in the future."""
     try:
         if match := _DURATION.fullmatch(text):
             found = now + timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -1,4 +1,4 @@
-"""Where the tables are: transactions in SQLite or PostgreSQL, from threads or from Trio."""
+"""The database: transactions in SQLite or PostgreSQL, from threads or from Trio."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ _POSTGRESQL: Final = {"postgresql", "postgres", "postgresql+psycopg"}
 class Database:
     """The database of one URL; a relative SQLite file is taken from the folder `base`.
 
-    Connects to nothing yet. `name` is for people: the URL without its password. Raises
-    ConfigError for a URL that is none, and if its driver is missing.
+    Does not connect yet. `name` is for people: the URL without its password. Raises ConfigError
+    for an invalid URL, and if its driver is missing.
 
-    A transaction's `work` gets a connection in it and must leave commit and rollback to us. It
-    may be abandoned at any statement once `timeout` seconds are over, and then raises
-    StoreUnavailable, as it does when the database fails; errors in our own SQL, and violated
-    constraints, are raised as they are.
+    A transaction's `work` gets the connection and must not commit or roll back. It may be
+    abandoned at any statement once `timeout` seconds are over, and then raises StoreUnavailable,
+    as it does when the database fails. Errors in the gateway's own SQL, and violated constraints,
+    are raised as they are.
     """
 
     def __init__(self, url: str, base: Path) -> None:
         self._backend = _backend(url, base)
         self._closed = False
-        # Why `read` and `write` are refused: until it is known that its tables are ours.
+        # Why `read` and `write` are refused, until the tables are known to be the gateway's.
         self.barred: str | None = None
         for engine in (self._backend.reader, self._backend.writer):
             event.listen(engine, "before_cursor_execute", _check_deadline)
@@ -65,7 +65,7 @@ class Database:
 
     @property
     def busy(self) -> int:
-        """How many threads are at work for `read` and `write`, those given up on included."""
+        """How many threads are at work for `read` and `write`, abandoned ones included."""
         return self._read_threads.busy + self._write_threads.busy
 
     @property
@@ -153,7 +153,7 @@ class Database:
         # Imported late: the command line needs no Trio.
         from .threads import TransactionThreads
 
-        # SQLite allows one writer anyway; and two batches of ours could only wait for each other.
+        # SQLite allows one writer anyway, and two batches would only wait for each other.
         return TransactionThreads(1)
 
     def _transact(
@@ -166,7 +166,7 @@ class Database:
             try:
                 return self._attempt(work, deadline, kind)
             except _StaleError:
-                # All that are as old are thrown away by now.
+                # All connections of the same age have been discarded by now.
                 return self._attempt(work, deadline, kind)
         except _StaleError as exc:
             raise StoreUnavailable("the database cannot be used: it closes connections") from exc
@@ -186,7 +186,7 @@ class Database:
         engine = backend.reader if kind is _Kind.READ else backend.writer
         with engine.connect() as connection:
             if backend.is_stale(connection):
-                # And so are all others that wait in the pool.
+                # All others that wait in the pool are stale, too.
                 connection.invalidate()
                 engine.dispose()
                 raise _StaleError
@@ -207,15 +207,15 @@ class Database:
                 interruption.close()
                 if not connection.invalidated:
                     del connection.info[_DEADLINE]
-                    # What was interrupted is not used again: the interruption may come later.
+                    # An abandoned connection is not used again: the interruption may still come.
                     if deadline.abandoned or alone or self._closed:
                         connection.invalidate()
                     else:
                         backend.end(connection)
 
     def _begin(self, connection: Connection, deadline: TransactionDeadline, kind: _Kind) -> None:
-        # What fails before `work` has seen the connection may be done again: a server that was
-        # restarted has closed every connection that waited in the pool. To ask each connection
+        # A failure before `work` has seen the connection can be retried: a server that was
+        # restarted has closed every connection that waited in the pool. Testing each connection
         # first (`pool_pre_ping`) would cost a round trip, and could not be interrupted.
         try:
             self._backend.begin(connection, deadline, write=kind is _Kind.WRITE)

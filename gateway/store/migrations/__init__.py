@@ -8,7 +8,7 @@ To add a column, or anything else:
    and `upgrade()`, with `op.add_column("requests", sa.Column("region", sa.Text()))`. Revisions
    import nothing of the gateway, since they tell what was and not what is.
 3. Set `HEAD` in `gateway/store/engine/migrate.py` to it.
-4. Run tests/store/test_migrate.py: it goes from each revision, with rows, to the new one, on both
+4. Run tests/store/engine/test_migrate.py: it goes from each revision, with rows, to the new one, on both
    engines, and compares what comes out with `schema.py`.
 
 What takes long with ten million requests, such as an index or a new value in each row, says

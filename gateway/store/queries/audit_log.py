@@ -15,12 +15,12 @@ from .cursor import Cursor
 from .filters import AUDIT_SEARCHED, LATEST, AuditFilter
 from .request_log import MAX_LIMIT, RequestPage
 
-# So many entries one page looks at.
+# How many entries one page looks at.
 BUDGET: Final = 20_000
 
 _of: Final = audit.c
 _searched: Final = [_of[name] for name in AUDIT_SEARCHED]
-# Of equal times, and of times that several processes have mixed up, the key tells the order.
+# The key decides the order of equal times, and of times that several processes mixed up.
 _ORDER: Final = (_of.time.desc(), _of.id.desc())
 
 
@@ -34,7 +34,7 @@ def page(
 ) -> RequestPage:
     """Return the entries that the filter chooses, newest first, from the cursor `after` on.
 
-    Raises InvalidRequest for a limit that is none, or a cursor of another query.
+    Raises InvalidRequest for an invalid limit, or a cursor of another query.
     """
     cursors.check_limit(limit, MAX_LIMIT)
     query = cursors.query_of(wanted)
@@ -85,6 +85,6 @@ def _as_dict(row: Any) -> dict[str, Any]:
     try:
         details = msgspec.json.decode(row["details"])
     except msgspec.DecodeError:
-        # Not as it was written. Whoever looks should see just that; `audit verify` says more.
+        # Altered since it was written. It is shown as it is; `audit verify` says more.
         details = row["details"]
     return {**row, "details": details}

@@ -30,8 +30,8 @@ PUBLISH_EVERY: Final = 1.0
 MOST_GROUPS: Final = 10_000
 _NANO: Final = 1_000_000_000
 
-# Why the gateway itself refused, from the code of its error. What is not here was a request
-# that nobody could serve.
+# Why the gateway itself refused, from the code of its error. A code that is not here stands for a
+# request that no gateway could serve: `INVALID`.
 REASONS: Final = {
     "rate_limit_exceeded": "rate_limit",
     "insufficient_quota": "budget",
@@ -78,7 +78,7 @@ class MetricsRecorder:
     """A `Recorder`. `collect` returns the process's state, and `gaps` those in its streams.
 
     `limit` bounds the values of each label. With a `directory` several processes count together,
-    and whichever is asked shows the sum; raises ConfigError if that cannot be written to.
+    and each of them can show the sum. Raises ConfigError if it cannot be written to.
     """
 
     def __init__(
@@ -101,16 +101,16 @@ class MetricsRecorder:
         self._board = GaugeBoard(self._storage, self._label("deployment"))
         self._exposition = Exposition(self._storage, table, alone=directory is None)
         for reason in (*REASONS.values(), INVALID, PROVIDER_LIMIT):
-            # Prometheus does not see the first of a series that begins with it.
+            # Prometheus does not see the first increase of a series that begins at 1.
             self._open(families.REFUSALS, reason)
-        # One scrape at a time, and not in the way of other threads.
+        # One scrape at a time, which takes no thread from others.
         self._limiter = trio.CapacityLimiter(1)
 
     def __repr__(self) -> str:
         return f"<MetricsRecorder {self._storage!r}, {len(self._groups)} groups>"
 
     def know(self, label: str, values: Iterable[str]) -> None:
-        """Keep places for `values` of `label`, which callers' inventions can't take any more.
+        """Reserve room for `values` of `label`, which names made up by callers can't take then.
 
         `label` is one of model, token, provider, provider_model and deployment.
         """
@@ -143,12 +143,12 @@ class MetricsRecorder:
         ):
             reason = REASONS.get(record.error_code or "", INVALID)
             if record.end_reason is EndReason.PROVIDERS_FAILED and reason == "rate_limit":
-                # Of all providers' keys, and not of the caller's.
+                # The limit is that of all providers' keys, and not the caller's.
                 reason = PROVIDER_LIMIT
             self._open(families.REFUSALS, reason)[0] += 1.0
 
     def publish(self) -> None:
-        """Write down what this process is doing, for whoever is asked next. Not in a thread."""
+        """Write this process's gauges, for the worker that is scraped next. Not in a thread."""
         gaps = None if self._gaps is None else self._gaps()
         self._board.show(self._collect(), gaps, self._gap_family)
 
@@ -164,13 +164,13 @@ class MetricsRecorder:
         )
 
     async def run(self) -> None:
-        """Publish now and then, until cancelled: another worker may be asked."""
+        """Publish once a second, until cancelled: another worker may be scraped."""
         while True:
             self.publish()
             await trio.sleep(PUBLISH_EVERY)
 
     def close(self) -> None:
-        """Let the next process go on counting where this one ends."""
+        """Leave the file to the next process, which goes on counting in it."""
         if isinstance(self._storage, SharedCells):
             self._storage.close()
 
@@ -219,7 +219,7 @@ class MetricsRecorder:
         )
         duration = self._open(families.DURATION, model, provider)
         group = _Group((model, provider, token), requests, duration)
-        # What is "other" may be of any name, and a model that is not known may be so next time.
+        # Not remembered: "other" stands for many names, and an unknown model may be known later.
         if OTHER not in (*group.labels, status) and (model or record.model is None):
             key = (record.model, record.provider, record.token, record.status, record.end_reason)
             self._groups[key] = group
@@ -228,8 +228,8 @@ class MetricsRecorder:
     def _model(self, record: Record) -> str:
         """Return how to show the model, which a caller may have made up.
 
-        Only one that was asked gets a place, but once it has one it keeps it, also in requests
-        that were refused.
+        Only a model that was asked for an answer is added to the label's values. From then on it
+        is also shown for requests that were refused.
         """
         if record.model is None:
             return ""
@@ -258,7 +258,7 @@ class MetricsRecorder:
         return found
 
     def _remember(self, table: dict[str, MetricFamily]) -> None:
-        """Give the names that a dead process has counted the places they had."""
+        """Add the names in the file of a dead process to the labels' values."""
         for name, *values in self._storage.known():
             family = table.get(name)
             if family is None or len(family.labels) != len(values):

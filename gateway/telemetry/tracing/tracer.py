@@ -53,7 +53,7 @@ _BATCH_REQUESTS: Final = BATCH_SPANS // 2
 _TURN_SPANS: Final = 4
 BATCH_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 5.0
-# The exporter's timeout bounds each wait for a byte, and its retries: this is for the rest.
+# The exporter's timeout bounds each wait for a byte, and its retries. The grace is for the rest.
 _GRACE_SECONDS: Final = 1.0
 
 _EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
@@ -111,7 +111,7 @@ class OtlpTracer(Spooler[_Finished, _Outcome]):
 
     @property
     def status(self) -> ExporterStatus:
-        """Return how it goes."""
+        """How the export goes now."""
         return ExporterStatus(self.waiting, self._sent, self.dropped, self._error)
 
     def configure(self, providers: Mapping[str, Provider]) -> None:
@@ -205,8 +205,8 @@ class _Batch(list["ReadableSpan"]):
     """Spans whose reader stops for a moment after every few.
 
     The exporter takes 50 ms to make protobuf of a full batch, and keeps the interpreter
-    meanwhile: the event loop, with anything to do, would wait for the 5 ms that are a thread's
-    turn, each time. Now it mostly waits 0.3 ms (measured).
+    meanwhile: the event loop would wait for the 5 ms of a thread's time slice, each time that it
+    has something to do. With the stops it mostly waits 0.3 ms (measured).
     """
 
     def __iter__(self) -> Iterator[ReadableSpan]:
@@ -219,8 +219,8 @@ class _Batch(list["ReadableSpan"]):
 class _Mute(logging.Filter):
     """Keeps the exporter's lines, several for each batch that fails, out of the log.
 
-    They are the only place where it says why. `heard` is what it said first: a status, or an
-    exception's class, whose text may hold the whole URL and so a key.
+    Those lines are the only place where it gives the reason. `heard` is the first of a batch: a
+    status, or an exception's class only, since its text may hold the whole URL and so a key.
     """
 
     heard = ""
