@@ -101,7 +101,7 @@ class CaptureWriter(Spooler[Capture, _Outcome]):
         return 1
 
     def _give_up(self, dropped: list[Capture], taken: list[Capture]) -> None:
-        # The process ends before a thread that hangs: what it has is as good as lost.
+        # The process ends before a thread that hangs, so what that thread has counts as lost.
         self._drop_all(taken)
         if lost := len(dropped) + len(taken):
             _log.warning("captures lost", error="no time to write them", lost=lost)

@@ -117,7 +117,7 @@ async def running(writer: Writer) -> AsyncIterator[Writer]:
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     with trio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110  # nobody tells
+        while not condition():  # noqa: ASYNC110  # there is no event for it
             await trio.sleep(0.01)
 
 

@@ -115,7 +115,7 @@ class RetentionTask:
         )
 
     async def _prune(self, database: Database, retention: Retention, counts: PruneCounts) -> float:
-        """Prune the tables; adds to `counts` after each commit, so that they hold after a failure."""
+        """Prune the tables; `counts` grows after each commit, so that it holds after a failure."""
         every = round(retention.interval * SECOND)
         now = round(self._now() * SECOND)
         due = await database.write(lambda connection: jobs.claim(connection, JOB, now, every))

@@ -194,7 +194,7 @@ def test_many_files_are_few(tmp_path: Path) -> None:
     assert [*tmp_path.iterdir()] == []
 
 
-def test_whoever_has_closed_it_has_another_name_from_then_on(tmp_path: Path) -> None:
+def test_after_close_the_writer_has_another_id(tmp_path: Path) -> None:
     backlog = Backlog(tmp_path, "w", PLENTY)
     backlog.save([batch(1)])
     backlog.close()

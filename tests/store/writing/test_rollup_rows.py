@@ -96,7 +96,7 @@ def test_invented_names_share_one_place() -> None:
     assert {row["model"] for row in later} == {"invented-9"}
 
 
-def test_a_name_that_nobody_serves_is_not_kept() -> None:
+def test_an_unknown_model_has_no_name_in_rollups() -> None:
     def scanned(**changes: Any) -> set[str]:
         given = {"attempts": [], "end_reason": EndReason.REJECTED, "error_code": "model_not_found"}
         return {row["model"] for row in rolled(record(1, model="guess", **(given | changes)))}

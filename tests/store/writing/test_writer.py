@@ -424,7 +424,7 @@ async def test_an_exit_while_the_server_hangs_is_soon_over(
     check(postgresql_database, range(1000))
 
 
-async def test_one_that_can_never_be_written_holds_nobody_up(
+async def test_a_record_that_can_never_be_written_holds_no_other_up(
     database: Database, tmp_path: Path
 ) -> None:
     with capture_logs() as lines:
@@ -504,7 +504,7 @@ def test_a_cancellation_anywhere_loses_and_doubles_nothing(
 async def test_a_process_that_is_killed_loses_at_most_a_flush_interval(
     sqlite_database: Database, tmp_path: Path, down: bool
 ) -> None:
-    # Nobody listens at port 1.
+    # No server listens at port 1.
     url = "postgresql+psycopg://127.0.0.1:1/none" if down else "sqlite:///gateway.db"
     runs = 20
     found = await trio.run_process(

@@ -142,18 +142,18 @@ async def test_a_full_batch_does_not_wait(
     await until(lambda: tracer.status.sent == BATCH_SPANS + 2)
 
 
-async def test_the_event_loop_gets_its_turn_while_a_batch_is_made(
+async def test_the_thread_pauses_for_the_event_loop_while_it_makes_a_batch(
     receiver: Receiver, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns: list[float] = []
-    monkeypatch.setattr("gateway.telemetry.tracing.tracer.time.sleep", turns.append)
+    pauses: list[float] = []
+    monkeypatch.setattr("gateway.telemetry.tracing.tracer.time.sleep", pauses.append)
     tracer = tracer_to(receiver)
     for number in range(40):
         tracer.record(finished(tracer, number), tracer.begin([]))
     nursery.start_soon(tracer.run)
     await until(lambda: tracer.status.sent == 80)
     # One after each record that spans are made of, one after every few that are encoded.
-    assert turns == [0] * (40 + 80 // 4)
+    assert pauses == [0] * (40 + 80 // 4)
     assert numbers(receiver) == [f"req_{number}" for number in range(40)]
 
 
@@ -307,7 +307,7 @@ async def test_a_receiver_that_hangs_holds_one_thread_and_a_bounded_queue(
     assert events(log) == ["spans are not taken", "spans are taken again"]
 
 
-async def test_nobody_waits_for_a_thread_that_does_not_come_back(
+async def test_a_thread_that_does_not_come_back_is_not_waited_for(
     receiver: Receiver, nursery: trio.Nursery, log: LogCapture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracing, "_GRACE_SECONDS", -9.8)
@@ -383,7 +383,7 @@ async def test_the_environment_may_add_what_is_not_configured(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=7,x-both=environment")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip")
-    # Somebody else's: ours are always said.
+    # Those of another program: the configuration's are always given.
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9/v1/traces")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "other")
     tracer = tracer_to(receiver, headers={"X-Both": "configured"})
