@@ -316,7 +316,7 @@ def test_counting_keeps_nothing_of_a_record() -> None:
     assert before == (sys.getrefcount(record), sys.getrefcount(record.attempts[0]))
 
 
-# What an Accept header asks for...
+# Scrapes...
 
 
 @pytest.mark.parametrize("shared", [False, True])
