@@ -22,7 +22,7 @@ from gateway.core.records.record import AttemptRecord, EndReason, Record
 from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from gateway.store.writing.batch import Batch, decode, encode
-from gateway.store.writing.rollup_rows import Models, rollup_rows
+from gateway.store.writing.rollup_rows import RollupModels, rollup_rows
 from gateway.store.writing.rows import attempt_rows, request_row
 from gateway.store.writing.writer import Writer
 
@@ -35,7 +35,7 @@ def run() -> dict[str, float]:
     """Return µs per record, by what was measured."""
     records = [_record(number) for number in range(500)]
     rows = [request_row(record, number) for number, record in enumerate(records)]
-    batch, models = Batch(1, records, []), Models()
+    batch, models = Batch(1, records, []), RollupModels()
     payload = encode(batch)
     results = {
         "record()": _recording(records[0]),
@@ -116,14 +116,14 @@ def _writing(url: str, folder: Path, name: str) -> tuple[float, float]:
                 for record in records[start : start + 100]:
                     writer.record(record)
                 await trio.lowlevel.checkpoint()
-            while writer.standing.written < ROWS:  # noqa: ASYNC110  # nobody tells
+            while writer.status.written < ROWS:  # noqa: ASYNC110  # nobody tells
                 await trio.sleep(0.01)
             nursery.cancel_scope.cancel("all is written")
 
     wall, cpu = time.perf_counter(), time.process_time()
     trio.run(fill)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    assert writer.standing.dropped == 0
+    assert writer.status.dropped == 0
     database.close()
     return wall / ROWS * 1e6, cpu / ROWS * 1e6
 

@@ -1,7 +1,7 @@
-"""How much more the debug log may write before somebody has to look what is in its folder.
+"""How much more the debug log may write before its folder has to be listed again.
 
-To look costs some µs a file, and there may be 10^5 files: so it is done once for many captures,
-and what is pruned then leaves room for many.
+A listing costs some µs a file, and there may be 10^5 files. So one listing serves many captures,
+and what is pruned after it leaves room for many.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Final
 
 from .files import list_captures, prune_captures
 
-# Of the limit. Other processes write into the folder too, and are only seen by looking: each may
-# write so much unseen, and by so much for each may the folder be too large for a while.
+# The part of the limit that is granted at a time. Other processes write into the folder too, and
+# only a listing shows it: the folder may exceed its limit by this part for each of them.
 _PART: Final = 16
 
 
 class DiskQuota:
-    """For one folder and limit at a time, and one thread. A limit of 0 is none."""
+    """Serves one folder, one limit and one thread at a time. A limit of 0 is no limit."""
 
     def __init__(self) -> None:
         self._left = 0
@@ -28,19 +28,19 @@ class DiskQuota:
         return f"<DiskQuota {self._left} bytes>"
 
     def make_room(self, folder: Path, limit: int) -> int:
-        """See to it that something may be written, and return how many files went for it.
+        """Make sure that a file may be written; return how many files were removed for it.
 
-        If there is no room the oldest go, until 1/16 of `limit` is free. Raises OSError if the
-        folder can't be read or a file in it not be removed.
+        If there is no room the oldest files go, until 1/16 of `limit` is free. Raises OSError if
+        the folder can't be read or a file in it can't be removed.
         """
         if not limit or (self._left > 0 and self._of == (folder, limit)):
             return 0
-        # Whatever fails below, the next capture does not pass either.
+        # If anything below fails, the next capture must look again.
         self._of = None
         part = max(1, limit // _PART)
         removed, taken = 0, sum(file.size for file in list_captures(folder))
         if taken >= limit:
-            # Not 0, which would be no limit.
+            # A limit of 0 would be no limit.
             pruned = prune_captures(folder, 0, max(1, limit - part), time.time())
             removed, taken = pruned.files, pruned.left_bytes
         self._left = min(part, limit - taken)
@@ -52,5 +52,5 @@ class DiskQuota:
         try:
             self._left -= file.stat(follow_symlinks=False).st_size
         except FileNotFoundError:
-            # Somebody has removed it already.
+            # Another process has removed it already.
             return

@@ -3,9 +3,9 @@
     debug/2026-11-23/req_0f3c.jsonl.gz          gzip of JSON lines (core/capture/transcript.py)
     debug/2026-11-23/req_0f3c~5d1e8f20.jsonl.gz another request with the same id
 
-Ids are chosen by callers, so a name is made of one only if it is harmless, and of its hash
-otherwise; and whoever can plant a link in the folder must not have us follow it. So files are
-opened below an open day folder, by plain names that we have made or matched ourselves.
+Callers choose ids, so a file's name is made of an id only if that is harmless, and of its hash
+otherwise. A link that another user planted in the folder must not be followed. So files are opened
+below an open day folder, by plain names that the gateway has made or matched.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLO
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Twice the time of 9 at half the size of 1 (measured on chat completions).
 _LEVEL: Final = 6
-# A file that inflates to more is none of ours, or of no use: nobody reads on.
+# A file that inflates to more is not one that the gateway wrote, or of no use.
 MAX_READ: Final = 512 * 1024 * 1024
 
 
@@ -80,14 +80,14 @@ def write_capture(folder: Path, capture: Capture) -> Path:
 def list_captures(folder: Path, name: re.Pattern[str] = _OURS) -> Iterator[CaptureFile]:
     """Yield the files, newest first; none if there is no folder. Raises OSError otherwise.
 
-    Of files whose names do not match all of `name` nothing else is asked: they may be very many.
+    Files whose names do not match `name` in full are not looked at further: there may be very many.
     """
     for day in sorted(_days(folder), reverse=True):
         yield from sorted(_files(folder, day, name), key=lambda file: file.time, reverse=True)
 
 
 def read_file(folder: Path, file: CaptureFile) -> Transcript | None:
-    """Return what a file holds; None if it is gone, or not what we write."""
+    """Return what a file holds; None if it is gone, or not in the gateway's format."""
     try:
         return decode(read_lines(folder, file))
     except (FileNotFoundError, NotADirectoryError):
@@ -95,7 +95,7 @@ def read_file(folder: Path, file: CaptureFile) -> Transcript | None:
 
 
 def read_lines(folder: Path, file: CaptureFile, most: int | None = None) -> Iterator[bytes]:
-    """Yield the lines of a file, as far as it is in order, up to `most` bytes."""
+    """Yield the lines of a file up to `most` bytes, or up to where it is damaged."""
     if not (_DAY.fullmatch(file.day) and _OURS.fullmatch(file.name)):
         return
     with _opened(folder / file.day) as place:
@@ -129,8 +129,8 @@ class PrunedCaptures(msgspec.Struct):
 def prune_captures(folder: Path, max_age_days: float, max_bytes: int, now: float) -> PrunedCaptures:
     """Remove what is too old, then the oldest until the rest is within `max_bytes`.
 
-    Each 0 is no bound. `now` is Unix seconds. Files that are not ours are let be. Raises
-    OSError if the folder can't be read or a file in it not be removed.
+    A 0 is no bound. `now` is Unix seconds. Files that the gateway did not write stay. Raises
+    OSError if the folder can't be read or a file in it can't be removed.
     """
     pruned = PrunedCaptures()
     for _ in prune_steps(folder, max_age_days, max_bytes, now, pruned):
@@ -165,7 +165,7 @@ def _day(time: float) -> str:
 
 def _write(place: int, name: str, lines: Iterable[bytes]) -> None:
     descriptor = os.open(name, _CREATE, 0o600, dir_fd=place)
-    # No name and no time in the header: neither says anything that the lines do not.
+    # The header has no name and no time: the lines say both.
     with (
         os.fdopen(descriptor, "wb") as raw,
         gzip.GzipFile("", "wb", _LEVEL, raw, mtime=0) as packed,
@@ -175,7 +175,7 @@ def _write(place: int, name: str, lines: Iterable[bytes]) -> None:
 
 
 def _name(place: int, temporary: str, stem: str) -> str:
-    """Give the file its name, without ever taking another's."""
+    """Give the file its name, without ever replacing another file."""
     name = f"{stem}{SUFFIX}"
     while True:
         try:
@@ -241,8 +241,9 @@ def _tidy(folder: Path, day: str, now: float) -> None:
     for file in _files(folder, day, _UNFINISHED):
         if file.time < now - 3600:
             _remove(folder, file)
-    # A folder that somebody may be about to write into stays: requests take hours at most.
+    # The folders of the last two days stay: a request of then may still be written, since requests
+    # take hours at most.
     if day < _day(now - 2 * 86_400):
         with contextlib.suppress(OSError):
-            # Not empty, most of the time.
+            # This fails while files are in it, which is most of the time.
             (folder / day).rmdir()

@@ -1,7 +1,7 @@
 """Captures by the id of their request.
 
-Callers choose ids, and whoever sends a million requests with the same must not have a million of
-them read by who looks for one: what is read is bounded in number and in bytes.
+Callers choose ids. A caller that sends a million requests with the same id must not make a
+search for it read a million files, so what is read is bounded in number and in bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST: Final = 10
 
 
 class FoundCaptures(msgspec.Struct):
-    """What was kept under an id, newest first. `more`: so was more, older or too large."""
+    """What was kept under an id, newest first. `more`: there is more, older or too large."""
 
     rows: list[Transcript]
     more: bool = False
@@ -37,9 +37,9 @@ def read_captures(
 ) -> FoundCaptures:
     """Return what was kept of the request; more than one if its id came again.
 
-    Of `most` files no more than `max_bytes`, inflated, are read in all: the one that goes beyond
-    is left out, with all that are older. Whatever `request_id` is, nothing outside `folder` is
-    read. Raises OSError if the folder can't be.
+    At most `most` files are read, and `max_bytes` of them in all, inflated: a file that goes
+    beyond is left out, with all older ones. Nothing outside `folder` is read, whatever
+    `request_id` is. Raises OSError if the folder can't be read.
     """
     found = FoundCaptures([])
     reading = _Reading(max_bytes)
@@ -56,7 +56,7 @@ def read_captures(
 
 
 class _Reading:
-    """Reads file after file; `left` may be inflated yet, and is below 0 if one had more."""
+    """Reads file after file. `left` bytes may still be inflated; below 0, a file had more."""
 
     def __init__(self, left: int) -> None:
         self.left = left

@@ -1,4 +1,13 @@
-"""The command line: `gateway serve`, `reload`, `check`, and what is in modules of their own."""
+"""The command line `gateway`: its parser, and the entry point of the program.
+
+    commands/    one module for each command
+    output/      what commands print: tables, plain text for terminals, files
+    store        opens the database of `[store]` for a command
+    audit_entry  writes an operator's action to the audit log
+
+Start here, then read the module of the command in question. `serve`, `reload` and `check` are
+declared here, so that `gateway --help` imports nothing of the server.
+"""
 
 from __future__ import annotations
 
@@ -55,13 +64,13 @@ def serve(
         A pipe to write a byte to when connections are accepted.
     """
     # Imported late: `gateway check` and `--help` need none of the server.
-    from .commands.serve import Inherited, serve_one, serve_several
+    from .commands.serve import InheritedDescriptors, serve_one, serve_several
 
     if workers < 1:
         app.error_console.print("--workers must be at least 1")
         return 2
     if listen_fds:
-        return serve_one(config, bind, Inherited(listen_fds, lifeline_fd, ready_fd))
+        return serve_one(config, bind, InheritedDescriptors(listen_fds, lifeline_fd, ready_fd))
     if workers > 1:
         return serve_several(config, bind, workers)
     return serve_one(config, bind, None)
@@ -105,8 +114,8 @@ def main() -> None:
 
 
 def _fill_standard_descriptors() -> None:
-    # Whoever starts us with stdout closed would see the next socket become descriptor 1, and
-    # the request log written into it.
+    # A process that is started with stdout closed gives descriptor 1 to its next socket, and would
+    # write the request log into it.
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)

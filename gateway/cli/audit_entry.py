@@ -1,4 +1,4 @@
-"""Put on record what is done at the command line to what the gateway has on record."""
+"""Write to the audit log what is done at the command line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .store import opened
 def record_action(file: Path, event: AuditEvent) -> None:
     """Add `event` to the audit log of the configuration `file`.
 
-    If the database cannot be used from here and now, the next gateway that runs on it finds the
-    event in its journal. Never fails: what cannot be written at all, stderr says.
+    If the database cannot be used now, the event goes to a journal, which the next gateway that
+    runs on the database writes to it. Never fails: if that fails too, stderr says so.
     """
     try:
         settings = load.store(file)
@@ -29,7 +29,7 @@ def record_action(file: Path, event: AuditEvent) -> None:
         try:
             _append(file, event)
         except Exception:  # noqa: BLE001  # whatever is wrong with it, there is the journal
-            _leave(settings, file.absolute().parent, event)
+            _write_to_journal(settings, file.absolute().parent, event)
     except Exception as exc:  # noqa: BLE001  # what was to be recorded has been done
         reason = next(iter(str(exc).splitlines()), type(exc).__name__)
         sys.stderr.write(f"warning: this is not in the audit log: {reason}\n")
@@ -38,7 +38,7 @@ def record_action(file: Path, event: AuditEvent) -> None:
 def by_operator(
     action: AuditAction, result: AuditResult, target: str, **details: Any
 ) -> AuditEvent:
-    """Return what whoever is at the keyboard has done."""
+    """Return the event of an action by the user at the command line."""
     return AuditEvent(
         time=time.time(),
         action=action,
@@ -54,12 +54,13 @@ def _append(file: Path, event: AuditEvent) -> None:
     # Imported late: it takes longer than all the rest of a command.
     from ..store.writing import chain
 
-    # Neither made nor changed from here: a file of the wrong user's would stop the gateway.
+    # The database is neither created nor migrated here: a file that belongs to the wrong user would
+    # stop the gateway.
     with opened(file) as database:
         database.write_now(lambda connection: chain.append(connection, [event]))
 
 
-def _leave(settings: Store, base: Path, event: AuditEvent) -> None:
+def _write_to_journal(settings: Store, base: Path, event: AuditEvent) -> None:
     from ..store.writing.batch import Batch, encode
     from ..store.writing.journal import Journal
 

@@ -89,6 +89,6 @@ class LazyAdminApi:
                 database=recording.database,
                 captures=recording.debug_folder,
                 debug_log=recording.debug_log,
-                store=None if writer is None else lambda: msgspec.to_builtins(writer.standing),
+                store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
             )
         )

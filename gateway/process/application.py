@@ -149,7 +149,7 @@ class Application:
         hangups = SighupReloads(self.reload_by_signal) if self._watch is not None else None
         config = self.config
         if self._watch is not None:
-            logs.configure(config.log.level, config.log.format)
+            logs.set_up_logging(config.log.level, config.log.format)
         recording = self._recording = Recording(config, self._path.absolute().parent)
         # Outermost, since it also writes what happens while everything else ends.
         async with trio.open_nursery() as recorders:
@@ -240,7 +240,7 @@ class Application:
         self._config = config
         parts.recording.audit_tokens(loaded.changed_tokens)
         if config.log != old.log:
-            logs.configure(config.log.level, config.log.format)
+            logs.set_up_logging(config.log.level, config.log.format)
         _warn(config, old)
         await parts.services.forget_limits(running.snapshot)
         return AppliedReload(loaded.held, loaded.changed)

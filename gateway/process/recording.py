@@ -165,14 +165,14 @@ class Recording:
         """Return how the request log is doing; None if there is none."""
         if self.writer is None:
             return None
-        standing = self.writer.standing
+        status = self.writer.status
         return LogGauges(
-            waiting=standing.waiting,
-            written=standing.written,
-            journaled=standing.journaled,
-            dropped=standing.dropped,
-            failing=standing.since is not None,
-            journal_bytes=standing.journal_bytes,
+            waiting=status.waiting,
+            written=status.written,
+            journaled=status.journaled,
+            dropped=status.dropped,
+            failing=status.since is not None,
+            journal_bytes=status.journal_bytes,
             captures_written=self.capture_writer.written,
             captures_dropped=self.capture_writer.dropped + self.captures.given_up,
         )

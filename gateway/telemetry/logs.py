@@ -36,7 +36,7 @@ _SHARED: Final[list[Any]] = [
 ]
 
 
-def configure(level: Level = "info", style: Format = "auto") -> None:
+def set_up_logging(level: Level = "info", style: Format = "auto") -> None:
     """Set up both loggers of this process; a second call replaces the first."""
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     rendered: list[Any] = (
@@ -56,7 +56,7 @@ def configure(level: Level = "info", style: Format = "auto") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # It has a line for each of its plug-ins; what it does to a database we say ourselves.
+    # Alembic logs a line for each of its plug-ins. What it does to a database, store/ logs.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     structlog.configure(
         processors=[

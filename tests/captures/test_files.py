@@ -137,7 +137,7 @@ def test_nothing_outside_is_read(folder: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     path = write(outside, "secret")
     write(folder, "mine")
-    # Whoever can write into the folder plants links, to files and to folders...
+    # Another user plants links in the folder, to files and to folders...
     day = folder / "2026-11-23"
     (day / "secret.jsonl.gz").symlink_to(path)
     (day / "secret~00000000.jsonl.gz").symlink_to(path)

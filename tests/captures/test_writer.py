@@ -194,7 +194,7 @@ async def test_the_folder_stays_within_its_limit(
 
 
 def put_in_order(folder: Path, room: MemoryBudget, number: int) -> Capture:
-    """Return a capture, and see to it that what is there looks older than it will."""
+    """Return a capture, after making the files in the folder look older than it will be."""
     for path in folder.rglob("*.gz"):
         written = int(path.name.split(".")[0].removeprefix("req_"))
         os.utime(path, (1_700_000_000 + written, 1_700_000_000 + written))
@@ -288,7 +288,7 @@ from gateway.core.capture.capture import MemoryBudget
 from gateway.captures.writer import CaptureWriter
 from tests.captures.test_writer import capture
 
-# A limit on the size of files is as good as a full disk, and needs no rights.
+# A limit on the size of files acts like a full disk, and needs no rights.
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
 

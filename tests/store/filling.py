@@ -185,7 +185,7 @@ def _roll_up(connection: Connection, period: int, start: int) -> None:
         of.status,
     ]
 
-    def tally(condition: Any) -> Any:
+    def count_of(condition: Any) -> Any:
         return func.count().filter(condition)
 
     def total(value: Any) -> Any:
@@ -193,8 +193,8 @@ def _roll_up(connection: Connection, period: int, start: int) -> None:
 
     sums = {
         "requests": func.count(),
-        "errors": tally(of.failed),
-        "cached": tally(of.cached),
+        "errors": count_of(of.failed),
+        "cached": count_of(of.cached),
         "attempts": total(of.attempts),
         **{
             name: total(of[name])
@@ -213,7 +213,7 @@ def _roll_up(connection: Connection, period: int, start: int) -> None:
     high = (*BOUNDS, 1 << 62)
     for names, value in ((LATENCY, of.latency_us), (FIRST_EVENT, of.first_event_us)):
         for number, name in enumerate(names):
-            sums[name] = tally((value > low[number]) & (value <= high[number]))
+            sums[name] = count_of((value > low[number]) & (value <= high[number]))
     query = (
         select(literal(period), *keys, *sums.values())
         .where(of.time >= start)

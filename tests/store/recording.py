@@ -16,7 +16,7 @@ from gateway.core.records.record import AttemptRecord, EndReason, Record
 from gateway.store.engine.database import Database
 from gateway.store.engine.schema import attempts, audit, requests, rollups
 from gateway.store.writing import chain
-from gateway.store.writing.rollup_rows import Models, rollup_rows
+from gateway.store.writing.rollup_rows import RollupModels, rollup_rows
 from gateway.store.writing.writer import Writer
 
 EPOCH: Final = 1_790_000_000.0
@@ -97,7 +97,7 @@ def check_sums(database: Database) -> None:
         return rows, sums, tried
 
     rows, sums, tried = database.read_now(work)
-    assert sorted(sums) == rollup_rows(rows, Models())
+    assert sorted(sums) == rollup_rows(rows, RollupModels())
     assert tried == sum(row[22] for row in rows) == count(database, attempts)
 
 
@@ -117,7 +117,7 @@ async def running(writer: Writer) -> AsyncIterator[Writer]:
 
 async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
     with trio.fail_after(seconds):
-        while not condition():  # noqa: ASYNC110  # nobody tells
+        while not condition():  # noqa: ASYNC110  # there is no event for it
             await trio.sleep(0.01)
 
 

@@ -161,7 +161,7 @@ class Receiver:
             handler.end_headers()
             handler.wfile.write(answer)
         except OSError:
-            # Whoever was kept waiting may have left.
+            # A client that was kept waiting may have left.
             handler.close_connection = True
 
 

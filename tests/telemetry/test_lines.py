@@ -105,7 +105,9 @@ async def test_the_oldest_go_when_there_is_no_room(pipe: tuple[int, int], log: L
     ]
 
 
-async def test_a_reader_that_is_stuck_blocks_nobody(pipe: tuple[int, int], log: LogCapture) -> None:
+async def test_a_reader_that_is_stuck_blocks_no_request(
+    pipe: tuple[int, int], log: LogCapture
+) -> None:
     reader, writer = pipe
     recorder = LineRecorder(writer, queue_lines=100)
     async with trio.open_nursery() as nursery:

@@ -36,7 +36,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "json")
+    logs.set_up_logging("info", "json")
     structlog.get_logger("test.one").info("it\nhappened", number=1, odd={1, 2} - {2}, raw=object)
     (line,) = lines(capsys)
     stamp = line.pop("timestamp")
@@ -52,7 +52,7 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_exceptions_are_part_of_the_line(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "json")
+    logs.set_up_logging("info", "json")
     try:
         raise LookupError("what is wrong")
     except LookupError:
@@ -66,7 +66,7 @@ def test_exceptions_are_part_of_the_line(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_python_s_own_logging_ends_in_the_same_place(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "json")
+    logs.set_up_logging("info", "json")
     logging.getLogger("hypercorn.error").warning("running on %s", "a socket")
     (line,) = lines(capsys)
     assert (line["event"], line["level"], line["logger"]) == (
@@ -79,7 +79,7 @@ def test_python_s_own_logging_ends_in_the_same_place(capsys: pytest.CaptureFixtu
 def test_what_hypercorn_has_written_itself_is_not_repeated(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    logs.configure("info", "json")
+    logs.set_up_logging("info", "json")
     hypercorns = logging.getLogger("hypercorn.error")
     own = logging.StreamHandler(sys.stderr)
     hypercorns.addHandler(own)
@@ -91,7 +91,7 @@ def test_what_hypercorn_has_written_itself_is_not_repeated(
 
 
 def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("warning", "json")
+    logs.set_up_logging("warning", "json")
     structlog.get_logger("test.four").info("no")
     logging.getLogger("test.five").info("no")
     structlog.get_logger("test.four").warning("yes")
@@ -99,14 +99,14 @@ def test_what_is_below_the_level_is_left_out(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_second_call_replaces_the_first(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("debug", "console")
-    logs.configure("debug", "json")
+    logs.set_up_logging("debug", "console")
+    logs.set_up_logging("debug", "json")
     structlog.get_logger("test.six").debug("once")
     assert [line["event"] for line in lines(capsys)] == ["once"]
 
 
 def test_a_console_shows_people_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "console")
+    logs.set_up_logging("info", "console")
     try:
         raise LookupError("what is wrong")
     except LookupError:
@@ -122,13 +122,13 @@ def test_auto_asks_whether_anyone_looks(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, terminal: bool
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    logs.configure("info", "auto")
+    logs.set_up_logging("info", "auto")
     structlog.get_logger("test.nine").info("hello")
     assert capsys.readouterr().err.startswith("{") is not terminal
 
 
 def test_a_person_is_not_shown_local_variables(capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure("info", "console")
+    logs.set_up_logging("info", "console")
     # Made of two, since the source line is shown.
     api_key = "sk-" + "secret"
     try:
@@ -143,7 +143,7 @@ def test_a_person_is_not_shown_local_variables(capsys: pytest.CaptureFixture[str
 async def test_every_line_says_in_which_request_it_was_written(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    logs.configure("info", "json")
+    logs.set_up_logging("info", "json")
 
     async def request(identity: str) -> None:
         request_id.set(identity)

@@ -1,4 +1,4 @@
-"""`gateway audit`: check that the audit log is as it was written, and read it."""
+"""`gateway audit`: verify the chain of the audit log, and list its entries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A million rows take some ten seconds; nobody waits for this but who asked for it.
+# Seconds. A million rows take some ten of them, and only the user of the command waits.
 _TIMEOUT: Final = 3600.0
 _HEAD: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 _PAGE: Final = 1000
@@ -65,7 +65,9 @@ def verify(*, expect: str | None = None, config: ConfigFile = None) -> int:
             sys.stderr.write("error: --expect must be ID:HASH, as an earlier run printed it\n")
             return 2
         noted = chain.ChainHead(int(match[1]), match[2])
-    return _read(config, lambda connection: chain.verify(connection, expect_head=noted), _tell)
+    return _read(
+        config, lambda connection: chain.verify(connection, expect_head=noted), _print_verdict
+    )
 
 
 @app.command(name="list")
@@ -145,7 +147,7 @@ def _rows(connection: Any, wanted: Any, limit: int) -> list[dict[str, Any]]:
     return rows
 
 
-def _tell(verdict: ChainVerdict) -> int:
+def _print_verdict(verdict: ChainVerdict) -> int:
     if verdict.head is None:
         sys.stdout.write("the audit log is empty\n")
     else:

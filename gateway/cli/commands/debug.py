@@ -167,7 +167,7 @@ def _find(file: Path, request_id: str, most: int) -> search.FoundCaptures:
 
 
 def _folder(file: Path) -> Path:
-    # Whatever else is in the file: its secrets are the gateway's, not of whoever looks here.
+    # Only this table is read: the variables of the file's secrets need not be set here.
     return file.absolute().parent / load.table(file, DebugLog).folder
 
 

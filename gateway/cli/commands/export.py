@@ -1,4 +1,4 @@
-"""`gateway export`: what is on record, as a file or for the next program in a pipe."""
+"""`gateway export`: records as a file, or for the next program in a pipe."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Names = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 _STDOUT: Final = "-"
-# By which a person, a service manager and a closed terminal end a program.
+# The signals by which a person, a service manager and a closed terminal end a program.
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Progress = Callable[["Export", int], None]
@@ -103,11 +103,11 @@ def export(
     packed = gzip or (path is not None and path.suffix == ".gz")
     chosen = format or _format_of(path)
     if path is None and sys.stdout.isatty() and (packed or chosen == "parquet"):
-        return _misused("that is not for a terminal: give --out FILE, or a pipe")
+        return _usage_error("that is not for a terminal: give --out FILE, or a pipe")
     if packed and chosen == "parquet":
-        return _misused("Parquet is compressed by itself: leave out --gzip and .gz")
+        return _usage_error("Parquet is compressed by itself: leave out --gzip and .gz")
     if period is not None and kind != "usage":
-        return _misused("--period is for usage")
+        return _usage_error("--period is for usage")
     given = {
         "since": (since,), "until": (until,), "model": model, "provider": provider,
         "token": token, "status": status, "action": action, "actor": actor, "result": result,
@@ -128,7 +128,7 @@ def export(
             period=BY_NAME[period or "hour"],
         )
     except InvalidRequest as exc:
-        return _misused(exc.message)
+        return _usage_error(exc.message)
     except ConfigError as exc:
         report(exc)
         return 1
@@ -138,7 +138,7 @@ def export(
 
 
 def _run(file: Path, export: Export, path: Path | None, kind: Kind, details: Any) -> int:
-    """Do the export and put it on record, also if it was broken off: rows have been read."""
+    """Do the export and record it in the audit log, also if it broke off after reading rows."""
     ended = AuditResult.FAILED
     begun = False
     try:
@@ -153,7 +153,7 @@ def _run(file: Path, export: Export, path: Path | None, kind: Kind, details: Any
         _say(f"error: {exc.message}")
         return 1
     except BrokenPipeError:
-        # Whoever read us has enough. What is left in the buffer must not be tried at the exit
+        # The reader of the pipe has closed it. Python must not try to flush the rest at its exit
         # (docs.python.org/3/library/signal.html, "Note on SIGPIPE").
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -188,7 +188,7 @@ def _write(database: Database, export: Export, path: Path | None) -> int:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Progress]:
-    """Show how far it is, to a person who does not see the rows themselves."""
+    """Show the progress on stderr, if that is a terminal and the rows go elsewhere."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda _export, _size: None
         return
@@ -213,7 +213,7 @@ def _progress() -> Iterator[Progress]:
 
 
 class _SignalledError(BaseException):
-    """A signal came that ends programs; not an Exception, so that nobody on the way takes it."""
+    """A signal that ends programs has come. No Exception, so that no handler catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -225,12 +225,12 @@ def _ended_by_signals() -> Iterator[None]:
     """Turn signals into an exception, so that half a file is not left behind."""
 
     def stop(number: int, _frame: object) -> None:
-        # Once: a second one must not interrupt the tidying up.
+        # Once: a second signal must not interrupt the removal of the half-written file.
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
         raise _SignalledError(number)
 
-    # Not those that are ignored already, as SIGHUP is by nohup.
+    # Signals that are ignored already stay so, as SIGHUP under nohup.
     heard = [each for each in _SIGNALS if signal.getsignal(each) is not signal.SIG_IGN]
     before = [(each, signal.signal(each, stop)) for each in heard]
     try:
@@ -249,7 +249,7 @@ def _format_of(path: Path | None) -> Format:
     return "csv"
 
 
-def _misused(what: str) -> int:
+def _usage_error(what: str) -> int:
     _say(f"error: {what}")
     return 2
 

@@ -1,4 +1,4 @@
-"""`gateway db prune`: what the running gateway does by itself from time to time, now."""
+"""`gateway db prune`: the deletion that a running gateway does by itself, done at once."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def prune(file: Path, database: Database, *, vacuum: bool) -> int:
         total.captures, total.capture_bytes = _prune_captures(folder, kept, now)
         who = by_operator(AuditAction.RETENTION, ended, "").actor
         run = pruning.Pruning(kept, now, actor_kind=ActorKind.OPERATOR, actor=who)
-        told = sys.stderr.isatty()
+        interactive = sys.stderr.isatty()
 
         def report(so_far: PruneCounts) -> None:
             for name in ("requests", "attempts", "rollups", "audit", "writers"):
                 setattr(total, name, getattr(so_far, name))
-            if told:
+            if interactive:
                 sys.stderr.write(f"\r\x1b[K{_listed(total)}")
 
         pruning.prune(database, run, report=report)
-        if told:
+        if interactive:
             sys.stderr.write("\r\x1b[K")
         if vacuum:
             pruning.vacuum(database)

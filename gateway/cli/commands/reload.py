@@ -1,4 +1,4 @@
-"""`gateway reload`, and telling a running gateway that its configuration has changed."""
+"""`gateway reload`, and the signal that tells a running gateway to read its configuration."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def reload_running(file: Path | None) -> int:
     for pid in pids:
         sys.stdout.write(f"asked process {pid} to reload; its log says how it went\n")
     if not pids:
-        sys.stderr.write(f"error: {nobody(path)}\n")
+        sys.stderr.write(f"error: {not_running_message(path)}\n")
     return 0 if pids else 1
 
 
-def nobody(config_path: Path) -> str:
-    """Return what to say if `signal_running` has told nobody."""
+def not_running_message(config_path: Path) -> str:
+    """Return the message for a `signal_running` that found no process."""
     pid_file = read_pid_path(config_path)
     return (
         f"no gateway is running on {config_path}, or none with the pid file {pid_file}; one that"
@@ -67,7 +67,7 @@ def signal_running(config_path: Path) -> list[int]:
         try:
             os.kill(pid, signal.SIGHUP)
         except ProcessLookupError:
-            # It has left since.
+            # The process has ended since.
             continue
         except PermissionError as exc:
             raise ConfigError([f"{path}: process {pid} is another user's: not told"]) from exc

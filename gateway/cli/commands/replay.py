@@ -20,10 +20,10 @@ from ...core.capture.redaction import is_credential
 from ...core.capture.transcript import RequestLine
 from ..output.plain_text import printable, printable_line
 
-# How long nothing may come; a gateway says something every 15 s, unless it was told not to.
+# Seconds without a byte. A gateway sends a keep-alive every 15 s, unless it is configured not to.
 _PATIENCE: Final = 600.0
-# The connection's own, and what would claim to be the first request: its id, its trace, the
-# proxies it came through.
+# Headers that belong to one connection, and those that identify the first request: its id, its
+# trace, the proxies that it came through.
 _LEFT_OUT: Final = frozenset(
     {
         *("host", "content-length", "connection", "keep-alive", "transfer-encoding", "te"),
@@ -37,7 +37,7 @@ class Unsendable(Exception):
     """The request cannot be sent again; says why, for a person to read."""
 
 
-class Prepared(msgspec.Struct, frozen=True):
+class PreparedRequest(msgspec.Struct, frozen=True):
     """A request that can be sent. `where` is its URL without anything secret."""
 
     connection: http.client.HTTPConnection
@@ -50,7 +50,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 def prepare(
     request: RequestLine, url: str | None, key: str | None, server: Server, *, anyway: bool
-) -> Prepared:
+) -> PreparedRequest:
     """Return how to send `request` to `url`, or to where `server` listens. Raises Unsendable."""
     if request.truncated or request.body.withheld is not None:
         raise Unsendable("its body was not kept whole, so it cannot be sent again")
@@ -74,10 +74,10 @@ def prepare(
         headers.append(("authorization", f"Bearer {key}".encode()))
     # A base URL often ends in /v1 already.
     target = request.target if request.target.startswith(f"{base}/") else base + request.target
-    return Prepared(connection, where, request.method, target, headers, body)
+    return PreparedRequest(connection, where, request.method, target, headers, body)
 
 
-def send(prepared: Prepared) -> int:
+def send(prepared: PreparedRequest) -> int:
     """Send it and print what comes; return the exit status: 0 for a whole answer below 400."""
     connection = prepared.connection
     try:
@@ -92,7 +92,7 @@ def send(prepared: Prepared) -> int:
         _print(response)
         return 0 if response.status < 400 else 1
     except BrokenPipeError:
-        # Either end; whoever reads us no more wants to hear nothing.
+        # The reader of stdout or the gateway has closed; a reader that is gone needs no message.
         return 1
     except http.client.IncompleteRead:
         _say("error: the answer broke off")
@@ -141,7 +141,7 @@ def _bound(bind: str) -> tuple[http.client.HTTPConnection, str, str]:
     host, _, port = bind.rpartition(":")
     if port == "0":
         raise Unsendable("[server] bind leaves the port open; say where the gateway is with --url")
-    # What listens everywhere is to be found here.
+    # A gateway that listens on every address is reached on the loopback address.
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104
     return _connection(f"http://{host}:{port}")
 

@@ -37,15 +37,15 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Inherited:
-    """Descriptors that a worker has from its supervisor."""
+class InheritedDescriptors:
+    """Descriptors that a worker inherits from its supervisor."""
 
     listeners: tuple[int, ...]
     lifeline: int | None
     ready: int | None
 
 
-def serve_one(file: Path | None, bind: str | None, inherited: Inherited | None) -> int:
+def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescriptors | None) -> int:
     """Serve in this process; return the exit status."""
     application = Application()
     # Before the file is read, so that what changes in it from then on is not missed.
@@ -89,7 +89,7 @@ def _telling_supervisor() -> Callable[[], None]:
     supervisor = os.getppid()
 
     def spread() -> None:
-        # If it has died, its number may be somebody else's, and we are about to leave.
+        # If the supervisor has died, its process id may be another process's; this worker ends too.
         if os.getppid() == supervisor:
             os.kill(supervisor, signal.SIGHUP)
 
@@ -157,7 +157,7 @@ async def _supervise(
             await ready.receive_some(1)
             pid_file.write()
             _announce(config, addresses)
-            # Still open for the other workers: a pipe that nobody reads would break their start.
+            # Read on for the other workers: writing to a pipe without a reader would end them.
             while await ready.receive_some():
                 pass
 
@@ -189,7 +189,7 @@ def _load(file: Path | None, bind: str | None) -> Config | None:
     except ConfigError as exc:
         report(exc)
         return None
-    logs.configure(config.log.level, config.log.format)
+    logs.set_up_logging(config.log.level, config.log.format)
     return config
 
 
@@ -211,7 +211,7 @@ def _pid_path(config: Config, file: Path | None) -> Path | None:
 
 
 def _ready(
-    config: Config, inherited: Inherited | None, pid_file: PidFile, addresses: list[str]
+    config: Config, inherited: InheritedDescriptors | None, pid_file: PidFile, addresses: list[str]
 ) -> None:
     settle_in()
     pid_file.write()
@@ -246,7 +246,7 @@ def _announce(config: Config, addresses: list[str]) -> None:
 
 
 def _reachable(address: str) -> str:
-    """Return an address that a client can use: nobody connects to 0.0.0.0."""
+    """Return an address that a client can use, which 0.0.0.0 is not."""
     host, _, port = address.rpartition(":")
     if host in ("0.0.0.0", "[::]"):  # noqa: S104  # compared, not bound
         host = "127.0.0.1" if host == "0.0.0.0" else "[::1]"  # noqa: S104

@@ -1,4 +1,4 @@
-"""`gateway tokens`: make keys, list who has one, take one back."""
+"""`gateway tokens`: create, list and revoke the keys that clients call with."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def create(
     """
     budget = {"usd": budget_usd, **({"window": budget_window} if budget_window else {})}
     if budget_usd is None and budget_window is not None:
-        return _misused("--budget-window needs --budget-usd")
+        return _usage_error("--budget-window needs --budget-usd")
     allowed = [*(each.strip() for each in models.split(",")), *model] if models else list(model)
     if models == "" or "" in allowed:
-        return _misused("--models has an empty name; leave it out to allow all")
+        return _usage_error("--models has an empty name; leave it out to allow all")
     until = None
     if expires is not None and (until := _time(expires, datetime.now(UTC))) is None:
-        return _misused(
+        return _usage_error(
             "--expires must be a time to come, such as 2027-01-01T00:00:00Z, or a while from now,"
             " such as 90d, 12h or 2w"
         )
@@ -191,7 +191,7 @@ def revoke(
     except ConfigError as exc:
         if only_unset(exc.problems):
             return _reload(file)
-        # Of no concern to the file, but a gateway that finds the same keeps what it has.
+        # The token is removed either way, but a gateway refuses a file with these faults.
         report(exc)
         _say("a running gateway may refuse this configuration, and then still accepts the key")
         _reload(file)
@@ -200,7 +200,7 @@ def revoke(
 
 
 def _time(text: str, now: datetime) -> datetime | None:
-    """Return the time that `text` names, in whole seconds; None if it is none to come."""
+    """Return the time that `text` names, in whole seconds; None unless it is in the future."""
     try:
         if match := _DURATION.fullmatch(text):
             found = now + timedelta(**{_UNITS[match[2]]: int(match[1])})
@@ -214,12 +214,12 @@ def _time(text: str, now: datetime) -> datetime | None:
 
 
 def _reload(file: Path) -> int:
-    from .reload import nobody, signal_running
+    from .reload import not_running_message, signal_running
 
     try:
         pids = signal_running(file)
         told = f"told the running gateway to reload (process {', '.join(map(str, pids))})"
-        _say(told if pids else f"takes effect at the next start: {nobody(file)}")
+        _say(told if pids else f"takes effect at the next start: {not_running_message(file)}")
     except ConfigError as exc:
         report(exc)
         return 1
@@ -285,7 +285,7 @@ def _print_json(found: Sequence[tuple[Token, str]]) -> None:
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode() + "\n")
 
 
-def _misused(what: str) -> int:
+def _usage_error(what: str) -> int:
     _say(f"error: {what}")
     return 2
 

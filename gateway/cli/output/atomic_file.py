@@ -1,4 +1,4 @@
-"""A file that is there when it is whole, and not before."""
+"""A file that appears under its name only when it is whole."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from typing import BinaryIO
 class OutputFile:
     """Writes to a name beside `path`, which takes its place once the block has ended well.
 
-    Only its owner may read it: what is on record is not for everybody who can log in. Raises
-    OSError.
+    Only its owner may read it: other users of the machine must not see records. Raises OSError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,7 +44,7 @@ class OutputFile:
                 self._file.close()
                 self._beside.replace(self._path)
         finally:
-            # Of no use any more: closing writes what was buffered, to a full disk perhaps.
+            # Errors change nothing here: closing writes what was buffered, perhaps to a full disk.
             with contextlib.suppress(OSError):
                 self._file.close()
             self._beside.unlink(missing_ok=True)

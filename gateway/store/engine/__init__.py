@@ -1,1 +1,12 @@
-"""TODO."""
+"""The database: its schema, its two engines, and transactions that end at their deadline.
+
+In reading order:
+
+    schema                the tables and indexes, for both engines
+    ids                   primary keys of requests, which begin with the time
+    database              `Database`: transactions, from threads or from Trio
+    transaction_deadline  the time of one transaction, and how it is ended early
+    threads               a limited number of threads for transactions
+    sqlite, postgresql    what the engines do differently
+    migrate               brings a database to this version's schema
+"""

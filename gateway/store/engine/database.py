@@ -1,4 +1,4 @@
-"""Where the tables are: transactions in SQLite or PostgreSQL, from threads or from Trio."""
+"""The database: transactions in SQLite or PostgreSQL, from threads or from Trio."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .sqlite import Sqlite
 from .transaction_deadline import TransactionDeadline
 
 if TYPE_CHECKING:
-    from .threads import Threads
+    from .threads import TransactionThreads
 
 T = TypeVar("T")
 
@@ -28,8 +28,8 @@ TIMEOUT: Final = 10.0
 # loop more often, and finish no sooner.
 READERS: Final = 4
 
-# Where a connection keeps the turn that it is in.
-_TURN: Final = "turn"
+# Where a connection keeps the deadline of its transaction.
+_DEADLINE: Final = "deadline"
 
 _SQLITE: Final = {"sqlite"}
 _POSTGRESQL: Final = {"postgresql", "postgres", "postgresql+psycopg"}
@@ -38,22 +38,22 @@ _POSTGRESQL: Final = {"postgresql", "postgres", "postgresql+psycopg"}
 class Database:
     """The database of one URL; a relative SQLite file is taken from the folder `base`.
 
-    Connects to nothing yet. `name` is for people: the URL without its password. Raises
-    ConfigError for a URL that is none, and if its driver is missing.
+    Does not connect yet. `name` is for people: the URL without its password. Raises ConfigError
+    for an invalid URL, and if its driver is missing.
 
-    A transaction's `work` gets a connection in it and must leave commit and rollback to us. It
-    may be abandoned at any statement once `timeout` seconds are over, and then raises
-    StoreUnavailable, as it does when the database fails; errors in our own SQL, and violated
-    constraints, are raised as they are.
+    A transaction's `work` gets the connection and must not commit or roll back. It may be
+    abandoned at any statement once `timeout` seconds are over, and then raises StoreUnavailable,
+    as it does when the database fails. Errors in the gateway's own SQL, and violated constraints,
+    are raised as they are.
     """
 
     def __init__(self, url: str, base: Path) -> None:
         self._backend = _backend(url, base)
         self._closed = False
-        # Why `read` and `write` are refused: until it is known that its tables are ours.
+        # Why `read` and `write` are refused, until the tables are known to be the gateway's.
         self.barred: str | None = None
         for engine in (self._backend.reader, self._backend.writer):
-            event.listen(engine, "before_cursor_execute", _check_turn)
+            event.listen(engine, "before_cursor_execute", _check_deadline)
 
     @property
     def dialect(self) -> Literal["sqlite", "postgresql"]:
@@ -65,7 +65,7 @@ class Database:
 
     @property
     def busy(self) -> int:
-        """How many threads are at work for `read` and `write`, those given up on included."""
+        """How many threads are at work for `read` and `write`, abandoned ones included."""
         return self._read_threads.busy + self._write_threads.busy
 
     @property
@@ -114,8 +114,10 @@ class Database:
         freed by themselves.
         """
         self._admit()
-        turn = TransactionDeadline(timeout)
-        return await self._read_threads.run(lambda: self._transact(work, turn, _Kind.READ), turn)
+        deadline = TransactionDeadline(timeout)
+        return await self._read_threads.run(
+            lambda: self._transact(work, deadline, _Kind.READ), deadline
+        )
 
     async def write(self, work: Callable[[Connection], T], timeout: float = TIMEOUT) -> T:
         """Do `write_now` in a thread, one at a time; `timeout` includes waiting for the others.
@@ -124,8 +126,10 @@ class Database:
         before is not known.
         """
         self._admit()
-        turn = TransactionDeadline(timeout)
-        return await self._write_threads.run(lambda: self._transact(work, turn, _Kind.WRITE), turn)
+        deadline = TransactionDeadline(timeout)
+        return await self._write_threads.run(
+            lambda: self._transact(work, deadline, _Kind.WRITE), deadline
+        )
 
     def _admit(self) -> None:
         if self.barred is not None:
@@ -139,31 +143,31 @@ class Database:
         self._backend.writer.dispose()
 
     @cached_property
-    def _read_threads(self) -> Threads:
-        from .threads import Threads
+    def _read_threads(self) -> TransactionThreads:
+        from .threads import TransactionThreads
 
-        return Threads(READERS)
+        return TransactionThreads(READERS)
 
     @cached_property
-    def _write_threads(self) -> Threads:
+    def _write_threads(self) -> TransactionThreads:
         # Imported late: the command line needs no Trio.
-        from .threads import Threads
+        from .threads import TransactionThreads
 
-        # SQLite allows one writer anyway; and two batches of ours could only wait for each other.
-        return Threads(1)
+        # SQLite allows one writer anyway, and two batches would only wait for each other.
+        return TransactionThreads(1)
 
     def _transact(
-        self, work: Callable[[Connection], T], turn: TransactionDeadline, kind: _Kind
+        self, work: Callable[[Connection], T], deadline: TransactionDeadline, kind: _Kind
     ) -> T:
         if self._closed:
             raise StoreUnavailable("the database cannot be used: it is closed")
-        turn.check()
+        deadline.check()
         try:
             try:
-                return self._attempt(work, turn, kind)
+                return self._attempt(work, deadline, kind)
             except _StaleError:
-                # All that are as old are thrown away by now.
-                return self._attempt(work, turn, kind)
+                # All connections of the same age have been discarded by now.
+                return self._attempt(work, deadline, kind)
         except _StaleError as exc:
             raise StoreUnavailable("the database cannot be used: it closes connections") from exc
         except PoolTimeout as exc:
@@ -171,52 +175,52 @@ class Database:
         except (DBAPIError, sqlite3.Error) as exc:
             if not self._backend.refuses(exc):
                 raise
-            if turn.over() and not self._backend.is_locked(exc):
-                raise turn.unavailable() from exc
+            if deadline.over() and not self._backend.is_locked(exc):
+                raise deadline.unavailable() from exc
             raise StoreUnavailable(f"the database cannot be used: {_reason(exc)}") from exc
 
     def _attempt(
-        self, work: Callable[[Connection], T], turn: TransactionDeadline, kind: _Kind
+        self, work: Callable[[Connection], T], deadline: TransactionDeadline, kind: _Kind
     ) -> T:
         backend = self._backend
         engine = backend.reader if kind is _Kind.READ else backend.writer
         with engine.connect() as connection:
             if backend.is_stale(connection):
-                # And so are all others that wait in the pool.
+                # All others that wait in the pool are stale, too.
                 connection.invalidate()
                 engine.dispose()
                 raise _StaleError
             alone = kind is _Kind.AUTOCOMMIT
             if alone:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-            connection.info[_TURN] = turn
+            connection.info[_DEADLINE] = deadline
             interruption = backend.interruption(connection.connection.driver_connection)
-            turn.hold(interruption)
+            deadline.hold(interruption)
             try:
-                backend.prepare(connection, turn)
+                backend.prepare(connection, deadline)
                 with connection.begin():
                     if not alone:
-                        self._begin(connection, turn, kind)
+                        self._begin(connection, deadline, kind)
                     return work(connection)
             finally:
-                turn.release()
+                deadline.release()
                 interruption.close()
                 if not connection.invalidated:
-                    del connection.info[_TURN]
-                    # What was interrupted is not used again: the interruption may come later.
-                    if turn.abandoned or alone or self._closed:
+                    del connection.info[_DEADLINE]
+                    # An abandoned connection is not used again: the interruption may still come.
+                    if deadline.abandoned or alone or self._closed:
                         connection.invalidate()
                     else:
                         backend.end(connection)
 
-    def _begin(self, connection: Connection, turn: TransactionDeadline, kind: _Kind) -> None:
-        # What fails before `work` has seen the connection may be done again: a server that was
-        # restarted has closed every connection that waited in the pool. To ask each connection
+    def _begin(self, connection: Connection, deadline: TransactionDeadline, kind: _Kind) -> None:
+        # A failure before `work` has seen the connection can be retried: a server that was
+        # restarted has closed every connection that waited in the pool. Testing each connection
         # first (`pool_pre_ping`) would cost a round trip, and could not be interrupted.
         try:
-            self._backend.begin(connection, turn, write=kind is _Kind.WRITE)
+            self._backend.begin(connection, deadline, write=kind is _Kind.WRITE)
         except DBAPIError as exc:
-            if exc.connection_invalidated and not turn.over():
+            if exc.connection_invalidated and not deadline.over():
                 raise _StaleError from exc
             raise
 
@@ -258,10 +262,10 @@ def _sqlite_path(url: URL, base: Path) -> Path:
     return base.absolute() / url.database
 
 
-def _check_turn(connection: Connection, *_: Any) -> None:
-    turn = connection.info.get(_TURN)
-    if turn is not None:
-        turn.check()
+def _check_deadline(connection: Connection, *_: Any) -> None:
+    deadline = connection.info.get(_DEADLINE)
+    if deadline is not None:
+        deadline.check()
 
 
 def _reason(error: DBAPIError | sqlite3.Error) -> str:

@@ -1,7 +1,7 @@
 """The primary keys of requests: the time in microseconds, and ten bits to tell equal times apart.
 
-Whoever writes draws the ten bits at random, since several processes write; if a key is taken
-already, it draws again. 63 bits last until 2255.
+The writer draws the ten bits at random, since several processes write; if a key is taken already,
+it draws again. 63 bits last until 2255.
 """
 
 from __future__ import annotations

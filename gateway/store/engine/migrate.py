@@ -25,13 +25,13 @@ HEAD: Final = "0003"
 FOLDER: Final = Path(__file__).parents[1] / "migrations"
 
 _AT_START: Final = 60.0
-# For another process to be done; less than the time of a start, to be able to say so.
+# Seconds to wait for another process. Less than a start has, so that the error can be shown.
 _LOCK_PATIENCE: Final = 45.0
 _AT_LEISURE: Final = 24 * 3600.0
-# Any number, as long as it is always the same and nobody else's.
+# Any number that is always the same and that no other program uses: "llm_gw" in ASCII.
 _ADVISORY_LOCK: Final = 0x6C6C6D5F6777
 _POLL: Final = 0.05
-# An ALTER TABLE that waits for a long query lets all later queries wait behind it.
+# An ALTER TABLE that waits for a long query makes all later queries wait behind it.
 _LOCK_TIMEOUT: Final = "5s"
 _NEWER: Final = "upgrade the gateway, or go back to a database of its own version"
 
@@ -64,7 +64,7 @@ def upgrade(database: Database, timeout: float = _AT_LEISURE) -> list[str]:
 
 
 def ensure(database: Database, *, auto_migrate: bool) -> list[str]:
-    """See to it, at the start, that the database has this code's schema.
+    """Make sure, at the start, that the database has this code's schema.
 
     Returns the revisions that were missing and have been applied. SQLite is upgraded, PostgreSQL
     if `auto_migrate`. Raises ConfigError if there is more to do than a start should, or the
@@ -166,8 +166,8 @@ def _missing(connection: Connection, name: str) -> list[Script]:
 
 
 def _apply_locked(lock: Connection, database: Database, timeout: float) -> list[str]:
-    # Asked again and again, since CREATE INDEX CONCURRENTLY waits for every statement that began
-    # before it, and one that waits in pg_advisory_lock would wait for it in turn.
+    # Polled, since CREATE INDEX CONCURRENTLY waits for every statement that began before it, and a
+    # statement in pg_advisory_lock would wait for it: a deadlock.
     until = monotonic() + _LOCK_PATIENCE
     asked = text(f"SELECT pg_try_advisory_lock({_ADVISORY_LOCK})")
     while not lock.scalar(asked):
@@ -193,13 +193,13 @@ def _apply_all(database: Database, timeout: float) -> list[str]:
 def _apply_next(connection: Connection, name: str) -> str | None:
     from alembic import command
 
-    # On SQLite the write lock is ours only since now: another process may have done some.
+    # On SQLite the write lock is held only from here on: another process may have applied some.
     pending = _missing(connection, name)
     if not pending:
         return None
     if connection.dialect.name == "postgresql":
         if _heavy(pending[0]):
-            # Outside of a transaction; the server may have a limit for everybody.
+            # Outside of a transaction. The server may have a timeout for all statements.
             connection.execute(text("SET statement_timeout = 0"))
         else:
             connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))

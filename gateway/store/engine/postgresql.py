@@ -45,8 +45,8 @@ class Postgresql:
         self._url = url
         # All statements of a reader see one moment, as they do in SQLite.
         self.reader = self._engine(readers, isolation_level="REPEATABLE READ")
-        # The audit log's chain reads its end after it has waited for its lock, and must see what
-        # the one before has written, whatever the server's default is.
+        # The audit log's chain reads its last row after it has waited for a lock, and must see what
+        # the previous holder has written, whatever the server's default is.
         self.writer = self._engine(1, isolation_level="READ COMMITTED")
         for engine in (self.reader, self.writer):
             event.listen(engine, "connect", _prepare)
@@ -61,13 +61,13 @@ class Postgresql:
     def is_stale(self, connection: Connection) -> bool:
         return False
 
-    def prepare(self, connection: Connection, turn: TransactionDeadline) -> None:
+    def prepare(self, connection: Connection, deadline: TransactionDeadline) -> None:
         """Do nothing: timeouts are set within the transaction."""
 
-    def begin(self, connection: Connection, turn: TransactionDeadline, *, write: bool) -> None:
+    def begin(self, connection: Connection, deadline: TransactionDeadline, *, write: bool) -> None:
         # 0 would mean no limit.
-        limit = max(1, int(turn.left() * 1000))
-        # Compiling a query takes longer than ours run: 94 ms became 52, and 43 became 21 (10^7
+        limit = max(1, int(deadline.left() * 1000))
+        # JIT takes longer to compile than these queries run: 94 ms became 52, 43 became 21 (10^7
         # rows, `bench.store_queries`).
         connection.exec_driver_sql(f"SET LOCAL jit = off; SET LOCAL statement_timeout = {limit}")
 
@@ -87,7 +87,7 @@ class Postgresql:
         return isinstance(error, OperationalError | InterfaceError | InternalError)
 
     def is_locked(self, error: DBAPIError | sqlite3.Error) -> bool:
-        """Say no: a lock's timeout is the statement's, and PostgreSQL says which."""
+        """Return False: a lock's timeout is the statement's, and PostgreSQL names it."""
         return False
 
     def _engine(self, size: int, **options: Any) -> Engine:
@@ -120,7 +120,7 @@ class _PostgresqlInterruption:
         from psycopg import Error
 
         self._socket: socket.socket | None = None
-        # A descriptor of our own: the driver's may be closed, and be another's by then.
+        # A duplicate: the driver may close its descriptor, and the number may be reused by then.
         with suppress(Error, OSError):  # it is closed, as the next statement will find
             self._socket = socket.socket(fileno=os.dup(driver.pgconn.socket))
 
@@ -135,8 +135,8 @@ class _PostgresqlInterruption:
 
 
 def _prepare(driver: Any, _record: object) -> None:
-    # Otherwise the server finds out that nobody waits for a statement when it is done with it, or
-    # at its timeout. There since version 14, but not on every system that it runs on.
+    # Otherwise the server notices that the client has gone only when the statement has ended or
+    # timed out. The setting exists since version 14, but not on every system.
     from psycopg import Error
 
     if driver.info.server_version < _CHECKS_SINCE:

@@ -4,7 +4,7 @@ Times are microseconds since 1970 in UTC, durations microseconds, money billiont
 all as integers: both engines compare and add them exactly, and sort by them without parsing.
 
 A request's `id` begins with its time (see `ids.py`), so that the primary key is the order of
-time, new rows go to its end, and a page of any filter is "so many before this id".
+time, new rows go to its end, and a page of any filter is "the next n before this id".
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ requests: Final = Table(
     Column("cached", Boolean, nullable=False),
     Column("status", SmallInteger, nullable=False),
     Column("end_reason", Text, nullable=False),
-    # That is, `end_reason` is none of `core.record.WELL`.
+    # True if `end_reason` is not in `core.records.record.WELL`.
     Column("failed", Boolean, nullable=False),
     Column("error", Text),
     Column("error_code", Text),
@@ -100,7 +100,7 @@ attempts: Final = Table(
 audit: Final = Table(
     "audit",
     metadata,
-    # 1, 2, 3 and so on: a gap is a row that somebody took out.
+    # 1, 2, 3 and so on: a gap means that a row was removed.
     Column("id", _Id, primary_key=True, autoincrement=False),
     Column("time", BigInteger, nullable=False),
     Column("actor_kind", Text, nullable=False),
@@ -152,7 +152,7 @@ writers: Final = Table(
     Column("time", BigInteger, nullable=False),
 )
 
-# What one of several processes does for all, and when it is due again.
+# Jobs that one of several processes does for all, and when they are due again.
 jobs: Final = Table(
     "jobs",
     metadata,
@@ -168,8 +168,8 @@ Index(None, requests.c.token, requests.c.id)
 # What failed is looked for, and a status such as 429. Most rows are both, and both engines take
 # the index for either condition alone: sqlite.org/partialindex.html, section 3, rule 1, and
 # PostgreSQL's `predicate_implied_by`.
-_UNWELL: Final = text("failed OR status >= 400")
-Index("ix_requests_failed", requests.c.id, sqlite_where=_UNWELL, postgresql_where=_UNWELL)
+_FAILURE: Final = text("failed OR status >= 400")
+Index("ix_requests_failed", requests.c.id, sqlite_where=_FAILURE, postgresql_where=_FAILURE)
 # The audit log is read newest first; of equal times the key tells the order.
 Index(None, audit.c.time, audit.c.id)
 Index(None, audit.c.action, audit.c.time, audit.c.id)

@@ -17,13 +17,13 @@ from sqlalchemy.exc import DBAPIError
 from ...errors import ConfigError, StoreUnavailable
 from .transaction_deadline import TransactionDeadline
 
-# SQLite's busy handler sleeps where nothing can interrupt it; so we let it sleep this long at a
-# time and look up in between.
+# SQLite's busy handler sleeps where nothing can interrupt it. So it may sleep for this many seconds
+# at a time, and the deadline is checked in between.
 _SLICE: Final = 0.1
-# How long a new connection may wait for another process that is just making the file.
+# Seconds that a new connection may wait for another process that is creating the file.
 _PATIENCE: Final = 10.0
-# Instructions of SQLite's machine, about 20 ms of them, after which it asks whether to go on. To
-# ask takes the GIL, for which it may wait 5 ms while the event loop is busy.
+# Instructions of SQLite's virtual machine, about 20 ms, between two calls of the progress handler.
+# A call needs the GIL, for which it may wait 5 ms while the event loop is busy.
 _INSTRUCTIONS: Final = 1_000_000
 # What the WAL file is cut back to after it grew behind a long reader.
 _WAL_BYTES: Final = 64 * 1024 * 1024
@@ -31,7 +31,7 @@ _OVERFLOW: Final = 8
 _POLL: Final = 0.01
 _SETTINGS: Final = (FileNotFoundError, NotADirectoryError, PermissionError)
 _LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-# What is the file's fault; SQLITE_ERROR is our SQL's, for one.
+# Errors of the file or the disk. SQLITE_ERROR, for one, is an error in the gateway's SQL.
 _FAULTS: Final = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,
@@ -49,7 +49,7 @@ _FAULTS: Final = {
 }
 
 
-# Where a connection's notes say which file it has open.
+# The key in `Connection.info` for the file that the connection has open.
 _FILE: Final = "file"
 
 
@@ -61,8 +61,8 @@ class Sqlite:
     def __init__(self, path: Path, readers: int) -> None:
         self.path = path
         self.name = f"sqlite:///{path}"
-        # `rw` and not `rwc`: a file that somebody moved away while we run is not made anew
-        # without its tables.
+        # `rw` and not `rwc`: a file that was moved away while the gateway runs must not be created
+        # again without its tables.
         self._uri = f"file:{quote(str(path))}?mode=rw"
         self.reader = self._engine(self._open_to_read, readers)
         self.writer = self._engine(self._open_to_write, 1)
@@ -93,7 +93,7 @@ class Sqlite:
     def is_stale(self, connection: Connection) -> bool:
         """Say whether the file was deleted, moved or replaced since the connection was opened.
 
-        SQLite does not notice, and would write on into a file that nobody can find any more.
+        SQLite does not notice, and would go on writing into a file that has no name any more.
         """
         try:
             found = self.path.stat()
@@ -102,19 +102,19 @@ class Sqlite:
         here = (found.st_dev, found.st_ino)
         return bool(connection.info.setdefault(_FILE, here) != here)
 
-    def prepare(self, connection: Connection, turn: TransactionDeadline) -> None:
+    def prepare(self, connection: Connection, deadline: TransactionDeadline) -> None:
         driver = _driver(connection)
-        driver.set_progress_handler(turn.over, _INSTRUCTIONS)
-        _set_busy_timeout(driver, turn.left())
+        driver.set_progress_handler(deadline.over, _INSTRUCTIONS)
+        _set_busy_timeout(driver, deadline.left())
 
-    def begin(self, connection: Connection, turn: TransactionDeadline, *, write: bool) -> None:
+    def begin(self, connection: Connection, deadline: TransactionDeadline, *, write: bool) -> None:
         driver = _driver(connection)
         if not write:
             driver.execute("BEGIN")
             return
         _set_busy_timeout(driver, _SLICE)
-        _begin_immediate(driver, turn)
-        _set_busy_timeout(driver, turn.left())
+        _begin_immediate(driver, deadline)
+        _set_busy_timeout(driver, deadline.left())
 
     def end(self, connection: Connection) -> None:
         _driver(connection).set_progress_handler(None, 0)
@@ -123,11 +123,11 @@ class Sqlite:
         return _SqliteInterruption(driver)
 
     def refuses(self, error: DBAPIError | sqlite3.Error) -> bool:
-        """Say whether the file is at fault, and not our SQL."""
+        """Say whether the error is the file's, and not that of the gateway's SQL."""
         return _code(error) in _FAULTS
 
     def is_locked(self, error: DBAPIError | sqlite3.Error) -> bool:
-        """Say whether it is another's lock that took the time."""
+        """Say whether another connection's lock took the time."""
         return _code(error) in _LOCKED
 
     def _engine(self, connect: Callable[[], sqlite3.Connection], size: int) -> Engine:
@@ -154,7 +154,7 @@ class Sqlite:
         )
 
     def _open(self, *pragmas: str) -> sqlite3.Connection:
-        # Transactions are begun by us: the driver's own rules begin none before a SELECT.
+        # `begin` starts transactions: the driver's own rules start none before a SELECT.
         driver = sqlite3.connect(
             self._uri, uri=True, timeout=_SLICE, isolation_level=None, check_same_thread=False
         )
@@ -189,19 +189,19 @@ def _set_busy_timeout(driver: sqlite3.Connection, seconds: float) -> None:
     driver.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
 
-def _begin_immediate(driver: sqlite3.Connection, turn: TransactionDeadline) -> None:
+def _begin_immediate(driver: sqlite3.Connection, deadline: TransactionDeadline) -> None:
     while True:
         try:
             driver.execute("BEGIN IMMEDIATE")
             return
         except sqlite3.OperationalError as exc:
-            if _code(exc) not in _LOCKED or turn.over():
+            if _code(exc) not in _LOCKED or deadline.over():
                 raise
 
 
 def _persist(driver: sqlite3.Connection, pragma: str) -> None:
-    # To become WAL the file must be nobody else's for a moment, and the busy handler is not
-    # asked to wait for that.
+    # The switch to WAL needs the file exclusively for a moment, and SQLite does not call the busy
+    # handler to wait for that.
     until = monotonic() + _PATIENCE
     while True:
         try:
@@ -215,5 +215,5 @@ def _persist(driver: sqlite3.Connection, pragma: str) -> None:
 
 def _code(error: DBAPIError | sqlite3.Error) -> int:
     found = error.orig if isinstance(error, DBAPIError) else error
-    # The low byte is the kind of error, the others its details. Errors of the driver's have none.
+    # The low byte is the kind of error, the others are details. Errors of the driver have no code.
     return int(getattr(found, "sqlite_errorcode", 0)) & 0xFF

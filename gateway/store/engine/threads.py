@@ -1,4 +1,4 @@
-"""Worker threads for transactions, so many at a time, that can be given up on."""
+"""A limited number of worker threads for transactions, each of which can be abandoned."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .transaction_deadline import TransactionDeadline
 
 T = TypeVar("T")
 
-# A transaction ends itself when its time is over, and says better than we can what kept it.
+# Seconds beyond the deadline. A transaction ends itself at its deadline, with a better message.
 _GRACE: Final = 0.5
 
 
-class Threads:
-    """At most `limit` transactions at once, those that nobody waits for any more included."""
+class TransactionThreads:
+    """At most `limit` transactions at once, abandoned ones that still run included."""
 
     def __init__(self, limit: int) -> None:
         self._limiter = trio.CapacityLimiter(limit)
@@ -26,14 +26,14 @@ class Threads:
         """How many threads are at work."""
         return self._limiter.borrowed_tokens
 
-    async def run(self, work: Callable[[], T], turn: TransactionDeadline) -> T:
-        """Return what `work` does in a thread; raises StoreUnavailable when `turn` is over."""
-        with trio.move_on_after(turn.left() + _GRACE):
+    async def run(self, work: Callable[[], T], deadline: TransactionDeadline) -> T:
+        """Return what `work` does in a thread; raises StoreUnavailable when `deadline` is over."""
+        with trio.move_on_after(deadline.left() + _GRACE):
             try:
                 return await trio.to_thread.run_sync(
                     work, abandon_on_cancel=True, limiter=self._limiter
                 )
             except trio.Cancelled:
-                turn.abandon()
+                deadline.abandon()
                 raise
-        raise turn.unavailable()
+        raise deadline.unavailable()

@@ -1,7 +1,7 @@
-"""The time that one transaction has, and the hand that ends it early.
+"""The time that one transaction has, and how it is ended early.
 
-A statement that runs in a thread cannot be cancelled from Trio: whoever gives up `abandon`s its
-turn. The driver is then told to interrupt what runs, and the thread finds out at its next
+A statement that runs in a thread cannot be cancelled from Trio: the task that stops waiting calls
+`abandon`. The driver then interrupts the statement that runs. The thread notices at its next
 statement at the latest, rolls back and throws its connection away.
 """
 
@@ -16,7 +16,7 @@ from ...errors import StoreUnavailable
 
 
 class TransactionDeadline:
-    """Written to by the thread of the transaction and by one that gives up on it."""
+    """Used by the transaction's thread and by the one that waits for it."""
 
     __slots__ = ("_interrupt", "_lock", "_until", "abandoned", "timeout")
 
@@ -35,7 +35,7 @@ class TransactionDeadline:
         return self.abandoned or monotonic() >= self._until
 
     def check(self) -> None:
-        """Raise StoreUnavailable once the time is over, or nobody waits any more."""
+        """Raise StoreUnavailable once the time is over or the transaction was abandoned."""
         if self.over():
             raise self.unavailable()
 
@@ -45,17 +45,17 @@ class TransactionDeadline:
         )
 
     def hold(self, interrupt: Callable[[], None]) -> None:
-        """Say how to interrupt the connection that the transaction now has, without waiting."""
+        """Set how to interrupt the transaction's connection; `interrupt` must not wait."""
         with self._lock:
             self._interrupt = interrupt
 
     def release(self) -> None:
-        """Say that the connection is about to be another's: it is not interrupted from then on."""
+        """Forget the connection: it goes back to its pool and must not be interrupted any more."""
         with self._lock:
             self._interrupt = None
 
     def abandon(self) -> None:
-        """End the turn now, from any thread, without waiting for it."""
+        """End the transaction now, from any thread, without waiting for its end."""
         with self._lock:
             self.abandoned = True
             if self._interrupt:

@@ -1,7 +1,7 @@
-"""What an export's rows look like, whichever format they are written in.
+"""The columns of an export, and what a format must do with them.
 
-Rows travel by column, a page of them at a time: formats convert a whole column by one rule,
-which costs about half of what asking for each cell's rule would.
+A page of rows is passed as columns: a format converts a whole column by one rule, which costs
+about half of looking up the rule for each cell.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 
 class ColumnKind(enum.Enum):
-    """What a column holds as read, None aside."""
+    """What a column holds as it is read; any cell may be None."""
 
     INTEGER = "integer"
     ID = "id"  # an integer of more digits than a JavaScript number can hold

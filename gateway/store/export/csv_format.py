@@ -11,9 +11,9 @@ from typing import Any, Final
 from .columns import Column, ColumnKind, Columns, ColumnSpec, iso, usd
 
 # What spreadsheets take for a formula, by OWASP's list (owasp.org/www-community/attacks/
-# CSV_Injection), full-width forms included, which some locales accept. What they skip before it
-# counts as absent. A quote is among that: so a text beginning with one of ours is marked again,
-# and whoever takes one apostrophe off such a cell has the original back, always.
+# CSV_Injection), full-width forms included, which some locales accept. Characters that they skip
+# before it may precede. The apostrophe is one of them: so a text that begins with a mark is marked
+# again, and a reader that removes one apostrophe always has the original text back.
 _FORMULA: Final = re.compile(r"""[\s"'`\x00\ufeff]*[\t\r\n=+\-@\uff1d\uff0b\uff0d\uff20]""")
 _MARK: Final = "'"
 
@@ -37,7 +37,7 @@ def safe(text: str) -> str:
 
 
 class CsvFormat:
-    """See `sheet.Format`. Times are ISO 8601, flags `true` and `false`, JSON is text."""
+    """See `columns.TableFormat`. Times are ISO 8601, flags `true` and `false`, JSON is text."""
 
     def __init__(self, fields: Sequence[ColumnSpec]) -> None:
         self._names = [field.name for field in fields]
@@ -56,8 +56,8 @@ class CsvFormat:
 
 def _written(rows: Any) -> bytes:
     text = io.StringIO(newline="")
-    # Quotes around all texts: one with a semicolon is two cells where that is the separator, and
-    # the second would not have been looked at for formulas.
+    # All texts are quoted: where the semicolon is the separator, a text with one would become two
+    # cells, and the second was not checked for formulas.
     csv.writer(text, quoting=csv.QUOTE_NONNUMERIC).writerows(rows)
     return text.getvalue().encode()
 

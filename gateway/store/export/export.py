@@ -1,7 +1,7 @@
-"""Requests, audit events or usage, written out in one of three formats, however many there are.
+"""An export of requests, audit events or usage in one of three formats, of any number of rows.
 
 Memory holds one page of rows (Parquet: one row group) at any time. An `Export` does the work,
-a page at a `step`; the command line walks it by `export_chunks`, the API by `ExportStream`
+a page at a `step`; the command line takes its pages by `export_chunks`, the API by `ExportStream`
 (in `stream.py`).
 """
 
@@ -40,8 +40,8 @@ class ExportFormat(enum.StrEnum):
     PARQUET = "parquet"
 
 
-# RFC 7111 for the header; application/x-ndjson is what is said of such lines most often, and
-# Parquet's is registered (iana.org/assignments/media-types).
+# The CSV type is that of RFC 7111 with its header parameter; application/x-ndjson is the most usual
+# for JSON lines; Parquet's is registered (iana.org/assignments/media-types).
 MEDIA_TYPES: Final = {
     ExportFormat.CSV: "text/csv; charset=utf-8; header=present",
     ExportFormat.JSONL: "application/x-ndjson",
@@ -53,13 +53,13 @@ _FORMATS: Final[dict[ExportFormat, Callable[[Sequence[ColumnSpec]], TableFormat]
     ExportFormat.JSONL: JsonlFormat,
     ExportFormat.PARQUET: ParquetFormat,
 }
-# zlib's own header has no time in it, other than gzip's module: the same rows, the same bytes.
+# zlib writes no time into the header, unlike the gzip module: the same rows give the same bytes.
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _GZIP_LEVEL: Final = 4
 
 
 class Export:
-    """One export, from its first step to its last; of no use after one that failed.
+    """One export, from its first step to its last; it cannot go on after a step that failed.
 
     `wanted` must be an AuditFilter for the audit log and a Filter for the rest; `period`, one of
     `PERIODS`, is for usage only. `rows` is how many have been written, `progress` from 0 to 1.
@@ -81,23 +81,23 @@ class Export:
         self.rows = 0
         self.finished = False
         self._format = _FORMATS[format](source.fields)
-        self._walk = Pager(source, page_rows)
+        self._pager = Pager(source, page_rows)
         self._begun = False
         self._deflate = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW) if gzip else None
 
     @property
     def progress(self) -> float:
-        return self._walk.progress
+        return self._pager.progress
 
     def step(self, connection: Connection) -> bytes:
-        """Read one page and return what has become ready to be sent of it, which may be b""."""
-        columns = self._walk.next(connection)
+        """Read one page and return the bytes that are ready to be sent, which may be b""."""
+        columns = self._pager.next(connection)
         out = b"" if self._begun else self._format.begin()
         self._begun = True
         if columns:
             out += self._format.rows(columns)
             self.rows += len(columns[0])
-        self.finished = self._walk.finished
+        self.finished = self._pager.finished
         if self.finished:
             out += self._format.end()
         if self._deflate is not None:

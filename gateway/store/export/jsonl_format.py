@@ -13,7 +13,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class JsonlFormat:
-    """See `sheet.Format`. Times are ISO 8601, dollars decimal strings, JSON is what it says."""
+    """See `columns.TableFormat`. Times are ISO 8601, dollars decimal strings, JSON is JSON."""
 
     def __init__(self, fields: Sequence[ColumnSpec]) -> None:
         self._names = [field.name for field in fields]

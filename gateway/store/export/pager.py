@@ -1,13 +1,13 @@
-"""What is exported, read a page at a time in key order, each page in a short transaction.
+"""Rows to be exported, read a page at a time in key order, each page in a short transaction.
 
-One long read would be simpler, and would keep SQLite from taking anything written meanwhile out
-of its write-ahead log (sqlite.org/wal.html, "Avoiding Excessively Large WAL Files"), and
-PostgreSQL from vacuuming. So a page ends after so many rows; and, since a filter may match one
-row in a million, also after a stretch of keys, which grows while stretches take no time and
-shrinks when they take long. Without it the search for the next match is one long read again.
+One long read would be simpler, but it would keep SQLite from checkpointing its write-ahead log
+(sqlite.org/wal.html, "Avoiding Excessively Large WAL Files"), and PostgreSQL from vacuuming. So a
+page ends after a number of rows; and, since a filter may match one row in a million, also after a
+stretch of keys. The stretch grows while pages are fast and shrinks when they are slow. Without it
+the search for the next match would be one long read again.
 
-Which key is the newest is asked once, at the beginning: rows come faster than a slow reader
-takes them, and an export that ran after them would never end.
+The newest key is looked up once, at the beginning: new rows may come faster than a slow reader
+takes them, and an export that followed them would never end.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
 from .columns import Column, Columns, ColumnSpec
 
 PAGE_ROWS: Final = 1000
-# Seconds that a page may take before the next looks through a shorter stretch of keys; and by how
-# much they may become shorter than the first: a page may be slow for reasons of its own.
+# A page that takes longer than these seconds is followed by a shorter stretch of keys. A stretch
+# never gets shorter than 1/16 of the first, since a page may be slow for other reasons.
 _LONG: Final = 0.1
 _SHORTEST: Final = 16
 
@@ -42,10 +42,10 @@ class RowSource:
         raise NotImplementedError
 
     def conditions(self, dialect: str) -> Sequence[ColumnElement[bool]]:
-        """Return what decides which rows between those are chosen.
+        """Return the conditions that choose among the rows between those two.
 
-        Nothing that is true of all of them: SQLite seeks by one lower and one upper bound of a
-        key, and if it is given two it may take the wrong one, and look at every row before.
+        Conditions that are true of all of them must be left out: SQLite seeks by one lower and one
+        upper bound of a key. Given two, it may use the wrong one and read every row before.
         """
         raise NotImplementedError
 
@@ -77,13 +77,13 @@ class RowSource:
 
 
 class Pager:
-    """Reads a source from its first row to what was its last when the first page was read."""
+    """Reads a source from its first row to the one that was last when the first page was read."""
 
     def __init__(
         self, source: RowSource, rows: int = PAGE_ROWS, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.finished = False
-        # From 0 to 1, by keys: how many rows there will be, only counting them would tell.
+        # From 0 to 1, measured by keys: the number of rows is not known without counting them.
         self.progress = 0.0
         self._source = source
         self._limit = rows
@@ -93,7 +93,7 @@ class Pager:
         self._after: tuple[Any, ...] = ()
 
     def next(self, connection: Connection) -> list[Column]:
-        """Return the columns of the next page; none if no row was met, which is not the end."""
+        """Return the columns of the next page; none if no row matched, which is not the end."""
         began = self._clock()
         source = self._source
         if not self._after:

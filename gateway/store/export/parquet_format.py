@@ -16,7 +16,7 @@ _DIGITS, _SCALE = 19, 9
 
 
 class ParquetFormat:
-    """See `sheet.Format`. Times are timestamps in UTC, dollars decimals, JSON is text."""
+    """See `columns.TableFormat`. Times are timestamps in UTC, dollars decimals, JSON is text."""
 
     def __init__(self, fields: Sequence[ColumnSpec]) -> None:
         try:
@@ -50,7 +50,7 @@ class ParquetFormat:
         return self._sink.take()
 
     def rows(self, columns: Columns) -> bytes:
-        # Made into Arrow's own arrays at once, which take a fraction of what Python's objects do.
+        # Converted to Arrow arrays at once, which take a fraction of the memory of Python objects.
         arrays = [
             self._array(column, kind, field.type)
             for column, kind, field in zip(columns, self._kinds, self._schema, strict=True)
@@ -77,14 +77,14 @@ class ParquetFormat:
         pa = self._pa
         if kind is not ColumnKind.USD:
             return pa.array(column, type=wanted)
-        # The same integers, read as having nine digits behind the point: Python's Decimals, one
-        # for each cell, take ten times as long.
+        # The same integers, interpreted with nine decimals. A Python Decimal for each cell would
+        # take ten times as long.
         whole = pa.array(column, type=pa.int64()).cast(pa.decimal128(_DIGITS, 0))
         return pa.Array.from_buffers(wanted, len(whole), whole.buffers())
 
 
 class _Sink:
-    """A file, as pyarrow sees it, of which only what nobody has taken yet is kept."""
+    """A file for pyarrow to write to, which keeps only the bytes that were not taken yet."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -98,7 +98,7 @@ class _Sink:
     # What pyarrow calls...
 
     def write(self, data: Any) -> int:
-        # It lends its buffer.
+        # pyarrow reuses its buffer, so the bytes are copied.
         part = bytes(data)
         self._parts.append(part)
         self._written += len(part)

@@ -1,4 +1,4 @@
-"""What can be exported, and by which columns."""
+"""What can be exported, and its columns."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class AuditSource(RowSource):
 
     def conditions(self, dialect: str) -> Sequence[ColumnElement[bool]]:
         wanted = self._wanted
-        # Its times are not in the order of its key if a clock was put back.
+        # Times are not in the order of keys where a clock was set back.
         found = [self.within()]
         found += [
             audit.c[name].in_(values)
@@ -146,7 +146,7 @@ _USAGE_COST: Final = [column.name for column in _USAGE].index("cost_nano_usd")
 class UsageSource(RowSource):
     """The roll-ups of one period: sums, and of durations also quantiles and counts by bucket.
 
-    Quantiles of several rows are to be told from the sum of their counts (see
+    The quantiles of several rows together come from the sum of their counts (see
     `core/records/histogram.py`).
     """
 
@@ -164,7 +164,7 @@ class UsageSource(RowSource):
     stretch = _HOUR_US * 24
 
     def __init__(self, wanted: Filter, period: int) -> None:
-        """Take one of `PERIODS`; raises InvalidRequest for what roll-ups do not tell apart."""
+        """Take a period of `PERIODS`; raises InvalidRequest for a filter that roll-ups lack."""
         self._wanted = wanted
         self._period = period
         for field in msgspec.structs.fields(wanted):
@@ -185,7 +185,7 @@ class UsageSource(RowSource):
             self._chosen.append(status_is(rollups.c.status, wanted.status))
 
     def within(self) -> ColumnElement[bool]:
-        # A period that has begun before `since` has some of what was after it.
+        # A period that began before `since` contains requests from after it.
         since = (self._wanted.since or 0) - self._period * 1_000_000
         until = LATEST if self._wanted.until is None else self._wanted.until
         start = rollups.c.start

@@ -40,8 +40,8 @@ class ExportStream:
                 raise RuntimeError("this export has been broken off")
             # Requests share the interpreter with the thread that writes rows out, and wait up to
             # five milliseconds whenever they need it back (docs.python.org, `sys.
-            # setswitchinterval`). So it rests as long as it worked; what the receiver took to
-            # read the last chunk counts as rest.
+            # setswitchinterval`). So each step is followed by a rest of the same length; the time
+            # that the receiver took to read the last chunk counts as rest.
             await trio.sleep_until(self._rested)
             began = trio.current_time()
             self._broken = True

@@ -6,10 +6,10 @@ To add a column, or anything else:
    `server_default`; then neither engine rewrites the table.
 2. Write `versions/NNNN_what.py` after the example of those there: `revision`, `down_revision`,
    and `upgrade()`, with `op.add_column("requests", sa.Column("region", sa.Text()))`. Revisions
-   import nothing of the gateway, since they tell what was and not what is.
+   import nothing of the gateway, since they describe the schema of their time.
 3. Set `HEAD` in `gateway/store/engine/migrate.py` to it.
-4. Run tests/store/test_migrate.py: it goes from each revision, with rows, to the new one, on both
-   engines, and compares what comes out with `schema.py`.
+4. Run tests/store/engine/test_migrate.py: it goes from each revision, with rows, to the new one,
+   on both engines, and compares the result with `schema.py`.
 
 What takes long with ten million requests, such as an index or a new value in each row, says
 `heavy = True`: no start of the gateway does it, only `gateway db upgrade`. On PostgreSQL it runs

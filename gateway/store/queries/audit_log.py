@@ -15,12 +15,12 @@ from .cursor import Cursor
 from .filters import AUDIT_SEARCHED, LATEST, AuditFilter
 from .request_log import MAX_LIMIT, RequestPage
 
-# So many entries one page looks at.
+# How many entries one page looks at.
 BUDGET: Final = 20_000
 
 _of: Final = audit.c
 _searched: Final = [_of[name] for name in AUDIT_SEARCHED]
-# Of equal times, and of times that several processes have mixed up, the key tells the order.
+# The key decides the order of equal times, and of times that several processes mixed up.
 _ORDER: Final = (_of.time.desc(), _of.id.desc())
 
 
@@ -34,23 +34,23 @@ def page(
 ) -> RequestPage:
     """Return the entries that the filter chooses, newest first, from the cursor `after` on.
 
-    Raises InvalidRequest for a limit that is none, or a cursor of another query.
+    Raises InvalidRequest for an invalid limit, or a cursor of another query.
     """
     cursors.check_limit(limit, MAX_LIMIT)
     query = cursors.query_of(wanted)
     low, high = wanted.since or 0, LATEST if wanted.until is None else wanted.until
-    candidates = select(audit)
+    in_range = select(audit)
     if after:
         start = cursors.read(after, query)
         low, high = start.low, start.high
-        candidates = candidates.where(tuple_(_of.time, _of.id) < (start.key, start.id))
-    candidates = candidates.where(_of.time >= low, _of.time < high)
+        in_range = in_range.where(tuple_(_of.time, _of.id) < (start.key, start.id))
+    in_range = in_range.where(_of.time >= low, _of.time < high)
     others = _others(wanted, connection.dialect.name)
     # An action has an index of its own, in the same order; several would have to be sorted.
     if len(wanted.action) == 1:
-        candidates = candidates.where(_of.action == wanted.action[0])
-    edge = _nth(connection, candidates, max(budget, limit + 1)) if others else None
-    chosen = candidates.where(*others)
+        in_range = in_range.where(_of.action == wanted.action[0])
+    edge = _nth(connection, in_range, max(budget, limit + 1)) if others else None
+    chosen = in_range.where(*others)
     if edge is not None:
         chosen = chosen.where(tuple_(_of.time, _of.id) >= edge)
     rows = connection.execute(chosen.order_by(*_ORDER).limit(limit + 1)).all()
@@ -73,8 +73,8 @@ def _others(wanted: AuditFilter, dialect: str) -> list[ColumnElement[bool]]:
     return [*found, contains(_searched, wanted.text, dialect)] if wanted.text else found
 
 
-def _nth(connection: Connection, candidates: Select[Any], count: int) -> tuple[int, int] | None:
-    keys = candidates.with_only_columns(_of.time, _of.id).order_by(*_ORDER)
+def _nth(connection: Connection, in_range: Select[Any], count: int) -> tuple[int, int] | None:
+    keys = in_range.with_only_columns(_of.time, _of.id).order_by(*_ORDER)
     row = connection.execute(
         keys.limit(literal_column("1")).offset(literal_column(str(count - 1)))
     ).first()
@@ -85,6 +85,6 @@ def _as_dict(row: Any) -> dict[str, Any]:
     try:
         details = msgspec.json.decode(row["details"])
     except msgspec.DecodeError:
-        # Not as it was written. Whoever looks should see just that; `audit verify` says more.
+        # Altered since it was written. It is shown as it is; `audit verify` says more.
         details = row["details"]
     return {**row, "details": details}

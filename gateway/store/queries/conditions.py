@@ -1,4 +1,4 @@
-"""What filters are in SQL."""
+"""Filters as SQL conditions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..engine.ids import first_id
 from ..engine.schema import requests
 from .filters import LATEST, SEARCHED, Filter, Window
 
-# SQLite would be asked whether a Boolean `= 1`, and then takes no index for it.
+# A Boolean column would become `= 1` on SQLite, which then uses no partial index.
 _failed: Final[ColumnElement[bool]] = literal_column("requests.failed")
 
 
-def unwell() -> ColumnElement[bool]:
-    """Return the condition of the index of failures, to the letter, or no planner takes it."""
+def failure_condition() -> ColumnElement[bool]:
+    """Return the condition of the index of failures, literally, or no planner uses the index."""
     return or_(_failed, requests.c.status >= literal_column("400"))
 
 
@@ -29,10 +29,10 @@ def status_is(
     wanted: Sequence[str],
     failed: ColumnElement[bool] | None = None,
 ) -> ColumnElement[bool]:
-    """Return that the status is one of those; `failed` is what `error` stands for.
+    """Return the condition that the status is one of `wanted`; `error` stands for `failed`.
 
-    Raises InvalidRequest for an `error` without it: sums of what has 200 have broken streams in
-    them, and cannot be divided any more.
+    Raises InvalidRequest for an `error` without `failed`: the sums of status 200 contain broken
+    streams, and cannot be divided afterwards.
     """
     found: list[ColumnElement[bool]] = []
     if exact := [int(each) for each in wanted if each.isdigit()]:
@@ -52,7 +52,7 @@ def status_is(
 
 
 def contains(columns: Sequence[ColumnElement[Any]], text: str, dialect: str) -> ColumnElement[bool]:
-    """Return that one of the columns contains `text`, in whatever case."""
+    """Return the condition that one of the columns contains `text`, in any case."""
     pattern = "%" + re.sub(r"([\\%_])", r"\\\1", text) + "%"
     # SQLite's LIKE does not tell the case of ASCII apart; `ilike` would call lower() on each
     # side there, which takes twice as long. PostgreSQL's takes a third of the time with the
@@ -63,7 +63,7 @@ def contains(columns: Sequence[ColumnElement[Any]], text: str, dialect: str) -> 
 
 
 def unindexed(column: ColumnElement[Any], dialect: str) -> ColumnElement[Any]:
-    """Return the column so that SQLite takes no index for it, and goes by the one we mean."""
+    """Return the column so that SQLite uses no index of it, and takes the intended one."""
     # sqlite.org/optoverview.html: a unary plus keeps a term from choosing an index.
     if dialect != "sqlite":
         return column

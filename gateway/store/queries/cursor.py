@@ -13,16 +13,16 @@ from msgspec import Meta
 from ...errors import InvalidRequest
 from .filters import Window
 
-# What both engines hold, and one more: a number of somebody's own making must not become an
-# error of theirs.
+# What both engines can hold, and one more: a cursor that a caller made up must not become an error
+# of the database.
 _Number = Annotated[int, Meta(ge=-1, le=(1 << 63) - 2)]
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The last row passed, and the first and last key of the window.
 
-    The window is of the first page: "24h" is another one for each page, and what comes in
-    meanwhile has no place in an order that pages have passed already.
+    The window is that of the first page: "24h" means other times for each page, and rows that come
+    in meanwhile could belong to a page that was read already.
     """
 
     query: str
@@ -55,7 +55,7 @@ def read(text: str, query: str) -> Cursor:
 
 
 def query_of(wanted: Window, *order: object) -> str:
-    """Return what tells one query from another: its filter as it was given, and its order."""
+    """Return a hash that identifies a query: of its filter as it was given, and its order."""
     given = msgspec.to_builtins(wanted)
     if any(wanted.written):
         given["since"] = given["until"] = None

@@ -1,4 +1,4 @@
-"""Which of the rows on record somebody asks for, read from a query string."""
+"""Filters: which rows are asked for, read from the parameters of a query string."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ _UNIX: Final = re.compile(r"\d{1,11}(?:\.\d{1,6})?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS: Final = re.compile(r"[1-5](?:\d\d|xx)|error", re.ASCII)
 _TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
-# More is no filter that a person made; databases have a limit of their own to what they parse.
+# No person gives more values, and databases limit the length of a statement.
 _MAX_VALUES: Final = 100
 _MAX_LENGTH: Final = 500
 
 
 class Window(msgspec.Struct, kw_only=True, frozen=True):
-    """`since` and `until` are microseconds, `until` itself left out.
+    """`since` and `until` are microseconds, `until` itself excluded.
 
-    `written` is how the two were given: the same from page to page, where "24h" is not.
+    `written` is how the two were given: that stays the same from page to page, while the times
+    that "24h" stands for do not.
     """
 
     since: int | None = None
@@ -39,11 +40,11 @@ class Window(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Filter(Window, kw_only=True, frozen=True):
-    """Which requests. Of a field's values one must be met, of the fields all.
+    """Which requests. A row must match one value of each field that is given.
 
-    A `status` is three digits, a class such as `4xx`, or `error`, which is what `failed`, be it
-    with 200. `text` is looked for within the columns of `SEARCHED`; only of ASCII letters is the
-    case the same.
+    A `status` is three digits, a class such as `4xx`, or `error`, which means `failed`, even with
+    status 200. `text` is looked for within the columns of `SEARCHED`; the case of ASCII letters is
+    ignored, that of others is not.
     """
 
     model: tuple[str, ...] = ()
@@ -81,7 +82,7 @@ SEARCHED: Final = (
     "metadata",
 )
 AUDIT_SEARCHED: Final = ("actor", "client_ip", "action", "target", "details")
-# What may be divided by commas: the others can hold some.
+# Fields whose values may be separated by commas. Values of the others can contain commas.
 _LISTS: Final = {"model", "provider", "token", "status", "end_reason", "client_ip", "action",
                  "result"}  # fmt: skip
 _KNOWN: Final[dict[str, Collection[str]]] = {
@@ -97,7 +98,7 @@ _Window = TypeVar("_Window", bound=Window)
 def parse(params: Params, now: float, also: Collection[str] = ()) -> Filter:
     """Read a filter of requests from a query string's parameters; `now` is Unix seconds.
 
-    `also` are parameters that are for others to read. An empty value is one not given, since
+    `also` are parameters that the caller reads itself. An empty value counts as not given, since
     forms send those too. Raises InvalidRequest, also for a parameter that does not exist.
     """
     return _parse(Filter, params, now, also)
@@ -165,7 +166,7 @@ def _moment(value: str, now: float) -> int | None:
         at = datetime.fromisoformat(value)
     except ValueError:
         return None
-    # Without a zone it would be the server's or the caller's: nobody could tell.
+    # Without a zone the time could be the server's or the caller's.
     return None if at.tzinfo is None else (at - _EPOCH) // timedelta(microseconds=1)
 
 

@@ -1,12 +1,12 @@
-"""The requests that an index leads to, of which a filter's other conditions choose.
+"""A scan of one index in the order of time, whose rows are checked against the other conditions.
 
-No index serves every combination of filters. What one of them alone leads to is walked in the
-order of time, in growing strides, until a page is full or the budget is spent: a page costs the
-same however rare what it looks for, and whoever reads goes on from where it stopped.
+No index serves every combination of filters. So the rows of the best single index are read in the
+order of time, in growing strides, until a page is full or the budget is spent. A page costs the
+same however rare the matches are, and the next page goes on where it stopped.
 
-Planners without statistics, or with those of a day that was different, take an index for a
-page's filter, and sort a million rows by time, or walk millions in order of time for a token
-that was used twice. So the keys come from one index, and the rows by them, in that order.
+Planners without statistics, or with outdated ones, choose badly: they sort a million rows by time,
+or read millions in the order of time for a token that was used twice. So one query takes the keys
+from one index, and the rows are fetched by these keys, in their order.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from . import conditions
 from .filters import Filter
 
 _id: Final = requests.c.id
-# These have an index that goes on by `id`. A request id's has not: there are few of each.
+# Columns with an index. All but that of `request_id`, which has few rows of each, continue by `id`.
 _INDEXED: Final = ("request_id", "token", "model", "provider")
-# Walked one after the other and merged: with many, no longer cheap.
+# Each value is scanned by itself and the results are merged, which is not cheap for many.
 _MAX_VALUES: Final = 16
-# So far each of several indexes is tried, to see which of them leads further back.
+# How many rows of each index are compared, to see which index reaches further back.
 _PROBE: Final = 1000
-# How many candidates a page may look at, so that it takes about 20 ms of either engine's time, by
-# whether an index leads to them and whether a text is looked for. Rows in order of time are beside
-# each other, an index leads to one here and one there; and a text takes longer than its row.
+# How many rows a page may look at, so that it takes about 20 ms of either engine's time; by whether
+# an index is used and whether a text is searched. Rows in the order of time are stored beside each
+# other, those of an index are scattered; and searching a text takes longer than reading its row.
 _BUDGETS: Final = {
     (False, False): 25_000,
     (False, True): 8_000,
@@ -42,7 +42,7 @@ _STRIDE: Final = 500
 
 
 class IndexScan:
-    """The requests from key `low` to before `high` that a filter's best index leads to."""
+    """Requests from key `low` to before `high`, by the best index for the filter."""
 
     def __init__(
         self, connection: Connection, wanted: Filter, low: int, high: int, *, descending: bool
@@ -54,20 +54,20 @@ class IndexScan:
         self._index: list[ColumnElement[bool]] = []
         if name := self._best(indexes := _indexes(wanted)):
             self._index = indexes[name]
-            # The index of failures leads to what else has such a status, and the other way round.
+            # The index of failures also has rows that only have such a status, or only failed.
             others.pop(name, None)
         self._others = [*others.values()]
         self.budget = _BUDGETS[bool(self._index), bool(wanted.text)]
 
     def nth(self, count: int, index: Sequence[ColumnElement[bool]] | None = None) -> int | None:
-        """Return the key of the candidate number `count`, None if there are fewer."""
+        """Return the key of row number `count` of the index; None if it has fewer."""
         keys = self._keys(self._index if index is None else index, count)
         return self.connection.execute(keys.limit(_literal(1)).offset(_literal(count - 1))).scalar()
 
-    def walk(self, count: int, budget: int) -> tuple[list[Row[Any]], int | None]:
-        """Return up to `count` rows in order, and the key up to which there are no more.
+    def read(self, count: int, budget: int) -> tuple[list[Row[Any]], int | None]:
+        """Return up to `count` matching rows in order, and the key up to which the scan came.
 
-        That is None if the last candidate was seen, or `count` found before the budget was spent.
+        The key is None if the scan came to its end, or found `count` rows within the budget.
         """
         if not self._others:
             return self._rows(count, count), None
@@ -78,7 +78,7 @@ class IndexScan:
             edge, low, high = self.nth(stride), self.low, self.high
             if edge is not None:
                 self.low, self.high = (edge, high) if self.descending else (low, edge + 1)
-            # Twice the stride: room for what has come in between since its edge was found.
+            # Twice the stride: rows may have been added in it since its edge was found.
             found += self._rows(count - len(found), 2 * stride)
             seen += stride
             if edge is None or len(found) == count:
@@ -89,7 +89,7 @@ class IndexScan:
             stride *= 4
 
     def rows(self, most: int) -> Select[Any]:
-        """Return the query of all that the filter chooses, of the first `most` of an index."""
+        """Return the query of the filter's rows among the first `most` of the index."""
         if not self._index:
             query = select(requests).where(_id >= self.low, _id < self.high)
         else:
@@ -100,8 +100,8 @@ class IndexScan:
     def _rows(self, count: int, most: int) -> list[Row[Any]]:
         if self._index and self.connection.dialect.name == "postgresql":
             keys = self._keys(self._index, most).subquery()
-            # An OFFSET keeps the subquery one of its own, done for key after key. Joined, a
-            # planner that expects few matches reads all requests for them first.
+            # An OFFSET keeps the planner from merging the subquery, which is run for each key.
+            # Merged, a planner that expects few matches reads all requests first.
             row = select(requests).where(_id == keys.c.id, *self._others).offset(_literal(0))
             found = row.lateral("row")
             query = select(found).select_from(keys.join(found, true()))
@@ -125,7 +125,7 @@ class IndexScan:
         return key.desc() if self.descending else key.asc()
 
     def _best(self, indexes: Mapping[str, list[ColumnElement[bool]]]) -> str | None:
-        """Return the name of the index whose candidates are furthest apart."""
+        """Return the name of the index with the fewest rows for the time."""
         if len(indexes) < 2:
             return next(iter(indexes), None)
         reach: dict[str, int] = {}
@@ -138,18 +138,18 @@ class IndexScan:
 
 
 def _indexes(wanted: Filter) -> dict[str, list[ColumnElement[bool]]]:
-    """Return for each index that the filter can go by its conditions, which exclude each other."""
+    """Return the conditions for each index that serves the filter; they exclude each other."""
     found = {
         name: [requests.c[name] == value for value in values]
         for name in _INDEXED
         if 0 < len(values := getattr(wanted, name)) <= _MAX_VALUES
     }
     if wanted.failed or (wanted.status and all(each[0] in "45e" for each in wanted.status)):
-        found["unwell"] = [conditions.unwell()]
+        found["failure"] = [conditions.failure_condition()]
     return found
 
 
 def _literal(number: int) -> ColumnElement[int]:
-    # In the text: a plan made before the number is known takes a tenth of all for it. They are
-    # few, so that statements are still found prepared.
+    # In the statement's text: a plan made before the number is known assumes a tenth of all rows.
+    # There are few different numbers, so prepared statements are still reused.
     return literal_column(str(number))

@@ -18,13 +18,13 @@ from .filters import Filter
 from .index_scan import IndexScan
 
 MAX_LIMIT: Final = 1000
-# So many candidates can be sorted: each page reads them all.
+# At most this many requests can be sorted: each page reads them all.
 MAX_SORTED: Final = 500_000
 
 Sort = Literal["time", "latency", "first_event", "cost", "tokens"]
 _DAY_US: Final = 86_400_000_000
 _of: Final = requests.c
-# NULLs come before all else, by a number: a row value with a NULL is neither less nor more.
+# NULLs become a number, which sorts first: a row value with a NULL is neither less nor more.
 _KEYS: Final[dict[str, ColumnElement[Any]]] = {
     "latency": _of.latency_us,
     "first_event": func.coalesce(_of.first_event_us, -1),
@@ -39,9 +39,9 @@ _MAX_EQUAL: Final = 10
 class RequestPage(msgspec.Struct, frozen=True, kw_only=True):
     """Some rows, by column; `next` is the cursor of those that follow, None at the end.
 
-    An `id` is a text, since it is more than a JavaScript number can hold. `scanned_until`
-    (microseconds) is there if the page is not full because looking further would take too long:
-    what matches up to that time is in it, `next` goes on from there.
+    An `id` is a text, since a JavaScript number cannot hold it. `scanned_until` (microseconds) is
+    set if the page is not full because a longer search would take too long: the page has all
+    matches up to that time, and `next` goes on from there.
     """
 
     rows: list[dict[str, Any]]
@@ -62,9 +62,9 @@ def page(
 ) -> RequestPage:
     """Return what the filter chooses, `limit` rows of it, from the cursor `after` on.
 
-    By another order than time only so many requests as `MAX_SORTED` can be had; without `since`
-    those of the last 24 hours. Raises InvalidRequest for more, a limit that is none, or a cursor
-    of another query. `budget` is how many candidates a page may look at.
+    An order other than by time works for up to `MAX_SORTED` requests, without `since` for those of
+    the last 24 hours. Raises InvalidRequest for more, an invalid limit, or a cursor of another
+    query. `budget` is how many rows a page may look at.
     """
     cursors.check_limit(limit, MAX_LIMIT)
     query = cursors.query_of(wanted, sort, descending)
@@ -126,8 +126,8 @@ def _by_time(
     else:
         window = low, high = start.low, start.high
         low, high = (low, start.id) if descending else (start.id + 1, high)
-    walked = IndexScan(connection, wanted, low, high, descending=descending)
-    rows, edge = walked.walk(limit + 1, max(budget or walked.budget, limit + 1))
+    scan = IndexScan(connection, wanted, low, high, descending=descending)
+    rows, edge = scan.read(limit + 1, max(budget or scan.budget, limit + 1))
     last = edge
     if len(rows) > limit:
         last, edge = rows[limit - 1].id, None

@@ -1,8 +1,8 @@
-"""Sums over the roll-ups of a stretch of time.
+"""Sums over the roll-ups of a span of time.
 
-A stretch that begins and ends on a minute is answered exactly: days inside of it, hours and
-minutes at its edges. Roll-ups by minute are kept only as long as the requests are; what began
-before that lacks the minutes up to its first full hour.
+A span that begins and ends on a minute is summed exactly: by days inside of it, by hours and
+minutes at its edges. Roll-ups by minute are kept only as long as the requests are. A span that
+began before that lacks the minutes up to its first full hour.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ COUNTS: Final = (
 )
 _of: Final = rollups.c
 
-# A time and the values of what was grouped by; the sums in the order asked for.
-Tallies = dict[tuple[Any, ...], list[int]]
+# By a time and the values of the dimensions grouped by: the sums, in the order asked for.
+Sums = dict[tuple[Any, ...], list[int]]
 
 
 class RollupSpan(NamedTuple):
@@ -62,7 +62,7 @@ def whole_minutes(window: Window, now: float | None) -> tuple[int, int]:
 
 
 def spans(since: int, until: int, coarsest: int = DAY) -> list[RollupSpan]:
-    """Divide the time (µs, full minutes) into as few roll-ups as there are, in their order."""
+    """Divide the time (µs, full minutes) into the fewest spans of roll-ups, in their order."""
     if since >= until:
         return []
     width = coarsest * SECOND
@@ -80,9 +80,9 @@ def spans(since: int, until: int, coarsest: int = DAY) -> list[RollupSpan]:
 
 
 def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    """Return the filter's conditions, but for the time.
+    """Return the filter's conditions, except those on the time.
 
-    Raises InvalidRequest for a field that roll-ups do not tell apart, and for a status of `error`.
+    Raises InvalidRequest for a field that is no dimension of roll-ups, and for a status `error`.
     """
     for name in wanted.__struct_fields__:
         other = name not in {*DIMENSIONS, *Window.__struct_fields__}
@@ -107,13 +107,13 @@ def read(
     sums: Sequence[str],
     width: int = 0,
     most: int | None = None,
-) -> Tallies:
+) -> Sums:
     """Return the sums of roll-ups by time and by the values of `by`.
 
     Times are microseconds, by `width` seconds, which must be no finer than the spans; with a
     width of 0 all times are 0. Raises InvalidRequest for more than `most` of them.
     """
-    found: Tallies = {}
+    found: Sums = {}
     step = width * SECOND
     totals = [_total(_of[name]) for name in sums]
     dimensions = [_of[name] for name in by]
@@ -126,7 +126,7 @@ def read(
             time_us = span.start if at is None else row[0]
             values = row[len(keys) :]
             if values[0] is None:
-                # What is not grouped is a row, be there anything or not.
+                # A query without groups has one row, even if nothing matches.
                 continue
             key = (time_us // step * step if step else 0, *row[len(keys) - len(by) : len(keys)])
             if known := found.get(key):
@@ -154,7 +154,7 @@ def busiest(
         *(select(column, requests).where(_within(span), *where).group_by(column) for span in parts)
     ).subquery()
     value: ColumnElement[Any] = of_spans.c[dimension]
-    # Of those that have as many, the same on both engines.
+    # Equal counts are ordered the same way on both engines.
     by_code = value if connection.dialect.name == "sqlite" else value.collate("C")
     query = (
         select(value)
@@ -166,7 +166,7 @@ def busiest(
 
 
 def _within(span: RollupSpan) -> ColumnElement[bool]:
-    # The period in the statement's text, since there are three only, and plans differ.
+    # The period is in the statement's text: there are only three, and their plans differ.
     of_period = _of.period == literal_column(str(span.period))
     return and_(of_period, _of.start >= span.start, _of.start < span.end)
 
@@ -180,8 +180,8 @@ def _bucket(span: RollupSpan, step: int, by: Sequence[str]) -> ColumnElement[Any
     """Return what the span is grouped by for times of `step` µs; None if it is within one."""
     if not step or span.start // step == (span.end - 1) // step:
         return None
-    # Grouped by the key's own columns, rows come in order already; SQLite would sort them
-    # otherwise, which is most of the time.
+    # Grouped by the key's own columns, rows are in order already. Otherwise SQLite sorts them,
+    # which takes most of the time.
     if span.period * SECOND == step or not by:
         return _of.start
     return _of.start // step * step

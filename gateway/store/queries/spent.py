@@ -1,4 +1,4 @@
-"""What each token has spent since a midnight, as the roll-ups know it."""
+"""What each token has spent since a midnight, from the roll-ups."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def spent_since(connection: Connection, since_us: int) -> dict[str, int]:
 
 
 def name_of(token: str) -> str:
-    """Return what a token is called in the roll-ups, where names are shorter."""
+    """Return the token's name as the roll-ups have it: cut off after `NAME` characters."""
     return token[:NAME]

@@ -20,8 +20,8 @@ from .rollup_sums import COUNTS, SECOND
 
 _SUMS: Final = (*COUNTS, *LATENCY, *FIRST_EVENT)
 _NOTHING: Final = [0] * len(_SUMS)
-# Seconds between two points, for times up to so many seconds: 300 points at most. Finer than by
-# the hour is only for a few hours, since roll-ups by the minute are hardly fewer than requests.
+# Up to how many seconds of time, how many seconds are between two points: 300 points at most. Finer
+# points than hours are for short times, since roll-ups by minute are hardly fewer than requests.
 _WIDTHS: Final = ((5 * HOUR, MINUTE), (12 * HOUR, 5 * MINUTE), (8 * DAY, HOUR), (300 * DAY, DAY))
 _WEEK: Final = 7 * DAY
 # Attempts are read one by one.

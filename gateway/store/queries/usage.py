@@ -16,7 +16,7 @@ from .rollup_sums import COUNTS, DIMENSIONS, SECOND
 
 Bucket = Literal["none", "minute", "hour", "day"]
 BUCKETS: Final[dict[str, int]] = {"none": 0, **BY_NAME}
-# More is for an export: nobody looks at it, and it would be held in memory whole.
+# An export serves more: here all of it is held in memory, and too long to be looked at.
 MAX_TIMES: Final = 3000
 MAX_ROWS: Final = 50_000
 
@@ -55,7 +55,7 @@ def usage(
     """Add up what was used, by default in the last 24 hours.
 
     Raises InvalidRequest for a filter or a group that roll-ups do not tell apart, and for more
-    times or rows than anybody looks at.
+    than `MAX_TIMES` times or `MAX_ROWS` rows.
     """
     for name in group_by:
         if name not in DIMENSIONS:

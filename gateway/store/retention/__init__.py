@@ -1,1 +1,9 @@
-"""TODO."""
+"""Retention: deletes rows and captures that are older than `[retention]` says.
+
+In reading order:
+
+    sweep    one sweep for each table, which deletes a batch at a step
+    pruning  one run over all tables, with pauses for writers; `vacuum`
+    jobs     lets one of several processes do what is due
+    task     `RetentionTask`: runs in the gateway at an interval
+"""

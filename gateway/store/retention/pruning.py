@@ -1,13 +1,13 @@
-"""Deleting what need not be kept any longer, without anybody who writes having to wait for it.
+"""Deletes what need not be kept any longer, without making writers wait.
 
-One DELETE of a million rows would hold SQLite's only write lock for a minute or so. So rows go in
-batches that adapt to what the disk allows, and after each there is a pause at least as long as it
-took: whoever waits comes first.
+One DELETE of a million rows would hold SQLite's only write lock for a minute or so. So rows are
+deleted in batches that adapt to the speed of the disk. After each there is a pause at least as
+long as it took, in which waiting writers get the lock.
 
-The file of an SQLite database does not shrink. What comes free in it is used for the next rows,
-of which there will be about as many as were deleted; to give it back instead, auto_vacuum would
-move pages about in every transaction, and scatter them (sqlite.org/pragma.html,
-"auto_vacuum"). After much was deleted for good there is `vacuum`.
+The file of an SQLite database does not shrink. Free space in it is used for the next rows, of
+which about as many will come as were deleted. To give it back instead, auto_vacuum would move
+pages in every transaction, and scatter them (sqlite.org/pragma.html, "auto_vacuum"). After much
+was deleted for good there is `vacuum`.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ _SHORT: Final = 0.01
 # SQLite's busy handler looks again after up to 25 ms for the first eight times, then after 50 and
 # 100 (sqlite3.c, sqliteDefaultBusyCallback): a shorter gap could be missed each time.
 _PAUSE: Final = 0.03
-# A journal that a process has left behind longer ago could be replayed twice, if it was in part.
+# Days that a writer's row is kept. Without it, a journal that was left behind half-written to the
+# database would be written twice.
 _WRITER_DAYS: Final = 400
 _VACUUM_TIMEOUT: Final = 3600.0
 _BUSY_MS: Final = 30_000
 
 
 class Pruning:
-    """One run over all tables, a transaction at each `step`; of no use after one that failed.
+    """One run over all tables, a transaction at each `step`; it cannot go on after a failed one.
 
-    `now` is Unix seconds. `actor_kind` and `actor` are who is said, in the audit log, to have
-    shortened it.
+    `now` is Unix seconds. The audit log names `actor_kind` and `actor` as who shortened it.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Pruning:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.longest = 0.0
-        # How long to leave the database to others, in seconds, before the next step.
+        # Seconds to wait before the next step, in which others can use the database.
         self.pause = 0.0
         self._batch = self._limit = batch
         self._clock = clock
@@ -93,9 +93,9 @@ def prune(
     report: Callable[[PruneCounts], object] = lambda _counts: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> PruneCounts:
-    """Do all of a run and return what was deleted; `report` is told so far, after each step.
+    """Do a whole run and return what was deleted; `report` gets the total after each step.
 
-    Raises StoreUnavailable; what had been deleted by then, it was told.
+    Raises StoreUnavailable; `report` has had what was deleted by then.
     """
     total = PruneCounts()
     while not pruning.finished:
@@ -106,21 +106,21 @@ def prune(
 
 
 def vacuum(database: Database) -> None:
-    """Make an SQLite file as small as it can be; PostgreSQL, ready for reuse what was deleted.
+    """Make an SQLite file as small as possible; on PostgreSQL, make deleted space reusable.
 
-    SQLite writes the file anew: for as long, nobody else can write, and as much again is needed on
-    the disk. Raises StoreUnavailable.
+    SQLite writes the file anew: meanwhile no other connection can write, and the disk needs room
+    for a second copy. Raises StoreUnavailable.
     """
     database.autocommit_now(_vacuum, _VACUUM_TIMEOUT)
 
 
 def _vacuum(connection: Connection) -> None:
     if connection.dialect.name == "sqlite":
-        # For the writers of a running gateway, which are never long.
+        # Waits for the transactions of a running gateway, which are short.
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {_BUSY_MS}")
     connection.exec_driver_sql("VACUUM")
     if connection.dialect.name == "sqlite":
-        # In WAL mode all of it is in the WAL now; readers can keep it there for a while.
+        # In WAL mode the new file is in the WAL now; readers can keep it there for a while.
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
@@ -139,7 +139,7 @@ def _sweeps(
         for period in (HOUR, DAY):
             yield RollupSweep(period, before(retention.rollups_days))
     if retention.audit_days:
-        # By whole days, or there would be an entry about deleted entries every hour.
+        # By whole days: otherwise every hour would add an entry about deleted entries.
         cutoff = before(retention.audit_days)
         yield AuditSweep(cutoff - cutoff % (DAY * SECOND), now, actor_kind, actor)
     yield WriterSweep(before(_WRITER_DAYS))

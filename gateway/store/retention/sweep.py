@@ -1,8 +1,8 @@
-"""What has been kept for long enough, found and deleted a batch at a time.
+"""One sweep for each table: finds and deletes old rows, a batch at a time.
 
-Each step is one short transaction, by ranges of the primary key: nothing but the rows themselves
-is looked at, and where a step ends the next begins, so that PostgreSQL does not pass over the
-dead rows of all earlier ones every time.
+Each step is one short transaction by a range of the primary key, which reads only the rows to be
+deleted. A step begins where the last one ended, so that PostgreSQL does not read the dead rows of
+all earlier steps again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ..writing import chain
 
 SECOND: Final = 1_000_000
 _KEY: Final = tuple(rollups.c[name] for name in ("start", "model", "provider", "token", "status"))
-# An entry of the audit log says what each batch took, and entries should stay few; these rows
-# are deleted faster than those of requests, which have three times the indexes.
+# Each batch adds an entry to the audit log, and there should be few. Audit rows are deleted faster
+# than those of requests, which have three times the indexes.
 _AUDIT_BATCHES: Final = 4
 
 
 class PruneCounts(msgspec.Struct, kw_only=True):
-    """How many rows were deleted; and files, `captures`, of how many bytes."""
+    """How many rows were deleted; `captures` are files, of `capture_bytes` in all."""
 
     requests: int = 0
     attempts: int = 0
@@ -49,7 +49,7 @@ class Sweep(Protocol):
     finished: bool
 
     def step(self, connection: Connection, limit: int) -> PruneCounts:
-        """Delete about `limit` rows, in a transaction; after one that failed begin anew."""
+        """Delete about `limit` rows, in a transaction. After a failed one begin a new sweep."""
 
 
 class RequestSweep:
@@ -103,9 +103,9 @@ class RollupSweep:
 class AuditSweep:
     """The oldest entries of the audit log, up to the first from `cutoff` (microseconds) or later.
 
-    Only from its beginning, since every entry vouches for the one before. An entry at its end
-    says what went, in the same transaction: so `chain.verify` finds a beginning that is accounted
-    for, at any moment. `now` is Unix seconds.
+    Only from the beginning, since every entry has the hash of the one before. The same transaction
+    adds an entry at the end that says what was deleted: so `chain.verify` finds a valid beginning
+    at any moment. `now` is Unix seconds.
     """
 
     def __init__(self, cutoff: int, now: float, actor_kind: ActorKind, actor: str | None) -> None:
@@ -134,21 +134,21 @@ class AuditSweep:
             "last_deleted_hash": old[-1].hash,
             "count": len(old),
         }
-        # Before they go: an entry follows the last one, which may be among them.
+        # Before the deletion: the new entry follows the last one, which may be among the deleted.
         chain.append(connection, [structs.replace(self._event, details=taken)])
         gone = delete(audit).where(audit.c.id <= last)
         return PruneCounts(audit=connection.execute(gone).rowcount)
 
 
 class WriterSweep:
-    """The marks of writers that have not written since `cutoff` (microseconds)."""
+    """The rows of writers that have not written since `cutoff` (microseconds)."""
 
     def __init__(self, cutoff: int) -> None:
         self.finished = False
         self._cutoff = cutoff
 
     def step(self, connection: Connection, limit: int) -> PruneCounts:
-        # One for each process that ever was: few.
+        # One row for each process that ever wrote: few, so one step deletes all.
         self.finished = True
         gone = delete(writers).where(writers.c.time < self._cutoff)
         return PruneCounts(writers=connection.execute(gone).rowcount)

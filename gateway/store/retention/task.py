@@ -1,4 +1,4 @@
-"""Retention in the running gateway: every so often, by one of all processes on a database."""
+"""Retention in the running gateway: at an interval, by one of all processes on a database."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from .sweep import SECOND, PruneCounts
 _log = structlog.get_logger(__name__)
 
 JOB: Final = "retention"
-# After a start there is other work to do, and of processes started together not all should ask at
-# the same moment.
+# Seconds, at most. A start has other work to do, and processes that start together should not all
+# ask at the same moment.
 _FIRST_WAIT: Final = 60.0
 _JITTER: Final = 0.1
-# A run that takes longer than this fraction of the interval says that it is still at it.
+# A run renews its job after this fraction of the interval.
 _RENEW: Final = 0.5
 
 
 class RetentionTask:
-    """Prunes the tables if this process comes first, and always this machine's `captures` folder.
+    """Prunes the tables if this process gets the job, and always this machine's `captures` folder.
 
-    `settings` is asked each time: a reload may change it. `report` is called in Trio's thread with
-    what a run deleted, if it deleted anything, and with whether it got to the end. The database is
-    left alone until `opened` is set, if there is such an event. `now` is Unix seconds; `rng` gives
+    `settings` is called for each run: a reload may change it. `report` is called in Trio's thread
+    with what a run deleted, if anything, and with whether the run was complete. The database is
+    not used until `opened` is set, if there is such an event. `now` returns Unix seconds, `rng`
     numbers from 0 to below 1.
     """
 
@@ -63,7 +63,7 @@ class RetentionTask:
         self._batch = batch
 
     async def run(self) -> None:
-        """Do it for ever; can be cancelled at any moment, which leaves whole batches deleted."""
+        """Prune for ever; cancelled at any moment, it leaves whole batches deleted."""
         wait = min(_FIRST_WAIT, self._settings().interval) * self._rng()
         while True:
             await trio.sleep(wait)
@@ -71,17 +71,17 @@ class RetentionTask:
             wait += wait * _JITTER * self._rng()
 
     async def once(self) -> float:
-        """Do what is due; returns in how many seconds to come back. Never fails."""
+        """Prune what is due, and return in how many seconds to come back. Never fails."""
         retention = self._settings()
         counts = PruneCounts()
         failed = []
         wait = retention.interval
-        # Neither is what anybody waits for, and the next time is never far.
+        # Both parts may fail without harm: no request depends on them, and the next run comes soon.
         try:
             if self._captures is not None:
                 pruned = await self._prune_captures(self._captures, retention)
                 counts.captures, counts.capture_bytes = pruned.files, pruned.bytes
-        except Exception as exc:  # noqa: BLE001  # whatever it is, the gateway goes on
+        except Exception as exc:  # noqa: BLE001  # of any kind: the gateway goes on
             failed.append("captures")
             ours = not isinstance(exc, OSError)
             _log.warning("retention of captures failed", error=str(exc), exc_info=ours)
@@ -90,11 +90,11 @@ class RetentionTask:
                 wait = await self._prune(self._database, retention, counts)
         except Exception as exc:  # noqa: BLE001  # the same
             failed.append("database")
-            # A database that is away explains itself; an error of ours is worth a traceback.
+            # A database that is down explains itself; an unexpected error needs a traceback.
             ours = not isinstance(exc, StoreUnavailable)
             _log.warning("retention failed", error=str(exc), exc_info=ours)
         except trio.Cancelled:
-            # What is deleted is on record, however the run ends.
+            # What was deleted is reported, however the run ends.
             if counts:
                 self._report(counts, False)
             raise
@@ -109,18 +109,18 @@ class RetentionTask:
 
     async def _prune_captures(self, folder: Path, retention: Retention) -> PrunedCaptures:
         days, most = retention.debug_days, retention.debug_max_bytes
-        # Without waiting for it when cancelled: it deletes files one by one, each for itself.
+        # Abandoned when cancelled: each file is deleted by itself, so no harm is done.
         return await trio.to_thread.run_sync(
             lambda: prune_captures(folder, days, most, self._now()), abandon_on_cancel=True
         )
 
     async def _prune(self, database: Database, retention: Retention, counts: PruneCounts) -> float:
-        """Add to `counts` as batches are committed, so that they hold after a failure too."""
+        """Prune the tables; `counts` grows after each commit, so that it holds after a failure."""
         every = round(retention.interval * SECOND)
         now = round(self._now() * SECOND)
         due = await database.write(lambda connection: jobs.claim(connection, JOB, now, every))
         if due is not None:
-            # Some other process does it, or did; then is our next chance to be the first.
+            # Another process has the job. Once it is due again, this one may get it.
             return min(max((due - now) / SECOND, 1.0), retention.interval)
         pruning = Pruning(retention, self._now(), batch=self._batch)
         renewed = trio.current_time()

@@ -1,4 +1,4 @@
-"""What waits on disk for the database: this writer's journal, and those of writers that died."""
+"""The journals that wait for the database: this writer's, and those of writers that died."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import structlog
 from .batch import Batch, Rejected, decode, encode
 from .journal import Journal, JournalFrame, left_behind, make_folder
 
-# What is read, and becomes one transaction, at a time: some 1,500 requests.
+# Bytes that are read at a time and become one transaction: some 1,500 requests.
 _GROUP_BYTES: Final = 1024 * 1024
-# A file is removed when all of it is in the database. So many take up all the room that there is:
-# what is kept for nothing while it is caught up with is no more than one of them, and each that
-# is open is one of the thousand that a process may have.
+# A file is removed when all of it is in the database. This many files fill the allowed room: of a
+# file that is being written to the database, not more than this part is kept in vain, and each open
+# file is one of the thousand or so that a process may have.
 _FILES: Final = 64
 
 _log = structlog.get_logger(__name__)
@@ -34,14 +34,14 @@ class BacklogItem(msgspec.Struct):
 
 
 class Backlog:
-    """Touches the disk in every method: for threads, one at a time."""
+    """Every method uses the disk: they are for a worker thread, one at a time."""
 
     def __init__(self, folder: Path, writer: str, max_bytes: int) -> None:
         self.writer = writer
         self._folder = folder
         self._max_bytes = max_bytes
         self._file_bytes = max_bytes // _FILES
-        # The first is read, the last is written to; and how many there have been.
+        # The first is read, the last is written to. `_count` is the last number given.
         self._own: list[Journal] = []
         self._count = 0
         self._orphan: Journal | None = None
@@ -65,7 +65,7 @@ class Backlog:
         make_folder(self._folder)
 
     def save(self, batches: Sequence[Batch]) -> tuple[int, Exception | None]:
-        """Append `batches`; return how many were, and what kept the others. Never fails."""
+        """Append `batches`; return how many were, and the error if not all were. Never fails."""
         saved = 0
         try:
             for batch in batches:
@@ -73,13 +73,13 @@ class Backlog:
                 self._last().append(batch.number, payload, self._max_bytes)
                 saved += 1
         except Exception as exc:  # noqa: BLE001  # a number that was saved must not be used again
-            # An empty file would have to be waited for, and has nothing in it.
+            # An empty file would count as pending, and has no batch.
             with suppress(OSError):
                 self._remove_if_done()
             return saved, exc
         return saved, None
 
-    def own(self, written: int) -> BacklogItem | None:
+    def next_own(self, written: int) -> BacklogItem | None:
         """Return the next batches of this writer's own journal after the number `written`."""
         work = None
         while self._own and work is None:
@@ -87,7 +87,7 @@ class Backlog:
             self._remove_if_done()
         return work
 
-    def orphaned(self, *, again: bool) -> BacklogItem | None:
+    def next_orphaned(self, *, again: bool) -> BacklogItem | None:
         """Return the next batches of writers that died; `again` looks for their files anew."""
         if again:
             self._orphans = left_behind(self._folder)
@@ -112,20 +112,20 @@ class Backlog:
                 self._orphan.close()
             self._orphan = None
 
-    def done(self, work: BacklogItem) -> None:
-        """Say that what `own` or `orphaned` returned is in the database."""
-        work.journal.done()
+    def confirm(self, work: BacklogItem) -> None:
+        """Say that what `next_own` or `next_orphaned` returned is in the database."""
+        work.journal.confirm()
         self._remove_if_done()
 
     def release(self) -> None:
-        """Leave the journals of others to others."""
+        """Unlock the journals of other writers, for other processes to take."""
         self._orphans = iter(())
         if self._orphan is not None:
             self._orphan.close()
             self._orphan = None
 
     def close(self) -> None:
-        """Leave all journals to others, and with them the writer's name and its numbers."""
+        """Unlock all journals and take a new writer id: the old id and its numbers go with them."""
         self.release()
         while self._own:
             self._own.pop(0).close()
@@ -133,7 +133,7 @@ class Backlog:
 
     def _last(self) -> Journal:
         if not self._own or self._own[-1].size >= self._file_bytes:
-            # Whatever becomes of it, its number is used up.
+            # The number is used up, even if the file cannot be made.
             self._count += 1
             journal = Journal.create(self._folder, self.writer, self._count)
             self._count = journal.number

@@ -1,4 +1,4 @@
-"""What is written together, numbered by its writer, and what it looks like in a journal."""
+"""A batch of records and audit events, numbered by its writer, and its form in a journal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST: Final = 2**63 - 1
 
 
 class Rejected(msgspec.Struct):
-    """What can never be written, and why."""
+    """An item that can never be written, and the reason."""
 
     item: object
     reason: str
@@ -72,9 +72,9 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(payload: bytes) -> tuple[Batch, list[Rejected]]:
-    """Return a batch, and those of its items that this gateway cannot make sense of.
+    """Return a batch, and those of its items that this gateway cannot decode.
 
-    Raises msgspec.DecodeError if it is none at all.
+    Raises msgspec.DecodeError if the payload is no batch.
     """
     try:
         return _decoder.decode(payload), []

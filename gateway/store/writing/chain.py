@@ -1,12 +1,12 @@
 """The audit log as a chain: every row has the hash of the row before (see `core/records/audit.py`).
 
-A chain shows what was done to the rows that it still has, with two exceptions that no chain is
-without: that its last rows were cut off, and that somebody who may write here computed all of
-its hashes anew. Both need its head (the last id and hash), noted where they cannot reach it.
+A chain shows any change to its rows, with two exceptions that every chain has: its last rows may
+have been cut off, and someone with write access may have computed all hashes anew. To notice both,
+the head (the last id and hash) must be noted where that person cannot change it.
 
-Retention takes rows away in front. A row of action `retention` later in the chain says up to
-which row, and with which hash (`store/retention/sweep.py` writes it): only that makes the first row
-that is left a beginning.
+Retention deletes rows at the beginning. A later row of action `retention` says up to which row,
+and with which hash (`store/retention/sweep.py` writes it). Only such a row makes the first
+remaining row a valid beginning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy import Connection, insert, select, text
 from ...core.records.audit import GENESIS, AuditAction, AuditEvent, AuditRow, hash_of, row_of
 from ..engine.schema import audit
 
-# "audit" in ASCII: whose transactions append, on PostgreSQL.
+# "audit" in ASCII: the advisory lock of transactions that append, on PostgreSQL.
 _LOCK: Final = 0x6175646974
 # Rows held at a time while a chain is verified: about a megabyte.
 _PAGE: Final = 1000
@@ -30,7 +30,7 @@ _COLUMNS: Final = tuple(audit.c[name] for name in (*AuditRow.__struct_fields__, 
 
 
 class ChainHead(msgspec.Struct, frozen=True):
-    """A row that a chain had: its last one, when it was noted."""
+    """The last row of a chain at the time when it was noted."""
 
     id: int
     hash: str
@@ -49,7 +49,7 @@ class ChainFaultKind(enum.StrEnum):
 
 
 class ChainFault(msgspec.Struct, frozen=True):
-    """What is wrong with row `id`, the first with which anything is."""
+    """What is wrong with row `id`, the first that has a fault."""
 
     id: int
     what: ChainFaultKind
@@ -59,8 +59,8 @@ class ChainFault(msgspec.Struct, frozen=True):
 class ChainVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a chain was found to be.
 
-    `rows` have been read, from `first` to `head`, which are None of an empty log. `pruned` rows
-    before `first` are missing; if there is no fault, retention has accounted for them.
+    `rows` were read, from `first` to `head`, which are None for an empty log. `pruned` rows before
+    `first` are missing; if there is no fault, retention has accounted for them.
     """
 
     rows: int
@@ -105,24 +105,24 @@ def head(connection: Connection) -> ChainHead | None:
 
 
 def verify(connection: Connection, *, expect_head: ChainHead | None = None) -> ChainVerdict:
-    """Read the whole chain, a page at a time, and say whether anybody changed it.
+    """Read the whole chain, a page at a time, and check whether it was changed.
 
-    `expect_head` is a head that was noted: it must still be in the chain. For a transaction that
-    sees one moment, as the reading ones of `Database` do; 10^6 rows take some ten seconds.
+    `expect_head` is a head that was noted earlier: it must still be in the chain. The transaction
+    must see one moment, as those of `Database.read` do. 10^6 rows take some ten seconds.
     """
-    walk = _Walk(expect_head)
+    verification = _Verification(expect_head)
     driver: Any = connection.connection.driver_connection
     sqlite = connection.dialect.name == "sqlite"
     if sqlite:
-        # It keeps any bytes in a text, and to read them as a row that is wrong is our business.
+        # SQLite keeps any bytes in a text column; they must be read as an altered row.
         driver.text_factory = _decoded
     try:
         for row, digest in _rows(connection):
-            walk.step(row, digest)
+            verification.step(row, digest)
     finally:
         if sqlite:
             driver.text_factory = str
-    return walk.verdict()
+    return verification.verdict()
 
 
 def _decoded(text: bytes) -> str:
@@ -141,8 +141,8 @@ def _rows(connection: Connection) -> Iterator[tuple[AuditRow, str]]:
         after = page[-1].id
 
 
-class _Walk:
-    """Goes over a chain and keeps the first fault, and what it needs to judge where it begins."""
+class _Verification:
+    """Checks a chain row by row; keeps the first fault, and what is needed to judge its ends."""
 
     def __init__(self, expected: ChainHead | None) -> None:
         self._expected = expected
@@ -234,4 +234,4 @@ def _accounts(row: AuditRow, first: AuditRow) -> bool:
             and details["last_deleted_hash"] == first.previous
         )
     except (msgspec.DecodeError, KeyError, TypeError):
-        return False  # of something else, or altered
+        return False  # the entry is about something else, or altered

@@ -1,8 +1,8 @@
 """One transaction of the writer: batches, what they add to the roll-ups, and how far it has come.
 
-Exactly once: the row of a writer says which of its batches is in the database, and is changed in
-the transaction that writes them. Whether a commit took place whose answer never came, because the
-server was killed or nobody waited any more, is found out by writing the batch again.
+Exactly once: a writer's row says up to which number its batches are in the database, and changes
+in the transaction that writes them. A commit's answer can be missing because the server was killed
+or the transaction was abandoned. Then the batch is written again, and skipped if it is there.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ...core.records.record import Record
 from ..engine.ids import SPREAD, id_of
 from ..engine.schema import attempts, requests, rollups, writers
 from .batch import Batch, Rejected
-from .rollup_rows import Models, rollup_rows
+from .rollup_rows import RollupModels, rollup_rows
 from .rows import Row, attempt_rows, request_row, time_us
 
 T = TypeVar("T")
 
 Chain = Callable[[Connection, Sequence[AuditEvent]], int]
 
-# What a row can be blamed for. Everything else is the database's fault, or that of our SQL, and
-# would meet every other row, too.
+# Errors that a single row can cause. All others come from the database or the gateway's SQL, and
+# would hit every other row, too.
 _BLAMED: Final = (DataError, IntegrityError, TypeError, ValueError, OverflowError, AttributeError)
 # How often keys are drawn: ten bits at random, of a later microsecond each time.
 _DRAWS: Final = 8
@@ -46,7 +46,11 @@ class InsertOutcome(msgspec.Struct):
 
 
 def write_batches(
-    connection: Connection, writer: str, batches: Sequence[Batch], chain: Chain, models: Models
+    connection: Connection,
+    writer: str,
+    batches: Sequence[Batch],
+    chain: Chain,
+    models: RollupModels,
 ) -> InsertOutcome:
     """Write those of a writer's `batches`, in order, that have not been written yet."""
     mark, first, last = _Marks(connection, writer), batches[0].number, batches[-1].number
@@ -59,15 +63,15 @@ def write_batches(
     records = [record for batch in batches for record in batch.records]
     events = [event for batch in batches for event in batch.events]
     written = work.insert(records, work.records)
-    # Sorted rows of all that was written: in parts, two processes could lock them crosswise.
+    # All rows in one sorted statement: in parts, two processes could lock them crosswise.
     work.insert(rollup_rows(work.rows, models), work.rollups)
-    # Last, since those of other processes wait for its lock until we commit.
+    # Last, since other processes wait for the chain's lock until this transaction ends.
     written += work.insert(events, lambda some, _draw: chain(connection, some))
     return InsertOutcome(written, work.rejected)
 
 
 class _Insertion:
-    """What one transaction inserts; parts that are refused are halved down to what is at fault."""
+    """What one transaction inserts; a part that is refused is halved until the bad row is found."""
 
     def __init__(self, connection: Connection) -> None:
         self.rejected: list[Rejected] = []
@@ -99,7 +103,7 @@ class _Insertion:
         return self.insert(items[:middle], write) + self.insert(items[middle:], write)
 
     def records(self, records: Sequence[Record], draw: int) -> None:
-        """Insert requests and attempts, with keys that nobody has yet as far as we know."""
+        """Insert requests and attempts, with keys that no row of this transaction has."""
         keys = {*self._keys}
         made = [(record, self._key(record, draw, keys)) for record in records]
         rows = [request_row(record, key) for record, key in made]
@@ -112,7 +116,7 @@ class _Insertion:
         self.rows += rows
 
     def rollups(self, rows: Sequence[Row], _draw: int) -> None:
-        """Add to roll-ups that there are, insert the others."""
+        """Add to the roll-ups that exist, insert the others."""
         self._connection.exec_driver_sql(self._sql.rollups, [*rows])
 
     def _key(self, record: Record, draw: int, keys: set[int]) -> int:
@@ -132,7 +136,7 @@ class _Insertion:
 
 
 class _Savepoint:
-    """What one part wrote is taken back if it is to blame; all else ends the transaction.
+    """Rolls one part back if it caused the error; other errors end the transaction.
 
     SQLAlchemy's own compile their statements each time, which costs 0.1 ms.
     """
@@ -152,7 +156,7 @@ class _Savepoint:
 
 
 class _Marks:
-    """How far a writer has come. On PostgreSQL its row is locked by the first `advance`."""
+    """A writer's row in `writers`. On PostgreSQL the first `advance` locks it."""
 
     def __init__(self, connection: Connection, writer: str) -> None:
         self._connection = connection
@@ -173,7 +177,7 @@ class _Marks:
 
 
 class _Sql:
-    """The statements in the driver's own words: SQLAlchemy's parameters cost twice the insert."""
+    """The statements in the driver's own syntax: SQLAlchemy's parameters cost twice the insert."""
 
     def __init__(self, mark: str, *, copy: bool) -> None:
         tables = {table.name: table for table in (requests, attempts)}
@@ -214,7 +218,7 @@ def _copy(connection: Connection, statement: str, rows: Iterable[Row]) -> None:
             for row in rows:
                 copy.write_row(row)
     except errors.Error as exc:
-        # What SQLAlchemy would have raised, had it been asked.
+        # The same exception that SQLAlchemy would have raised.
         raise DBAPIError.instance(
             statement, None, exc, errors.Error, hide_parameters=True, dialect=connection.dialect
         ) from exc

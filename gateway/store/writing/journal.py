@@ -2,14 +2,14 @@
 
     <folder>/<writer>.<number>.journal    frames: mark, length, checksum, number, batch
 
-A file is locked for as long as the process lives that made it. One that nobody has locked was
-left behind by a process that died, and whoever gets the lock writes what is in it. A writer's
+A file is locked while the process lives that made it. A file without a lock was left behind by a
+process that died; the process that gets the lock writes its batches to the database. A writer's
 files are made, written to the database and removed in the order of their numbers: a batch that
-came after a later one would look as if it had been written before.
+is written after a later one would look as if it had been written before.
 
-What `append` has returned for is in the page cache: it survives the end of this process, however
-sudden, but not a power failure in the next few seconds, as it is with the last transactions of
-SQLite (`synchronous = NORMAL`). To wait for the disk each time would cost what the journal is for.
+A batch is in the page cache when `append` has returned. It survives any end of this process, but
+not a power failure in the next few seconds, like the last transactions of SQLite (`synchronous =
+NORMAL`). Waiting for the disk each time would cost the time that the journal is there to save.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import structlog
 
 _HEAD: Final = Struct(">4sIIQ")
 _NUMBER: Final = Struct(">Q")
-# Where to go on after a damaged frame: UTF-8 has no byte 0xFF.
+# Reading goes on at the next mark after a damaged frame. UTF-8 has no byte 0xFF.
 _MARK: Final = b"\xffJ1\n"
 _SUFFIX: Final = ".journal"
 _BLOCK: Final = 1024 * 1024
@@ -48,9 +48,9 @@ class Journal:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.size = os.fstat(descriptor).st_size
-        # Up to here its frames have been read, and have been done with.
+        # Frames before this offset are in the database.
         self.position = 0
-        # Bytes that were no frame: the end of a process that died while it wrote, usually.
+        # Bytes that are no frame; usually of a process that died while it wrote.
         self.damaged = 0
         self._next = self._skipped = 0
         self._descriptor = descriptor
@@ -60,9 +60,9 @@ class Journal:
 
     @classmethod
     def create(cls, folder: Path, writer: str, number: int = 1) -> Journal:
-        """Make a writer's file of this number; of a later one if somebody is quicker to remove it.
+        """Make a writer's file of this number; of a later one if another process took it at once.
 
-        Raises FileExistsError sooner than touch what is in a file.
+        Raises FileExistsError rather than write to a file that exists.
         """
         make_folder(folder)
         while True:
@@ -72,13 +72,13 @@ class Journal:
             try:
                 journal = cls._locked(path, descriptor)
             except BaseException:
-                # Or there were one more each time, where nothing can be locked.
+                # Where files cannot be locked, each attempt would leave one more.
                 with suppress(OSError):
                     path.unlink()
                 raise
             if journal is not None:
                 return journal
-            # To who looked for files between our two calls, it was left behind, and empty.
+            # Another process found the file between open and lock, without a lock and empty.
             number += 1
 
     @classmethod
@@ -94,7 +94,7 @@ class Journal:
     def _locked(cls, path: Path, descriptor: int) -> Journal | None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had it may have written and removed it before.
+            # Its last owner may have written it to the database and removed it before.
             if os.fstat(descriptor).st_nlink:
                 return cls(path, descriptor)
         except BlockingIOError:
@@ -115,7 +115,7 @@ class Journal:
 
     @property
     def is_done(self) -> bool:
-        """Say whether everything in it has been done with."""
+        """Say whether all of its frames are in the database."""
         return self.position >= self.size
 
     def append(self, number: int, payload: bytes, max_bytes: int) -> None:
@@ -129,7 +129,7 @@ class Journal:
             while written < len(frame):
                 written += os.pwrite(self._descriptor, frame[written:], self.size + written)
         except OSError:
-            # A part of a frame is of no use, and its room may be enough for a smaller one.
+            # A part of a frame is useless, and its room may be enough for a smaller frame.
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self.size)
             raise
@@ -138,7 +138,7 @@ class Journal:
     def read(self, budget: int, after: int = 0) -> list[JournalFrame]:
         """Return the next frames with a number above `after`: one, or up to `budget` bytes.
 
-        They are returned again until `done` is called.
+        They are returned again until `confirm` is called.
         """
         frames: list[JournalFrame] = []
         self._next, self._skipped = self.position, 0
@@ -157,11 +157,11 @@ class Journal:
                 budget -= size
             self._next += size
         if not frames:
-            self.done()
+            self.confirm()
         return frames
 
-    def done(self) -> None:
-        """Say that what was read last is not needed any more."""
+    def confirm(self) -> None:
+        """Note that the frames read last are in the database."""
         self.position = self._next
         self.damaged += self._skipped
 
@@ -174,9 +174,9 @@ class Journal:
             self.close()
 
     def close(self) -> None:
-        """Leave the file to others."""
+        """Close and unlock the file, for other processes to take."""
         if self._descriptor >= 0:
-            # Whatever it complains about, the descriptor is gone: close(2).
+            # The descriptor is closed even if close(2) reports an error.
             with suppress(OSError):
                 os.close(self._descriptor)
             self._descriptor = -1
@@ -207,7 +207,7 @@ class Journal:
 
 
 def make_folder(folder: Path) -> None:
-    """See to it that the folder is there, and ours to write. Raises OSError."""
+    """Make the folder if it is missing. Raises OSError, also if it cannot be written."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "it cannot be written", str(folder))
@@ -225,9 +225,9 @@ def total_bytes(folder: Path) -> int:
 
 
 def left_behind(folder: Path) -> Iterator[Journal]:
-    """Yield, locked, files whose process is gone: writer by writer, the longest dead first.
+    """Yield, locked, the files of processes that ended: by writer, the one with the oldest first.
 
-    The next file of a writer comes only if the one before has been removed.
+    A writer's next file comes only once the one before has been removed.
     """
     for writer in _writers(folder):
         last: Path | None = None
@@ -244,7 +244,7 @@ def _adopt_first(folder: Path, writer: str, last: Path | None) -> Journal | None
         if path is None or path == last:
             return None
         journal = Journal.adopt(path)
-        # A listing is not of one moment: only now that the writer is dead no file can be missing.
+        # A listing is not atomic: only once the writer is known to be dead is it complete.
         if journal is None or _first(folder, writer) == path:
             return journal
     except OSError as exc:
@@ -274,7 +274,7 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def _place(path: Path) -> tuple[str, int]:
-    """Return whose file it is, and its number."""
+    """Return the id of the file's writer, and the file's number."""
     writer, _, number = path.name.removesuffix(_SUFFIX).partition(".")
     return writer, int(number) if number.isdecimal() else 0
 

@@ -1,4 +1,4 @@
-"""What was recorded and is in memory only: bounded, and never waited for."""
+"""Records and audit events that are in memory only: a bounded queue that never waits."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .batch import Batch
 
 # A batch gathers until it is this large, or `writer.LINGER` is over.
 BATCH_ROWS: Final = 500
-# What one transaction may have, so that it is over in about 0.1 s: others wait for its end.
+# Rows of one transaction at most, so that it takes about 0.1 s: other writers wait for its end.
 MOST_ROWS: Final = 2000
 
 
 class WriteQueue:
-    """The newest `most` records, and as many audit events: of these there are few, and they stay.
+    """The newest `most` records, and as many audit events: few of these arrive, so they stay.
 
     `arrived` is set while there is anything, `full` while there is enough for a batch. `dropped`
-    counts those for which there was no room, the oldest.
+    counts the oldest ones, which were dropped for want of room.
     """
 
     def __init__(self, most: int) -> None:
@@ -80,7 +80,7 @@ class WriteQueue:
         return batches
 
     def put_back(self, batches: list[Batch]) -> None:
-        """Take back the latest batches that were taken, which have been written nowhere."""
+        """Take back the batches that were taken last; they must not have been written anywhere."""
         for batch in reversed(batches):
             self._records.extendleft(reversed(batch.records))
             self._events.extendleft(reversed(batch.events))

@@ -1,4 +1,4 @@
-"""What can never be written, beside the journals: `rejected.jsonl`, for a person to look at."""
+"""`rejected.jsonl`, beside the journals: items that can never be written, for a person to read."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .batch import Rejected, encodable
 from .journal import make_folder
 
 NAME: Final = "rejected.jsonl"
-# After these many bytes it is only counted and logged what is rejected.
+# Once the file has this many bytes, rejected items are only counted and logged.
 _MOST_BYTES: Final = 16 * 1024 * 1024
 
 _encoder: Final = msgspec.json.Encoder()
 
 
-def keep(folder: Path, rejected: Iterable[Rejected]) -> None:
-    """Append a line for each: its reason, and all of it. Raises OSError."""
+def write_rejected(folder: Path, rejected: Iterable[Rejected]) -> None:
+    """Append a line for each item: the reason, and the whole item. Raises OSError."""
     make_folder(folder)
     lines = b"".join(
         _encoder.encode({"reason": each.reason, "item": encodable(each.item)}) + b"\n"
         for each in rejected
     )
-    # Several processes append to it, each all of its lines at once.
+    # Several processes append to the file, each all of its lines in one write.
     descriptor = os.open(
         folder / NAME, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600
     )

@@ -32,24 +32,24 @@ _CACHED_TOKENS, _REASONING = _at["cached_tokens"], _at["reasoning_tokens"]
 _LATENCY, _FIRST = _at["latency_us"], _at["first_event_us"]
 
 _REJECTED: Final = EndReason.REJECTED.value
-# These are told by limits, which are looked at once the model is known to exist.
+# Error codes of limits. Limits are checked only after the model is known to exist.
 _LIMITS: Final = {"rate_limit_exceeded", "insufficient_quota"}
 
 _Key = tuple[int, str, str, str, int]
 
 
-class Models:
-    """Which models have roll-ups of their own: the first so many of each hour."""
+class RollupModels:
+    """Which models have roll-ups of their own: the first `limit` of each hour."""
 
     def __init__(self, limit: int = MODELS_PER_HOUR) -> None:
         self._limit = limit
         self._hours: dict[int, set[str]] = {}
 
     def __repr__(self) -> str:
-        return f"<Models { ({hour: len(names) for hour, names in self._hours.items()}) }>"
+        return f"<RollupModels { ({hour: len(names) for hour, names in self._hours.items()}) }>"
 
     def label(self, model: str, hour: int) -> str:
-        """Return the name that `model` counts under in `hour`, any number for it."""
+        """Return the name that `model` is counted under in `hour`, a number that identifies it."""
         names = self._hours.get(hour)
         if names is None:
             while len(self._hours) >= _HOURS:
@@ -63,10 +63,10 @@ class Models:
         return model
 
 
-def rollup_rows(rows: Iterable[Row], models: Models) -> list[Row]:
+def rollup_rows(rows: Iterable[Row], models: RollupModels) -> list[Row]:
     """Return the rows of `rollups` that the rows of `requests` add up to, sorted by their key.
 
-    In that order several processes lock the same rows one after the other, never crosswise.
+    All processes lock the rows in that order, so two of them never wait for each other.
     """
     minutes: dict[_Key, list[int]] = {}
     for row in rows:
@@ -100,8 +100,8 @@ def rollup_rows(rows: Iterable[Row], models: Models) -> list[Row]:
     hours = _wider(minutes, HOUR)
     found = [
         (period, *key, *sums)
-        for period, tally in ((MINUTE, minutes), (HOUR, hours), (DAY, _wider(hours, DAY)))
-        for key, sums in tally.items()
+        for period, totals in ((MINUTE, minutes), (HOUR, hours), (DAY, _wider(hours, DAY)))
+        for key, sums in totals.items()
     ]
     found.sort(key=_key)
     return found
@@ -111,7 +111,7 @@ def _key(row: Row) -> Row:
     return row[:6]
 
 
-def _model(row: Row, models: Models) -> str:
+def _model(row: Row, models: RollupModels) -> str:
     model: str | None = row[_MODEL]
     if not model:
         return ""
@@ -121,16 +121,16 @@ def _model(row: Row, models: Models) -> str:
         and not row[_CACHED]
         and row[_CODE] not in _LIMITS
     ):
-        # Asked for, but not known or not allowed: whoever tries names must not fill the table.
+        # The model is unknown or not allowed: a caller that tries names must not fill the table.
         return ""
     return models.label(model, row[_TIME] // (HOUR * _SECOND))
 
 
-def _wider(tally: dict[_Key, list[int]], period: int) -> dict[_Key, list[int]]:
+def _wider(totals: dict[_Key, list[int]], period: int) -> dict[_Key, list[int]]:
     """Add up periods to longer ones."""
     width = period * _SECOND
     wider: dict[_Key, list[int]] = {}
-    for (start, *rest), sums in tally.items():
+    for (start, *rest), sums in totals.items():
         key: _Key = (start - start % width, *rest)  # type: ignore[assignment]
         sofar = wider.get(key)
         wider[key] = sums if sofar is None else [a + b for a, b in zip(sofar, sums, strict=True)]

@@ -13,7 +13,7 @@ import msgspec
 
 from ...core.records.record import WELL, AttemptRecord, Record
 
-# PostgreSQL's text has no NUL, and UTF-8 no lone surrogates, which JSON can bring along.
+# PostgreSQL's text cannot hold NUL, and UTF-8 no lone surrogates, which JSON can contain.
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 _REPLACEMENT: Final = "\ufffd"
 
@@ -25,12 +25,12 @@ USER_AGENT: Final = 512
 _METADATA: Final = 1024
 _METADATA_ENTRIES: Final = 32
 
-# Sums of these must fit 63 bits, for else no batch with that roll-up is ever written again:
-# 9 million requests a day with the highest of tokens, 90,000 with the highest cost.
+# Sums of these must fit 63 bits, or no batch with that roll-up could be written any more:
+# 9 million requests a day with the most tokens fit, 90,000 with the highest cost.
 MOST_TOKENS: Final = 10**12
 MOST_NANO_USD: Final = 10**14
 MOST_US: Final = 10**13
-# What the primary key has room for (`store/engine/ids.py`), and a double still counts in ones.
+# What the primary key has room for (`store/engine/ids.py`), and a double still holds exactly.
 MOST_TIME_US: Final = 2**53 - 1
 _SMALL: Final = 2**15 - 1
 _INTEGER: Final = 2**31 - 1
@@ -114,7 +114,7 @@ def text(value: str | None, limit: int) -> str | None:
         return None
     if len(value) > limit:
         value = value[:limit]
-    # The first look costs nothing: CPython knows of each text whether it is ASCII.
+    # `isascii` costs nothing: CPython stores with each text whether it is ASCII.
     if value.isascii() and "\0" not in value:
         # An enum's member is written by its value, which psycopg would not do.
         return value if type(value) is str else str(value)
@@ -122,14 +122,14 @@ def text(value: str | None, limit: int) -> str | None:
 
 
 def clamped(value: int | None, most: int) -> int | None:
-    """Return `value` if it is within ±`most`, else what is next to it."""
+    """Return `value` if it is within ±`most`, else the nearer bound."""
     if value is None or -most <= value <= most:
         return value if value is None else int(value)
     return most if value > 0 else -most
 
 
 def _scaled(value: float, scale: float, most: int) -> int:
-    # Whatever is wrong with a clock, nan included, is no reason to lose the rest of the row.
+    # A wrong time, NaN included, must not cost the rest of the row.
     units = value * scale
     if 0 <= units <= most:
         return int(units + 0.5)

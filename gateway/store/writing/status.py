@@ -1,4 +1,4 @@
-"""How the writer is doing: for metrics and health, and in the log once when it changes."""
+"""The state of the writer, for metrics and health; the log says once when it changes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _log: Final = structlog.get_logger(__name__)
 
 
 class StoreStatus(msgspec.Struct, kw_only=True):
-    """In records and audit events since the start.
+    """Counts of records and audit events since the start.
 
-    `waiting` are in memory now, `journal_bytes` in the journal. `journaled` went there at some
-    time. `crowded_out` found no room, neither in the journal nor in memory; `rejected` are what
-    the database will never take, kept in a file; `lost` is what the exit had no time for, and
-    what an error of ours has cost. `since` is the Unix time from which on the database has not
-    been usable.
+    `waiting` are in memory now, `journal_bytes` in the journal. `journaled` went to the journal at
+    some time. `crowded_out` found no room, neither in the journal nor in memory. `rejected` can
+    never be written to the database, and are kept in a file. `lost` are those that the exit had no
+    time for, or that an unexpected error cost. The database has not been usable since the Unix
+    time `since`; None if it is.
     """
 
     waiting: int = 0
@@ -50,45 +50,45 @@ class StoreStatus(msgspec.Struct, kw_only=True):
             _log.warning("the database takes no records", error=self.last_error)
 
     def succeeded(self, written: int) -> None:
-        """Note that it was."""
+        """Note that `written` items were written."""
         self.written += written
         if self.since is not None:
             seconds, self.since = round(time() - self.since, 1), None
             _log.info("the database takes records again", seconds=seconds)
 
-    def met(self, error: Exception, event: str) -> None:
-        """Note an error of ours, whole. Never fails: a log on a full disk may have been it."""
+    def note_error(self, error: Exception, event: str) -> None:
+        """Note an unexpected error and log it whole. Never fails, even if logging fails."""
         self.last_error = _text(error)
         with suppress(Exception):
             _log.error(event, exc_info=error)
 
-    def lose_by(self, error: Exception) -> None:
-        """Note that such an error has cost a record. Never fails."""
+    def lose_record(self, error: Exception) -> None:
+        """Note that an unexpected error has cost a record. Never fails."""
         self.lost += 1
-        self.met(error, "a record is lost")
+        self.note_error(error, "a record is lost")
 
     def reject(self, found: list[Rejected]) -> None:
-        """Note what the database will never take."""
+        """Note items that can never be written to the database."""
         self.rejected += len(found)
         for each in found[:_LINES]:
             _log.error("a record was rejected", request_id=each.request_id, reason=each.reason)
 
     def lose(self, count: int) -> None:
-        """Note what is lost for good."""
+        """Note that `count` items are lost for good."""
         self.lost += count
         _log.error("records are lost", records=count, reason=self.last_error)
 
 
 class DropReport:
-    """Says once that records find no room, and once how many they were when that is over."""
+    """Logs once that records are dropped, and once how many when that has ended."""
 
     def __init__(self) -> None:
         self._total = 0
         self._before = 0
         self._dropping = False
 
-    def look(self, total: int, reason: str | None) -> None:
-        """Note how many found no room so far."""
+    def update(self, total: int, reason: str | None) -> None:
+        """Note how many have been dropped so far."""
         if total > self._total and not self._dropping:
             self._dropping, self._before = True, self._total
             _log.error("records are dropped", reason=reason)
@@ -99,5 +99,5 @@ class DropReport:
 
 
 def _text(error: Exception) -> str:
-    # The first line: the others of a database's errors may quote what was to be written.
+    # The first line only: further lines of a database's error may quote the row.
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -1,4 +1,4 @@
-"""What is not known to be in the database: where it is, and its way from memory to the disk."""
+"""What is not known to be in the database, and its way from memory to the journal."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Unwritten:
     def __init__(self, waiting: WriteQueue, backlog: Backlog) -> None:
         self.waiting = waiting
         self.backlog = backlog
-        # What is being written from memory, and whether it is in the journal, too.
+        # The batch that is being written from memory, and whether it is also in the journal.
         self.batch: Batch | None = None
         self.is_saved = False
         # Records and audit events that went into the journal.
         self.journaled = 0
         self._saving = trio.Lock()
-        # Its own, where nothing else has to be waited for.
+        # A limiter of its own: the journal must not wait for other threads.
         self._disk = trio.CapacityLimiter(1)
 
     def __repr__(self) -> str:
@@ -34,7 +34,7 @@ class Unwritten:
 
     @property
     def is_idle(self) -> bool:
-        """Say whether nothing comes before what waits."""
+        """Say whether nothing has to be written before the queue."""
         return self.batch is None and not self.backlog.pending
 
     @property
@@ -42,16 +42,16 @@ class Unwritten:
         return len(self.waiting) + (len(self.batch) if self.batch else 0)
 
     def hand_over(self) -> bool:
-        """Let the next batch be written, if it is its turn."""
+        """Take the next batch from the queue to be written, if nothing comes before it."""
         if not self.is_idle:
             return False
         self.batch, self.is_saved = self.waiting.take(), False
         return True
 
     async def save(self) -> Exception | None:
-        """Put into the journal what is in memory only; return what kept it from going there.
+        """Put into the journal what is in memory only; return the error if not all went there.
 
-        Never fails, since then it would not be known what is in memory only.
+        Never fails: otherwise it would not be known what is in memory only.
         """
         async with self._saving:
             batch = self.batch
@@ -60,7 +60,7 @@ class Unwritten:
             saved, error = 0, None
             try:
                 saved, error = await self.on_disk(lambda: self.backlog.save([*first, *others]))
-            except Exception as exc:  # noqa: BLE001  # there may be no thread to be had
+            except Exception as exc:  # noqa: BLE001  # a thread may not start
                 error = exc
             finally:
                 self.waiting.put_back(others[max(0, saved - len(first)) :])
@@ -69,8 +69,8 @@ class Unwritten:
             self.journaled += sum(map(len, [*first, *others][:saved]))
         return error
 
-    def leave(self) -> int:
-        """Leave the journal to others; return how much was in memory only, and is lost."""
+    def close(self) -> int:
+        """Leave the journal to other processes; return how many items were in memory only: lost."""
         rest = self.waiting.take_all()
         if self.batch is not None and not self.is_saved:
             rest.append(self.batch)
@@ -79,5 +79,5 @@ class Unwritten:
         return sum(map(len, rest))
 
     async def on_disk(self, work: Callable[[], T]) -> T:
-        """Return what `work` does with the disk, in a thread that has nothing else to do."""
+        """Run `work` in the thread for the disk, and return what it returns."""
         return await trio.to_thread.run_sync(work, limiter=self._disk)

@@ -1,4 +1,4 @@
-"""Where the numbers of metrics are: in memory, or in files that several workers share.
+"""Where the numbers of metrics are kept: in memory, or in files that several workers share.
 
 prometheus-client's own multiprocess mode costs 0.9 µs for each addition here and 2 µs for each
 observation of a histogram, has no collectors of one's own, and its files stay behind for ever
@@ -13,9 +13,9 @@ The files of one directory:
     segment  MAGIC  used: u64  record*    SEGMENT bytes, of which the first `used` are in use
     record   key length: u32  cells: u32  key  padding to 8  cells: f64*
 
-A record is written before `used` takes it in. The owner holds a lock (flock) on its file for as
-long as it lives, which no end of a process outlasts, and which no other process's number can be
-mistaken for. Native byte order: nobody else reads them.
+A record is written before `used` is raised to include it. The owner holds a lock (flock) on its
+file while it lives. The kernel drops the lock however the process ends; a process id in the file
+could be another process's by then. The byte order is native: only this machine reads the files.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Cells(Protocol):
 
 
 class CellPage(msgspec.Struct):
-    """What one process counted, read as it is iterated over; `live` says that it still does."""
+    """What one process counted, read as it is iterated over; `live` says that it still runs."""
 
     live: bool
     series: Iterator[tuple[Key, list[float]]]
@@ -69,20 +69,20 @@ class CellStorage(Protocol):
         ...
 
     def known(self) -> list[Key]:
-        """Return the series that this process has, be it from one before it."""
+        """Return the series of this process, those taken over from a dead one included."""
         ...
 
     def pages(self) -> Iterator[CellPage]:
-        """Yield what all processes have. May be called in another thread than the others."""
+        """Yield what all processes have. May be called in another thread than the other methods."""
         ...
 
 
 class MemoryCells:
-    """Of this process alone."""
+    """The cells of this process alone."""
 
     def __init__(self) -> None:
         self._cells: dict[Key, list[float]] = {}
-        # To be walked through by another thread: a dictionary that grows under way raises.
+        # Another thread iterates over this list. A dictionary that grows meanwhile would raise.
         self._series: list[tuple[Key, list[float]]] = []
 
     def __repr__(self) -> str:
@@ -103,10 +103,10 @@ class MemoryCells:
 
 
 class SharedCells:
-    """Of all processes that have the same `directory`, whose owner removes it at the end.
+    """The cells of all processes that share `directory`; who made the directory removes it.
 
-    Raises OSError if it cannot be written to. One that is full later is no error: what is new
-    from then on is counted, and not shown.
+    Raises OSError if it cannot be written to. A disk that is full later is no error: new series
+    are then counted in memory, and not shown.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -138,7 +138,7 @@ class SharedCells:
             except FileNotFoundError:
                 continue
             try:
-                # Our own lock refuses us too: it belongs to the other descriptor (flock(2)).
+                # This process's own lock refuses, too: it is the other descriptor's (flock(2)).
                 live = not _lock(descriptor, fcntl.LOCK_SH)
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 count = os.fstat(descriptor).st_size // SEGMENT
@@ -149,7 +149,7 @@ class SharedCells:
 
     def close(self) -> None:
         """Leave the file to the next process, as the end of this one would."""
-        # Closing would not do: each map has a descriptor of its own, and the lock is all of theirs.
+        # Closing alone would not unlock: each map has a descriptor that shares the lock.
         fcntl.flock(self._file, fcntl.LOCK_UN)
         os.close(self._file)
 
@@ -177,7 +177,7 @@ class SharedCells:
             if used + length <= SEGMENT:
                 return segment, used
         number = len(self._segments)
-        # A page of a sparse file that the disk has no room for would kill us when it is written.
+        # Writing to a page of a sparse file for which the disk has no room raises SIGBUS.
         os.posix_fallocate(self._file, number * SEGMENT, SEGMENT)
         segment = _map(self._file, number, mmap.ACCESS_WRITE)
         _USED.pack_into(segment, len(_MAGIC), _START)
@@ -187,7 +187,7 @@ class SharedCells:
 
 
 def _own(directory: Path) -> tuple[int, Path, list[memoryview]]:
-    """Take over the file of a process that is no more, or make one."""
+    """Take over the file of a process that has ended, or make one."""
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -196,7 +196,7 @@ def _own(directory: Path) -> tuple[int, Path, list[memoryview]]:
         if _lock(descriptor, fcntl.LOCK_EX):
             count = os.fstat(descriptor).st_size // SEGMENT
             segments = [_map(descriptor, number, mmap.ACCESS_WRITE) for number in range(count)]
-            # The last one may have been cut short by a kill before it was begun.
+            # A kill may have left the last segment empty.
             while segments and not any(segments[-1][:_START]):
                 segments.pop()
             if all(_is_ours(segment) for segment in segments):
@@ -207,7 +207,7 @@ def _own(directory: Path) -> tuple[int, Path, list[memoryview]]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         if _lock(descriptor, fcntl.LOCK_EX):
             return descriptor, path, []
-        # Another process that starts now was faster and has taken it over.
+        # Another process, which starts now as well, has taken the new file over.
         os.close(descriptor)
 
 
@@ -254,4 +254,4 @@ def _series(segment: memoryview) -> Iterator[tuple[Key, memoryview[float]]]:
         at = end
 
 
-ABSENT: Final = math.nan  # in a gauge's cell: there is no such thing at present
+ABSENT: Final = math.nan  # in a gauge's cell: what it measures does not exist at present

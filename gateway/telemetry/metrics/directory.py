@@ -1,7 +1,7 @@
 """The directory in which the workers of one gateway count together.
 
-Whoever starts the workers names it in their environment: `gateway serve --workers` makes one of
-its own, under Hypercorn's command line it is the operator who has to.
+The environment of the workers names it. `gateway serve --workers` makes a directory and sets the
+variable; under Hypercorn's command line the operator has to.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ VARIABLE: Final = "GATEWAY_METRICS_DIR"
 def shared_directory() -> Iterator[Path]:
     """Make a private directory for workers, and remove it at the end. Raises OSError."""
     with tempfile.TemporaryDirectory(prefix="gateway-metrics-") as name:
-        # Or systemd-tmpfiles would clean up what it believes nobody has used for ten days; it
-        # leaves alone what is locked (tmpfiles.d(5)).
+        # The lock keeps systemd-tmpfiles away, which otherwise removes what looks unused for ten
+        # days (tmpfiles.d(5)).
         descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH)

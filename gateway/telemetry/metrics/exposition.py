@@ -23,9 +23,9 @@ from prometheus_client.utils import floatToGoString
 from .cells import CellPage, CellStorage
 from .families import MergeRule, MetricFamily, MetricKind
 
-# A line takes 20 us to render. Whoever wants the interpreter back from a thread that computes
-# waits 5 ms for it (sys.setswitchinterval), at each step of each request while a scrape goes on.
-# One that pauses gives it up at once.
+# A line takes 20 us to render. The event loop would wait 5 ms for the interpreter
+# (sys.setswitchinterval) at each step of each request while a thread renders. A thread that pauses
+# gives the interpreter up at once.
 PAUSE_EVERY: Final = 25
 PAUSE: Final = 0.000_05
 
@@ -43,7 +43,7 @@ class Exposition:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Series(storage, families))
         if alone:
-            # With several workers these would be of whichever of them is asked: counters that
+            # With several workers these would be those of the worker that answers: counters that
             # go back and forth.
             ProcessCollector(registry=self._registry)
             PlatformCollector(registry=self._registry)
@@ -58,10 +58,10 @@ class Exposition:
 
 
 def wants_openmetrics(accept: str) -> bool:
-    """Say whether OpenMetrics 1 is what an Accept header likes best; text is what else there is.
+    """Say whether an Accept header prefers OpenMetrics 1 to the text format.
 
-    prometheus_client's `choose_encoder` knows no weights, fails at a version that is no number,
-    and sends back whatever version it is given.
+    prometheus_client's `choose_encoder` ignores weights, fails at a version that is no number,
+    and sends back any version it is given.
     """
     best, found = 0.0, False
     for choice in accept.split(","):
@@ -86,7 +86,7 @@ def _weight(text: str) -> float:
 
 
 def merge(pages: Iterable[CellPage], families: Mapping[str, MetricFamily]) -> Merged:
-    """Put together what the workers have; of dead ones only what they have counted."""
+    """Put together what the workers have; of dead workers only counters and histograms."""
     merged: Merged = {name: {} for name in families}
     for page in pages:
         for (name, *values), cells in _paced(page.series):

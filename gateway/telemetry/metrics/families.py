@@ -47,7 +47,7 @@ class MetricFamily(msgspec.Struct, frozen=True):
 
 
 SECONDS: Final = tuple(bound / 1_000_000 for bound in BOUNDS)
-# Breaker states as numbers: those that lead somewhere between the extremes.
+# Breaker states as numbers, half-open between the extremes.
 STATES: Final = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -110,7 +110,7 @@ CACHE_HITS: Final = _counter(
     "gateway_cache_hits", "Requests answered from the cache or with another's answer.", "model"
 )
 
-# Read when somebody asks, or once a second...
+# Read at each scrape, and once a second...
 
 GAPS: Final = "gateway_inter_event_gap_seconds"
 IN_FLIGHT: Final = _gauge("gateway_in_flight_requests", "Requests under way.")

@@ -1,6 +1,6 @@
-"""What a process is doing at the moment, as metrics show it, and the cells that say so.
+"""What a process is doing at the moment, as metrics show it, and the cells that hold it.
 
-Whoever puts the process together fills `Gauges`; nothing here knows what it is read from.
+`process/` fills `Gauges`; nothing here knows what the values are read from.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class DeploymentGauges(msgspec.Struct, frozen=True):
 
 
 class SlotGauges(msgspec.Struct, frozen=True):
-    """`of` names what the slots are of; `limit` None is none."""
+    """`of` names what the slots limit; a `limit` of None is no limit."""
 
     of: str
     held: int
@@ -86,8 +86,8 @@ class GapHistogram(msgspec.Struct, frozen=True):
     total: float
 
 
-class Board:
-    """Writes them into cells, and takes out what is no longer there."""
+class GaugeBoard:
+    """Writes gauges into cells, and marks those absent that do not exist any more."""
 
     def __init__(self, storage: CellStorage, deployments: LabelValues) -> None:
         self._storage = storage
@@ -97,17 +97,16 @@ class Board:
         self._set: set[Key] = set()
         kinds = families.table(None)
         for key in storage.known():
-            # Those of a dead process, whose place we have taken: its counts go on, its state
-            # does not.
+            # The file was a dead process's before: its counts go on, its state does not.
             family = kinds.get(key[0])
             if family is not None and family.kind is MetricKind.GAUGE:
                 storage.open(key, family.size)[0] = ABSENT
 
     def __repr__(self) -> str:
-        return f"<Board {len(self._cells)} series>"
+        return f"<GaugeBoard {len(self._cells)} series>"
 
     def show(self, gauges: Gauges, gaps: GapHistogram | None, family: MetricFamily | None) -> None:
-        """Write all of it; `family` is that of the gaps."""
+        """Write all gauges; `family` is that of the gaps."""
         before, self._set = self._set, set()
         self._process()
         self._put(families.IN_FLIGHT, gauges.in_flight)
@@ -142,7 +141,7 @@ class Board:
             self._put(families.MEMORY, resident)
 
     def _deployment(self, deployment: DeploymentGauges) -> None:
-        name = self._deployments.take(deployment.name)
+        name = self._deployments.add(deployment.name)
         self._put(families.BREAKER, families.STATES[deployment.state], name)
         self._put(families.AVAILABLE, deployment.available, name)
         self._put(families.DEPLOYMENT_IN_FLIGHT, deployment.in_flight, name)
@@ -166,10 +165,10 @@ class Board:
         self._set.add(key)
 
     def _follow(self, family: MetricFamily, total: float, *labels: str, index: int = 0) -> None:
-        """Add what `total`, counted elsewhere, has grown by.
+        """Add to a cell what `total`, which is counted elsewhere, has grown by.
 
         The cell may have begun with what a dead process counted. A total that is lower than
-        last time has begun anew, as that of a deployment that was gone in between.
+        last time has started again from 0, as happens to a deployment that was removed and added.
         """
         key = (family.name, *labels)
         seen = (*key, str(index))

@@ -1,8 +1,8 @@
-"""The values of a label, of which there may be no more than Prometheus can bear.
+"""The values of a label, bounded in number so that Prometheus can bear them.
 
 Every distinct set of label values is a series that lives as long as the process, and in
-Prometheus for weeks. A wildcard lets callers choose the names of models, so somebody who tries
-can make as many as they like: https://prometheus.io/docs/practices/naming/#labels.
+Prometheus for weeks. A wildcard lets callers choose the names of models, so a caller could make
+any number of series: https://prometheus.io/docs/practices/naming/#labels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LONGEST: Final = 200
 
 
 class LabelValues:
-    """At most `limit` values of one label; the others are all "other"."""
+    """At most `limit` values of one label; all further ones are shown as "other"."""
 
     __slots__ = ("_limit", "_shown")
 
@@ -27,11 +27,11 @@ class LabelValues:
         return f"<LabelValues {len(self._shown)} of {self._limit}>"
 
     def known(self, value: str) -> str | None:
-        """Return how `value` is shown, None if it has no place."""
+        """Return how `value` is shown, None if it is not among the values."""
         return self._shown.get(value)
 
-    def take(self, value: str) -> str:
-        """Give `value` a place, if there is one, and return how it is shown."""
+    def add(self, value: str) -> str:
+        """Add `value` if there is room, and return how it is shown."""
         shown = self._shown.get(value)
         if shown is not None:
             return shown

@@ -20,7 +20,7 @@ from . import families
 from .cells import Cells, MemoryCells, SharedCells
 from .exposition import Exposition
 from .families import SECONDS, MetricFamily
-from .gauges import Board, GapHistogram, Gauges
+from .gauges import GapHistogram, GaugeBoard, Gauges
 from .labels import OTHER, LabelValues
 
 # How often a worker shows the others what it is doing, in seconds.
@@ -30,8 +30,8 @@ PUBLISH_EVERY: Final = 1.0
 MOST_GROUPS: Final = 10_000
 _NANO: Final = 1_000_000_000
 
-# Why the gateway itself refused, from the code of its error. What is not here was a request
-# that nobody could serve.
+# Why the gateway itself refused, from the code of its error. A code that is not here stands for a
+# request that no gateway could serve: `INVALID`.
 REASONS: Final = {
     "rate_limit_exceeded": "rate_limit",
     "insufficient_quota": "budget",
@@ -78,7 +78,7 @@ class MetricsRecorder:
     """A `Recorder`. `collect` returns the process's state, and `gaps` those in its streams.
 
     `limit` bounds the values of each label. With a `directory` several processes count together,
-    and whichever is asked shows the sum; raises ConfigError if that cannot be written to.
+    and each of them can show the sum. Raises ConfigError if it cannot be written to.
     """
 
     def __init__(
@@ -98,25 +98,25 @@ class MetricsRecorder:
         self._remember(table)
         self._groups: dict[tuple[Any, ...], _Group] = {}
         self._attempts: dict[tuple[str, str, str | None], Cells] = {}
-        self._board = Board(self._storage, self._label("deployment"))
+        self._board = GaugeBoard(self._storage, self._label("deployment"))
         self._exposition = Exposition(self._storage, table, alone=directory is None)
         for reason in (*REASONS.values(), INVALID, PROVIDER_LIMIT):
-            # Prometheus does not see the first of a series that begins with it.
+            # Prometheus does not see the first increase of a series that begins at 1.
             self._open(families.REFUSALS, reason)
-        # One scrape at a time, and not in the way of other threads.
+        # One scrape at a time, which takes no thread from others.
         self._limiter = trio.CapacityLimiter(1)
 
     def __repr__(self) -> str:
         return f"<MetricsRecorder {self._storage!r}, {len(self._groups)} groups>"
 
     def know(self, label: str, values: Iterable[str]) -> None:
-        """Keep places for `values` of `label`, which callers' inventions can't take any more.
+        """Reserve room for `values` of `label`, which names made up by callers can't take then.
 
         `label` is one of model, token, provider, provider_model and deployment.
         """
         known = self._label(label)
         for value in values:
-            known.take(value)
+            known.add(value)
 
     def record(self, record: Record, trace: Trace | None = None) -> None:
         """Count a request that has ended; nothing of its `trace` is counted."""
@@ -143,12 +143,12 @@ class MetricsRecorder:
         ):
             reason = REASONS.get(record.error_code or "", INVALID)
             if record.end_reason is EndReason.PROVIDERS_FAILED and reason == "rate_limit":
-                # Of all providers' keys, and not of the caller's.
+                # The limit is that of all providers' keys, and not the caller's.
                 reason = PROVIDER_LIMIT
             self._open(families.REFUSALS, reason)[0] += 1.0
 
     def publish(self) -> None:
-        """Write down what this process is doing, for whoever is asked next. Not in a thread."""
+        """Write this process's gauges, for the worker that is scraped next. Not in a thread."""
         gaps = None if self._gaps is None else self._gaps()
         self._board.show(self._collect(), gaps, self._gap_family)
 
@@ -164,13 +164,13 @@ class MetricsRecorder:
         )
 
     async def run(self) -> None:
-        """Publish now and then, until cancelled: another worker may be asked."""
+        """Publish once a second, until cancelled: another worker may be scraped."""
         while True:
             self.publish()
             await trio.sleep(PUBLISH_EVERY)
 
     def close(self) -> None:
-        """Let the next process go on counting where this one ends."""
+        """Leave the file to the next process, which goes on counting in it."""
         if isinstance(self._storage, SharedCells):
             self._storage.close()
 
@@ -202,7 +202,7 @@ class MetricsRecorder:
             if before is not None:
                 again = each.provider == before.provider and each.model == before.model
                 family = families.RETRIES if again else families.FALLBACKS
-                self._open(family, self._label("provider").take(each.provider))[0] += 1.0
+                self._open(family, self._label("provider").add(each.provider))[0] += 1.0
             before = each
 
     def _group(self, record: Record) -> _Group:
@@ -219,7 +219,7 @@ class MetricsRecorder:
         )
         duration = self._open(families.DURATION, model, provider)
         group = _Group((model, provider, token), requests, duration)
-        # What is "other" may be of any name, and a model that is not known may be so next time.
+        # Not remembered: "other" stands for many names, and an unknown model may be known later.
         if OTHER not in (*group.labels, status) and (model or record.model is None):
             key = (record.model, record.provider, record.token, record.status, record.end_reason)
             self._groups[key] = group
@@ -228,18 +228,18 @@ class MetricsRecorder:
     def _model(self, record: Record) -> str:
         """Return how to show the model, which a caller may have made up.
 
-        Only one that was asked gets a place, but once it has one it keeps it, also in requests
-        that were refused.
+        Only a model that was asked for an answer is added to the label's values. From then on it
+        is also shown for requests that were refused.
         """
         if record.model is None:
             return ""
         if record.attempts or record.cached:
-            return self._label("model").take(record.model)
+            return self._label("model").add(record.model)
         return self._label("model").known(record.model) or ""
 
     def _attempt(self, attempt: AttemptRecord) -> Cells:
-        provider = self._label("provider").take(attempt.provider)
-        model = self._label("provider_model").take(attempt.model)
+        provider = self._label("provider").add(attempt.provider)
+        model = self._label("provider_model").add(attempt.model)
         cells = self._open(families.ATTEMPTS, provider, model, attempt.cause or "ok")
         if OTHER not in (provider, model):
             self._attempts[attempt.provider, attempt.model, attempt.cause] = cells
@@ -249,7 +249,7 @@ class MetricsRecorder:
         return self._storage.open((family.name, *labels), family.size)
 
     def _shown(self, label: str, value: str | None) -> str:
-        return "" if value is None else self._label(label).take(value)
+        return "" if value is None else self._label(label).add(value)
 
     def _label(self, name: str) -> LabelValues:
         found = self._values.get(name)
@@ -258,14 +258,14 @@ class MetricsRecorder:
         return found
 
     def _remember(self, table: dict[str, MetricFamily]) -> None:
-        """Give the names that a dead process has counted the places they had."""
+        """Add the names in the file of a dead process to the labels' values."""
         for name, *values in self._storage.known():
             family = table.get(name)
             if family is None or len(family.labels) != len(values):
                 continue
             for label, value in zip(family.labels, values, strict=True):
                 if value and value != OTHER:
-                    self._label(label).take(value)
+                    self._label(label).add(value)
 
 
 _TYPES: Final = ("input", "output", "cached", "reasoning")

@@ -31,12 +31,12 @@ _WELL_KNOWN: Final = {
     ".api.perplexity.ai": "perplexity",
     ".api.x.ai": "x_ai",
 }
-# The rest of Amazon's names are anybody's machines.
+# Other names below amazonaws.com are any customer's machines.
 _BEDROCK: Final = re.compile(r"bedrock-[a-z-]+\.[a-z0-9-]+\.amazonaws\.com")
 
 
 class ServerAddress(msgspec.Struct, frozen=True):
-    """What a span says of one provider; None is not known."""
+    """What a span says of one provider; None if it is not known."""
 
     name: str
     address: str | None = None

@@ -35,7 +35,7 @@ MESSAGE_CHARS: Final = 200
 # Names that callers choose: models, sessions.
 NAME_CHARS: Final = 256
 
-# A key of ours never gets here, but providers quote what they will: anything that looks like one.
+# The gateway's own keys never get here, but providers may quote any: what looks like a key.
 _KEY: Final = re.compile(
     r"\bbearer\s+[^\s,;]+|\b(?:sk|pk|rk|gsk|xai)[-_][\w.*-]{6,}|\bAIza[\w-]{20,}", re.IGNORECASE
 )
@@ -44,12 +44,12 @@ _UNSET: Final = Status(StatusCode.UNSET)
 
 
 def resource(service_name: str) -> Resource:
-    """Return who sends the spans; OTEL_RESOURCE_ATTRIBUTES may say more about it."""
+    """Return the resource that sends the spans; OTEL_RESOURCE_ATTRIBUTES may add to it."""
     return Resource.create({"service.name": service_name, "service.version": __version__})
 
 
 class SpanMaker:
-    """Makes spans of finished requests. May be used in one thread, configured in another."""
+    """Makes spans of finished requests. `spans` and `configure` may run in different threads."""
 
     def __init__(self, resource: Resource, bits: Bits) -> None:
         self._places: Mapping[str, ServerAddress] = {}
@@ -64,14 +64,14 @@ class SpanMaker:
     def spans(self, record: Record, trace: Trace) -> list[ReadableSpan]:
         """Return the request's span, then its attempts' in the order they began."""
         answered = _answered(record)
-        # To the microsecond: a float has no more of it.
+        # A float of Unix seconds is exact to the microsecond only.
         start = round(record.time * 1e6) * 1000
         own = _context(trace, trace.span_id)
         caller = trace.parent_id and _context(trace, trace.parent_id, remote=True)
         known = record.provider is not None or bool(record.attempts)
         made = [
             ReadableSpan(
-                # Names have few values: one that no model has is the caller's invention.
+                # Span names should have few values: a model that does not exist is left out.
                 _name(record.operation, record.model if known else None),
                 own,
                 caller or None,
@@ -108,7 +108,7 @@ class SpanMaker:
             {
                 **self._common(record, record.model, record.provider),
                 "gen_ai.response.model": record.provider_model,
-                # Our 499 was never sent, a provider's was.
+                # The gateway's own 499 was never sent; one from a provider was.
                 "http.response.status_code": record.status if _was_sent(record) else None,
                 "error.type": (record.error_code or record.end_reason.value) if failed else None,
                 "gateway.request_id": record.request_id,

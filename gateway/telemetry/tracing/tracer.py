@@ -2,9 +2,9 @@
 
     arrival    begin    ids are drawn or taken from traceparent (core/records/traceparent.py)
     attempt    span_id  one more id, which its call's traceparent names
-    settle     record   the record goes in a bounded queue
-    run                 a batch a second goes to a worker thread, which makes spans of records
-                        (spans.py) and has the SDK's exporter send them
+    settle     record   the record goes in the queue of a `Spooler`
+    run                 its thread, once a second, makes spans of records (spans.py) and has the
+                        SDK's exporter send them
 
 Nothing of the SDK runs on the event loop, and no global tracer provider is set. Exporters fail,
 hang and come back: nothing waits for one but its own thread, and what does not fit in the queue
@@ -23,13 +23,13 @@ import random
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 import structlog
-import trio
 
+from ...background import Spooler, SpoolPace
 from ...config.schema import TracingConfig
 from ...core.records.record import Record
 from ...core.records.traceparent import Trace, begin, new_span_id
@@ -53,7 +53,7 @@ _BATCH_REQUESTS: Final = BATCH_SPANS // 2
 _TURN_SPANS: Final = 4
 BATCH_SECONDS: Final = 1.0
 FLUSH_SECONDS: Final = 5.0
-# The exporter's timeout bounds each wait for a byte, and its retries: this is for the rest.
+# The exporter's timeout bounds each wait for a byte, and its retries. The grace is for the rest.
 _GRACE_SECONDS: Final = 1.0
 
 _EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
@@ -70,25 +70,36 @@ class ExporterStatus(msgspec.Struct, frozen=True):
     error: str | None
 
 
-class OtlpTracer:
+# A finished request.
+_Finished = tuple[Record, Trace]
+
+
+class _Outcome(NamedTuple):
+    """What a batch came to, in spans, and why those that failed did."""
+
+    sent: int
+    failed: int
+    error: str | None
+
+
+class OtlpTracer(Spooler[_Finished, _Outcome]):
     """Sends spans to `config.endpoint`. Raises ConfigError without the SDK or for a bad URL."""
 
     def __init__(self, config: TracingConfig, queue_requests: int = QUEUE_REQUESTS) -> None:
+        patience = config.timeout + _GRACE_SECONDS
+        pace = SpoolPace(
+            _BATCH_REQUESTS,
+            gather=BATCH_SECONDS,
+            pause=BATCH_SECONDS,
+            patience=patience,
+            flush=FLUSH_SECONDS,
+        )
+        super().__init__(queue_requests, pace)
         self._endpoint = _checked(config.endpoint or "")
         self._sample = config.sample
         self._exporter, self._maker = _sdk(config)
-        self._patience = config.timeout + _GRACE_SECONDS
         self._mute = _Mute()
-        self._waiting: deque[tuple[Record, Trace]] = deque()
-        self._queue_requests = queue_requests
-        self._arrived = trio.Event()
-        self._batch_full = trio.Event()
-        # One thread at a time, also if it was abandoned and is still at it: what a collector
-        # that hangs can hold is one batch and one thread.
-        self._limiter = trio.CapacityLimiter(1)
-        # The first is only written here, the other two only by the thread: no count is lost.
-        self._overflowed = 0
-        self._failed = 0
+        # In spans, as `dropped` is.
         self._sent = 0
         # Since an episode began: why, how many were dropped before it.
         self._error: str | None = None
@@ -96,13 +107,12 @@ class OtlpTracer:
         self._noted = 0
 
     def __repr__(self) -> str:
-        return f"<OtlpTracer to {self._endpoint}: {self.standing}>"
+        return f"<OtlpTracer to {self._endpoint}: {self.status}>"
 
     @property
-    def standing(self) -> ExporterStatus:
-        """Return how it goes."""
-        dropped = self._overflowed + self._failed
-        return ExporterStatus(len(self._waiting), self._sent, dropped, self._error)
+    def status(self) -> ExporterStatus:
+        """How the export goes now."""
+        return ExporterStatus(self.waiting, self._sent, self.dropped, self._error)
 
     def configure(self, providers: Mapping[str, Provider]) -> None:
         """Take note of where the providers of a configuration are."""
@@ -120,15 +130,8 @@ class OtlpTracer:
 
     def record(self, record: Record, trace: Trace | None) -> None:
         """Queue a finished request, which from now on must not change."""
-        if trace is None or not trace.sampled:
-            return
-        waiting = self._waiting
-        if len(waiting) >= self._queue_requests:
-            self._drop_oldest()
-        waiting.append((record, trace))
-        self._arrived.set()
-        if len(waiting) >= _BATCH_REQUESTS:
-            self._batch_full.set()
+        if trace is not None and trace.sampled:
+            self.put((record, trace))
 
     # The task, and its thread...
 
@@ -137,86 +140,53 @@ class OtlpTracer:
         exporter_log = logging.getLogger(_EXPORTER)
         exporter_log.addFilter(self._mute)
         try:
-            while True:
-                try:
-                    await self._send_for_ever()
-                except Exception:  # noqa: BLE001  # logged whole; the exporter is still good
-                    _log.exception("spans could not be sent")
-                    self._arrived.set()
-                    await trio.sleep(BATCH_SECONDS)
+            await super().run()
         finally:
-            with trio.move_on_after(FLUSH_SECONDS, shield=True):
-                async with self._limiter:
-                    pass  # the thread that the cancellation has left behind has sent its batch
-                await self._send()
-            while self._waiting:
-                self._drop_oldest()
-            if self.standing.dropped > self._noted:
-                _log.warning("spans dropped at exit", total=self.standing.dropped)
+            if self.dropped > self._noted:
+                _log.warning("spans dropped at exit", total=self.dropped)
             # Ends the pauses between the retries of a thread that was left behind.
             self._exporter.shutdown()
             exporter_log.removeFilter(self._mute)
 
-    async def _send_for_ever(self) -> None:
-        while True:
-            await self._arrived.wait()
-            with trio.move_on_after(BATCH_SECONDS):
-                await self._batch_full.wait()
-            self._arrived, self._batch_full = trio.Event(), trio.Event()
-            if not await self._send():
-                # What is still there would otherwise wait for the next request to end.
-                self._arrived.set()
-                await trio.sleep(BATCH_SECONDS)
+    def _take(self, waiting: deque[_Finished]) -> list[_Finished]:
+        taken, spans = [], 0
+        while waiting and spans < BATCH_SPANS:
+            taken.append(waiting.popleft())
+            spans += _spans_of(taken[-1][0])
+        return taken
 
-    async def _send(self) -> bool:
-        """Send all that waits, batch by batch; False says that one could not be sent."""
-        while self._waiting:
-            error: str | None = f"no answer within {self._patience:g} s"
-            with trio.move_on_after(self._patience):
-                error = await trio.to_thread.run_sync(
-                    self._export, abandon_on_cancel=True, limiter=self._limiter
-                )
-            self._note(error)
-            if error is not None:
-                return False
-        return True
-
-    def _export(self) -> str | None:
-        """Send one batch; return why that failed. Runs in the thread."""
+    def _write(self, items: list[_Finished]) -> _Outcome:
         spans, failed, error = _Batch(), 0, None
-        while len(spans) < BATCH_SPANS and (oldest := self._take()) is not None:
+        for record, trace in items:
             try:
-                spans += self._maker.spans(*oldest)
+                spans += self._maker.spans(record, trace)
             except Exception as exc:  # noqa: BLE001  # no span is worth the process
-                failed += _spans_of(oldest[0])
+                failed += _spans_of(record)
                 error = type(exc).__name__
-                _log.exception("spans lost", request_id=oldest[0].request_id)
+                _log.exception("spans lost", request_id=record.request_id)
             time.sleep(0)  # see _Batch
         self._mute.heard = ""
         # SpanExportResult.SUCCESS is 0; failures are results, too.
         if spans and self._exporter.export(spans).value:
-            failed += len(spans)
-            error = self._mute.heard or "the exporter failed"
-        else:
-            self._sent += len(spans)
-        self._failed += failed
-        return error
+            return _Outcome(0, failed + len(spans), self._mute.heard or "the exporter failed")
+        return _Outcome(len(spans), failed, error)
 
-    def _take(self) -> tuple[Record, Trace] | None:
-        # Task and thread take from the same end, and whoever has looked at the length first
-        # may be second.
-        try:
-            return self._waiting.popleft()
-        except IndexError:
-            return None
+    def _settle(self, items: list[_Finished], result: _Outcome) -> bool:
+        self._sent += result.sent
+        self.dropped += result.failed
+        self._note(result.error)
+        # A collector that fails is asked again after a pause.
+        return result.error is None
 
-    def _drop_oldest(self) -> None:
-        if (oldest := self._take()) is not None:
-            self._overflowed += _spans_of(oldest[0])
+    def _drop(self, item: _Finished) -> int:
+        return _spans_of(item[0])
+
+    def _late(self) -> None:
+        self._note(f"no answer within {self._pace.patience:g} s")
 
     def _note(self, error: str | None) -> None:
         """Log the beginning and the end of an episode in which spans are lost."""
-        dropped = self.standing.dropped
+        dropped = self.dropped
         if error is None and dropped > self._noted:
             error = "more spans than it takes"
         if error is not None and self._error is None:
@@ -235,8 +205,8 @@ class _Batch(list["ReadableSpan"]):
     """Spans whose reader stops for a moment after every few.
 
     The exporter takes 50 ms to make protobuf of a full batch, and keeps the interpreter
-    meanwhile: the event loop, with anything to do, would wait for the 5 ms that are a thread's
-    turn, each time. Now it mostly waits 0.3 ms (measured).
+    meanwhile: the event loop would wait for the 5 ms of a thread's time slice, each time that it
+    has something to do. With the stops it mostly waits 0.3 ms (measured).
     """
 
     def __iter__(self) -> Iterator[ReadableSpan]:
@@ -249,8 +219,8 @@ class _Batch(list["ReadableSpan"]):
 class _Mute(logging.Filter):
     """Keeps the exporter's lines, several for each batch that fails, out of the log.
 
-    They are the only place where it says why. `heard` is what it said first: a status, or an
-    exception's class, whose text may hold the whole URL and so a key.
+    Those lines are the only place where it gives the reason. `heard` is the first of a batch: a
+    status, or an exception's class only, since its text may hold the whole URL and so a key.
     """
 
     heard = ""

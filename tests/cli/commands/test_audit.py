@@ -1,4 +1,4 @@
-"""`gateway audit`, on a log that somebody has been at, and on one that nobody has."""
+"""`gateway audit`, on a log that was altered, and on one that was not."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def head(output: str) -> str:
     return next(line for line in output.splitlines() if line.startswith("head: "))[6:]
 
 
-def test_a_log_that_nobody_touched(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_was_not_altered(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(file, "verify") == 0
     said = capsys.readouterr()
     assert "rows: 3, from 1 to 3\n" in said.out

@@ -139,7 +139,7 @@ def test_constraints_and_mistakes_are_raised_as_they_are(database: Database) -> 
     database.write_now(add("a"))
     with pytest.raises(IntegrityError) as caught:
         database.write_now(add("a"))
-    # What was to be written is nobody's business who reads the message.
+    # The message must not show what was to be written.
     assert "parameters hidden" in str(caught.value)
     with pytest.raises((OperationalError, ProgrammingError), match="nonsense"):
         database.read_now(lambda connection: connection.execute(text("SELECT nonsense")))
@@ -519,8 +519,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 @contextmanager
-def nobody(folder: Path) -> Iterator[None]:
-    """Be somebody who may enter, but not write to, `folder`."""
+def read_only_user(folder: Path) -> Iterator[None]:
+    """Run as a user who may enter `folder`, but not write to it."""
     for each in (folder, *folder.parents[:3]):
         if each.owner() != "root" or each == Path("/tmp"):  # noqa: S108
             break
@@ -538,13 +538,13 @@ def nobody(folder: Path) -> Iterator[None]:
 
 
 def test_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
-    with nobody(tmp_path), pytest.raises(ConfigError, match="Permission denied"):
+    with read_only_user(tmp_path), pytest.raises(ConfigError, match="Permission denied"):
         migrate.ensure(Database("sqlite:///gateway.db", tmp_path), auto_migrate=False)
 
 
 def test_a_file_that_may_not_be_written_to(sqlite_database: Database, tmp_path: Path) -> None:
     (tmp_path / "gateway.db").chmod(0o444)
-    with nobody(tmp_path), pytest.raises(StoreUnavailable, match="readonly database"):
+    with read_only_user(tmp_path), pytest.raises(StoreUnavailable, match="readonly database"):
         sqlite_database.write_now(add("a"))
 
 
@@ -630,9 +630,9 @@ async def test_a_file_that_was_deleted_is_not_written_on(
 
 
 async def test_a_database_that_is_barred_is_not_touched(sqlite_database: Database) -> None:
-    sqlite_database.barred = "it is somebody else's"
+    sqlite_database.barred = "it is another program's"
     for use in (sqlite_database.read, sqlite_database.write):
-        with pytest.raises(StoreUnavailable, match="somebody else's"):
+        with pytest.raises(StoreUnavailable, match="another program's"):
             await use(lambda connection: connection.execute(text("SELECT 1")).scalar_one())
     # What makes it ours goes on.
     assert sqlite_database.read_now(lambda c: c.execute(text("SELECT 1")).scalar_one()) == 1

@@ -344,7 +344,7 @@ def test_a_newer_schema(database: Database) -> None:
     assert migrate.current(database) == "9999"
 
 
-def test_somebody_elses_tables(empty_database: Database) -> None:
+def test_tables_of_another_program(empty_database: Database) -> None:
     database = empty_database
     database.create()
     database.write_now(lambda c: c.execute(text("CREATE TABLE requests (mine INTEGER)")))
@@ -365,7 +365,7 @@ def test_a_role_that_may_not_make_tables(
     name = postgres.new_database()
     postgres.execute("CREATE ROLE guest LOGIN")
     guest = Database(postgres.url(name).replace("postgres@", "guest@"), Path())
-    # Since PostgreSQL 15, in every database of somebody else's.
+    # Since PostgreSQL 15, in every database of another owner.
     with pytest.raises(StoreUnavailable, match="permission denied for schema public"):
         migrate.ensure(guest, auto_migrate=True)
     guest.close()

@@ -46,18 +46,18 @@ class Numbers(RowSource):
         return self.seconds / 1000
 
 
-def walked(walk: Pager) -> list[list[int]]:
+def pages_of(pager: Pager) -> list[list[int]]:
     pages = []
-    while not walk.finished:
-        columns = walk.next(NO_CONNECTION)
+    while not pager.finished:
+        columns = pager.next(NO_CONNECTION)
         pages.append([*columns[0]] if columns else [])
     return pages
 
 
 def test_nothing_is_one_page_of_nothing() -> None:
-    walk = Pager(Numbers([], set()))
-    assert walked(walk) == [[]]
-    assert walk.progress == 1.0
+    pager = Pager(Numbers([], set()))
+    assert pages_of(pager) == [[]]
+    assert pager.progress == 1.0
 
 
 @given(st.sets(st.integers(0, 1000)), st.integers(1, 7), st.integers(1, 50), st.randoms())
@@ -65,19 +65,19 @@ def test_every_matching_row_comes_once_in_order(
     numbers: set[int], limit: int, stretch: int, rng: Any
 ) -> None:
     matching = {number for number in numbers if rng.random() < 0.5}
-    walk = Pager(Numbers(sorted(numbers), matching, stretch), limit)
-    pages = walked(walk)
+    pager = Pager(Numbers(sorted(numbers), matching, stretch), limit)
+    pages = pages_of(pager)
     assert [number for page in pages for number in page] == sorted(matching)
     assert max(map(len, pages)) <= limit
-    assert walk.progress == 1.0
+    assert pager.progress == 1.0
 
 
 def test_what_comes_meanwhile_does_not_prolong_it() -> None:
     source = Numbers(range(10), {*range(1000)})
-    walk = Pager(source, 3)
+    pager = Pager(source, 3)
     found: list[int] = []
-    while not walk.finished:
-        columns = walk.next(NO_CONNECTION)
+    while not pager.finished:
+        columns = pager.next(NO_CONNECTION)
         found += columns[0] if columns else []
         source.numbers += range(source.numbers[-1] + 1, source.numbers[-1] + 100)
     assert found == [*range(10)]
@@ -85,13 +85,13 @@ def test_what_comes_meanwhile_does_not_prolong_it() -> None:
 
 def test_stretches_without_a_match_grow_while_they_take_no_time() -> None:
     source = Numbers([0, 1_000_000], {1_000_000}, stretch=1)
-    assert walked(Pager(source, clock=source.clock))[-1] == [1_000_000]
+    assert pages_of(Pager(source, clock=source.clock))[-1] == [1_000_000]
     assert len(source.asked) == 20
 
 
 def test_and_shrink_when_they_take_long() -> None:
     source = Numbers(range(10_000), {9_999}, stretch=1000)
-    assert walked(Pager(source, clock=source.clock))[-1] == [9_999]
+    assert pages_of(Pager(source, clock=source.clock))[-1] == [9_999]
     # A tenth of a second is a hundred keys of a thousandth each: it goes on around that.
     assert {last - after for after, last in source.asked[5:-1]} == {62, 124}
 
@@ -99,14 +99,14 @@ def test_and_shrink_when_they_take_long() -> None:
 def test_but_not_to_nothing_where_every_page_is_slow() -> None:
     source = Numbers([0, 100_000], {0, 100_000}, stretch=1600)
     clock = iter(range(1_000_000))
-    assert len(walked(Pager(source, clock=lambda: next(clock)))) < 1010
+    assert len(pages_of(Pager(source, clock=lambda: next(clock)))) < 1010
     assert source.asked[-2][1] - source.asked[-2][0] == 100
 
 
 def test_progress_is_told_by_keys() -> None:
-    walk = Pager(Numbers(range(100), {*range(100)}, stretch=1000), 25)
+    pager = Pager(Numbers(range(100), {*range(100)}, stretch=1000), 25)
     seen = []
-    while not walk.finished:
-        walk.next(NO_CONNECTION)
-        seen.append(walk.progress)
+    while not pager.finished:
+        pager.next(NO_CONNECTION)
+        seen.append(pager.progress)
     assert seen == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])

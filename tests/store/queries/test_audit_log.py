@@ -135,7 +135,7 @@ def test_cursors_and_limits_are_checked(database: Database, rows: list[Row]) -> 
         ask(database, AuditFilter(), limit=0)
 
 
-def test_what_somebody_has_broken_is_shown_as_it_is(sqlite_database: Database) -> None:
+def test_an_altered_entry_is_shown_as_it_is(sqlite_database: Database) -> None:
     event = AuditEvent(
         time=1.0, action=AuditAction.LOG_VIEWED, result=AuditResult.OK, actor_kind=ActorKind.ADMIN
     )

@@ -8,7 +8,13 @@ from gateway.errors import InvalidRequest
 from gateway.store.engine.database import Database
 from gateway.store.engine.ids import id_of
 from gateway.store.engine.schema import requests, rollups
-from gateway.store.queries.conditions import conditions, id_range, status_is, unindexed, unwell
+from gateway.store.queries.conditions import (
+    conditions,
+    failure_condition,
+    id_range,
+    status_is,
+    unindexed,
+)
 from gateway.store.queries.filters import LATEST, Filter
 
 from ..filling import plain
@@ -47,8 +53,8 @@ def test_an_error_is_what_failed_and_a_number_is_a_status(
     database.write_now(lambda connection: connection.execute(insert(requests), rows))
     query = select(requests.c.id).where(conditions(Filter(status=status), database.dialect))
     assert database.read_now(lambda c: {*c.execute(query).scalars()}) == expected
-    unwell_too = select(requests.c.id).where(unwell())
-    assert database.read_now(lambda c: {*c.execute(unwell_too).scalars()}) == {2, 4, 5, 6, 7}
+    failures = select(requests.c.id).where(failure_condition())
+    assert database.read_now(lambda c: {*c.execute(failures).scalars()}) == {2, 4, 5, 6, 7}
 
 
 def test_sums_cannot_be_divided_by_what_failed() -> None:

@@ -23,7 +23,7 @@ def test_a_cursor_is_read_as_it_was_written(numbers: tuple[int, int, int, int]) 
 
 
 @given(st.text() | st.binary().map(lambda data: urlsafe_b64encode(data).decode()))
-def test_what_nobody_wrote_is_refused(text: str) -> None:
+def test_a_made_up_cursor_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest, match="That cursor is none of ours") as caught:
         read(text, "abc")
     assert caught.value.param == "cursor"

@@ -156,7 +156,7 @@ def test_what_cannot_be_told_is_refused(
     assert message in caught.value.message
 
 
-def test_more_rows_than_anybody_reads_are_refused(
+def test_too_many_rows_are_refused(
     database: Database, rows: list[Row], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_ROWS", 5)

@@ -99,7 +99,7 @@ def test_it_goes_by_small_batches_with_pauses(database: Database) -> None:
     assert total.requests == 10
     assert told[:3] == [4, 8, 10]
     assert min(pauses[:3]) >= 0.03
-    # Where nothing was deleted nobody had to wait.
+    # Where nothing was deleted there is no pause.
     assert pauses[-1] == 0
     assert 0 < pruning.longest < 5
 

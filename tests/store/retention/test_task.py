@@ -117,7 +117,7 @@ async def test_cancelled_in_the_middle_whole_batches_are_gone(database: Database
     ((counts, whole),) = reports
     assert not whole
     assert 0 <= 500 - remaining - counts.requests <= 10
-    # Later somebody goes on where it was left.
+    # A later run goes on where this one stopped.
     database.write_now(lambda connection: connection.execute(update(jobs).values(due=0)))
     await task(database).once()
     assert left(database) == 0

@@ -26,27 +26,27 @@ def numbers(work: BacklogItem | None) -> list[int]:
 def drained(backlog: Backlog) -> list[int]:
     """Write all of its own batches, and return their numbers."""
     found: list[int] = []
-    while work := backlog.own(max(found, default=0)):
+    while work := backlog.next_own(max(found, default=0)):
         found += numbers(work)
-        backlog.done(work)
+        backlog.confirm(work)
     return found
 
 
 def test_batches_are_given_out_in_order_and_the_file_goes_when_all_are_done(tmp_path: Path) -> None:
     backlog = Backlog(tmp_path, "w", PLENTY)
-    assert backlog.own(0) is None
+    assert backlog.next_own(0) is None
     assert backlog.save([batch(1), batch(2), batch(3)]) == (3, None)
     assert backlog.bytes > 0
-    work = backlog.own(1)
+    work = backlog.next_own(1)
     assert work is not None
     assert (numbers(work), work.last) == ([2, 3], 3)
     # More came while those were written.
     assert backlog.save([batch(4)]) == (1, None)
-    backlog.done(work)
-    work = backlog.own(3)
+    backlog.confirm(work)
+    work = backlog.next_own(3)
     assert work is not None
     assert work.batches == [batch(4)]
-    backlog.done(work)
+    backlog.confirm(work)
     assert not backlog.pending
     assert [*tmp_path.iterdir()] == []
 
@@ -54,7 +54,7 @@ def test_batches_are_given_out_in_order_and_the_file_goes_when_all_are_done(tmp_
 def test_what_was_written_already_leaves_no_file(tmp_path: Path) -> None:
     backlog = Backlog(tmp_path, "w", PLENTY)
     backlog.save([batch(1), batch(2)])
-    assert backlog.own(2) is None
+    assert backlog.next_own(2) is None
     assert not backlog.pending
     assert [*tmp_path.iterdir()] == []
 
@@ -62,7 +62,7 @@ def test_what_was_written_already_leaves_no_file(tmp_path: Path) -> None:
 def test_a_large_backlog_is_given_out_in_parts(tmp_path: Path) -> None:
     backlog = Backlog(tmp_path, "w", PLENTY)
     backlog.save([batch(number, 500) for number in range(1, 13)])
-    assert len(numbers(backlog.own(0))) < 6
+    assert len(numbers(backlog.next_own(0))) < 6
     assert drained(backlog) == [*range(1, 13)]
     assert backlog.bytes == 0
 
@@ -89,10 +89,10 @@ def test_journals_of_the_dead_are_given_out_one_after_the_other(tmp_path: Path) 
     backlog = Backlog(tmp_path, "w", PLENTY)
     found = []
     again = True
-    while work := backlog.orphaned(again=again):
+    while work := backlog.next_orphaned(again=again):
         again = False
         found.append((work.journal.writer, numbers(work)))
-        backlog.done(work)
+        backlog.confirm(work)
     assert sorted(found) == [("a", [1, 2]), ("b", [1, 2])]
     assert [path.stem for path in tmp_path.iterdir()] == ["living.1"]
 
@@ -102,11 +102,11 @@ def test_what_was_not_done_is_left_to_others(tmp_path: Path) -> None:
     dead.save([batch(1)])
     dead.close()
     backlog = Backlog(tmp_path, "w", PLENTY)
-    assert numbers(backlog.orphaned(again=True)) == [1]
-    assert Backlog(tmp_path, "other", PLENTY).orphaned(again=True) is None
+    assert numbers(backlog.next_orphaned(again=True)) == [1]
+    assert Backlog(tmp_path, "other", PLENTY).next_orphaned(again=True) is None
     backlog.release()
     other = Backlog(tmp_path, "other", PLENTY)
-    assert numbers(other.orphaned(again=True)) == [1]
+    assert numbers(other.next_orphaned(again=True)) == [1]
     other.close()
 
 
@@ -114,7 +114,7 @@ def test_a_batch_that_cannot_be_read_is_kept_as_rejected(tmp_path: Path) -> None
     journal = Journal.create(tmp_path, "dead")
     journal.append(1, b"\xc1 of another format", PLENTY)
     journal.close()
-    work = Backlog(tmp_path, "w", PLENTY).orphaned(again=True)
+    work = Backlog(tmp_path, "w", PLENTY).next_orphaned(again=True)
     assert work is not None
     assert work.batches == [Batch(1, [], [])]
     assert work.rejected[0].item == {"batch": 1, "payload": b"\xc1 of another format".hex()}
@@ -129,10 +129,10 @@ def test_damage_is_logged(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"torn")
     backlog = Backlog(tmp_path, "w", PLENTY)
     with capture_logs() as lines:
-        work = backlog.orphaned(again=True)
+        work = backlog.next_orphaned(again=True)
         assert work is not None
-        backlog.done(work)
-        assert backlog.orphaned(again=False) is None
+        backlog.confirm(work)
+        assert backlog.next_orphaned(again=False) is None
     assert lines == [{"event": "a journal was damaged", "log_level": "warning",
                       "journal": "dead.1.journal", "bytes": 4}]  # fmt: skip
     assert [*left_behind(tmp_path)] == []
@@ -145,7 +145,7 @@ def test_a_journal_that_cannot_be_opened_is_passed_over(tmp_path: Path) -> None:
     dead.close()
     backlog = Backlog(tmp_path, "w", PLENTY)
     with capture_logs() as lines:
-        assert numbers(backlog.orphaned(again=True)) == [1]
+        assert numbers(backlog.next_orphaned(again=True)) == [1]
     assert [line["event"] for line in lines] == ["a journal cannot be opened"]
     backlog.close()
 
@@ -163,10 +163,10 @@ def test_what_is_in_the_database_makes_room_while_more_comes(
     room = number - 1
     # As much comes as is written, until it is three times as much as there is room for.
     while number < 3 * room:
-        work = backlog.own(written)
+        work = backlog.next_own(written)
         assert work is not None
         written = work.last
-        backlog.done(work)
+        backlog.confirm(work)
         while number - written < 0.9 * room:
             assert backlog.save([Batch(number, records, [])]) == (1, None)
             number += 1
@@ -184,25 +184,25 @@ def test_many_files_are_few(tmp_path: Path) -> None:
     other = Backlog(tmp_path, "other", 64 * 4000)
     found = []
     again = True
-    while work := other.orphaned(again=again):
+    while work := other.next_orphaned(again=again):
         again = False
         assert work.journal.writer == "w"
         found += numbers(work)
-        other.done(work)
+        other.confirm(work)
     assert found == [*range(1, 300)]
     assert len(dead) > 5
     assert [*tmp_path.iterdir()] == []
 
 
-def test_whoever_has_closed_it_has_another_name_from_then_on(tmp_path: Path) -> None:
+def test_after_close_the_writer_has_another_id(tmp_path: Path) -> None:
     backlog = Backlog(tmp_path, "w", PLENTY)
     backlog.save([batch(1)])
     backlog.close()
     assert backlog.save([batch(2)]) == (1, None)
     assert len([*tmp_path.iterdir()]) == 2
     other = Backlog(tmp_path, "other", PLENTY)
-    assert numbers(other.orphaned(again=True)) == [1]
-    assert numbers(backlog.own(0)) == [2]
+    assert numbers(other.next_orphaned(again=True)) == [1]
+    assert numbers(backlog.next_own(0)) == [2]
     other.close()
     backlog.close()
 

@@ -1,4 +1,4 @@
-"""The audit log's chain, in both databases: whole whoever appends, broken whoever changes it."""
+"""The audit log's chain, on both engines: whole after any append, broken after any change."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def head_of(database: Database, number: int) -> ChainHead:
 
 
 def disarm(connection: Connection) -> None:
-    """Take away what keeps the gateway itself from changing a row, as somebody else would."""
+    """Remove the trigger that forbids changes, as someone with access to the database would."""
     table = " ON audit" if connection.dialect.name == "postgresql" else ""
     connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS audit_append_only{table}")
 

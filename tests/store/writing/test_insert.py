@@ -17,7 +17,7 @@ from gateway.store.writing import chain
 from gateway.store.writing import insert as insertion
 from gateway.store.writing.batch import Batch
 from gateway.store.writing.insert import Chain, InsertOutcome, write_batches
-from gateway.store.writing.rollup_rows import Models
+from gateway.store.writing.rollup_rows import RollupModels
 from gateway.store.writing.rows import request_row
 
 from ..recording import check, check_sums, count, event, record, request_ids
@@ -27,7 +27,7 @@ def write(
     database: Database, *batches: Batch, writer: str = "w", append: Chain = chain.append
 ) -> InsertOutcome:
     return database.write_now(
-        lambda connection: write_batches(connection, writer, batches, append, Models())
+        lambda connection: write_batches(connection, writer, batches, append, RollupModels())
     )
 
 
@@ -64,7 +64,7 @@ def test_a_transaction_that_failed_leaves_no_mark(database: Database) -> None:
 
     given = batch(1, 1, events=1)
     with pytest.raises(DBAPIError):
-        database.write_now(lambda c: write_batches(c, "w", [given], fails, Models()))
+        database.write_now(lambda c: write_batches(c, "w", [given], fails, RollupModels()))
     assert count(database, requests) == count(database, rollups) == 0
     assert count(database, writers) == 0
     assert write(database, given).written == 2

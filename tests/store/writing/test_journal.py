@@ -44,7 +44,7 @@ def rest(journal: Journal) -> list[JournalFrame]:
     found: list[JournalFrame] = []
     while some := journal.read(100):
         found += some
-        journal.done()
+        journal.confirm()
     return found
 
 
@@ -61,7 +61,7 @@ def test_what_was_appended_is_read_in_order(tmp_path: Path) -> None:
 def test_it_is_read_again_until_it_is_done(tmp_path: Path) -> None:
     journal = filled(tmp_path, 3)
     assert journal.read(1) == journal.read(1) == frames(1)
-    journal.done()
+    journal.confirm()
     assert journal.read(PLENTY) == frames(3)[1:]
     assert journal.read(PLENTY, after=2) == frames(3)[2:]
     assert journal.read(PLENTY, after=3) == []
@@ -69,7 +69,7 @@ def test_it_is_read_again_until_it_is_done(tmp_path: Path) -> None:
     journal.remove()
 
 
-def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     folder = tmp_path / "made"
     journal = filled(folder, 1)
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -83,7 +83,7 @@ def test_it_is_adopted_only_when_its_process_is_gone(tmp_path: Path) -> None:
     journal.close()
     [found] = left_behind(tmp_path)
     assert found.writer == "w1"
-    # Locked again: nobody else gets it.
+    # Locked again: no other process gets it.
     assert [*left_behind(tmp_path)] == []
     assert rest(found) == frames(2)
     found.remove()
@@ -278,7 +278,7 @@ def test_one_that_is_not_removed_keeps_back_those_after_it(tmp_path: Path) -> No
     first, _ = family(tmp_path, "a", [1, 2])
     family(tmp_path, "b", [1])
     assert found() == [("a", 1), ("b", 1)]
-    # So does one that somebody else is at, or that nobody can open.
+    # So does one that another process has locked, or that cannot be opened.
     locked = Journal.adopt(first)
     assert locked is not None
     assert found() == [("b", 1)]

@@ -10,7 +10,7 @@ from gateway.core.records.histogram import bucket_of
 from gateway.core.records.periods import DAY, HOUR, MINUTE
 from gateway.core.records.record import WELL, EndReason, Record
 from gateway.store.engine.schema import FIRST_EVENT, LATENCY, PERIODS, requests, rollups
-from gateway.store.writing.rollup_rows import OTHER_MODELS, Models, rollup_rows
+from gateway.store.writing.rollup_rows import OTHER_MODELS, RollupModels, rollup_rows
 from gateway.store.writing.rows import request_row
 
 from ..recording import EPOCH, record
@@ -18,9 +18,9 @@ from ..recording import EPOCH, record
 NAMES = [column.name for column in rollups.columns]
 
 
-def rolled(*records: Record, models: Models | None = None) -> list[dict[str, Any]]:
+def rolled(*records: Record, models: RollupModels | None = None) -> list[dict[str, Any]]:
     rows = [request_row(each, number) for number, each in enumerate(records)]
-    found = rollup_rows(rows, models or Models())
+    found = rollup_rows(rows, models or RollupModels())
     return [dict(zip(NAMES, row, strict=True)) for row in found]
 
 
@@ -83,7 +83,7 @@ def test_each_request_counts_in_its_minute_its_hour_and_its_day() -> None:
 
 
 def test_invented_names_share_one_place() -> None:
-    models = Models(limit=3)
+    models = RollupModels(limit=3)
     records = [record(1, model=f"invented-{number}") for number in range(10)]
     names = {
         row["model"]: row["requests"] for row in of_period(HOUR, rolled(*records, models=models))
@@ -96,7 +96,7 @@ def test_invented_names_share_one_place() -> None:
     assert {row["model"] for row in later} == {"invented-9"}
 
 
-def test_a_name_that_nobody_serves_is_not_kept() -> None:
+def test_an_unknown_model_has_no_name_in_rollups() -> None:
     def scanned(**changes: Any) -> set[str]:
         given = {"attempts": [], "end_reason": EndReason.REJECTED, "error_code": "model_not_found"}
         return {row["model"] for row in rolled(record(1, model="guess", **(given | changes)))}
@@ -109,7 +109,7 @@ def test_a_name_that_nobody_serves_is_not_kept() -> None:
 
 
 def test_models_forgets_old_hours() -> None:
-    models = Models(limit=1)
+    models = RollupModels(limit=1)
     for hour in range(100):
         assert models.label("m", hour) == "m"
     assert repr(models).count(":") == 4

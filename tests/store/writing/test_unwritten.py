@@ -33,9 +33,9 @@ async def test_what_is_in_memory_goes_to_the_journal_in_order_and_once(tmp_path:
     assert await unwritten.save() is None
     assert unwritten.journaled == MOST_ROWS + 6
     found: list[Batch] = []
-    while work := unwritten.backlog.own(0):
+    while work := unwritten.backlog.next_own(0):
         found += work.batches
-        unwritten.backlog.done(work)
+        unwritten.backlog.confirm(work)
     assert [(batch.number, len(batch)) for batch in found] == [(1, MOST_ROWS), (2, 5), (3, 1)]
     assert not unwritten.is_idle
     unwritten.batch = None
@@ -62,10 +62,10 @@ async def test_what_cannot_be_saved_is_as_it_was(
         await unwritten.save()
     assert unwritten.in_memory == MOST_ROWS + 5
     assert await unwritten.save() is None
-    work = unwritten.backlog.own(0)
+    work = unwritten.backlog.next_own(0)
     assert work is not None
     assert [batch.number for batch in work.batches] == [1, 2]
-    unwritten.leave()
+    unwritten.close()
 
 
 async def test_who_leaves_is_told_what_is_lost(tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ async def test_who_leaves_is_told_what_is_lost(tmp_path: Path) -> None:
     await unwritten.save()
     unwritten.waiting.record(record(8))
     assert "1 records" in repr(unwritten)
-    assert unwritten.leave() == 1
+    assert unwritten.close() == 1
     assert (unwritten.in_memory, unwritten.is_idle) == (0, True)
     unwritten = filled(tmp_path, 7)
     unwritten.hand_over()
-    assert unwritten.leave() == 7
+    assert unwritten.close() == 7

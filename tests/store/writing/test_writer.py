@@ -74,14 +74,14 @@ async def test_what_is_recorded_is_soon_in_the_database(database: Database, tmp_
         for number in range(30):
             writer.record(record(number))
         writer.audit(event(1))
-        assert writer.standing.waiting == 31
-        await until(lambda: writer.standing.written == 31)
+        assert writer.status.waiting == 31
+        await until(lambda: writer.status.written == 31)
         check(database, range(30), events=1)
         writer.audit(event(2))
-        await until(lambda: writer.standing.written == 32)
+        await until(lambda: writer.status.written == 32)
     check(database, range(30), events=2)
     assert journals(tmp_path) == []
-    assert (writer.standing.waiting, writer.standing.dropped, writer.standing.since) == (0, 0, None)
+    assert (writer.status.waiting, writer.status.dropped, writer.status.since) == (0, 0, None)
     assert "waiting=0" in repr(writer)
 
 
@@ -91,8 +91,8 @@ async def test_more_than_it_can_write_waits_on_disk(database: Database, tmp_path
             writer.record(record(number))
             if number % 20 == 0:
                 await trio.sleep(0.001)
-        await until(lambda: writer.standing.written + writer.standing.dropped == 12_000)
-        assert writer.standing.dropped == 0
+        await until(lambda: writer.status.written + writer.status.dropped == 12_000)
+        assert writer.status.dropped == 0
     check(database, range(12_000))
     assert journals(tmp_path) == []
 
@@ -104,7 +104,7 @@ async def test_the_exit_writes_all_that_is_left(database: Database, tmp_path: Pa
         writer.audit(event(1))
     check(database, range(5000), events=1)
     assert journals(tmp_path) == []
-    assert writer.standing.dropped == 0
+    assert writer.status.dropped == 0
 
 
 async def test_a_server_that_is_killed_under_load_loses_and_doubles_nothing(
@@ -127,11 +127,11 @@ async def test_a_server_that_is_killed_under_load_loses_and_doubles_nothing(
                 await trio.to_thread.run_sync(postgres.kill)
                 await trio.sleep(random.uniform(0.1, 0.5))
                 await trio.to_thread.run_sync(postgres.start)
-            await until(lambda: writer.standing.since is None)
+            await until(lambda: writer.status.since is None)
             nursery.cancel_scope.cancel("enough")
-        assert writer.standing.journaled > 0
-        await until(lambda: writer.standing.written == made)
-    assert writer.standing.dropped == 0
+        assert writer.status.journaled > 0
+        await until(lambda: writer.status.written == made)
+    assert writer.status.dropped == 0
     check(postgresql_database, range(made))
     assert journals(tmp_path) == []
 
@@ -141,23 +141,23 @@ async def test_a_server_that_hangs_keeps_nothing_in_memory(
 ) -> None:
     async with running(make(postgresql_database, tmp_path)) as writer:
         writer.record(record(0))
-        await until(lambda: writer.standing.written == 1)
+        await until(lambda: writer.status.written == 1)
         postgres.freeze()
         try:
             for number in range(1, 200):
                 writer.record(record(number))
                 await trio.sleep(0.005)
             await trio.sleep(module.LINGER + module.CONFIRM + 0.2)
-            assert writer.standing.journaled >= 199
+            assert writer.status.journaled >= 199
             assert not writer._waiting
             [path] = journals(tmp_path)
             assert path.stat().st_size > 10_000
-            await until(lambda: writer.standing.since is not None)
+            await until(lambda: writer.status.since is not None)
         finally:
             postgres.thaw()
         await until(lambda: not journals(tmp_path))
     check(postgresql_database, range(200))
-    assert writer.standing.dropped == 0
+    assert writer.status.dropped == 0
 
 
 async def test_a_locked_file_fails_nothing(
@@ -169,12 +169,12 @@ async def test_a_locked_file_fails_nothing(
                 for number in range(100):
                     writer.record(record(number))
                     await trio.sleep(0.01)
-                assert writer.standing.since is not None
-                assert "locked" in (writer.standing.last_error or "")
+                assert writer.status.since is not None
+                assert "locked" in (writer.status.last_error or "")
                 assert count(sqlite_database, requests) == 0
-            await until(lambda: not journals(tmp_path) and writer.standing.since is None)
+            await until(lambda: not journals(tmp_path) and writer.status.since is None)
             writer.record(record(100))
-            await until(lambda: writer.standing.written == 101)
+            await until(lambda: writer.status.written == 101)
     check(sqlite_database, range(101))
     # Once, however often it was tried.
     assert [line["event"] for line in lines] == [
@@ -193,7 +193,7 @@ async def test_a_full_disk_of_the_database_fails_nothing(
         (folder / "ballast").write_bytes(bytes(1_000_000))
         async with running(make(database, tmp_path)) as writer:
             made = 0
-            while writer.standing.since is None:
+            while writer.status.since is None:
                 writer.record(record(made, error="x" * 3000))
                 made += 1
                 await trio.sleep(0.0005)
@@ -201,11 +201,11 @@ async def test_a_full_disk_of_the_database_fails_nothing(
                 writer.record(record(made))
                 made += 1
                 await trio.sleep(0.002)
-            assert "full" in (writer.standing.last_error or "")
+            assert "full" in (writer.status.last_error or "")
             disk.grow("64m")
-            await until(lambda: writer.standing.written == made and not journals(tmp_path))
+            await until(lambda: writer.status.written == made and not journals(tmp_path))
         check(database, range(made))
-        assert writer.standing.dropped == 0
+        assert writer.status.dropped == 0
         database.close()
 
 
@@ -221,12 +221,12 @@ async def test_a_file_that_may_not_grow_fails_nothing(
         for number in range(300):
             writer.record(record(number))
             await trio.sleep(0.002)
-        await until(lambda: writer.standing.since is not None)
-        assert "full" in (writer.standing.last_error or "")
+        await until(lambda: writer.status.since is not None)
+        assert "full" in (writer.status.last_error or "")
         limit(1_000_000)
-        await until(lambda: writer.standing.written == 300 and not journals(tmp_path))
+        await until(lambda: writer.status.written == 300 and not journals(tmp_path))
     check(sqlite_database, range(300))
-    assert writer.standing.journaled > 200
+    assert writer.status.journaled > 200
 
 
 async def test_with_no_room_anywhere_the_newest_are_kept_and_the_others_counted(
@@ -242,12 +242,12 @@ async def test_with_no_room_anywhere_the_newest_are_kept_and_the_others_counted(
                     if number % 20 == 0:
                         await trio.sleep(0.005)
                 await trio.sleep(0.3)
-                assert "No space left" in (writer.standing.last_error or "")
-                assert writer.standing.dropped > 1000
-            await until(lambda: not writer.standing.waiting and not journals(folder))
+                assert "No space left" in (writer.status.last_error or "")
+                assert writer.status.dropped > 1000
+            await until(lambda: not writer.status.waiting and not journals(folder))
             await until(lambda: any(line["event"] == "records were dropped" for line in lines))
-        standing = writer.standing
-        assert standing.written + standing.dropped == 4001
+        status = writer.status
+        assert status.written + status.dropped == 4001
         found = [int(name.removeprefix("req-")) for name in request_ids(sqlite_database)]
         assert found[-600:] == [*range(3400, 4000)]
         check(sqlite_database, found, events=1)
@@ -264,8 +264,8 @@ async def test_without_a_journal_a_short_outage_costs_nothing(
             with locked(sqlite_database):
                 for number in range(700):
                     writer.record(record(number))
-                await until(lambda: writer.standing.since is not None)
-            await until(lambda: writer.standing.written == 700)
+                await until(lambda: writer.status.since is not None)
+            await until(lambda: writer.status.written == 700)
     check(sqlite_database, range(700))
     assert lines[0]["event"] == "there can be no journal"
 
@@ -279,8 +279,8 @@ async def test_what_the_exit_could_put_nowhere_is_counted(
         async with running(make(sqlite_database, tmp_path)) as writer:
             for number in range(700):
                 writer.record(record(number))
-            await until(lambda: writer.standing.since is not None)
-    assert (writer.standing.lost, writer.standing.dropped) == (700, 700)
+            await until(lambda: writer.status.since is not None)
+    assert (writer.status.lost, writer.status.dropped) == (700, 700)
     assert lines[-1]["event"] == "records are lost"
 
 
@@ -294,9 +294,9 @@ async def test_the_exit_tries_a_database_that_was_down_if_there_is_no_journal(
         with locked(sqlite_database):
             for number in range(700):
                 writer.record(record(number))
-            await until(lambda: writer.standing.since is not None)
+            await until(lambda: writer.status.since is not None)
     check(sqlite_database, range(700))
-    assert writer.standing.dropped == 0
+    assert writer.status.dropped == 0
 
 
 async def test_an_exit_while_the_store_is_down_leaves_a_journal_for_the_next_start(
@@ -307,10 +307,10 @@ async def test_an_exit_while_the_store_is_down_leaves_a_journal_for_the_next_sta
             for number in range(700):
                 writer.record(record(number))
             writer.audit(event(1))
-            await until(lambda: writer.standing.since is not None)
+            await until(lambda: writer.status.since is not None)
             writer.record(record(700))
     assert len(journals(tmp_path)) == 1
-    assert writer.standing.dropped == 0
+    assert writer.status.dropped == 0
     async with running(make(sqlite_database, tmp_path)):
         await until(lambda: not journals(tmp_path))
     check(sqlite_database, range(701), events=1)
@@ -330,7 +330,7 @@ async def test_a_lost_answer_to_a_commit_doubles_nothing(
                 await trio.sleep(0.005)
         writer.audit(event(1))
         doubtful.rng.random = lambda: 0.9  # type: ignore[method-assign]
-        await until(lambda: not writer.standing.waiting and not journals(tmp_path))
+        await until(lambda: not writer.status.waiting and not journals(tmp_path))
     doubtful.close()
     assert doubtful.doubts > 10
     check(sqlite_database, range(1500), events=1)
@@ -348,7 +348,7 @@ async def test_two_that_find_the_same_journal_write_it_once(
     assert len(journals(tmp_path)) == 5
     async with running(make(database, tmp_path)) as one, running(make(database, tmp_path)) as two:
         await until(lambda: not journals(tmp_path))
-    assert one.standing.written + two.standing.written == 500
+    assert one.status.written + two.status.written == 500
     check(database, range(500))
 
 
@@ -361,7 +361,7 @@ async def main():
     folder = Path(sys.argv[2])
     async with running(make(Database(sys.argv[1], folder), folder)) as writer:
         await until(lambda: not journals(folder))
-    print(writer.standing.written)
+    print(writer.status.written)
 trio.run(main)
 """
 
@@ -407,7 +407,7 @@ async def test_an_exit_while_the_server_hangs_is_soon_over(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(writer.run)
             writer.record(record(0))
-            await until(lambda: writer.standing.written == 1)
+            await until(lambda: writer.status.written == 1)
             postgres.freeze()
             for number in range(1, 1000):
                 writer.record(record(number))
@@ -417,23 +417,23 @@ async def test_an_exit_while_the_server_hangs_is_soon_over(
         assert trio.current_time() - began < 1.5
     finally:
         postgres.thaw()
-    assert writer.standing.lost == 0
+    assert writer.status.lost == 0
     assert len(journals(tmp_path)) == 1
     async with running(make(postgresql_database, tmp_path)):
         await until(lambda: not journals(tmp_path))
     check(postgresql_database, range(1000))
 
 
-async def test_one_that_can_never_be_written_holds_nobody_up(
+async def test_a_record_that_can_never_be_written_holds_no_other_up(
     database: Database, tmp_path: Path
 ) -> None:
     with capture_logs() as lines:
         async with running(make(database, tmp_path)) as writer:
             for number in range(10):
                 writer.record(record(number, **({"model": 5} if number == 4 else {})))
-            await until(lambda: writer.standing.written + writer.standing.rejected == 10)
+            await until(lambda: writer.status.written + writer.status.rejected == 10)
     check(database, {*range(10)} - {4})
-    assert (writer.standing.rejected, writer.standing.dropped) == (1, 1)
+    assert (writer.status.rejected, writer.status.dropped) == (1, 1)
     assert [(line["event"], line["request_id"]) for line in lines] == [
         ("a record was rejected", "req-4")
     ]
@@ -478,10 +478,10 @@ def test_a_cancellation_anywhere_loses_and_doubles_nothing(
                     writer.record(record(number))
                     recorded.append(number)
                     await trio.sleep(0.001)
-                await until(lambda: not writer.standing.waiting and writer._unwritten.is_idle)
+                await until(lambda: not writer.status.waiting and writer._unwritten.is_idle)
                 nursery.cancel_scope.cancel("all is written")
         trio.lowlevel.remove_instrument(instrument)
-        assert writer.standing.lost == 0
+        assert writer.status.lost == 0
         if down:
             database.close()
         return instrument.steps >= at
@@ -504,7 +504,7 @@ def test_a_cancellation_anywhere_loses_and_doubles_nothing(
 async def test_a_process_that_is_killed_loses_at_most_a_flush_interval(
     sqlite_database: Database, tmp_path: Path, down: bool
 ) -> None:
-    # Nobody listens at port 1.
+    # No server listens at port 1.
     url = "postgresql+psycopg://127.0.0.1:1/none" if down else "sqlite:///gateway.db"
     runs = 20
     found = await trio.run_process(
@@ -574,9 +574,9 @@ async def test_threads_that_cannot_be_had_cost_nothing(
                         await trio.sleep(0.005)
             assert threads.refused > 2
             threads.likely = 0.0
-            await until(lambda: not writer.standing.waiting and not journals(tmp_path))
+            await until(lambda: not writer.status.waiting and not journals(tmp_path))
     check(sqlite_database, range(1500))
-    assert writer.standing.dropped == 0
+    assert writer.status.dropped == 0
 
 
 @pytest.mark.parametrize("down", [False, True])
@@ -611,10 +611,10 @@ async def test_an_error_of_ours_in_any_place_loses_and_doubles_nothing(
                     writer.record(record(made))
                     made += 1
                     await trio.sleep(0.002)
-            await until(lambda: not writer.standing.waiting and not journals(tmp_path))
-            await until(lambda: writer.standing.since is None)
+            await until(lambda: not writer.status.waiting and not journals(tmp_path))
+            await until(lambda: writer.status.since is None)
     check(sqlite_database, range(made))
-    assert writer.standing.dropped == 0
+    assert writer.status.dropped == 0
     if down or broken not in ("_save", "_failed"):
         assert failures > 0
     if broken == "_gather":
@@ -631,14 +631,14 @@ async def test_run_again_it_leaves_what_there_is_alone(
             async with running(writer):
                 for number in range(run * 700, run * 700 + 700):
                     writer.record(record(number))
-                await until(lambda: writer.standing.since is not None)
+                await until(lambda: writer.status.since is not None)
         assert len(journals(tmp_path)) == 3
     async with running(writer):
         await until(lambda: not journals(tmp_path))
         writer.record(record(2100))
-        await until(lambda: writer.standing.written == 2101)
+        await until(lambda: writer.status.written == 2101)
     check(sqlite_database, range(2101))
-    assert writer.standing.dropped == 0
+    assert writer.status.dropped == 0
 
 
 async def test_nothing_that_goes_wrong_fails_who_records(
@@ -654,7 +654,7 @@ async def test_nothing_that_goes_wrong_fails_who_records(
         writer.record(record(1))
         writer.audit(event(1))
     assert [line["event"] for line in lines] == ["a record is lost"] * 2
-    assert (writer.standing.lost, writer.standing.dropped) == (2, 2)
+    assert (writer.status.lost, writer.status.dropped) == (2, 2)
 
 
 class Closed(Database):
@@ -681,15 +681,15 @@ async def test_a_database_that_is_not_known_yet_is_left_alone(
             await trio.sleep(0.002)
         await trio.sleep(module.LINGER + 0.1)
         # As safe as with a database that is down, and as soon.
-        assert writer.standing.journaled == 300
+        assert writer.status.journaled == 300
         assert not writer._waiting
-        assert "not been opened" in (writer.standing.last_error or "")
-        assert writer.standing.since is not None
+        assert "not been opened" in (writer.status.last_error or "")
+        assert writer.status.since is not None
         assert database.touched == 0
         opened.set()
-        await until(lambda: writer.standing.since is None)
-        await until(lambda: writer.standing.written == 301 and not journals(tmp_path))
-        assert writer.standing.waiting == 0
+        await until(lambda: writer.status.since is None)
+        await until(lambda: writer.status.written == 301 and not journals(tmp_path))
+        assert writer.status.waiting == 0
     database.close()
     check(sqlite_database, [*range(300), 1000])
 
@@ -700,7 +700,7 @@ async def test_so_it_is_at_the_exit(sqlite_database: Database, tmp_path: Path) -
         for number in range(300):
             writer.record(record(number))
         await trio.lowlevel.checkpoint()
-    assert (database.touched, writer.standing.dropped) == (0, 0)
+    assert (database.touched, writer.status.dropped) == (0, 0)
     database.close()
     async with running(make(sqlite_database, tmp_path)):
         await until(lambda: not journals(tmp_path))
@@ -720,9 +720,9 @@ async def test_what_fits_nowhere_is_counted_then(
                 if not number % 100:
                     await trio.sleep(0.01)
     # The batch that was to be the first, and the newest.
-    standing = writer.standing
-    assert (standing.crowded_out + standing.lost, database.touched) == (3000, 0)
-    assert 600 < standing.lost < 1200
+    status = writer.status
+    assert (status.crowded_out + status.lost, database.touched) == (3000, 0)
+    assert 600 < status.lost < 1200
     said = [line["event"] for line in lines]
     assert "records are dropped" in said
     assert said[-1] == "records are lost"
@@ -734,9 +734,9 @@ async def test_a_database_of_which_nothing_is_wanted_is_known_to_be_there(
 ) -> None:
     opened = trio.Event()
     async with running(make(sqlite_database, tmp_path, opened=opened)) as writer:
-        await until(lambda: writer.standing.since is not None)
+        await until(lambda: writer.status.since is not None)
         opened.set()
-        await until(lambda: writer.standing.since is None)
+        await until(lambda: writer.status.since is None)
 
 
 class Slow(Database):
@@ -758,7 +758,7 @@ async def test_a_slow_database_without_a_journal_takes_what_it_can(
             writer.record(each)
             if number % 20 == 0:
                 await trio.sleep(0.005)
-        await until(lambda: writer.standing.written + writer.standing.dropped == 6000)
-    assert writer.standing.dropped == 0
+        await until(lambda: writer.status.written + writer.status.dropped == 6000)
+    assert writer.status.dropped == 0
     database.close()
     check(sqlite_database, range(6000))

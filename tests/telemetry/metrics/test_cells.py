@@ -80,7 +80,7 @@ def test_reading_in_a_thread_while_series_are_made(storage: CellStorage) -> None
 # What only files can...
 
 
-def test_everybody_sees_what_anybody_counts(tmp_path: Path) -> None:
+def test_every_process_sees_what_any_counts(tmp_path: Path) -> None:
     one, two = SharedCells(tmp_path), SharedCells(tmp_path)
     one.open(("a",), 1)[0] += 1
     two.open(("a",), 1)[0] += 10
@@ -123,7 +123,7 @@ def test_a_file_grows_by_what_the_disk_has_promised(tmp_path: Path) -> None:
     shared.close()
 
 
-def test_a_full_disk_fails_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_raises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = SharedCells(tmp_path)
     shared.open(("before",), 1)[0] = 1
 

@@ -11,7 +11,7 @@ import pytest
 from gateway.core.routing.breaker import BreakerState
 from gateway.telemetry.metrics import families
 from gateway.telemetry.metrics.cells import MemoryCells, SharedCells
-from gateway.telemetry.metrics.gauges import Board, GapHistogram
+from gateway.telemetry.metrics.gauges import GapHistogram, GaugeBoard
 from gateway.telemetry.metrics.labels import LabelValues
 
 from ..samples import BOUNDS, gaps, state
@@ -30,7 +30,7 @@ def test_every_state_of_a_breaker_has_a_number() -> None:
 
 def test_it_shows_what_is() -> None:
     storage = MemoryCells()
-    board = Board(storage, LabelValues(10))
+    board = GaugeBoard(storage, LabelValues(10))
     board.show(state(), gaps(), FAMILY)
     assert value(storage, "gateway_in_flight_requests") == 3
     assert value(storage, "gateway_loop_lag_seconds") == 0.25
@@ -44,12 +44,12 @@ def test_it_shows_what_is() -> None:
     rss = psutil.Process(os.getpid()).memory_info().rss
     assert abs(value(storage, "gateway_process_resident_memory_bytes") - rss) < 50_000_000
     assert value(storage, "gateway_process_cpu_seconds") > 0
-    assert repr(board) == f"<Board {len(storage.known())} series>"
+    assert repr(board) == f"<GaugeBoard {len(storage.known())} series>"
 
 
 def test_totals_are_followed_and_not_added_up() -> None:
     storage = MemoryCells()
-    board = Board(storage, LabelValues(10))
+    board = GaugeBoard(storage, LabelValues(10))
     for _ in range(3):
         board.show(state(), gaps(), FAMILY)
     assert value(storage, "gateway_log_dropped") == 1
@@ -59,7 +59,7 @@ def test_totals_are_followed_and_not_added_up() -> None:
 
 def test_a_total_that_begins_anew_goes_on() -> None:
     storage = MemoryCells()
-    board = Board(storage, LabelValues(10))
+    board = GaugeBoard(storage, LabelValues(10))
     opens = "gateway_breaker_opens"
     board.show(state(), None, None)
     assert value(storage, opens, "azure/gpt-4o-mini") == 4
@@ -71,7 +71,7 @@ def test_a_total_that_begins_anew_goes_on() -> None:
 
 def test_what_is_gone_is_shown_no_more_and_comes_back() -> None:
     storage = MemoryCells()
-    board = Board(storage, LabelValues(10))
+    board = GaugeBoard(storage, LabelValues(10))
     board.show(state(), None, None)
     board.show(state(deployments=[], slots=[], log=None), None, None)
     for name, label in (
@@ -89,10 +89,10 @@ def test_what_is_gone_is_shown_no_more_and_comes_back() -> None:
 
 def test_a_successor_takes_over_counts_but_no_state(tmp_path: Path) -> None:
     storage = SharedCells(tmp_path)
-    Board(storage, LabelValues(10)).show(state(), gaps(), FAMILY)
+    GaugeBoard(storage, LabelValues(10)).show(state(), gaps(), FAMILY)
     storage.close()
     storage = SharedCells(tmp_path)
-    board = Board(storage, LabelValues(10))
+    board = GaugeBoard(storage, LabelValues(10))
     assert math.isnan(value(storage, "gateway_in_flight_requests"))
     board.show(state(), gaps(), FAMILY)
     assert value(storage, "gateway_in_flight_requests") == 3
@@ -103,7 +103,7 @@ def test_a_successor_takes_over_counts_but_no_state(tmp_path: Path) -> None:
 
 def test_without_descriptors_the_rest_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = MemoryCells()
-    board = Board(storage, LabelValues(10))
+    board = GaugeBoard(storage, LabelValues(10))
     board.show(state(), None, None)
 
     def exhausted(*_: object) -> None:

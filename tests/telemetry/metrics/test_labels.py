@@ -7,7 +7,7 @@ from gateway.telemetry.metrics.labels import LONGEST, OTHER, LabelValues, clean
 
 def test_as_many_as_there_is_room_for_are_told_apart() -> None:
     values = LabelValues(2)
-    assert [values.take(each) for each in ("a", "b", "c", "a", "d")] == [
+    assert [values.add(each) for each in ("a", "b", "c", "a", "d")] == [
         "a",
         "b",
         OTHER,
@@ -22,13 +22,13 @@ def test_as_many_as_there_is_room_for_are_told_apart() -> None:
 def test_asking_takes_no_place() -> None:
     values = LabelValues(1)
     assert values.known("a") is None
-    assert values.take("b") == "b"
+    assert values.add("b") == "b"
 
 
 def test_what_is_too_long_gets_no_place() -> None:
     values = LabelValues(1)
-    assert values.take("a" * (LONGEST + 1)) == OTHER
-    assert values.take("a" * LONGEST) == "a" * LONGEST
+    assert values.add("a" * (LONGEST + 1)) == OTHER
+    assert values.add("a" * LONGEST) == "a" * LONGEST
 
 
 @pytest.mark.parametrize(
@@ -42,5 +42,5 @@ def test_what_is_too_long_gets_no_place() -> None:
 )
 def test_what_could_confuse_is_replaced(value: str, shown: str) -> None:
     assert clean(value) == shown
-    assert LabelValues(1).take(value) == shown
+    assert LabelValues(1).add(value) == shown
     shown.encode()

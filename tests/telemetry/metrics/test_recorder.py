@@ -183,7 +183,7 @@ def test_every_error_has_a_reason() -> None:
         (EndReason.TOTAL_TIMEOUT, "upstream_timeout"),
     ],
 )
-def test_a_failure_is_a_refusal_if_nobody_was_asked(reason: EndReason, code: str) -> None:
+def test_a_failure_is_a_refusal_if_no_provider_was_asked(reason: EndReason, code: str) -> None:
     metrics = make()
     metrics.record(settled("server_error", end_reason=reason, error_code=code))
     assert total(metrics, "gateway_refusals_total") == 0
@@ -215,7 +215,7 @@ def test_what_is_no_refusal() -> None:
 # Whose names are shown...
 
 
-def test_a_model_that_nobody_was_asked_for_has_no_name() -> None:
+def test_a_model_that_no_provider_was_asked_for_has_no_name() -> None:
     metrics = make()
     for number in range(500):
         metrics.record(refused("model_not_found", model=f"invented-{number}"))
@@ -316,7 +316,7 @@ def test_counting_keeps_nothing_of_a_record() -> None:
     assert before == (sys.getrefcount(record), sys.getrefcount(record.attempts[0]))
 
 
-# Whoever asks...
+# Scrapes...
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -24,7 +24,7 @@ from gateway.telemetry.tracing.server_address import ServerAddress, place_of
             "https://bedrock-runtime.eu-west-1.amazonaws.com/openai/v1",
             ServerAddress("aws.bedrock", "bedrock-runtime.eu-west-1.amazonaws.com", 443),
         ),
-        # Somebody's own server on a machine of Amazon's, and names that only look known.
+        # A customer's own server on a machine of Amazon's, and names that only look known.
         (
             "http://ec2-1-2-3-4.compute.amazonaws.com/v1",
             ServerAddress("mine", "ec2-1-2-3-4.compute.amazonaws.com", 80),

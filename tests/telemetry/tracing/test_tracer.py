@@ -95,7 +95,7 @@ async def test_spans_arrive(receiver: Receiver, nursery: trio.Nursery) -> None:
     trace = tracer.begin([(b"traceparent", parent), (b"tracestate", b"rojo=1")])
     record = finished(tracer)
     tracer.record(record, trace)
-    await until(lambda: tracer.standing.sent == 2)
+    await until(lambda: tracer.status.sent == 2)
     request, attempt = receiver.spans
     assert (request.kind, attempt.kind) == ("server", "client")
     assert request.trace_id == attempt.trace_id == "0af7651916cd43dd8448eb211c80319c"
@@ -122,7 +122,7 @@ async def test_what_gathers_goes_together(receiver: Receiver, nursery: trio.Nurs
     for number in range(600):
         tracer.record(finished(tracer, number), tracer.begin([]))
     nursery.start_soon(tracer.run)
-    await until(lambda: tracer.standing.sent == 1200)
+    await until(lambda: tracer.status.sent == 1200)
     assert receiver.batches == [BATCH_SPANS, BATCH_SPANS, 1200 - 2 * BATCH_SPANS]
     assert numbers(receiver) == [f"req_{number}" for number in range(600)]
     assert len({span.span_id for span in receiver.spans}) == 1200
@@ -139,21 +139,21 @@ async def test_a_full_batch_does_not_wait(
     assert receiver.batches == []
     for number in range(BATCH_SPANS // 2):
         tracer.record(finished(tracer, number), tracer.begin([]))
-    await until(lambda: tracer.standing.sent == BATCH_SPANS + 2)
+    await until(lambda: tracer.status.sent == BATCH_SPANS + 2)
 
 
-async def test_the_event_loop_gets_its_turn_while_a_batch_is_made(
+async def test_the_thread_pauses_for_the_event_loop_while_it_makes_a_batch(
     receiver: Receiver, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns: list[float] = []
-    monkeypatch.setattr("gateway.telemetry.tracing.tracer.time.sleep", turns.append)
+    pauses: list[float] = []
+    monkeypatch.setattr("gateway.telemetry.tracing.tracer.time.sleep", pauses.append)
     tracer = tracer_to(receiver)
     for number in range(40):
         tracer.record(finished(tracer, number), tracer.begin([]))
     nursery.start_soon(tracer.run)
-    await until(lambda: tracer.standing.sent == 80)
+    await until(lambda: tracer.status.sent == 80)
     # One after each record that spans are made of, one after every few that are encoded.
-    assert turns == [0] * (40 + 80 // 4)
+    assert pauses == [0] * (40 + 80 // 4)
     assert numbers(receiver) == [f"req_{number}" for number in range(40)]
 
 
@@ -164,11 +164,11 @@ async def test_what_is_not_sampled_is_not_sent(receiver: Receiver, nursery: trio
     assert not unsampled.sampled
     tracer.record(finished(tracer, 1), unsampled)
     tracer.record(finished(tracer, 1), None)
-    assert tracer.standing.waiting == 0
+    assert tracer.status.waiting == 0
     # A caller's word is stronger than the fraction.
     parent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     tracer.record(finished(tracer, 2), tracer.begin([(b"traceparent", parent)]))
-    await until(lambda: tracer.standing.sent == 2)
+    await until(lambda: tracer.status.sent == 2)
     assert numbers(receiver) == ["req_2"]
 
 
@@ -183,7 +183,7 @@ async def test_what_is_left_is_sent_at_the_end(
         for number in range(300):
             tracer.record(finished(tracer, number, attempts=2), tracer.begin([]))
         nursery.cancel_scope.cancel()
-    assert len(receiver.spans) == tracer.standing.sent == 900
+    assert len(receiver.spans) == tracer.status.sent == 900
     assert log.entries == []
 
 
@@ -198,7 +198,7 @@ async def test_a_batch_under_way_is_waited_for_at_the_end(receiver: Receiver) ->
         with trio.CancelScope(shield=True, deadline=trio.current_time() + 5):
             await trio.sleep(0.1)
             receiver.release()
-    assert len(receiver.spans) == tracer.standing.sent == 2
+    assert len(receiver.spans) == tracer.status.sent == 2
 
 
 async def test_the_end_does_not_wait_for_ever(
@@ -215,8 +215,8 @@ async def test_the_end_does_not_wait_for_ever(
         tracer.record(finished(tracer, 2), tracer.begin([]))
         nursery.cancel_scope.cancel()
     assert trio.current_time() - began < 2
-    assert tracer.standing.waiting == 0
-    assert tracer.standing.dropped == 2
+    assert tracer.status.waiting == 0
+    assert tracer.status.dropped == 2
     assert log.entries[-1]["event"] == "spans dropped at exit"
 
 
@@ -229,15 +229,15 @@ async def test_a_receiver_that_is_down_and_comes_back(
     nursery.start_soon(tracer.run)
     for number in range(3):
         tracer.record(finished(tracer, number), tracer.begin([]))
-        await until(lambda number=number: tracer.standing.dropped == 2 * (number + 1))  # type: ignore[misc]
-    assert tracer.standing.error is not None
+        await until(lambda number=number: tracer.status.dropped == 2 * (number + 1))  # type: ignore[misc]
+    assert tracer.status.error is not None
     assert events(log) == ["spans are not taken"]
     assert log.entries[0]["endpoint"] == receiver.endpoint
     receiver.start()
     tracer.record(finished(tracer, 7), tracer.begin([]))
-    await until(lambda: tracer.standing.sent == 2)
+    await until(lambda: tracer.status.sent == 2)
     assert numbers(receiver) == ["req_7"]
-    await until(lambda: tracer.standing.error is None)
+    await until(lambda: tracer.status.error is None)
     assert events(log) == ["spans are not taken", "spans are taken again"]
     assert log.entries[1]["dropped"] == 6
 
@@ -249,8 +249,8 @@ async def test_a_busy_receiver_is_asked_again(receiver: Receiver, nursery: trio.
     tracer.record(finished(tracer), tracer.begin([]))
     await until(lambda: len(receiver.bodies) > 0)
     receiver.status = 200
-    await until(lambda: tracer.standing.sent == 2)
-    assert tracer.standing.dropped == 0
+    await until(lambda: tracer.status.sent == 2)
+    assert tracer.status.dropped == 0
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ async def test_a_receiver_that_refuses(
     nursery.start_soon(tracer.run)
     for number in range(4):
         tracer.record(finished(tracer, number), tracer.begin([]))
-        await until(lambda number=number: tracer.standing.dropped == 2 * (number + 1))  # type: ignore[misc]
+        await until(lambda number=number: tracer.status.dropped == 2 * (number + 1))  # type: ignore[misc]
     assert len(receiver.bodies) == 4
     # Once an episode, not once a batch, and none of the SDK's own lines.
     assert events(log) == ["spans are not taken"]
@@ -295,19 +295,19 @@ async def test_a_receiver_that_hangs_holds_one_thread_and_a_bounded_queue(
     await until(lambda: len(receiver.bodies) == 1)
     for number in range(1, 1001):
         tracer.record(finished(tracer, number), tracer.begin([]))
-    assert tracer.standing.waiting == 10
-    assert tracer.standing.dropped == 2 * 990
+    assert tracer.status.waiting == 10
+    assert tracer.status.dropped == 2 * 990
     await trio.sleep(0.1)
     assert len(receiver.bodies) == 1
     receiver.release()
-    await until(lambda: tracer.standing.sent == 2 * 11)
+    await until(lambda: tracer.status.sent == 2 * 11)
     # The newest are worth the most.
     assert numbers(receiver) == ["req_0", *(f"req_{number}" for number in range(991, 1001))]
     await until(lambda: "spans are taken again" in events(log))
     assert events(log) == ["spans are not taken", "spans are taken again"]
 
 
-async def test_nobody_waits_for_a_thread_that_does_not_come_back(
+async def test_a_thread_that_does_not_come_back_is_not_waited_for(
     receiver: Receiver, nursery: trio.Nursery, log: LogCapture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracing, "_GRACE_SECONDS", -9.8)
@@ -315,13 +315,13 @@ async def test_nobody_waits_for_a_thread_that_does_not_come_back(
     tracer = tracer_to(receiver)  # which waits for 10 s, while we have patience for 0.2
     nursery.start_soon(tracer.run)
     tracer.record(finished(tracer, 1), tracer.begin([]))
-    await until(lambda: tracer.standing.error == "no answer within 0.2 s")
+    await until(lambda: tracer.status.error == "no answer within 0.2 s")
     tracer.record(finished(tracer, 2), tracer.begin([]))
     await trio.sleep(0.5)
     # The thread is still at it, so no other was begun.
     assert len(receiver.bodies) == 1
     receiver.release()
-    await until(lambda: tracer.standing.sent == 4)
+    await until(lambda: tracer.status.sent == 4)
     assert numbers(receiver) == ["req_1", "req_2"]
     await until(lambda: events(log) == ["spans are not taken", "spans are taken again"])
 
@@ -334,8 +334,8 @@ async def test_a_span_that_cannot_be_made_costs_no_other(
     tracer.record(finished(tracer, 2), Trace("no number", "0" * 16))
     tracer.record(finished(tracer, 3), tracer.begin([]))
     nursery.start_soon(tracer.run)
-    await until(lambda: tracer.standing.error == "ValueError")
-    assert (tracer.standing.sent, tracer.standing.dropped) == (4, 2)
+    await until(lambda: tracer.status.error == "ValueError")
+    assert (tracer.status.sent, tracer.status.dropped) == (4, 2)
     assert log.entries[0]["event"] == "spans lost"
     assert log.entries[0]["request_id"] == "req_2"
     assert numbers(receiver) == ["req_1", "req_3"]
@@ -366,14 +366,14 @@ async def test_no_secret_leaves_in_a_span_or_the_log(
     record.status, record.end_reason = 502, EndReason.PROVIDERS_FAILED
     record.attempts[0].error, record.attempts[0].cause = f"401 Bearer {key}", "auth_failed"
     tracer.record(record, tracer.begin([]))
-    await until(lambda: tracer.standing.sent == 2)
+    await until(lambda: tracer.status.sent == 2)
     assert CANARY.encode() not in receiver.bodies[0]
     assert CANARY in receiver.heads[0]["x-api-key"]
     assert receiver.spans[0].message == "401 wrong key ***"
     receiver.stop()
     tracer.record(finished(tracer), tracer.begin([]))
-    await until(lambda: tracer.standing.error is not None)
-    shown = f"{log.entries} {caplog.text} {tracer!r} {tracer.standing}"
+    await until(lambda: tracer.status.error is not None)
+    shown = f"{log.entries} {caplog.text} {tracer!r} {tracer.status}"
     assert CANARY not in shown
     assert "127.0.0.1" in shown
 
@@ -383,13 +383,13 @@ async def test_the_environment_may_add_what_is_not_configured(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=7,x-both=environment")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "gzip")
-    # Somebody else's: ours are always said.
+    # Those of another program: the configuration's are always given.
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:9/v1/traces")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "other")
     tracer = tracer_to(receiver, headers={"X-Both": "configured"})
     nursery.start_soon(tracer.run)
     tracer.record(finished(tracer), tracer.begin([]))
-    await until(lambda: tracer.standing.sent == 2)
+    await until(lambda: tracer.status.sent == 2)
     head = receiver.heads[0]
     assert (head["x-tenant"], head["x-both"]) == ("7", "configured")
     assert head["content-encoding"] == "gzip"
@@ -402,7 +402,7 @@ def test_it_is_what_the_proxy_asks_for(receiver: Receiver) -> None:
     recorder: protocols.Recorder = tracer
     begins: protocols.Tracer = tracer
     recorder.record(finished(tracer), begins.begin(((b"host", b"x"),)))
-    assert tracer.standing.waiting == 1
+    assert tracer.status.waiting == 1
 
 
 async def test_nothing_global_is_left_behind(receiver: Receiver) -> None:
