@@ -225,6 +225,23 @@ async def test_what_needs_a_restart_is_said_and_the_rest_is_applied(write: Write
             assert (await served.status())["config"]["needs_restart"] == []
 
 
+async def test_how_many_requests_a_connection_is_for_changes_for_new_ones(write: Write) -> None:
+    async with serving(speaking) as provider:
+        text = config(provider.port, server="max_requests_per_connection = 2")
+        async with reloading(text, write) as served, calling(served.port) as old:
+            assert "connection" not in (await old.get("/v1/models")).headers
+            changed = text.replace("max_requests_per_connection = 2", "")
+            assert (await served.to(changed)).reloaded
+            async with calling(served.port) as new:
+                for _ in range(3):
+                    assert "connection" not in (await new.get("/v1/models")).headers
+            # The one from before the reload is for two requests all the same.
+            await old.ask()
+            reply = await old.reply()
+            assert (reply.status, reply.headers["connection"]) == (200, "close")
+            assert await old.ended()
+
+
 # Files with faults...
 
 
