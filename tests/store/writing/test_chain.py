@@ -36,7 +36,7 @@ from gateway.store.writing.chain import (
 )
 
 ROWS: Final = 6
-PROCESSES: Final = 8
+PROCESSES: Final = rounds(4, 8)
 EACH: Final = 20
 
 # One database for many examples: each is rolled back.
@@ -187,6 +187,7 @@ from pathlib import Path
 from gateway.core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from gateway.store.writing.chain import append
 from gateway.store.engine.database import Database
+from ...rounds import rounds
 
 url, folder, name, count = sys.argv[1:]
 database = Database(url, Path(folder))
@@ -201,6 +202,7 @@ database.close()
 """
 
 
+@pytest.mark.soak
 def test_processes_that_append_at_once_make_one_chain(
     request: pytest.FixtureRequest, database: Database, tmp_path: Any
 ) -> None:

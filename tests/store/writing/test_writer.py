@@ -357,6 +357,7 @@ import sys, trio
 from pathlib import Path
 from gateway.store.engine.database import Database
 from tests.store.recording import journals, make, running, until
+from ...rounds import rounds
 async def main():
     folder = Path(sys.argv[2])
     async with running(make(Database(sys.argv[1], folder), folder)) as writer:
@@ -500,13 +501,14 @@ def test_a_cancellation_anywhere_loses_and_doubles_nothing(
     check(sqlite_database, recorded)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("down", [False, True])
 async def test_a_process_that_is_killed_loses_at_most_a_flush_interval(
     sqlite_database: Database, tmp_path: Path, down: bool
 ) -> None:
     # Nobody listens at port 1.
     url = "postgresql+psycopg://127.0.0.1:1/none" if down else "sqlite:///gateway.db"
-    runs = 20
+    runs = rounds(6, 20)
     found = await trio.run_process(
         [sys.executable, "-m", "tests.store.killing", url, str(tmp_path), str(runs)],
         cwd=ROOT,
