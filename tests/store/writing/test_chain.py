@@ -35,6 +35,8 @@ from gateway.store.writing.chain import (
     verify,
 )
 
+from ...rounds import rounds
+
 ROWS: Final = 6
 PROCESSES: Final = rounds(4, 8)
 EACH: Final = 20
@@ -187,7 +189,6 @@ from pathlib import Path
 from gateway.core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from gateway.store.writing.chain import append
 from gateway.store.engine.database import Database
-from ...rounds import rounds
 
 url, folder, name, count = sys.argv[1:]
 database = Database(url, Path(folder))

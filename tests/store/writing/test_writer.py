@@ -23,6 +23,7 @@ from gateway.store.writing import rejected
 from gateway.store.writing import writer as module
 
 from ...postgres import PostgresServer
+from ...rounds import rounds
 from ..killing import RUN
 from ..recording import check, count, event, journals, make, record, request_ids, running, until
 from ..small_disk import SmallDisk
@@ -357,7 +358,6 @@ import sys, trio
 from pathlib import Path
 from gateway.store.engine.database import Database
 from tests.store.recording import journals, make, running, until
-from ...rounds import rounds
 async def main():
     folder = Path(sys.argv[2])
     async with running(make(Database(sys.argv[1], folder), folder)) as writer:
