@@ -224,6 +224,8 @@ async def test_a_file_that_may_not_grow_fails_nothing(
             await trio.sleep(0.002)
         await until(lambda: writer.standing.since is not None)
         assert "full" in (writer.standing.last_error or "")
+        # All that the file did not take gets into the journal; on a busy machine not at once.
+        await until(lambda: writer.standing.journaled > 200)
         limit(1_000_000)
         await until(lambda: writer.standing.written == 300 and not journals(tmp_path))
     check(sqlite_database, range(300))
