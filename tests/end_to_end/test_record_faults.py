@@ -23,6 +23,8 @@ from .harness import GATEWAY, PATIENCE, Served, spawned
 from .provider import until
 from .store import ADMIN, Kept, Load, admin, demo, eventually, kept, loading
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[str], Path]
 
 # What was answered so long before a SIGKILL is on record: a flush interval of 0.25 s, and what a

@@ -371,6 +371,7 @@ async def test_asking_again_and_again_is_one_more_reload(write: Write) -> None:
 # Several workers...
 
 
+@pytest.mark.slow
 async def test_a_reload_at_one_worker_reaches_all(write: Write) -> None:
     async with serving(speaking) as provider:
         text = config(provider.port, server="drain_delay = 0", tokens=ADMINS)

@@ -28,6 +28,8 @@ from .harness import InProcess, config, in_process
 from .provider import Asked, serving, speaking, until
 from .wire import RESET, STALL, Script, event, failure, framed, stream_head, streamed
 
+pytestmark = pytest.mark.slow
+
 # The breaker's times, made short; as they come by default they are simulated below.
 BREAKER = """
 [breaker]

@@ -25,6 +25,8 @@ from gateway.store.engine.database import Database
 from ...store.exported import event, request, rollup, store
 from ...store.filling import fill
 
+pytestmark = pytest.mark.slow
+
 ROOT: Final = Path(__file__).parents[3]
 CONFIG: Final = """
 [providers.p]

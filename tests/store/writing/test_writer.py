@@ -28,6 +28,8 @@ from ..killing import RUN
 from ..recording import check, count, event, journals, make, record, request_ids, running, until
 from ..small_disk import SmallDisk
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 ROOT: Final = Path(__file__).parents[3]
