@@ -16,7 +16,8 @@ import gateway.core
 names = [each.name for each in pkgutil.walk_packages(gateway.core.__path__, "gateway.core.")]
 for name in names:
     importlib.import_module(name)
-print(*sorted({name.partition(".")[0] for name in sys.modules} - before - set(sys.stdlib_module_names)))
+found = {name.partition(".")[0] for name in sys.modules}
+print(*sorted(found - before - sys.stdlib_module_names))
 print(*sorted(name for name in sys.modules if name.startswith("gateway")))
 print(*names)
 """

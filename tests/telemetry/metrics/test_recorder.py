@@ -298,10 +298,10 @@ def test_counting_is_cheap(tmp_path: Path) -> None:
         gc.disable()
         try:
             for _ in range(10):
-                began = time.perf_counter()
+                began = time.thread_time()
                 for _ in range(500):
                     metrics.record(record)
-                found.append((time.perf_counter() - began) / 500)
+                found.append((time.thread_time() - began) / 500)
         finally:
             gc.enable()
         assert min(found) < 0.000_015
