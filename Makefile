@@ -4,11 +4,20 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-.PHONY: help setup run test check fix bench compare lock clean
+# How many tests run at once: as many as there are processors, but no more than eight.
+JOBS ?= logical
+SIDE_BY_SIDE := -n $(JOBS) --maxprocesses 8 --dist worksteal
+# Tests start the gateway a hundred times, which takes a fourth of the time when Python may keep
+# what it has compiled; an environment that forbids it is overruled.
+test quick soak: export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help setup run test quick soak check fix bench compare lock clean
 
 help:
 	@echo "make run      serve on config.toml (ARGS='--workers 2' for more)"
-	@echo "make test     all tests (ARGS='-k stream' for some)"
+	@echo "make quick    most of the tests: without the slow and the soak tests"
+	@echo "make test     all tests, on all cores (ARGS='-k stream' for some, JOBS=1 for one core)"
+	@echo "make soak     the soak tests and the random ones, at length (SOAK=1)"
 	@echo "make check    ruff and strict mypy"
 	@echo "make fix      format, and mend what ruff can"
 	@echo "make bench    throughput and latency of the streaming core; make compare: against others"
@@ -33,7 +42,15 @@ run: .venv/run
 
 test: setup
 	@scripts/postgres >/dev/null
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+quick: setup
+	@scripts/postgres >/dev/null
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not soak" $(ARGS)
+
+soak: setup
+	@scripts/postgres >/dev/null
+	SOAK=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --timeout 900 -m "soak or hypothesis" $(ARGS)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .

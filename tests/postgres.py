@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from typing import Final, TypedDict
 
 import psutil
 import psycopg
+
+from .ports import lasting_port
 
 ROOT: Final = Path(__file__).parents[1]
 PATIENCE: Final = 30.0
@@ -65,9 +66,7 @@ class PostgresServer:
         self._user = _user() if os.geteuid() == 0 else None
         if self._user:
             os.chown(self._folder, self._user, self._user)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = lasting_port()
         self._run(
             *("initdb", "--pgdata", str(self._folder / "data"), "--username", "postgres"),
             *("--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync"),

@@ -43,6 +43,7 @@ class Server(Table, frozen=True):
     send_timeout: Positive = 30.0
     header_timeout: Positive = 10.0
     keep_alive_timeout: Positive = 75.0
+    max_requests_per_connection: Annotated[int, Meta(ge=0)] = 1000
     keep_alive_comment: Seconds = 15.0
     drain_delay: Seconds = 5.0
     drain_timeout: Seconds = 120.0

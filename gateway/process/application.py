@@ -128,6 +128,7 @@ class Application:
         return ServingPolicy(
             send_timeout=server.send_timeout,
             keep_alive_timeout=server.keep_alive_timeout,
+            max_requests_per_connection=server.max_requests_per_connection,
             header_timeout=server.header_timeout,
             drain_delay=server.drain_delay,
             drain_timeout=server.drain_timeout,

@@ -248,7 +248,8 @@ class ClientConnection(TCPServer):
 
     def answer_headers(self) -> Iterable[tuple[bytes, bytes]]:
         headers = self._connections.answer_headers(self.config)
-        last = self._served >= self.config.keep_alive_max_requests
+        limit = self._policy.max_requests_per_connection
+        last = 0 < limit <= self._served
         if last or self._connections.lifecycle.leaving or self.context.terminated.is_set():
             return [*headers, (b"connection", b"close")]
         return headers

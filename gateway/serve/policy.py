@@ -10,6 +10,8 @@ class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     A client must take 16 KiB of its answer every `send_timeout`. `header_timeout` runs from a
     request's first byte to the end of its head, `keep_alive_timeout` while there is none.
+    The answer to a connection's `max_requests_per_connection`th request says
+    `connection: close`, and the connection ends with it; 0 is never.
     `max_header_bytes` and `max_headers` bound one request's head.
 
     On the first SIGTERM new connections are accepted for another `drain_delay` (load balancers
@@ -18,6 +20,8 @@ class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     send_timeout: float = 30.0
     keep_alive_timeout: float = 75.0
+    # Hypercorn's `keep_alive_max_requests` and nginx's `keepalive_requests` are 1000 as well.
+    max_requests_per_connection: int = 1000
     header_timeout: float = 10.0
     max_header_bytes: int = 65536
     max_headers: int = 200

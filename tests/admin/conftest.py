@@ -4,7 +4,6 @@ from tests.store.conftest import (
     database,
     migrated_file,
     migrated_template,
-    postgres,
     postgresql_database,
     sqlite_database,
 )
@@ -13,7 +12,6 @@ __all__ = [
     "database",
     "migrated_file",
     "migrated_template",
-    "postgres",
     "postgresql_database",
     "sqlite_database",
 ]

@@ -58,6 +58,7 @@ async def connected(port: int) -> trio.SocketStream:
     return trio.SocketStream(found)
 
 
+@pytest.mark.slow
 async def test_pages_and_files(filled: Database) -> None:
     world = World(filled)
     async with (

@@ -16,6 +16,8 @@ from bench.results import Results, rows
 from bench.scenarios import SCENARIOS, Scenario
 from bench.subjects import SUBJECTS, direct
 
+pytestmark = pytest.mark.slow
+
 TINY = Settings(seconds=0.4, warm_up=0.1)
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from gateway import __version__
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 BROKEN = '[server]\nbind = 7\n[providers.p]\nkind = "opneai"\n'
 PROBLEMS = (

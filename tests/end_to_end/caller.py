@@ -43,11 +43,17 @@ class Reply:
 
 
 class Caller:
-    """One connection to a gateway, for one request after another."""
+    """One connection to a gateway, for one request after another.
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self.stream = stream
-        self._h11 = h11.Connection(h11.CLIENT)
+    A request that follows an answer with `connection: close` is sent on a new connection, as
+    every HTTP client does (RFC 9112 section 9.6).
+    """
+
+    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+        self.stream: trio.SocketStream
+        self.connections = 0
+        self._port = port
+        self._receive_buffer = receive_buffer
         self.status = 0
         self.headers: dict[str, str] = {}
 
@@ -84,12 +90,14 @@ class Caller:
         all_headers += [("authorization", f"Bearer {key}")] if key else []
         all_headers += [("x-request-id", request_id)] if request_id else []
         event = h11.Request(method=method, target=target, headers=all_headers)
+        await self._reopen_if_closed()
         await self.stream.send_all(self._send(event))
 
     async def get(self, target: str, *, key: str | None = None) -> Reply:
         headers = [("host", "gateway.test")]
         headers += [("authorization", f"Bearer {key}")] if key else []
         event = h11.Request(method="GET", target=target, headers=headers)
+        await self._reopen_if_closed()
         await self.stream.send_all(self._send(event) + self._send(h11.EndOfMessage()))
         return await self.reply()
 
@@ -147,6 +155,26 @@ class Caller:
     def reset(self) -> None:
         reset(self.stream)
 
+    async def open(self) -> None:
+        """Connect, once more if need be."""
+        sock = trio.socket.socket()
+        try:
+            if self._receive_buffer is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+            await sock.connect(("127.0.0.1", self._port))
+            self.stream = trio.SocketStream(sock)
+        except BaseException:
+            sock.close()
+            raise
+        self.connections += 1
+        self._h11 = h11.Connection(h11.CLIENT)
+
+    async def _reopen_if_closed(self) -> None:
+        # Only after an answer that said so: a connection that ends without a word is a fault.
+        if self._h11.our_state is h11.MUST_CLOSE:
+            await self.stream.aclose()
+            await self.open()
+
     def _send(self, event: h11.Event) -> bytes:
         data: bytes = self._h11.send(event) or b""
         return data
@@ -170,13 +198,12 @@ def chat_body(*, stream: bool = False, **more: Any) -> bytes:
 @contextlib.asynccontextmanager
 async def calling(port: int, *, receive_buffer: int | None = None) -> AsyncIterator[Caller]:
     """Open a connection; `receive_buffer` bounds what the kernel takes for us, in bytes."""
-    sock = trio.socket.socket()
-    if receive_buffer is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-    with sock:
-        await sock.connect(("127.0.0.1", port))
-        async with trio.SocketStream(sock) as stream:
-            yield Caller(stream)
+    caller = Caller(port, receive_buffer)
+    await caller.open()
+    try:
+        yield caller
+    finally:
+        await caller.stream.aclose()
 
 
 async def ask(port: int, *, key: str | None = None, headers: Headers = (), **body: Any) -> Reply:

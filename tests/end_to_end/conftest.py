@@ -32,13 +32,6 @@ def refused_port() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A server for all tests; who stops it starts it again."""
-    with PostgresServer() as server:
-        yield server
-
-
 @pytest.fixture
 def on_sqlite(tmp_path: Path) -> Iterator[Kept]:
     """What a gateway keeps by default, in `gateway.db` beside its configuration."""

@@ -137,9 +137,9 @@ async def in_process(text: str, file: Path | None = None) -> AsyncIterator[InPro
     """
     application = Application()
     application.use(parse(text + QUIET, "test", os.environ), path=file)
-    policy = application.serving_policy()
-    sockets = listen([application.config.server.bind], send_timeout=policy.send_timeout)
-    connections = install(lambda: policy, application.lifecycle)
+    server = application.config.server
+    sockets = listen([server.bind], send_timeout=server.send_timeout)
+    connections = install(application.serving_policy, application.lifecycle)
     running = InProcess(application, application.lifecycle, connections)
     running.port = sockets[0].getsockname()[1]
     stop = trio.Event()

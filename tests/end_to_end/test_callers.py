@@ -154,6 +154,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
 # Callers who do not read...
 
 
+@pytest.mark.slow
 async def test_stalled_reader_stops_the_provider_and_is_dropped() -> None:
     total = 64 * 1024 * 1024
     block = b"".join(event({"content": "x" * 1000}) for _ in range(800))
@@ -274,6 +275,7 @@ async def test_early_refusal_reaches_callers_who_keep_sending(
     assert [record.end_reason for record in records] == [EndReason.REJECTED] * 3
 
 
+@pytest.mark.slow
 async def test_body_that_never_comes_is_not_awaited_for_ever() -> None:
     async with (
         serving(speaking) as provider,
@@ -308,6 +310,7 @@ async def test_caller_that_leaves_in_the_middle_of_its_body_asks_nobody() -> Non
 # A crowd...
 
 
+@pytest.mark.soak
 async def test_storm_of_callers_who_leave_at_random_moments_leaves_nothing_behind() -> None:
     crowd, at_once = 500, 60
     rng = random.Random(20260801)  # seeded: the moments differ from caller to caller, not by run

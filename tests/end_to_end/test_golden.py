@@ -21,6 +21,8 @@ from .provider import Asked, serving
 from .sdk import VERSIONS, chat, run_sdk
 from .wire import LAST_CHUNK, Script, completion, framed, stream_head, whole
 
+pytestmark = pytest.mark.slow
+
 BY_NAME = {transcript.name: transcript for transcript in TRANSCRIPTS}
 WHOLE = completion(
     "Zürich \u2028 \U0001f600",

@@ -168,6 +168,7 @@ async def exhaust(port: int) -> None:
             nursery.start_soon(use_up)
 
 
+@pytest.mark.slow
 async def test_sdk_tries_again_when_told_to() -> None:
     async with (
         serving(speaking) as provider,

@@ -27,6 +27,8 @@ from .provider import Asked, serving, speaking, until
 from .store import ADMIN, ADMINS, Kept, admin, demo, eventually, gateway_command, kept, loading
 from .wire import RESET, Script, broken, completion, failure, streamed, whole, words
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[str], Path]
 
 PUBLIC: Final = "[metrics]\npublic = true\n"

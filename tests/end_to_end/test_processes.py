@@ -19,6 +19,8 @@ from .provider import Asked, serving, speaking, until
 from .sdk import chat, run_sdk
 from .wire import DONE, LAST_CHUNK, STALL, Script, event, framed, stream_head
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[str], Path]
 
 BOTH = pytest.mark.parametrize(

@@ -16,11 +16,14 @@ import pytest
 import trio
 
 from ..postgres import PostgresServer
+from ..rounds import rounds
 from ..store.small_disk import SmallDisk
 from .caller import get
 from .harness import GATEWAY, PATIENCE, Served, spawned
 from .provider import until
 from .store import ADMIN, Kept, Load, admin, demo, eventually, kept, loading
+
+pytestmark = pytest.mark.slow
 
 Write = Callable[[str], Path]
 
@@ -214,8 +217,11 @@ def fill(file: Path) -> None:
 # The gateway...
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("engine", "kills"), [("sqlite", 10), ("postgresql", 2)])
+@pytest.mark.parametrize(
+    ("engine", "kills"), [("sqlite", rounds(3, 10)), ("postgresql", rounds(1, 10))]
+)
 async def test_sigkill_loses_one_flush_interval(
     engine: str,
     kills: int,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import trio
 from sqlalchemy import text
 
@@ -21,6 +22,8 @@ from .harness import GATEWAY, PATIENCE, Served, config, spawned
 from .provider import Asked, Provider, serving, speaking, until
 from .store import ADMIN, Kept, admin, demo, gateway_command, loading, post
 from .wire import STALL, Script, event, failure, framed, stream_head
+
+pytestmark = pytest.mark.slow
 
 Write = Callable[[str], Path]
 

@@ -22,10 +22,13 @@ from gateway.core.routing.keys import Key
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.core.routing.target import Target
 
+from ..ports import lasting_port
 from .caller import Reply, ask, calling
 from .harness import InProcess, config, in_process
 from .provider import Asked, serving, speaking, until
 from .wire import RESET, STALL, Script, event, failure, framed, stream_head, streamed
+
+pytestmark = pytest.mark.slow
 
 # The breaker's times, made short; as they come by default they are simulated below.
 BREAKER = """
@@ -159,8 +162,7 @@ def at_once(asked: Asked) -> Script:
 
 async def test_flapping_primary_costs_nobody_an_answer() -> None:
     async with serving(at_once) as well:
-        async with serving(at_once) as first:
-            port = first.port
+        port = lasting_port()
         text = config(port, well.port, tokens=BREAKER)
         async with in_process(text) as gateway, crowd(gateway) as people:
             came_back = []
@@ -249,8 +251,7 @@ async def test_silent_primary_is_given_up_on_after_a_few() -> None:
 
 
 async def test_all_are_down_and_come_back() -> None:
-    async with serving(speaking) as first, serving(speaking) as second:
-        ports = first.port, second.port
+    ports = lasting_port(), lasting_port()
     async with in_process(config(*ports, tokens=BREAKER)) as gateway:
         async with crowd(gateway) as people:
             await until(lambda: attempts(gateway, "p0") >= 5, "an open breaker")

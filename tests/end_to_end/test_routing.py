@@ -162,6 +162,7 @@ async def test_sticky_sends_the_same_to_the_same(by: str) -> None:
         assert (now == before) == (before != {gone})
 
 
+@pytest.mark.slow
 async def test_lowest_latency_prefers_whoever_is_fast() -> None:
     async with providers(after(0.1), after(0.0), after(0.0)) as (slow, fast, other):
         ports = slow.port, fast.port, other.port
@@ -176,6 +177,7 @@ async def test_lowest_latency_prefers_whoever_is_fast() -> None:
     assert len(slow.asked) >= 1
 
 
+@pytest.mark.slow
 async def test_failing_fast_attracts_nobody() -> None:
     async with providers(lambda _: [(0.0, failure(500))], after(0.03), after(0.03)) as (
         failing,
@@ -528,6 +530,7 @@ def slow_failure(_: Asked) -> Script:
     return [(0.1, failure(500))]
 
 
+@pytest.mark.slow
 @both_kinds
 async def test_without_leave_to_hedge_a_failure_still_falls_back(stream: bool) -> None:
     # Three hedges are in reserve, then one in twenty requests may have one.

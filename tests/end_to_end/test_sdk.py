@@ -24,6 +24,8 @@ from .wire import (
     whole,
 )
 
+pytestmark = pytest.mark.slow
+
 TOKENS = """
 [[tokens]]
 name = "app"

@@ -19,6 +19,8 @@ from .caller import ask, calling, generations
 from .harness import GATEWAY, HYPERCORN, PATIENCE, ROOT, Served, children, spawned
 from .provider import until
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[[str], Path]
 
 SEVERAL: Final = (*GATEWAY, "--workers", "2")

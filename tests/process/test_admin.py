@@ -63,6 +63,7 @@ class Made:
         self.served.append(key)
 
 
+@pytest.mark.slow
 async def test_nothing_but_a_stalled_caller_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     administration = broken(monkeypatch, ImportError())
     caller: Any = Caller(ClientGone())

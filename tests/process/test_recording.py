@@ -106,6 +106,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_retention_follows_a_reload(tmp_path: Path) -> None:
     recording = Recording(Config(log=QUIET, retention=Retention(interval=1)), tmp_path)
     async with trio.open_nursery() as nursery:

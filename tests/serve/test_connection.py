@@ -153,6 +153,42 @@ async def test_connection_close_is_said_once() -> None:
         assert (await guest.read_all()).lower().count(b"connection: close\r\n") == 1
 
 
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_a_connection_is_for_so_many_requests(limit: int) -> None:
+    policy = ServingPolicy(max_requests_per_connection=limit)
+    async with visit(echo, policy=policy) as guest:
+        for number in range(1, limit + 1):
+            await guest.client.send_all(post(b"%d done" % number))
+            got = await guest.read_until(b"%d done" % number)
+            assert (b"\r\nconnection: close\r\n" in got.lower()) == (number == limit)
+        assert await guest.read_all() == b""
+
+
+async def test_more_than_so_many_pipelined_requests_are_not_answered() -> None:
+    async with visit(echo, policy=ServingPolicy(max_requests_per_connection=2)) as guest:
+        await guest.client.send_all(GET * 3)
+        got = await guest.read_all()
+        assert got.count(b"HTTP/1.1 200 ") == 2
+        assert got.lower().count(b"connection: close") == 1
+
+
+@pytest.mark.parametrize(("limit", "closes"), [(None, True), (0, False)])
+async def test_a_connection_is_for_a_thousand_requests_or_for_ever(
+    limit: int | None, closes: bool
+) -> None:
+    policy = None if limit is None else ServingPolicy(max_requests_per_connection=limit)
+    async with visit(echo, policy=policy) as guest:
+        for number in range(1, 1002):
+            await guest.client.send_all(GET)
+            got = await guest.read_until(b"\r\n\r\n/")
+            last = closes and number == 1000
+            assert (b"connection: close" in got.lower()) == last
+            if last:
+                break
+        if closes:
+            assert await guest.read_all() == b""
+
+
 async def test_http_1_0_is_answered_and_closed() -> None:
     async with visit(echo) as guest:
         await guest.client.send_all(b"GET /old HTTP/1.0\r\n\r\n")

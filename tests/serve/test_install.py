@@ -19,6 +19,8 @@ from gateway.serve.policy import ServingPolicy
 
 from .processes import Address, asking, eventually, exit_status, running
 
+pytestmark = pytest.mark.slow
+
 HYPERCORN = ("-m", "hypercorn", "-k", "trio", "tests.serve.apps.command_line:app")
 
 

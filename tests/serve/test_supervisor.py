@@ -22,6 +22,8 @@ from .processes import (
     said_address,
 )
 
+pytestmark = pytest.mark.slow
+
 SUPERVISOR = ("-m", "tests.serve.apps.supervised")
 
 

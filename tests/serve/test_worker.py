@@ -18,6 +18,8 @@ from gateway.serve.worker import StartupFailed, serve_worker
 
 from .processes import asking, exit_status, refuses_connections, running, said_address
 
+pytestmark = pytest.mark.slow
+
 WORKER = ("-m", "tests.serve.apps.one_worker")
 
 

@@ -15,13 +15,6 @@ from ..postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A server for all tests; who stops it starts it again."""
-    with PostgresServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file to copy, which is faster than to migrate each time."""
     folder = tmp_path_factory.mktemp("migrated")

@@ -1,7 +1,7 @@
 """Record at a rate and be killed, again and again: `python -m tests.store.killing URL FOLDER RUNS`.
 
 Forks, so that the imports are paid for once. Prints a line of JSON for each run: when it was
-killed, and when which record was made.
+killed, and when which record was made, both by the fair clock of the process that was killed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import trio
 from gateway.store.engine.database import Database
 from gateway.store.writing.writer import Writer
 
+from ..fair_clock import FairClock, fair_time
 from .recording import record
 
 RUN: Final = 100_000
@@ -34,7 +35,7 @@ async def _record(url: str, folder: Path, first: int, pipe: int) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(writer.run)
         for number in range(first, first + RUN):
-            os.write(pipe, _LINE.pack(number, time.monotonic()))
+            os.write(pipe, _LINE.pack(number, trio.current_time()))
             writer.record(record(number))
             await trio.sleep(_PAUSE)
 
@@ -47,10 +48,11 @@ def main(url: str, folder: Path, runs: int) -> None:
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
-            trio.run(_record, url, folder, run * RUN, writing)
+            trio.run(_record, url, folder, run * RUN, writing, clock=FairClock())
         os.close(writing)
-        time.sleep(rng.uniform(0.05, 0.6))
-        killed = time.monotonic()
+        until = fair_time(child, child) + rng.uniform(0.05, 0.6)
+        while (killed := fair_time(child, child)) < until:
+            time.sleep(until - killed)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         with os.fdopen(reading, "rb") as pipe:

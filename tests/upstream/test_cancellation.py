@@ -193,6 +193,7 @@ async def test_a_slot_given_in_the_instant_of_a_cancellation(
         assert open_sockets(server.port) == 0
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", range(2))
 async def test_a_storm_of_cancellations(seed: int) -> None:
     """20 workers on 10 connections: what leaves httpcore's pool dead for good."""

@@ -25,6 +25,8 @@ from gateway.store.engine.database import Database
 from ...store.exported import event, request, rollup, store
 from ...store.filling import fill
 
+pytestmark = pytest.mark.slow
+
 ROOT: Final = Path(__file__).parents[3]
 CONFIG: Final = """
 [providers.p]
@@ -41,6 +43,17 @@ app = App(result_action="return_value", suppress_keyboard_interrupt=False)
 app.command(export)
 raise SystemExit(app())
 """
+# The last of its pages of 1,000 rows is never read: it ends only when it is told to.
+ENDLESS: Final = f"""
+import time
+from gateway.store.export.export import Export
+step = Export.step
+def slow(self, connection):
+    if self.rows == 19_000:
+        time.sleep(60)
+    return step(self, connection)
+Export.step = slow
+{PROGRAM}"""
 HOUR_US: Final = 3600 * 1_000_000
 
 
@@ -99,9 +112,11 @@ def audited(file: Path) -> list[dict[str, Any]]:
     return [{"result": row[0], "target": row[1], **json.loads(row[2])} for row in rows]
 
 
-def process(file: Path, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+def process(
+    file: Path, *arguments: str, program: str = PROGRAM, **options: Any
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603  # ours
-        [sys.executable, "-c", PROGRAM, "export", *arguments, "--config", str(file)],
+        [sys.executable, "-c", program, "export", *arguments, "--config", str(file)],
         cwd=ROOT,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )
@@ -235,7 +250,7 @@ def test_a_file_that_was_there_stays_until_the_new_one_is_whole(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_broken_off_it_leaves_no_file(much: Path, number: signal.Signals) -> None:
     out = much.with_name("out.csv")
-    with process(much, "requests", "-o", str(out)) as found:
+    with process(much, "requests", "-o", str(out), program=ENDLESS) as found:
         until(lambda: any(each.stat().st_size for each in much.parent.glob(".out.csv.*.part")))
         found.send_signal(number)
         _, said = found.communicate(timeout=20)

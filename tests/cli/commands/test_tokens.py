@@ -23,6 +23,8 @@ from gateway.config import load
 from ...end_to_end.harness import GATEWAY, PATIENCE, ROOT, Served, spawned
 from ..test_init import gateway, outcome
 
+pytestmark = pytest.mark.slow
+
 KEY: Final = re.compile(r"sk-gw-[A-Za-z0-9_-]{43}\n")
 MAIN: Final = '[[tokens]]\nname = "main"\nkey = "a-key-of-its-own"\n'
 

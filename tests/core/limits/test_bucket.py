@@ -4,11 +4,13 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gateway.core.limits.bucket import PERIOD, BucketLevel, TokenBucket
+
+from ...rounds import rounds
 
 
 def taken(limit: int, *amounts: int, now: float = 0.0) -> TokenBucket:
@@ -259,3 +261,4 @@ class Watched(RuleBasedStateMachine):
 
 
 TestWatched = Watched.TestCase
+TestWatched.settings = settings(max_examples=rounds(20, 300))

@@ -68,10 +68,10 @@ def test_more_files_than_anyone_takes_count_by_their_length() -> None:
 def test_large_bodies_do_not_take_long() -> None:
     # A second at the least, if each of the marks were looked at or each byte by Python.
     bodies = [b'";base64,' * 3_000_000, request(image(30_000_000)), b";base64," * 3_000_000]
-    started = time.perf_counter()
+    started = time.thread_time()
     for body in bodies:
         estimate_tokens(body, 0)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 @given(st.lists(st.sampled_from([b";base64,", b'"', b"A" * 5000, b"x", b";base64"])))

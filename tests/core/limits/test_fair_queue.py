@@ -9,6 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from gateway.core.limits.fair_queue import NEWEST_FIRST_AFTER, FairQueue, Waiter
 
+from ...rounds import rounds
+
 
 class Named(Waiter):
     def __init__(self, name: str, since: float = 0.0, until: float = math.inf) -> None:
@@ -289,4 +291,4 @@ class Queue(RuleBasedStateMachine):
 
 
 TestQueue = Queue.TestCase
-TestQueue.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestQueue.settings = settings(max_examples=rounds(15, 300), stateful_step_count=40)

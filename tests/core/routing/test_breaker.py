@@ -22,6 +22,8 @@ from gateway.core.routing.breaker import (
     Permit,
 )
 
+from ...rounds import rounds
+
 POLICY: Final = BreakerPolicy()
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 NORMAL, PROBE = Permit.NORMAL, Permit.PROBE
@@ -763,7 +765,7 @@ class Anything(RuleBasedStateMachine):
 
 
 TestAnything = Anything.TestCase
-TestAnything.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+TestAnything.settings = settings(max_examples=rounds(30, 300), stateful_step_count=50)
 
 
 def test_an_outage_costs_few_probes() -> None:

@@ -142,6 +142,7 @@ async def test_of_several_open_breakers_the_first_to_cool_is_told(
     assert world.client.headers[b"retry-after-ms"] == b"3000"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("routes", ["a", "ab"])
 async def test_a_thousand_at_the_instant_of_half_open_make_one_call(
     autojump_clock: MockClock, routes: str

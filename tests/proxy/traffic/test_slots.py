@@ -12,6 +12,7 @@ from trio.testing import MockClock
 from gateway.errors import Overloaded, ShuttingDown
 from gateway.proxy.traffic.slots import SlotLease, Slots
 
+from ...rounds import rounds
 from ..striker import Striker
 
 
@@ -489,17 +490,19 @@ def test_nothing_is_left_of_a_wait_cancelled_at_any_step(target: int) -> None:
             assert peak == 2, (at, seed)
 
 
-async def test_a_hundred_thousand_takes_with_cancellations_leave_nothing() -> None:
-    """Each of 100 tasks takes 1,000 times; whoever gets a slot strikes at random at others."""
+@pytest.mark.soak
+async def test_very_many_takes_with_cancellations_leave_nothing() -> None:
+    """Each of 100 tasks takes again and again; whoever gets a slot strikes at random at others."""
     dice = random.Random(3)
     slots = Slots("the gateway", 10, 60, 30.0)
     scopes: list[trio.CancelScope | None] = [None] * 100
     ends = {"served": 0, "refused": 0, "cancelled": 0}
+    turns = rounds(100, 1000)
     peak = 0
 
     async def one(n: int) -> None:
         nonlocal peak
-        for _ in range(1000):
+        for _ in range(turns):
             end = "cancelled"
             with trio.CancelScope() as scope:
                 scopes[n] = scope
@@ -507,7 +510,7 @@ async def test_a_hundred_thousand_takes_with_cancellations_leave_nothing() -> No
                     await slots.acquire(str(n % 7), math.inf, dice.random)
                 except Overloaded:
                     end = "refused"
-                    # Otherwise who is refused would have had its thousand within a moment.
+                    # Otherwise who is refused would have had all its turns within a moment.
                     await trio.lowlevel.checkpoint()
                 else:
                     with SlotLease(slots):
@@ -523,6 +526,6 @@ async def test_a_hundred_thousand_takes_with_cancellations_leave_nothing() -> No
         for n in range(100):
             nursery.start_soon(one, n)
     assert idle(slots)
-    assert sum(ends.values()) == 100_000
-    assert min(ends.values()) > 5000, ends
+    assert sum(ends.values()) == 100 * turns
+    assert min(ends.values()) > 5 * turns, ends
     assert peak == 10

@@ -252,6 +252,7 @@ async def test_a_cancelled_statement_is_interrupted(
     await assert_nothing_left(database, postgres)
 
 
+@pytest.mark.slow
 async def test_what_is_too_late_is_unavailable(
     database: Database, postgres: PostgresServer
 ) -> None:
@@ -386,6 +387,7 @@ async def test_a_server_killed_in_a_statement_is_unavailable(
     await assert_nothing_left(database, postgres)
 
 
+@pytest.mark.slow
 async def test_a_server_that_hangs_takes_no_thread_with_it(
     postgresql_database: Database, postgres: PostgresServer
 ) -> None:

@@ -227,6 +227,7 @@ def _ensure_in_process(url: str, base: Path, together: Barrier) -> None:
     database.close()
 
 
+@pytest.mark.slow
 def test_many_processes_start_at_once(
     request: pytest.FixtureRequest, empty_database: Database, tmp_path: Path
 ) -> None:

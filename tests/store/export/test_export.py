@@ -411,6 +411,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("format_", "packed", "at_least", "megabytes"),
     [("csv", "gzip", 8, 25), ("jsonl", "", 60, 25), ("parquet", "", 2, 100)],

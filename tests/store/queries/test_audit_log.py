@@ -73,6 +73,7 @@ def matches(wanted: AuditFilter, row: Row) -> bool:
 TIMES = st.none() | st.integers(START, START + ROWS * 4)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -107,6 +107,7 @@ KEYS: dict[str, Callable[[Row], int]] = {
 }
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -136,6 +136,7 @@ def test_what_a_failed_run_deleted_was_told(sqlite_database: Database) -> None:
     assert told == [3, 6]
 
 
+@pytest.mark.slow
 def test_a_writer_beside_it_is_not_kept_waiting(database: Database) -> None:
     end = TIME // (HOUR * 1_000_000) * HOUR * 1_000_000
     database.write_now(lambda connection: fill(connection, 20_000, end=end, days=20), 60)

@@ -35,8 +35,10 @@ from gateway.store.writing.chain import (
     verify,
 )
 
+from ...rounds import rounds
+
 ROWS: Final = 6
-PROCESSES: Final = 8
+PROCESSES: Final = rounds(4, 8)
 EACH: Final = 20
 
 # One database for many examples: each is rolled back.
@@ -201,6 +203,7 @@ database.close()
 """
 
 
+@pytest.mark.soak
 def test_processes_that_append_at_once_make_one_chain(
     request: pytest.FixtureRequest, database: Database, tmp_path: Any
 ) -> None:

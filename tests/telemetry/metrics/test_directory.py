@@ -146,6 +146,7 @@ def test_three_processes_count_as_one(crew: list[Worker], tmp_path: Path) -> Non
     assert found["gateway_in_flight_requests"] == 3
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_no_count_and_nothing_goes_backwards(
     crew: list[Worker], tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ from gateway.telemetry.metrics.recorder import (
     MetricsRecorder,
 )
 
+from ...rounds import rounds
 from ..samples import OPENMETRICS, make, parse, parsed, refused, settled, state, values
 
 
@@ -297,10 +298,10 @@ def test_counting_is_cheap(tmp_path: Path) -> None:
         gc.disable()
         try:
             for _ in range(10):
-                began = time.perf_counter()
+                began = time.thread_time()
                 for _ in range(500):
                     metrics.record(record)
-                found.append((time.perf_counter() - began) / 500)
+                found.append((time.thread_time() - began) / 500)
         finally:
             gc.enable()
         assert min(found) < 0.000_015
@@ -349,6 +350,7 @@ async def test_a_worker_shows_itself_every_second(autojump_clock: trio.testing.M
     assert [each - began for each in shown] == [0, PUBLISH_EVERY, 2 * PUBLISH_EVERY]
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("shared", [False, True])
 def test_scrapes_while_others_count(shared: bool, tmp_path: Path) -> None:
     metrics = make(tmp_path if shared else None)
@@ -363,7 +365,7 @@ def test_scrapes_while_others_count(shared: bool, tmp_path: Path) -> None:
 
     thread = threading.Thread(target=scrape)
     thread.start()
-    deadline = time.monotonic() + 1.5
+    deadline = time.monotonic() + rounds(300, 1500) / 1000
     # On a busy machine a scrape may take as long as that.
     while (now := time.monotonic()) < deadline or (len(bodies) < 3 and now < deadline + 20):
         metrics.record(settled(model=f"m{counted % 150}", token=f"t{counted % 7}"))

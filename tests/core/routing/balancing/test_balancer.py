@@ -5,13 +5,13 @@ from collections import Counter
 from typing import get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.routing.balancing.balancer import shuffled
 from gateway.core.routing.balancing.strategies import PoolMember, StrategyName, balancer
 
-from ..pools import FakeLoad, dice, firsts, fits, pool
+from ..pools import THROWS, FakeLoad, dice, firsts, fits, pool
 
 NAMES: tuple[StrategyName, ...] = get_args(StrategyName)
 each_strategy = pytest.mark.parametrize("name", NAMES)
@@ -81,7 +81,6 @@ def test_the_tiers_of_an_order(
     assert rest == sorted(rest)
 
 
-@settings(max_examples=50)
 @given(st.sampled_from(NAMES), members(), st.sampled_from(KEYS), st.integers())
 def test_the_same_dice_give_the_same_orders(
     name: StrategyName, members: list[PoolMember], key: bytes | None, seed: int
@@ -206,7 +205,7 @@ def test_a_pool_that_is_slow_starting_as_a_whole_is_served_in_full(name: Strateg
 
 def test_shuffled_prefers_nobody() -> None:
     rng = dice()
-    seen = Counter(tuple(shuffled(range(3), rng)) for _ in range(60_000))
+    seen = Counter(tuple(shuffled(range(3), rng)) for _ in range(THROWS))
     ranks = {order: number for number, order in enumerate(sorted(seen))}
     assert len(ranks) == 6
     assert fits({ranks[o]: n for o, n in seen.items()}, dict.fromkeys(range(6), 1.0))

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.routing.balancing.least import FASTEST, MEDIAN_AGE, LeastBusy, LowestLatency
 
-from ..pools import dice, firsts, fits, pool, simulate
+from ..pools import THROWS, dice, firsts, fits, pool, simulate
 
 # least_busy...
 
@@ -23,7 +23,7 @@ def test_ties_fall_by_lot() -> None:
     loads[3].in_flight = 1
     subject, rng = LeastBusy(members), dice()
     seen, second = Counter[int](), Counter[int]()
-    for _ in range(50_000):
+    for _ in range(THROWS):
         order = subject.order(0, rng)
         seen[next(order)] += 1
         second[next(order)] += 1
@@ -31,7 +31,7 @@ def test_ties_fall_by_lot() -> None:
     assert fits(seen, even)
     assert fits(second, even)
     loads[3].in_flight = 0
-    assert fits(firsts(subject, 50_000, rng), dict.fromkeys(range(5), 1.0))
+    assert fits(firsts(subject, THROWS, rng), dict.fromkeys(range(5), 1.0))
 
 
 def test_what_follows_goes_by_the_load_of_that_moment() -> None:
@@ -47,11 +47,11 @@ def test_an_attempt_counts_for_more_in_a_slow_start() -> None:
     loads, members = pool(3)
     loads[0].strength = 0.25
     subject, rng = LeastBusy(members), dice()
-    assert fits(firsts(subject, 20_000, rng), {1: 1, 2: 1})
+    assert fits(firsts(subject, THROWS, rng), {1: 1, 2: 1})
     loads[1].in_flight = loads[2].in_flight = 2  # (0 + 1) / 0.25 is still more than 2 + 1
-    assert fits(firsts(subject, 20_000, rng), {1: 1, 2: 1})
+    assert fits(firsts(subject, THROWS, rng), {1: 1, 2: 1})
     loads[1].in_flight = loads[2].in_flight = 3  # as much
-    assert fits(firsts(subject, 20_000, rng), {0: 1, 1: 1, 2: 1})
+    assert fits(firsts(subject, THROWS, rng), {0: 1, 1: 1, 2: 1})
     loads[1].in_flight = loads[2].in_flight = 4
     assert firsts(subject, 100, rng) == {0: 100}
 
@@ -80,13 +80,13 @@ def latencies(*seconds: float) -> LowestLatency:
 
 def test_small_pools_leave_the_worst_a_square() -> None:
     rng = dice()
-    assert fits(firsts(latencies(0.1, 5.0), 100_000, rng), {0: 3, 1: 1})
-    assert fits(firsts(latencies(9.0, 0.1, 5.0), 100_000, rng), {1: 5, 2: 3, 0: 1})
+    assert fits(firsts(latencies(0.1, 5.0), THROWS, rng), {0: 3, 1: 1})
+    assert fits(firsts(latencies(9.0, 0.1, 5.0), THROWS, rng), {1: 5, 2: 3, 0: 1})
 
 
 def test_larger_pools_draw_two_that_differ() -> None:
     subject, rng = latencies(1, 2, 3, 4, 5), dice()
-    assert fits(firsts(subject, 100_000, rng), {0: 4, 1: 3, 2: 2, 3: 1, 4: 0})
+    assert fits(firsts(subject, THROWS, rng), {0: 4, 1: 3, 2: 2, 3: 1, 4: 0})
 
 
 def test_draws_are_by_weight() -> None:
@@ -99,7 +99,7 @@ def test_draws_are_by_weight() -> None:
             if one != other:
                 chance = weights[one] / 10 * weights[other] / (10 - weights[one])
                 expected[max(one, other)] += chance
-    assert fits(firsts(subject, 100_000, rng), expected)
+    assert fits(firsts(subject, THROWS, rng), expected)
 
 
 def test_ties_fall_by_weight_alone() -> None:
@@ -107,7 +107,7 @@ def test_ties_fall_by_weight_alone() -> None:
     loads, members = pool(4, weights=weights)
     for load, weight in zip(loads, weights, strict=True):
         load.first_event.add(weight, now=0)
-    seen = firsts(LowestLatency(members), 100_000, dice())
+    seen = firsts(LowestLatency(members), THROWS, dice())
     assert fits(seen, dict(enumerate(weights)))
 
 
@@ -120,7 +120,7 @@ def test_the_cost_counts_the_attempts_under_way_and_the_slow_start() -> None:
     rng = dice()
     # Costs 3, 2, 1, 1.
     expected = {2: 1 / 4 + 1 / 6, 3: 1 / 4 + 1 / 6, 1: 1 / 6, 0: 0}
-    assert fits(firsts(LowestLatency(members), 50_000, rng), expected)
+    assert fits(firsts(LowestLatency(members), THROWS, rng), expected)
 
 
 def test_nothing_costs_nothing() -> None:
@@ -137,7 +137,7 @@ def test_a_new_one_counts_as_the_median() -> None:
     loads, members = pool(6)
     for load, value in zip(loads[1:], [1.0, 2.0, 3.0, 4.0, 5.0], strict=True):
         load.first_event.add(value, now=0)
-    seen = firsts(LowestLatency(members), 100_000, dice())
+    seen = firsts(LowestLatency(members), THROWS, dice())
     # With a tie in the middle, at 3: the new one and number 3 share what falls to it.
     assert fits(seen, {1: 5, 2: 4, 3: 2.5, 0: 2.5, 4: 1, 5: 0})
 

@@ -8,7 +8,7 @@ import pytest
 from gateway.core.routing.balancing.rendezvous import Ranking, Sticky, digest
 from gateway.core.routing.balancing.strategies import PoolMember
 
-from ..pools import dice, fits, pool
+from ..pools import THROWS, dice, fits, pool
 
 
 def keys(count: int) -> Iterable[bytes]:
@@ -48,20 +48,20 @@ def test_numbers_side_by_side_are_those_of_each_alone(size: int) -> None:
 
 
 def test_equal_weights_share_equally() -> None:
-    seen = Counter(homes(pool(10)[1], 100_000))
+    seen = Counter(homes(pool(10)[1], THROWS))
     assert fits(seen, dict.fromkeys(range(10), 1.0))
 
 
 @pytest.mark.parametrize("weights", [[1, 2, 3, 4], [1, 1, 5, 5, 0.5], [0.001, 1, 1000]])
 def test_keys_fall_by_weight(weights: list[float]) -> None:
-    seen = Counter(homes(pool(len(weights), weights=weights)[1], 50_000))
+    seen = Counter(homes(pool(len(weights), weights=weights)[1], THROWS))
     assert fits(seen, dict(enumerate(weights)))
 
 
 def test_second_places_of_one_members_keys_fall_by_weight() -> None:
     subject, second = Sticky(pool(4, weights=[4, 3, 2, 1])[1]), Counter[int]()
     rng = dice()
-    for key in keys(50_000):
+    for key in keys(THROWS):
         order = subject.order(0, rng, key)
         if next(order) == 0:
             second[next(order)] += 1
@@ -71,18 +71,18 @@ def test_second_places_of_one_members_keys_fall_by_weight() -> None:
 @pytest.mark.parametrize("weights", [[], [1, 2, 2, 5, 1]])
 def test_when_one_leaves_only_its_keys_move_and_they_come_back(weights: list[float]) -> None:
     loads, members = pool(5, weights=weights)
-    before = homes(members, 20_000)
+    before = homes(members, THROWS)
     # Away for a while, and gone from the configuration: the same for all others.
     loads[2].until = 10.0
-    away = homes(members, 20_000, now=5.0)
+    away = homes(members, THROWS, now=5.0)
     gone = [member for index, member in enumerate(members) if index != 2]
-    after = [index + (index >= 2) for index in homes(gone, 20_000)]
+    after = [index + (index >= 2) for index in homes(gone, THROWS)]
     assert away == after
     moved = [new for old, new in zip(before, away, strict=True) if old != new]
     assert len(moved) == before.count(2)
     shares = {index: members[index].weight for index in (0, 1, 3, 4)}
     assert fits(Counter(moved), shares)
-    assert homes(members, 20_000, now=10.0) == before
+    assert homes(members, THROWS, now=10.0) == before
 
 
 def test_the_order_without_one_is_the_order_of_the_rest() -> None:
@@ -102,11 +102,11 @@ def test_the_place_in_the_pool_means_nothing() -> None:
 
 def test_in_a_slow_start_keys_come_home_one_by_one_and_stay() -> None:
     loads, members = pool(3)
-    at_home = homes(members, 20_000)
+    at_home = homes(members, THROWS)
     mine = {number for number, home in enumerate(at_home) if home == 0}
     back: set[int] = set()
     for loads[0].strength in (0.1, 0.3, 0.7, 1.0):
-        now = homes(members, 20_000)
+        now = homes(members, THROWS)
         here = {number for number, home in enumerate(now) if home == 0}
         assert len(here) / len(mine) == pytest.approx(loads[0].strength, abs=0.02)
         assert back <= here <= mine

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.core.routing.balancing.rotation import Rotation
 
-from ..pools import dice, firsts, fits, pool
+from ....rounds import rounds
+from ..pools import THROWS, dice, firsts, fits, pool
 
 
 def turns(subject: Rotation, count: int, now: float = 0.0) -> list[int]:
@@ -25,16 +26,17 @@ def test_round_robin_ignores_weights() -> None:
     assert turns(subject, 7) == [0, 1, 2, 0, 1, 2, 0]
 
 
-def test_a_million_turns_are_smooth_at_every_moment() -> None:
+@pytest.mark.soak
+def test_very_many_turns_are_smooth_at_every_moment() -> None:
     weights = [0.5, 0.3, 0.2]
     subject, rng = Rotation(pool(3, weights=weights)[1], by_weight=True), dice()
     seen, worst = [0, 0, 0], 0.0
-    for turn in range(1, 1_000_001):
+    for turn in range(1, rounds(100_000, 1_000_000) + 1):
         seen[next(subject.order(0, rng))] += 1
         due = seen[0] - turn * 0.5, seen[1] - turn * 0.3, seen[2] - turn * 0.2
         worst = max(worst, *due, -min(due))
     # Nobody was ever a whole turn ahead or behind, so there was no burst; and adding up
-    # fractions a million times has lost nothing.
+    # fractions so many times has lost nothing.
     assert worst < 1.0
 
 
@@ -49,7 +51,7 @@ def test_weights_of_many(size: int) -> None:
 def test_the_traffic_of_one_that_fails_is_shared_out_by_weight() -> None:
     subject, rng = Rotation(pool(4, weights=[4, 3, 2, 1])[1], by_weight=True), dice()
     second, last = Counter[int](), Counter[int]()
-    for _ in range(100_000):
+    for _ in range(THROWS):
         order = subject.order(0, rng)
         if next(order) == 0:
             _, after, end = next(order), next(order), next(order)
@@ -63,7 +65,7 @@ def test_the_traffic_of_one_that_fails_is_shared_out_by_weight() -> None:
 def test_a_neighbour_does_not_get_double_traffic() -> None:
     subject, rng = Rotation(pool(5)[1]), dice()
     second = Counter[int]()
-    for _ in range(50_000):
+    for _ in range(THROWS):
         order = subject.order(0, rng)
         if next(order) == 0:
             second[next(order)] += 1

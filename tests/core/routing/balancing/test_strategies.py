@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.routing.balancing.strategies import STRATEGIES, StrategyName, balancer
 
-from ..pools import dice, firsts, fits, pool, simulate
+from ..pools import THROWS, dice, firsts, fits, pool, simulate
 
 
 def test_every_name_has_a_strategy() -> None:
@@ -51,7 +51,7 @@ def test_a_slow_start_takes_its_place_by_chance(name: StrategyName) -> None:
     loads, members = pool(3, prices=[1, 2, 3])
     subject, rng = balancer(name, members), dice()
     for loads[0].strength in (0.1, 0.5, 0.9):
-        seen = firsts(subject, 30_000, rng)
+        seen = firsts(subject, THROWS, rng)
         assert fits(seen, {0: loads[0].strength, 1: 1 - loads[0].strength})
     loads[0].strength = 0.1
     orders = {tuple(subject.order(0, rng)) for _ in range(1_000)}
@@ -92,7 +92,7 @@ def test_cheapest_goes_by_price_and_those_of_one_price_take_turns() -> None:
 def test_one_that_fails_does_not_send_all_to_its_neighbour() -> None:
     subject, rng = balancer("cheapest", pool(4)[1]), dice()
     second = Counter[int]()
-    for _ in range(40_000):
+    for _ in range(THROWS):
         order = subject.order(0, rng)
         if next(order) == 0:
             second[next(order)] += 1

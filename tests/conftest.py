@@ -1,0 +1,36 @@
+"""What holds for all tests: how much is drawn at random, and by which clock they run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from . import fair_clock
+from .postgres import PostgresServer
+from .rounds import rounds
+
+# Neither how long an example takes nor how long drawing it takes says anything while others use
+# the processor too; how long a test takes is pytest-timeout's to say.
+settings.register_profile(
+    "gateway",
+    max_examples=rounds(30, 300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("gateway")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+            item.add_marker(pytest.mark.trio(run=fair_clock.run))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for all tests of a worker; who stops it starts it again."""
+    with PostgresServer() as server:
+        yield server
