@@ -6,6 +6,7 @@ Each rule is one test that loops over the modules and lists every place that bre
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -66,6 +67,31 @@ PURE: Final = {"core", "config", "providers", "errors"}
 IMPURE: Final = {"trio", "random", "secrets", "socket", "subprocess", "threading", "asyncio"}
 # And core, in addition, neither looks at the time nor touches files.
 IMPURE_IN_CORE: Final = IMPURE | {"time", "os", "pathlib", "logging", "structlog"}
+
+# The words of dialects and of providers, and the rooms that they may stand in as more than a
+# comment: the two packages themselves, and what a reader would look for them in.
+DIALECT_WORDS: Final = re.compile(
+    r"\[DONE\]|choices|finish_reason|tool_calls|chat/completions|chat\.completion|stream_options"
+    r"|prompt_tokens|completion_tokens|include_usage|message_start|generateContent"
+)
+PROVIDER_WORDS: Final = re.compile(
+    r"openai|anthropic|azure|gemini|vertex|bedrock|mistral|deepseek|openrouter|groq|cohere"
+    r"|dashscope|moonshot|ollama|vllm|llama",
+    re.IGNORECASE,
+)
+DIALECT_ROOMS: Final = (
+    *("core/dialects", "providers", "demo"),
+    "api/routes.py",  # which path is asked in which dialect
+    "cli/commands/serve.py",  # prints a request to try
+)
+PROVIDER_ROOMS: Final = (
+    *("core/dialects", "providers", "demo"),
+    "api/routes.py",
+    "core/routing/cooldown.py",  # the rate limit headers of all providers are one table
+    "telemetry/tracing/server_address.py",  # OpenTelemetry's names of providers, by their hosts
+)
+# And who may import a dialect by its name.
+NAMES_DIALECTS: Final = ("core/dialects", "providers", "api/routes.py", "cli/commands/serve.py")
 
 MAX_LINES: Final = 300
 MAX_MODULES: Final = 15
@@ -213,6 +239,57 @@ def test_no_public_class_name_stands_for_two_things() -> None:
             if isinstance(node, ast.ClassDef) and public(node.name):
                 places[node.name].append(ident(path))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def _strings(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the text of every string that is no docstring, and of every attribute."""
+    nodes = list(ast.walk(tree(path)))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and id(node) not in docstrings:
+            if isinstance(node.value, str | bytes):
+                text = node.value
+                yield node.lineno, text if isinstance(text, str) else text.decode("latin-1")
+        elif isinstance(node, ast.Attribute):
+            yield node.lineno, node.attr
+
+
+def _inside(path: Path, rooms: tuple[str, ...]) -> bool:
+    return str(path.relative_to(PACKAGE)).startswith(rooms)
+
+
+def test_words_of_dialects_and_providers_stay_in_their_rooms() -> None:
+    found = [
+        f"{ident(path)}:{line}: {match[0]}"
+        for path in MODULES
+        for words, rooms in ((DIALECT_WORDS, DIALECT_ROOMS), (PROVIDER_WORDS, PROVIDER_ROOMS))
+        if not _inside(path, rooms)
+        for line, text in _strings(path)
+        if (match := words.search(text))
+    ]
+    assert found == []
+
+
+def test_only_routes_and_providers_name_a_dialect() -> None:
+    found = [
+        f"{ident(path)}: {'.'.join(name)}"
+        for path in MODULES
+        if not _inside(path, NAMES_DIALECTS)
+        for name in imports(path)
+        if name[:3] == ("gateway", "core", "dialects") and name[3] != "base"
+    ]
+    assert found == []
+
+
+def test_no_kind_of_provider_is_named_elsewhere() -> None:
+    found = [
+        f"{ident(path)}: {'.'.join(name)}"
+        for path in MODULES
+        if layer(path) not in ("providers", "demo")
+        for name in imports(path)
+        if name[:3] == ("gateway", "providers", "kinds") or name[:2] == ("gateway", "demo")
+    ]
+    assert found == []
 
 
 def test_a_shield_always_has_a_deadline() -> None:

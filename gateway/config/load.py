@@ -207,7 +207,7 @@ class _Reader:
 
     def _providers(self, tree: Any) -> dict[str, Provider]:
         if not isinstance(tree, dict):
-            self._problem("[providers]", "", "expected tables such as [providers.openai]")
+            self._problem("[providers]", "", "expected tables such as [providers.main]")
             return {}
         found: dict[str, Provider] = {}
         for name, value in tree.items():

@@ -10,7 +10,6 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,11 +24,11 @@ from ..config.schema import Config, Retention
 from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from ..core.records.record import Record
 from ..core.records.traceparent import Trace
-from ..errors import ConfigError, StoreUnavailable
 from ..proxy.capture import CaptureLog
 from ..serve.supervisor import WORKER
 from ..telemetry.lines import LineRecorder
 from ..telemetry.metrics.gauges import LogGauges
+from .database_opening import DatabaseOpening
 
 if TYPE_CHECKING:
     from ..store.engine.database import Database
@@ -39,12 +38,6 @@ if TYPE_CHECKING:
     from ..telemetry.tracing.tracer import OtlpTracer
 
 _STDOUT: Final = 1
-_NOT_YET: Final = "the database has not been opened yet"
-# A database that is down at the start is asked again, with growing waits, until it is there.
-_FIRST_WAIT: Final = 0.5
-_LONGEST_WAIT: Final = 15.0
-# No more is waited for it before the first request is served.
-_PATIENCE: Final = 10.0
 # Seconds between looks for a debug log, where there is no database.
 _LOOK: Final = 60.0
 # Of one reload, in the audit log.
@@ -64,17 +57,13 @@ class Recording:
         # Which of a supervisor's workers this process is, if it is one.
         self._worker = os.environ.get(WORKER)
         self._metrics: MetricsRecorder | None = None
-        # Set when the database is known to be one that we can use.
-        self._opened = trio.Event()
-        # What was last said about a database that cannot be used.
-        self._trouble = ""
+        self._opening: DatabaseOpening | None = None
         self.database: Database | None = None
         self.writer: Writer | None = None
         self.tracer: OtlpTracer | None = None
         self.debug_folder: Final = folder / config.debug_log.folder
         self.capture_writer: Final = CaptureWriter(self.debug_folder)
         self.captures: Final = CaptureLog(self.capture_writer, random.random)
-        self._auto_migrate = config.store.auto_migrate
         self._lines = LineRecorder(_STDOUT) if config.log.requests else None
         # What else takes every record; metrics are added by who has all that they show.
         self.takers: list[Callable[[Record], None]] = []
@@ -97,13 +86,15 @@ class Recording:
 
         store = config.store
         self.database = Database(store.url, folder)
-        self.database.barred = _NOT_YET
+        self._opening = DatabaseOpening(
+            self.database, auto_migrate=store.auto_migrate, upgraded=self._upgraded
+        )
         self.writer = Writer(
             self.database,
             folder / store.journal,
             max_bytes=store.journal_max_bytes,
             max_waiting=store.max_waiting,
-            opened=self._opened,
+            opened=self._opening.opened,
         )
         self.takers.append(self.writer.record)
 
@@ -204,14 +195,10 @@ class Recording:
         nursery.start_soon(persist, self.capture_writer.run)
         if self.tracer is not None:
             nursery.start_soon(persist, self.tracer.run)
-        if self.database is None or self.writer is None:
+        if self.writer is None or self._opening is None:
             return
-        is_open = False
-        with trio.move_on_after(_PATIENCE):
-            is_open = await self._open(self.database)
-        if not is_open:
-            _log.warning("requests are served without the database until it is there")
-            nursery.start_soon(persist, partial(self._open_later, self.database))
+        if not await self._opening.begin():
+            nursery.start_soon(persist, self._opening.run)
         nursery.start_soon(persist, self.writer.run)
 
     async def maintain(self) -> None:
@@ -228,7 +215,7 @@ class Recording:
             lambda: self.retention,
             captures=self.debug_folder,
             report=self._report,
-            opened=self._opened,
+            opened=None if self._opening is None else self._opening.opened,
         )
         await task.run()
 
@@ -237,45 +224,10 @@ class Recording:
         if self.database is not None:
             self.database.close()
 
-    async def _open(self, database: Database) -> bool:
-        """Bring the database up to date, and say whether it could be reached."""
-        from ..store.engine import migrate
-
-        auto_migrate = self._auto_migrate
-        try:
-            applied = await trio.to_thread.run_sync(
-                lambda: migrate.ensure(database, auto_migrate=auto_migrate),
-                abandon_on_cancel=True,
-            )
-        except StoreUnavailable as exc:
-            database.barred = exc.message
-            if exc.message != self._trouble:
-                _log.warning("the database cannot be used yet", error=exc.message)
-            self._trouble = exc.message
-            return False
-        database.barred = None
-        self._opened.set()
-        if applied:
-            _log.info("the database is upgraded", database=database.name, revisions=applied)
-            details = {"revisions": applied}
-            self._note(
-                AuditAction.MIGRATED, AuditResult.OK, database.name, details, ActorKind.SYSTEM
-            )
-        return True
-
-    async def _open_later(self, database: Database) -> None:
-        wait = _FIRST_WAIT
-        while True:
-            await trio.sleep(wait)
-            wait = min(wait * 2, _LONGEST_WAIT)
-            try:
-                if await self._open(database):
-                    return
-            except ConfigError as exc:
-                # It is there, and not what we need: at the start that would have been the end.
-                if str(exc) != self._trouble:
-                    _log.error("the database cannot be used", problems=list(exc.problems))
-                self._trouble = database.barred = str(exc)
+    def _upgraded(self, revisions: list[str]) -> None:
+        assert self.database is not None
+        details, name = {"revisions": revisions}, self.database.name
+        self._note(AuditAction.MIGRATED, AuditResult.OK, name, details, ActorKind.SYSTEM)
 
     def _report(self, counts: PruneCounts, whole: bool) -> None:
         found = {name: getattr(counts, name) for name in counts.__struct_fields__}

@@ -36,6 +36,8 @@ class OpenAICompatible(ProviderKind):
     def problems(self, provider: Provider) -> Iterator[tuple[str, str]]:
         if provider.base_url is None and self.base_url is None:
             yield "base_url", "missing; for OpenAI itself it is https://api.openai.com/v1"
+        if (provider.base_url or "").rstrip("/").endswith("/chat/completions"):
+            yield "base_url", "ends in /chat/completions; stop before it, as in .../v1"
 
     def describe(
         self, name: str, provider: Provider, place: Place, terms: RouteTerms

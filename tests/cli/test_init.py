@@ -16,7 +16,7 @@ SHIPPED = Path(__file__).parents[2] / "config.toml"
 BROKEN = '[server]\nbind = 7\n[providers.p]\nkind = "opneai"\n'
 PROBLEMS = (
     "error: {0}: [server] bind: expected a string, got a whole number\n"
-    'error: {0}: [providers.p] kind: expected "openai" or "demo"\n'
+    'error: {0}: [providers.p] kind: expected "demo" or "openai"\n'
     "error: {0}: [[models]]: there is no model; add one with a name and routes\n"
 )
 

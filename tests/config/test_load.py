@@ -414,7 +414,7 @@ def test_with_bind() -> None:
         # ...or of the wrong shape.
         ('server = "x"\n', "[server]: expected a table, got a string"),
         ("[[log]]\n", "[log]: expected a table, got an array"),
-        ('providers = "x"\n', "[providers]: expected tables such as [providers.openai]"),
+        ('providers = "x"\n', "[providers]: expected tables such as [providers.main]"),
         ("providers.p = 7\n", "[providers.p]: expected a table, got a whole number"),
         ('tokens = ["x"]\n', "[[tokens]] #1: expected a table, got a string"),
         ('[tokens]\nname = "x"\n', "[[tokens]]: expected an array of tables: write [[tokens]]"),

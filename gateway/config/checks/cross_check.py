@@ -130,7 +130,7 @@ def _provider(where: str, provider: Provider) -> Iterator[str]:
     for key, problem in KINDS[provider.kind].problems(provider):
         yield f"{where} {key}: {problem}"
     if provider.base_url is not None:
-        yield from _base_url(where, provider.base_url)
+        yield from _url(f"{where} base_url", provider.base_url, "https://llm.example.com/v1")
     yield from _api_keys(where, provider)
     if provider.oauth is not None:
         yield from _oauth(where, provider, provider.oauth)
@@ -185,13 +185,6 @@ def _value(value: str) -> str | None:
         # No part of a value (RFC 9110 section 5.5), so the request could not be written.
         return "begins or ends with a blank; remove it"
     return None
-
-
-def _base_url(where: str, url: str) -> Iterator[str]:
-    problems = list(_url(f"{where} base_url", url, "https://api.openai.com/v1"))
-    yield from problems
-    if not problems and urlsplit(url).path.rstrip("/").endswith("/chat/completions"):
-        yield f"{where} base_url: ends in /chat/completions; stop before it, as in .../v1"
 
 
 def _url(where: str, url: str, example: str) -> Iterator[str]:

@@ -54,7 +54,7 @@ def check_models(
 
 def _stars(where: str, model: Model) -> Iterator[str]:
     if "*" in model.name[:-1]:
-        yield f"{where} name: has a * that is not its only one and at its end, as in openai/*"
+        yield f"{where} name: has a * that is not its only one and at its end, as in team/*"
         return
     said = {f"routes[{number}].model": route.model for number, route in enumerate(model.routes)}
     said |= {f"fallbacks[{number}]": name for number, name in enumerate(model.fallbacks)}
@@ -62,7 +62,7 @@ def _stars(where: str, model: Model) -> Iterator[str]:
         said["alias"] = model.alias
     for key, text in said.items():
         if "*" in text[:-1]:
-            yield f"{where} {key}: has a * that is not its only one and at its end, as in openai/*"
+            yield f"{where} {key}: has a * that is not its only one and at its end, as in team/*"
         elif text.endswith("*") and not model.name.endswith("*"):
             yield (
                 f"{where} {key}: ends in *, which stands for the rest of a name that ends in * "

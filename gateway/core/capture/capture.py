@@ -80,7 +80,8 @@ class MemoryBudget:
 class CapturedRequest(msgspec.Struct, frozen=True):
     """What came in. `arrived` is on the clock that the answer's times are on, in seconds.
 
-    `secrets` are to be taken out wherever they stand: the caller's key, for one.
+    `secrets` are to be taken out wherever they stand: the caller's key, for one. `marks` are
+    what events of its dialect may hold that is no JSON, and holds nothing of anybody.
     """
 
     request_id: str
@@ -93,6 +94,7 @@ class CapturedRequest(msgspec.Struct, frozen=True):
     body: bytes
     arrived: float
     secrets: tuple[bytes, ...] = ()
+    marks: frozenset[bytes] = frozenset()
 
 
 class Capture:

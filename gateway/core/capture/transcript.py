@@ -13,7 +13,7 @@ anything is written; how a stream was cut into pieces makes no difference to its
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -27,7 +27,6 @@ VERSION: Final = 1
 # What stands for a body that was not kept, and why.
 UNREADABLE: Final = "not kept: it is no JSON, so what is to be redacted could not be found"
 CUT_OFF: Final = "not kept: it was cut off, so what is to be redacted could not be found"
-_MARK: Final = b"[DONE]"
 
 Headers = list[tuple[str, str]]
 
@@ -205,7 +204,7 @@ def _stream(capture: Capture, redactor: Redactor) -> Iterator[Line]:
     decoder = SseDecoder(max_event_bytes=len(capture.answer) + 1)
     for at, piece in capture.pieces():
         for event in decoder.feed(piece):
-            yield _event(event, _since(capture, at), redactor)
+            yield _event(event, _since(capture, at), redactor, capture.request.marks)
     if pending := decoder.pending:
         # Counted with LF line ends, so a CRLF may be twice as long here.
         text = bytes(capture.answer[-2 * pending :])
@@ -221,11 +220,13 @@ def _whole(capture: Capture, redactor: Redactor) -> Iterator[Line]:
         yield BodyLine(at_ms=_since(capture, capture.answered_at), body=_content(found, cut=cut))
 
 
-def _event(event: SseEvent, at_ms: float, redactor: Redactor) -> EventLine:
+def _event(
+    event: SseEvent, at_ms: float, redactor: Redactor, marks: Collection[bytes]
+) -> EventLine:
     data = event.data
     shown: str | None = None
     if data is not None:
-        found = Redacted(data) if data == _MARK else redactor.document(data)
+        found = Redacted(data) if data in marks else redactor.document(data)
         shown = f"[{UNREADABLE}]" if found.data is None else found.data.decode("utf-8", "replace")
     return EventLine(
         at_ms=at_ms,

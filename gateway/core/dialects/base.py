@@ -160,6 +160,16 @@ class Dialect(Protocol):
     def stream_headers(self) -> Sequence[tuple[bytes, bytes]]: ...
 
     @property
+    def stream_marks(self) -> frozenset[bytes]:
+        """Return the data of events that is no JSON, and the same in every stream."""
+        ...
+
+    @property
+    def provider_headers(self) -> frozenset[bytes]:
+        """Return those of a provider's answer that say how it came about, for support."""
+        ...
+
+    @property
     def answer_headers(self) -> Sequence[tuple[bytes, bytes]]: ...
 
     # The caller's side...

@@ -1,1 +1,10 @@
-"""TODO."""
+"""Bytes of HTTP, of server-sent events and of JSON, read and cut without a copy too many.
+
+    sse         server-sent events: bytes in, events out, and back again
+    framing     how long a response's body is, and where in the bytes it lies (RFC 9112)
+    json_scan   the top-level members of a JSON object and where they stand
+    splice      rewrite some of them in the bytes, and leave every other byte alone
+
+Every decoder has `feed(data)` and gives the same result however its input is cut. Read `sse`,
+then `splice`.
+"""

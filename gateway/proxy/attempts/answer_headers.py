@@ -1,35 +1,38 @@
-"""The headers of an answer: ours, and what is passed on of a provider's."""
+"""What is passed on of the headers of a provider's answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from ..protocols import HeaderPairs
 
-# What of a provider's answer headers a caller gets, under a prefix of its own so that the two
-# sources never mix; but for the limits, which clients pace themselves by if they have none here.
-PASSED_ON: Final = {
-    b"x-request-id": b"x-provider-request-id",
-    b"openai-organization": b"x-provider-openai-organization",
-    b"openai-processing-ms": b"x-provider-openai-processing-ms",
-    b"openai-version": b"x-provider-openai-version",
+# The limits keep their names, which clients pace themselves by if they have none here.
+_LIMITS: Final = {
+    name: name
+    for each in (b"limit", b"remaining", b"reset")
+    for name in (b"x-ratelimit-%b-requests" % each, b"x-ratelimit-%b-tokens" % each)
 }
-PASSED_ON_WITH_LIMITS: Final = {
-    **PASSED_ON,
-    **{
-        name: name
-        for each in (b"limit", b"remaining", b"reset")
-        for name in (b"x-ratelimit-%b-requests" % each, b"x-ratelimit-%b-tokens" % each)
-    },
-}
-# And of a rejection that is relayed as it came.
+# Of a rejection that is relayed as it came.
 ABOUT_BODY: Final = {name: name for name in (b"content-type", b"content-encoding")}
+
+
+@cache
+def passed_on(headers: frozenset[bytes], *, limits: bool) -> Mapping[bytes, bytes]:
+    """Return which of a provider's headers a caller gets, and under which name.
+
+    `headers` are those of the provider's dialect. All but the `limits` get a prefix, so that they
+    never mix with the gateway's own.
+    """
+    names = {b"x-request-id", *headers}
+    found = {name: b"x-provider-" + name.removeprefix(b"x-") for name in names}
+    return found | _LIMITS if limits else found
 
 
 def clean(headers: HeaderPairs, names: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
     """Return those `headers` that have a new name in `names`, under it."""
-    # A control character would be legal for h11 and end up on somebody's terminal.
+    # A control character would be legal for h11 and end up on a terminal.
     return [
         (names[name], value)
         for name, value in headers

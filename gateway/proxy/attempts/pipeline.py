@@ -21,7 +21,7 @@ from ..exchange import Exchange
 from ..options import DEFAULT, ServingOptions
 from ..outcomes import Committed, Failed, RelayEnd
 from ..protocols import HeaderPairs
-from .answer_headers import ABOUT_BODY, PASSED_ON, PASSED_ON_WITH_LIMITS, clean
+from .answer_headers import ABOUT_BODY, clean, passed_on
 from .hedge import Race
 from .lease import acquire_lease
 from .log import AttemptLog
@@ -181,7 +181,7 @@ class Pipeline:
         assert isinstance(committed, Committed)
         log.first_event()
         client, dialect = exchange.client, exchange.dialect
-        headers = (*self._passed_on(committed.response.headers), *exchange.provenance())
+        headers = (*self._passed_on(deployment, committed.response.headers), *exchange.provenance())
         rewriter = committed.rewriter
         if rewriter is None:
             await committed.response.aclose()
@@ -242,10 +242,10 @@ class Pipeline:
             self._attempts.failed(failure, now, rng)
         return found[-1][0]
 
-    def _passed_on(self, headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
+    def _passed_on(self, deployment: Deployment, headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
         # Limits of ours and of the provider's in one answer would make no sense together.
-        limited = self._exchange.caller.limited
-        return clean(headers, PASSED_ON if limited else PASSED_ON_WITH_LIMITS)
+        limits = not self._exchange.caller.limited
+        return clean(headers, passed_on(deployment.dialect.provider_headers, limits=limits))
 
     async def _give_up(self, stop: Stop) -> None:
         """Tell the caller how the last attempt, or all of them, failed."""
@@ -256,7 +256,10 @@ class Pipeline:
             given = last.answer.headers
             about_body = clean(given, ABOUT_BODY) or deployment.dialect.answer_headers
             await self._exchange.relay_rejection(
-                deployment, last.answer, last.message, [*about_body, *self._passed_on(given)]
+                deployment,
+                last.answer,
+                last.message,
+                [*about_body, *self._passed_on(deployment, given)],
             )
             return
         if last.cause is Cause.SHUTDOWN:

@@ -114,6 +114,7 @@ def _capture(
             body=request.body,
             arrived=exchange.started,
             secrets=() if key is None else (key,),
+            marks=exchange.dialect.stream_marks,
         )
     )
     exchange.settlement.capture = capture

@@ -6,10 +6,9 @@
 
 Two tasks. The first takes what has gathered as the next batch and hands it to the second, whose
 thread writes it to the database. If that takes longer than a moment, since the database is slow,
-locked or down, the first task puts this batch and all later ones into the journal instead: nothing
-is in memory only for longer than a flush interval. The second task then writes the journal's
-batches in their order until it has caught up. The same happens until the database is known to be
-one that this gateway may write to.
+locked, down or not opened yet, the first task puts this batch and all later ones into the journal
+instead: nothing is in memory only for longer than a flush interval. The second task then writes
+the journal's batches in their order until it has caught up.
 
 A batch keeps its number wherever it waits. If it is written a second time, because a thread was
 abandoned or a server died during its commit, the database shows that it was written before

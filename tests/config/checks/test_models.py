@@ -83,7 +83,7 @@ def test_good_families(models: tuple[Model, ...]) -> None:
     assert problems(*models) == []
 
 
-TWO_STARS = "has a * that is not its only one and at its end, as in openai/*"
+TWO_STARS = "has a * that is not its only one and at its end, as in team/*"
 NOT_A_FAMILY = (
     "ends in *, which stands for the rest of a name that ends in * itself; 'm' does not, so give "
     "a full name"

@@ -48,6 +48,7 @@ def make(
             "body": body,
             "arrived": 10.0,
             "secrets": (KEY,),
+            "marks": frozenset({b"[DONE]"}),
             **more,
         }
     )

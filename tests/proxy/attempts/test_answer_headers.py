@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.proxy.attempts.answer_headers import (
-    ABOUT_BODY,
-    PASSED_ON,
-    PASSED_ON_WITH_LIMITS,
-    clean,
-)
+from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
+from gateway.proxy.attempts.answer_headers import ABOUT_BODY, clean, passed_on
+
+PASSED_ON = passed_on(OPENAI_CHAT.provider_headers, limits=False)
+PASSED_ON_WITH_LIMITS = passed_on(OPENAI_CHAT.provider_headers, limits=True)
 
 LIMITS = [
     (b"x-ratelimit-%b-%b" % (what, kind), b"1")

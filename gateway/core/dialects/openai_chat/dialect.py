@@ -24,6 +24,10 @@ class OpenAIChat:
         # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
         (b"x-accel-buffering", b"no"),
     )
+    stream_marks = frozenset({b"[DONE]"})
+    provider_headers = frozenset(
+        {b"openai-organization", b"openai-processing-ms", b"openai-version"}
+    )
     answer_headers = ((b"content-type", b"application/json"),)
 
     def __repr__(self) -> str:
