@@ -16,6 +16,7 @@ from gateway.core.records.record import AttemptRecord, EndReason
 from gateway.core.routing.causes import Cause
 from gateway.errors import (
     ConfigError,
+    ConfigurationRejected,
     GatewayError,
     InternalError,
     InvalidRequest,
@@ -164,8 +165,8 @@ def subclasses(of: type[GatewayError]) -> Iterator[type[GatewayError]]:
 
 
 def test_every_error_has_a_reason() -> None:
-    # These are not about who asks, or how much there is to do.
-    invalid = {InvalidRequest, NotFound, MethodNotAllowed}
+    # These are not about the caller, or how much there is to do.
+    invalid = {InvalidRequest, NotFound, MethodNotAllowed, ConfigurationRejected}
     broken = {InternalError, ProvidersFailed, StoreUnavailable}
     for error in {*subclasses(GatewayError)} - invalid - broken:
         if error.code != GatewayError.code:
