@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
+from gateway.providers.registry import KINDS
 
 pytestmark = pytest.mark.slow
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
+KNOWN_KINDS = " or ".join(f'"{name}"' for name in KINDS)
 BROKEN = '[server]\nbind = 7\n[providers.p]\nkind = "opneai"\n'
 PROBLEMS = (
     "error: {0}: [server] bind: expected a string, got a whole number\n"
-    'error: {0}: [providers.p] kind: expected "demo" or "openai"\n'
+    f"error: {{0}}: [providers.p] kind: expected {KNOWN_KINDS}\n"
     "error: {0}: [[models]]: there is no model; add one with a name and routes\n"
 )
 

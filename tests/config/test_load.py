@@ -19,6 +19,7 @@ from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.core.routing.timeouts import TimeoutOverrides
 from gateway.errors import ConfigError
 from gateway.providers import settings
+from gateway.providers.registry import KINDS
 
 # The tables that there are one of.
 SINGLE: dict[str, type[msgspec.Struct]] = {
@@ -26,6 +27,7 @@ SINGLE: dict[str, type[msgspec.Struct]] = {
     for field in msgspec.structs.fields(schema.Config)
     if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
 }
+KNOWN_KINDS = " or ".join(f'"{name}"' for name in KINDS)
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 DEMO = '[providers.demo]\nkind = "demo"\n'
 MODEL = '[[models]]\nname = "m"\nroutes = [{ provider = "demo", model = "d" }]\n'
@@ -307,7 +309,7 @@ def test_with_bind() -> None:
             "[[models]] 'x' routes[1].timeouts.idel: unknown key; did you mean 'idle'?",
         ),
         # ...missing...
-        ("[providers.p]\n", '[providers.p] kind: missing; expected "demo" or "openai"'),
+        ("[providers.p]\n", f"[providers.p] kind: missing; expected {KNOWN_KINDS}"),
         ("[[models]]\nroutes = []\n", "[[models]] #2 name: missing; expected a string"),
         (
             '[[models]]\nname = "x"\nroutes = [{ provider = "demo" }]\n',
@@ -426,7 +428,7 @@ def test_with_bind() -> None:
             '[server]\nrequest_id_header = "x-id\\n"\n',
             "[server] request_id_header: expected a string matching regex",
         ),
-        ('[providers.p]\nkind = "opneai"\n', '[providers.p] kind: expected "demo" or "openai"'),
+        ('[providers.p]\nkind = "opneai"\n', f"[providers.p] kind: expected {KNOWN_KINDS}"),
     ],
 )
 def test_one_fault(text: str, problem: str) -> None:

@@ -13,7 +13,8 @@ from gateway.providers.settings import Provider
 
 def test_every_module_has_a_kind_and_every_kind_a_module() -> None:
     modules = [module.name for module in pkgutil.iter_modules(kinds.__path__)]
-    assert sorted(KINDS) == sorted(modules) == ["demo", "openai"]
+    assert len(KINDS) == len(modules)
+    assert {"demo", "openai"} <= KINDS.keys()
     assert all(name == kind.name for name, kind in KINDS.items())
 
 
@@ -21,8 +22,10 @@ def test_every_module_has_a_kind_and_every_kind_a_module() -> None:
 def test_a_kind_has_all_that_is_asked_of_it(kind: ProviderKind) -> None:
     assert kind.dialect.name
     assert kind.refusals.statuses
-    table = kind.settings(kind=kind.name)
-    assert isinstance(table, Provider)
+    assert issubclass(kind.settings, Provider)
+    required = [each for each in msgspec.structs.fields(kind.settings) if each.required]
+    filled = {each.name: "x" for each in required} | {"kind": kind.name}
+    table = msgspec.convert(filled, kind.settings, strict=False)
     # Where it is called is known, or it runs its own server, or its table is not complete.
     known = kind.address(table) or kind.serve(table) or list(kind.problems(table))
     assert known
