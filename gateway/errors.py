@@ -197,7 +197,7 @@ class ProvidersRateLimited(UpstreamError):
 class ProvidersUnavailable(UpstreamError):
     """No provider was asked: every breaker is open, every key set aside, every place taken.
 
-    `retry_after` says when one may be; then a client's retry costs nobody anything.
+    `retry_after` says when one may be; then a client's retry costs nothing.
     """
 
     status = 503
@@ -289,7 +289,7 @@ class ConfigError(Exception):
 
 
 class ClientGone(Exception):
-    """The caller closed its connection; nobody reads an answer any more."""
+    """The caller closed its connection; no answer is read any more."""
 
 
 class SendStalled(OSError):

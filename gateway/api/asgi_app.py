@@ -121,7 +121,7 @@ class AsgiApp:
         identity = request_id(headers, trusted.lower().encode("ascii"))
         log_context.request_id.set(identity.decode("ascii"))
         path = routes.decoded(scope["raw_path"])
-        # A page that may chat has no business there, whoever is looking at it.
+        # No web page gets leave to call the admin API, whatever [cors] allows for the rest.
         for_admins = path.startswith(routes.ADMIN_PREFIX)
         client = AsgiClient(
             receive,

@@ -31,7 +31,7 @@ class Caller(msgspec.Struct, frozen=True):
         return model in self.models or model.startswith(self.beginnings)
 
 
-# What everybody is when the configuration has no [[tokens]].
+# Every caller, when the configuration has no [[tokens]].
 ANYONE = Caller(name="anonymous", digest=b"", models=frozenset(), beginnings=("",))
 
 

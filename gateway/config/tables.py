@@ -152,7 +152,7 @@ def _in_words(message: str, kind: Any) -> str:
     if len(_choices(kind)) > 1 or get_origin(kind) is Literal or _bare(kind) is datetime:
         return f"expected {_expected(kind)}"
     for note in _notes(kind):
-        # A regular expression says little to a person who has not written it.
+        # A description says more to a reader of the message than a regular expression.
         if note.description is not None and "regex" in message:
             return f"expected {note.description}"
     message = message.partition(" - at `")[0].replace(" | null`", "`")

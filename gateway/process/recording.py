@@ -65,7 +65,7 @@ class Recording:
         self.capture_writer: Final = CaptureWriter(self.debug_folder)
         self.captures: Final = CaptureLog(self.capture_writer, random.random)
         self._lines = LineRecorder(_STDOUT) if config.log.requests else None
-        # What else takes every record; metrics are added by who has all that they show.
+        # What takes every record; metrics are added later, by `count`.
         self.takers: list[Callable[[Record], None]] = []
         if config.store.url:
             self._keep(config, folder)

@@ -39,7 +39,7 @@ class AccessToken(Protocol):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a provider is called and as whom.
+    """The address of a provider, and what a call to it says of the gateway.
 
     `base_url` is the provider's own, or that of the server that the gateway runs for it.
     `user_agent` is ours. `token` is there if the provider has `oauth`.

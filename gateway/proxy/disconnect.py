@@ -1,4 +1,4 @@
-"""Work that is worth doing for as long as somebody listens."""
+"""Work that is cancelled when the caller disconnects."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
       watch     returns when the caller leaves; cancels the nursery
       work      the pipeline: attempts, pump, relay
 
-Two scopes, for two kinds of end. The nursery's is cancelled when nobody listens any more: all
+Two scopes, for two kinds of end. The nursery's is cancelled when the caller has left: all
 is released and nothing is sent. The work scope, inside it, is cut by the request's deadline or
 by a shutdown, and then the caller is told. Whatever happens, the request is settled once.
 """

@@ -1,7 +1,7 @@
 """The exchanges under way in one process, so that they can be looked at.
 
 An exchange is in this list from its first byte until it is settled. Nothing is written here on
-the way: what an exchange is doing is read from it when somebody asks.
+the way: what an exchange is doing is read from it when the list is asked for.
 """
 
 from __future__ import annotations

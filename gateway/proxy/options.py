@@ -41,7 +41,7 @@ class ServingOptions(msgspec.Struct, frozen=True):
 
     @property
     def probing(self) -> bool:
-        """Say whether it may be sent where nobody knows if it will be answered.
+        """Say whether it may be sent to a deployment whose breaker waits for a probe.
 
         Not with a single attempt, nor in haste: a silent deployment could take all of it.
         """

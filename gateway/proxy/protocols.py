@@ -111,7 +111,7 @@ class Recorder(Protocol):
     """Takes records. Must neither wait nor fail: a full disk is not the caller's problem."""
 
     def record(self, record: Record, trace: Trace | None) -> None:
-        """Take what is known of a request that has ended. `trace` is None if nobody traces."""
+        """Take what is known of a request that has ended. `trace` is None without tracing."""
         ...
 
 

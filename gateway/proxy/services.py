@@ -27,7 +27,7 @@ class Services:
     recorder: Recorder
     lifecycle: Lifecycle
     rng: Rng
-    # None: nobody wants spans, and nobody wants any request whole.
+    # None: no spans are wanted, and no debug log.
     tracer: Tracer | None = None
     captures: CaptureLog | None = None
     in_flight: InFlight = field(default_factory=InFlight)

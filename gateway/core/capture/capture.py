@@ -81,7 +81,7 @@ class CapturedRequest(msgspec.Struct, frozen=True):
     """What came in. `arrived` is on the clock that the answer's times are on, in seconds.
 
     `secrets` are to be taken out wherever they stand: the caller's key, for one. `marks` are
-    what events of its dialect may hold that is no JSON, and holds nothing of anybody.
+    what events of its dialect may hold that is no JSON, and is the same in every stream.
     """
 
     request_id: str

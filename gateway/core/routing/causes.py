@@ -83,7 +83,7 @@ RULES: Final[dict[Cause, Rule]] = {
     Cause.NOT_A_STREAM: Rule(Again.ELSEWHERE),
     # After commit, or by our own hand: no other attempt.
     Cause.TRUNCATED: Rule(Again.NOWHERE),
-    # Cut because another attempt was faster: whether it would have answered nobody knows.
+    # Cut because another attempt was faster: it may have been about to answer.
     Cause.HEDGED: Rule(Again.NOWHERE, failure=None),
     Cause.CLIENT_GONE: Rule(Again.NOWHERE, failure=None),
     Cause.SHUTDOWN: Rule(Again.NOWHERE, failure=None),

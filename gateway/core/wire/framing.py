@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from ...errors import ConnectionLost, ProtocolViolation
 
-# Extensions are ignored, so nobody needs long ones. Go bounds them too, after CVE-2023-39326.
+# Extensions are ignored, so long ones have no use. Go bounds them too, after CVE-2023-39326.
 MAX_CHUNK_LINE: Final = 1024
 # Trailers are dropped: nothing we relay is defined to carry one.
 MAX_TRAILERS: Final = 16 * 1024

@@ -5,10 +5,10 @@
     exchange nursery (each caller's)
       follow     the FanOutClient's log -> the caller
 
-A flight belongs to nobody who waits for it. Whoever leaves, the first caller too, only stops
-following; when the last has left, the flight's client is gone, and the pipeline ends as for
-any caller that leaves. So a flight is an `Exchange` like others, in a nursery that outlives
-the callers', and only its client is special (`fan_out.py`).
+A flight belongs to none of the callers that wait for it. A caller that leaves, the first one too,
+only stops following; when the last has left, the flight's client is gone, and the pipeline ends as
+for any caller that leaves. So a flight is an `Exchange` like others, in a nursery that outlives the
+callers', and only its client is special (`fan_out.py`).
 
 The first caller's record is the one that shows the call: its attempts, its usage, its cost.
 Caller and flight end in either order, so that record waits until both have (`Settlement.branch`).
@@ -51,25 +51,25 @@ async def join(
     flight = exchange.services.cache.flights.get(key)
     leads = flight is None or not flight.open
     if flight is None or leads:
-        flight = _take_off(exchange, key, fly, ttl)
+        flight = _start_call(exchange, key, fly, ttl)
     else:
         exchange.settlement.costs_nothing(cached=False)
     with trio.CancelScope(deadline=deadline) as scope:
         follower = Follower(scope)
         following = _Following(exchange, flight, follower, leads=leads)
-        flight.admit(follower)
+        flight.subscribe(follower)
         exchange.cut_by(scope)
         try:
             await following.run()
         finally:
-            flight.dismiss(follower)
+            flight.unsubscribe(follower)
     if follower.dropped:
         raise SendStalled(_TOO_SLOW)
     if scope.cancelled_caught:
         await report_timeout(exchange, sealed=following.sealed)
 
 
-def _take_off(exchange: Exchange, key: bytes, fly: Work, ttl: float) -> FanOutClient:
+def _start_call(exchange: Exchange, key: bytes, fly: Work, ttl: float) -> FanOutClient:
     """Start the flight of `exchange`, its first caller. Raises ShuttingDown."""
     cache = exchange.services.cache
     if not cache.flights.running:
@@ -85,7 +85,7 @@ def _take_off(exchange: Exchange, key: bytes, fly: Work, ttl: float) -> FanOutCl
         except Exception:  # noqa: BLE001  # the other flights go on
             _log.exception("flight failed", request_id=call.record.request_id)
         finally:
-            client.land(call.record)
+            client.end(call.record)
 
     cache.flights.start(key, client, run)
     return client
@@ -107,7 +107,7 @@ class _Following:
     async def run(self) -> None:
         """Relay the flight's answer, and end the exchange as the flight ended."""
         flight = self._flight
-        while flight.status is None and flight.landed is None:
+        while flight.status is None and flight.ended is None:
             await flight.news()
         if flight.status != _OK:
             await self._fail()
@@ -135,9 +135,9 @@ class _Following:
                 return True
             if data:
                 await client.send(data)
-            elif flight.landed is not None:
+            elif flight.ended is not None:
                 return False
-            elif flight.take_comment(follower):
+            elif flight.take_keep_alive(follower):
                 await client.keep_alive(flight.dialect.keep_alive)
             else:
                 await flight.news()
@@ -147,7 +147,7 @@ class _Following:
     async def _fail(self) -> None:
         """Show what there is instead of an answer, once it is certain why."""
         flight = self._flight
-        while flight.landed is None:
+        while flight.ended is None:
             await flight.news()
         self._end_as_flight()
         self.sealed = True
@@ -167,12 +167,12 @@ class _Following:
         return (*headers, HIT, (b"age", b"%d" % age))
 
     def _end_as_flight(self) -> None:
-        record = self._flight.landed
+        record = self._flight.ended
         assert record is not None
         self._exchange.settlement.end(record.end_reason, record.error)
 
     def _no_answer(self) -> GatewayError:
-        record = self._flight.landed
+        record = self._flight.ended
         if record is not None and record.end_reason is EndReason.SHUTTING_DOWN:
             return ShuttingDown("the gateway is shutting down", retry_after=1)
         return InternalError("the gateway made a mistake; its log has more")

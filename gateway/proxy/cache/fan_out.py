@@ -2,7 +2,7 @@
 
 The answer is a log. While all of it is being recorded for the cache it is held anyway, so a
 follower can come late, and be as slow as it likes, at no price. Once it is too long for the
-cache, what every follower has had is dropped, nobody new can join, and the writer waits for a
+cache, what every follower has had is dropped, no follower can join, and the writer waits for a
 follower that is `WINDOW` behind: as TCP does for a single caller.
 """
 
@@ -52,7 +52,7 @@ class FanOutClient:
     body             of an answer of known length
     refusal          the error instead of an answer
     whole            the answer's last byte is in the log
-    landed           the call's record, once it is over, whatever came of it
+    ended           the call's record, once it is over, whatever came of it
     """
 
     def __init__(self, recording: AnswerRecording, dialect: Dialect, send_timeout: float) -> None:
@@ -63,7 +63,7 @@ class FanOutClient:
         self.body: bytes | None = None
         self.refusal: GatewayError | None = None
         self.whole = False
-        self.landed: Record | None = None
+        self.ended: Record | None = None
         self._recording = recording
         self._send_timeout = send_timeout
         self._log: list[bytes] = []
@@ -77,13 +77,13 @@ class FanOutClient:
         self._room = trio.lowlevel.ParkingLot()
 
     def __repr__(self) -> str:
-        state = "landed" if self.landed else "whole" if self.whole else self.status or "waiting"
+        state = "ended" if self.ended else "whole" if self.whole else self.status or "waiting"
         return f"<FanOutClient {state}, {len(self._followers)} followers>"
 
     @property
     def open(self) -> bool:
         """Say whether a new follower would get all of the answer."""
-        over = self.whole or self.refusal or self.landed or self._deserted.is_set()
+        over = self.whole or self.refusal or self.ended or self._deserted.is_set()
         return self._recording.going and not over
 
     # What the pipeline calls...
@@ -133,19 +133,19 @@ class FanOutClient:
         self.status, self.refusal = error.status, error
         self._recording.drop()
 
-    def land(self, record: Record) -> None:
+    def end(self, record: Record) -> None:
         """Say that the call is over; what was not finished now never will be."""
-        self.landed = record
+        self.ended = record
         self._recording.drop()
         self._news.unpark_all()
 
     # What followers call...
 
-    def admit(self, follower: Follower) -> None:
+    def subscribe(self, follower: Follower) -> None:
         follower.comments = self._comments
         self._followers.add(follower)
 
-    def dismiss(self, follower: Follower) -> None:
+    def unsubscribe(self, follower: Follower) -> None:
         """Let `follower` go. Idempotent."""
         self._followers.discard(follower)
         self._trim()
@@ -175,7 +175,7 @@ class FanOutClient:
         """Say whether `follower` has taken what there will ever be."""
         return self.whole and follower.taken == self._written
 
-    def take_comment(self, follower: Follower) -> bool:
+    def take_keep_alive(self, follower: Follower) -> bool:
         """Say whether to send a keep-alive to `follower`, which has nothing else to get."""
         if follower.comments == self._comments:
             return False
@@ -211,7 +211,7 @@ class FanOutClient:
 
     async def _wait_for_room(self) -> None:
         while late := self._late():
-            # Nobody is held up by who is as late as all the others.
+            # Where all are equally late, none holds up another.
             others = len(late) < len(self._followers)
             patience = math.inf
             if others:
@@ -228,7 +228,7 @@ class FanOutClient:
         return [each for each in self._followers if self._written - each.taken > WINDOW]
 
     def _charge(self, late: list[Follower], seconds: float) -> None:
-        """Note for how long the others were held up, and drop who has used up its time.
+        """Note for how long the others were held up, and drop those that have used up their time.
 
         A follower that takes nothing is dropped by its own `send_timeout`. This is for the one
         that takes just enough, for ever.
@@ -238,4 +238,4 @@ class FanOutClient:
             if follower.held_up >= self._send_timeout:
                 follower.dropped = True
                 follower.scope.cancel("too slow for the others")
-                self.dismiss(follower)
+                self.unsubscribe(follower)
