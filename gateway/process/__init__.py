@@ -4,7 +4,10 @@ In the order in which to read them:
 
     application  the gateway of this process: its configuration, its lifecycle, its ASGI app
     components   the parts that outlive every reload, and how they take a configuration
+    credentials  access tokens, fetched before they are needed and again ahead of their end
+    local_servers  the providers' servers that the gateway runs itself
     recording    what is made of each request that has ended: log lines, database, metrics, spans
+    database_opening  the database at the start: brought up to date, or asked until it is there
     budgets      keeps budgets in step with what is on record
     gauges       the state of all parts, as metrics show it
     admin        the admin API, put together at the first request for it

@@ -1,6 +1,6 @@
 """The HTTP/1.1 client that calls providers, on Trio.
 
-The one home of httpx, and with `serve/` that of h11. In the order in which to read them:
+With `serve/` the home of h11. In the order in which to read them:
 
     transport      one call from its connection to the last byte of its answer
     pool           the connections to one origin, and who gets the next one that is free
@@ -8,6 +8,8 @@ The one home of httpx, and with `serve/` that of h11. In the order in which to r
     connection     one connection: h11's state machine over Trio's stream
     heads          what may stand in the head of a request, and of an answer
     httpx_adapter  the transport under httpx's client, where comfort counts more than speed
+    http_client    that client: for health checks and access tokens, which no caller waits for
+    probe          one active health check
 
-A call on its way to a provider uses `transport` directly.
+A call that a caller waits for uses `transport` directly.
 """
