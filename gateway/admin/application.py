@@ -106,7 +106,7 @@ class AdminApi:
         # The key comes first: without one no body is read, and no path is admitted to exist.
         peer = scope.get("client")
         snapshot = self._resources.snapshot()
-        admin = self._authenticator.admit(snapshot, key, peer[0] if peer else None, path)
+        admin = self._authenticator.sign_in(snapshot, key, peer[0] if peer else None, path)
         inner = {
             "type": "http",
             "method": scope["method"],

@@ -61,7 +61,7 @@ class Authenticator:
         self._refusals = FailedSignIns()
         self._seen = RecentlySeen(_AGAIN)
 
-    def admit(self, snapshot: Snapshot, key: bytes | None, ip: str | None, path: str) -> str:
+    def sign_in(self, snapshot: Snapshot, key: bytes | None, ip: str | None, path: str) -> str:
         """Return the admin's name. Raises AuthenticationFailed and PermissionDenied."""
         try:
             name = authenticate(snapshot, key)

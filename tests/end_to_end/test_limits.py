@@ -178,6 +178,7 @@ async def test_sdk_tries_again_when_told_to() -> None:
             await in_thread(partial(hello, client))  # so that it is connected
             for _ in range(5):
                 await exhaust(gateway.port)
+                await gateway.settled()
                 before, began = len(gateway.records), trio.current_time()
                 answer = await in_thread(partial(hello, client))
                 took = trio.current_time() - began

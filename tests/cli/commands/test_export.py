@@ -36,7 +36,10 @@ name = "m"
 routes = [{ provider = "p", model = "x" }]
 """
 PROGRAM: Final = """
-import sys
+import signal, sys
+# A shell that runs the tests in the background has its children ignore these.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from cyclopts import App
 from gateway.cli.commands.export import export
 app = App(result_action="return_value", suppress_keyboard_interrupt=False)
