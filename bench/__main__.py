@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -25,7 +26,7 @@ app = App(name="python -m bench", help=__doc__)
 _console = Console(width=None if sys.stdout.isatty() else 150)
 # Written out, because `--help` and type checkers read them; a test holds them to the tables.
 ScenarioName = Literal["nonstream", "burst", "paced64", "paced256", "paced1000"]
-SubjectName = Literal["direct", "hypercorn", "gateway", "litellm"]
+SubjectName = Literal["direct", "hypercorn", "gateway", "previous", "litellm"]
 
 _RESULTS: Final = Path(__file__).parent / "results"
 
@@ -40,7 +41,8 @@ class Options:
     scenario
         One of nonstream, burst, paced64, paced256, paced1000; again for more. Default all.
     subject
-        One of direct, hypercorn, gateway, litellm; again for more.
+        One of direct, hypercorn, gateway, previous, litellm; again for more. `previous` is another
+        checkout, in the directory that the environment variable BENCH_PREVIOUS names.
     rounds
         How often everything is measured; medians are shown.
     seconds
@@ -84,7 +86,10 @@ def run(options: Options = _DEFAULTS) -> int:
 @app.command
 def compare(options: Options = _DEFAULTS) -> int:
     """Measure direct connection, bare Hypercorn, gateway and LiteLLM in turn; print ratios."""
-    subjects = options.subject or SUBJECTS
+    subjects: Sequence[str] = options.subject or [each for each in SUBJECTS if each != "previous"]
+    if "previous" in subjects and not os.environ.get("BENCH_PREVIOUS"):
+        _console.print("[red]set BENCH_PREVIOUS to the directory of the other checkout[/]")
+        return 1
     if "litellm" in subjects and not litellm.installed():
         install_litellm()
     return _measure(options, subjects)

@@ -17,6 +17,7 @@ _COLOURS: Final = {
     "direct": "#999999",
     "hypercorn": "#56b4e9",
     "gateway": "#009e73",
+    "previous": "#cc79a7",
     "litellm": "#d55e00",
 }
 

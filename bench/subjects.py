@@ -3,11 +3,13 @@
 direct      the fake provider itself, nothing between: what the harness adds
 hypercorn   `hypercorn -k trio` with the app of bare.py: the floor
 gateway     this gateway: key checked, request log on, usage and cost of every request
+previous    another checkout of this gateway, in the directory that BENCH_PREVIOUS names
 litellm     LiteLLM's proxy, as litellm.py sets it up
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -103,6 +105,13 @@ def _gateway(port: int, provider_port: int, directory: Path) -> Launch:
     return Launch(port, argv, env={"BENCH_KEY": _KEY})
 
 
+def _previous(port: int, provider_port: int, directory: Path) -> Launch:
+    # Python looks for modules in the directory that it is started in first, so the other
+    # checkout's code runs with this one's libraries.
+    launch = _gateway(port, provider_port, directory)
+    return msgspec.structs.replace(launch, cwd=Path(os.environ["BENCH_PREVIOUS"]).resolve())
+
+
 def _litellm(port: int, provider_port: int, directory: Path) -> Launch:
     argv = litellm.command(port, provider_port, directory)
     return Launch(port, argv, key=litellm.KEY, env=litellm.ENVIRONMENT, cwd=directory)
@@ -112,6 +121,7 @@ DIRECT: Final = "direct"
 PREPARE: Final[dict[str, Callable[[int, int, Path], Launch]]] = {
     "hypercorn": _hypercorn,
     "gateway": _gateway,
+    "previous": _previous,
     "litellm": _litellm,
 }
 SUBJECTS: Final = (DIRECT, *PREPARE)
