@@ -45,7 +45,6 @@ test: setup
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 quick: setup
-	@scripts/postgres >/dev/null
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not soak" $(ARGS)
 
 soak: setup

@@ -25,8 +25,18 @@ settings.load_profile("gateway")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+        if not isinstance(item, pytest.Function):
+            continue
+        if inspect.iscoroutinefunction(item.function):
             item.add_marker(pytest.mark.trio(run=fair_clock.run))
+        if _wants_postgres(item):
+            item.add_marker(pytest.mark.slow)
+
+
+def _wants_postgres(item: pytest.Function) -> bool:
+    """Whether it needs the server, which takes seconds to make: `make quick` does without."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return "postgres" in item.fixturenames or "postgresql" in parameters
 
 
 @pytest.fixture(scope="session")

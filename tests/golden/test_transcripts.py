@@ -68,6 +68,7 @@ def test_byte_by_byte(transcript: Transcript, asks: bool) -> None:
     assert rewriter.usage == COUNTED[transcript.name]
 
 
+@pytest.mark.slow
 @all_transcripts
 @both_wishes
 def test_cut_at_each_position(transcript: Transcript, asks: bool) -> None:

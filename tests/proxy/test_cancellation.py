@@ -188,6 +188,7 @@ ENDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ENDS)
 @pytest.mark.parametrize("make", EXCHANGES)
 def test_nothing_is_left_of_an_exchange_cancelled_at_any_step(

@@ -92,6 +92,7 @@ def tls(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reused", [False, True])
 @pytest.mark.parametrize("encrypted", [False, True])
 async def test_cancelled_at_every_step(

@@ -536,6 +536,7 @@ STRIKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("strikes", "served"), STRIKES.items(), ids=STRIKES)
 def test_a_strike_at_any_step_leaves_nothing_behind(

@@ -457,6 +457,7 @@ def test_a_head_that_retention_took_cannot_be_checked_except_the_last(database: 
 # Size...
 
 
+@pytest.mark.slow
 def test_a_long_log_is_verified_in_little_memory(sqlite_database: Database) -> None:
     fill(sqlite_database, 2_500)
     change(sqlite_database, 2_222, actor="somebody")

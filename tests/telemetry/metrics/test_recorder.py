@@ -246,6 +246,7 @@ def hostile() -> Iterator[str]:
         yield "".join(chance.choices(alphabet, k=chance.randrange(12))) + str(number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])
 @pytest.mark.parametrize("shared", [False, True])
 def test_hostile_names_are_bounded_and_parse(
