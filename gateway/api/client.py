@@ -110,7 +110,6 @@ class AsgiClient:
             await trio.sleep_forever()
 
     async def begin(self, status: int, headers: HeaderPairs) -> None:
-        self.status = status
         own: list[tuple[bytes, bytes]] = [*headers, *self._always]
         carried, self._carried = self._carried, None
         if carried is not None:
@@ -118,6 +117,8 @@ class AsgiClient:
             own += [pair for pair in await carried() if pair[0] not in names]
         if not self._body_ended or self._lifecycle.leaving:
             own.append((b"connection", b"close"))
+        # Not before: cut while the limits were asked, the request gets another answer.
+        self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": own})
 
     async def send(self, data: bytes) -> None:

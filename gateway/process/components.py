@@ -5,14 +5,16 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from .. import __version__
+from ..background import persist
 from ..config import schema, snapshot
 from ..config.callers import Caller
-from ..config.snapshot import Snapshot
+from ..config.snapshot import Describe, Snapshot
 from ..core.routing.call import Call, Origin
 from ..core.routing.deployment import Deployment
 from ..lifecycle import Lifecycle
@@ -77,20 +79,24 @@ class Components:
         """Start what runs for as long as the process does."""
         self._nursery.start_soon(self.transport.maintain)
         self._nursery.start_soon(self.services.traffic.lag.watch)
-        self._nursery.start_soon(self._probing.run)
+        self._nursery.start_soon(persist, self._probing.run)
         await self._nursery.start(self.services.cache.flights.run)
 
     async def prepare(self, config: schema.Config) -> None:
         """Start what `config` needs and is not there yet."""
         await self._servers.start(config.providers)
+        if any(each.probe or each.oauth for each in config.providers.values()):
+            # It takes a quarter of a second, for which no request should have to wait.
+            await trio.to_thread.run_sync(import_module, "gateway.upstream.probe")
 
     def adopt(self, config: schema.Config, callers: Mapping[bytes, Caller]) -> Snapshot:
         """Go on with a `config` that has been prepared; return what requests are to run on.
 
         Awaits nothing: no request sees half of it.
         """
-        self._credentials.follow(config.providers)
-        taken = snapshot.build_snapshot(config, self._describe, self._created, self.health, callers)
+        self._credentials.start(config.providers)
+        describe = self._describer(config)
+        taken = snapshot.build_snapshot(config, describe, self._created, self.health, callers)
         self.services.configure(config, taken)
         self.recording.configure(config)
         probed = self._probed(config)
@@ -100,6 +106,7 @@ class Components:
         ).union(each.call.origin for each in probed)
         self.transport.retire(self._origins - origins)
         self._origins = origins
+        self._credentials.stop_old(config.providers)
         self._servers.stop_old(config.providers)
         return taken
 
@@ -116,8 +123,18 @@ class Components:
 
         return await probe(self._http_client(), call, timeout)
 
-    def _describe(self, name: str, provider: Provider, terms: RouteTerms) -> Deployment:
-        return KINDS[provider.kind].describe(name, provider, self._place(name, provider), terms)
+    def _describer(self, config: schema.Config) -> Describe:
+        """Return what describes the deployments of `config`, also once a reload has replaced it.
+
+        A request may have the old snapshot and ask it for a model that no request asked for
+        before. By then the tokens and servers of that configuration are no longer to be found.
+        """
+        places = {name: self._place(name, each) for name, each in config.providers.items()}
+
+        def describe(name: str, provider: Provider, terms: RouteTerms) -> Deployment:
+            return KINDS[provider.kind].describe(name, provider, places[name], terms)
+
+        return describe
 
     def _probed(self, config: schema.Config) -> list[Probed]:
         return [

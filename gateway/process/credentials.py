@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
+from ..background import persist
 from ..core.routing.backoff import Rng
 from ..errors import CredentialUnavailable
 from ..providers.oauth import FetchedToken, basic_auth, read_token, token_form
@@ -28,6 +29,8 @@ PATIENCE: Final = 5.0
 # Seconds between attempts that fail: doubled each time, with a jitter of half of it.
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
+# Between two tokens, however short they live.
+LEAST_WAIT: Final = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -42,38 +45,56 @@ class RefreshedToken:
         self._token: FetchedToken | None = None
         self._error = "there is no token yet"
         self._fetched = trio.Event()
+        # Set by a request that finds the token expired: the clocks may have been moved, or the
+        # machine suspended, which Trio's clock does not notice.
+        self._wanted = trio.Event()
+        # When the next fetch begins, in Trio's seconds.
+        self._retry_at = 0.0
 
     def __repr__(self) -> str:
         state = self._error if self._token is None else f"until {self._token.expires:.0f}"
         return f"<RefreshedToken {state}>"
 
     async def get(self) -> bytes:
-        """Return a token that is valid now. Raises CredentialUnavailable within `PATIENCE`."""
-        with trio.move_on_after(PATIENCE):
+        """Return a token that is valid now. Raises CredentialUnavailable within `PATIENCE`.
+
+        At once, if the next fetch is too far away to wait for.
+        """
+        with trio.move_on_after(PATIENCE) as scope:
             while (token := self._token) is None or token.expires <= time.time():
+                if self._retry_at > scope.deadline:
+                    break
+                self._wanted.set()
                 await self._fetched.wait()
-            return token.value
+            else:
+                return token.value
         raise CredentialUnavailable(self._error)
 
     async def run(self) -> None:
         """Fetch tokens until cancelled."""
         import httpx
 
+        from ..upstream import httpx_adapter
+
         failures = 0
         while True:
             try:
                 self._token = token = await self._fetch()
-            except (CredentialUnavailable, httpx.HTTPError, httpx.InvalidURL) as exc:
+            except (CredentialUnavailable, httpx.HTTPError, *httpx_adapter.BAD_URL) as exc:
                 failures += 1
                 self._error = f"no access token: {exc}"
                 _log.warning("no access token", url=self._credentials.token_url, error=str(exc))
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(failures - 1, 10))
-                await trio.sleep(wait * (0.5 + 0.5 * self._rng()))
+                self._retry_at = trio.current_time() + wait * (0.5 + 0.5 * self._rng())
+                await trio.sleep_until(self._retry_at)
                 continue
             failures = 0
             fetched, self._fetched = self._fetched, trio.Event()
             fetched.set()
-            await trio.sleep(max(0.0, token.renew - time.time()))
+            self._wanted = trio.Event()
+            await trio.sleep(LEAST_WAIT)
+            with trio.move_on_after(max(0.0, token.renew - time.time())):
+                await self._wanted.wait()
 
     async def _fetch(self) -> FetchedToken:
         credentials = self._credentials
@@ -103,21 +124,27 @@ class Credentials:
         return f"<Credentials {[*self._tokens.values()]}>"
 
     def token(self, provider: Provider) -> RefreshedToken | None:
-        """Return the token of a provider that was in the last `follow`; None if it has a key."""
+        """Return the token of a provider that has been started; None if it has a key."""
         return None if provider.oauth is None else self._tokens[provider.oauth]
 
-    def follow(self, providers: Mapping[str, Provider]) -> None:
-        """Keep the tokens of these fresh, and no others. Awaits nothing."""
-        wanted = {each.oauth for each in providers.values() if each.oauth is not None}
-        for gone in self._tokens.keys() - wanted:
-            # Requests in flight keep the token they have; it is not renewed any more.
-            del self._tokens[gone]
-            self._scopes.pop(gone).cancel("no provider uses it any more")
-        for new in wanted - self._tokens.keys():
+    def start(self, providers: Mapping[str, Provider]) -> None:
+        """Keep the tokens of these fresh, too. Awaits nothing."""
+        for new in _wanted(providers) - self._tokens.keys():
             token = self._tokens[new] = RefreshedToken(new, self._client, self._rng)
             scope = self._scopes[new] = trio.CancelScope()
             self._nursery.start_soon(self._run, token, scope)
 
+    def stop_old(self, providers: Mapping[str, Provider]) -> None:
+        """Renew no other tokens than those of `providers`. Awaits nothing."""
+        for gone in self._tokens.keys() - _wanted(providers):
+            # Requests in flight keep the token they have; it is not renewed any more.
+            del self._tokens[gone]
+            self._scopes.pop(gone).cancel("no provider uses it any more")
+
     async def _run(self, token: RefreshedToken, scope: trio.CancelScope) -> None:
         with scope:
-            await token.run()
+            await persist(token.run)
+
+
+def _wanted(providers: Mapping[str, Provider]) -> set[ClientCredentials]:
+    return {each.oauth for each in providers.values() if each.oauth is not None}

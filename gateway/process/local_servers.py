@@ -61,7 +61,8 @@ class LocalServers:
 def _key(name: str, provider: Provider) -> _Key:
     # What only concerns the calls is no reason for another server.
     own = set(type(provider).__struct_fields__) - set(Provider.__struct_fields__)
-    return name, msgspec.json.encode({field: getattr(provider, field) for field in sorted(own)})
+    settings = {field: getattr(provider, field) for field in sorted(own)}
+    return name, msgspec.json.encode([provider.kind, settings])
 
 
 def _wanted(providers: Mapping[str, Provider]) -> dict[_Key, Serve]:

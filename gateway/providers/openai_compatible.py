@@ -95,11 +95,13 @@ class OpenAICompatible(ProviderKind):
 
     def _credentials(self, provider: Provider, place: Place) -> tuple[Credential, ...]:
         keys = provider.api_keys or (provider.api_key or "",)
+        # Where tokens come from stands for the key, so that another secret is another key.
+        source = "" if provider.oauth is None else msgspec.json.encode(provider.oauth).decode()
         return tuple(
             Credential(
                 stream_headers=self._headers(provider, place, key, _EVENTS),
                 plain_headers=self._headers(provider, place, key, _JSON),
-                id=hashlib.sha256(key.encode("latin-1")).hexdigest()[:16] if key else "",
+                id=_digest(key or source),
                 label=f"key {number}",
             )
             for number, key in enumerate(keys, 1)
@@ -121,6 +123,10 @@ class OpenAICompatible(ProviderKind):
             # The operator's word is last: Azure, say, wants `api-key` and no Authorization.
             found[name_.lower().encode("ascii")] = text.encode("latin-1")
         return tuple((name, value) for name, value in found.items() if value)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()[:16] if secret else ""
 
 
 def _with_token(token: AccessToken) -> Prepare:

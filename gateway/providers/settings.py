@@ -39,6 +39,10 @@ class ClientCredentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     client_secret: str
     scope: str = ""
 
+    def __repr__(self) -> str:
+        # Without the secret: a traceback may show it, and so the log.
+        return f"<ClientCredentials of {self.client_id!r} at {self.token_url}>"
+
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`kind` is a `ProviderKind`'s name, `oauth` where tokens come from if there is no key."""

@@ -230,6 +230,8 @@ class _SharedRecord:
             latency_ms=caller.latency_ms,
         )
         self._caller._write(record)
+        # Else each shared call would leave a cycle of references to the garbage collector.
+        self._caller._shared = self._call._shared = None
 
 
 def arrival_record(request_id: bytes, peer: str | None, trace: Trace | None) -> Record:

@@ -216,6 +216,10 @@ class LocalHealth:
                 key=key.label,
                 seconds=round(seconds, 3),
             )
+        elif cause is Cause.AUTH_FAILED and sample.status is None:
+            # There was no token to call with, so nobody has refused one. It may be there again
+            # at any moment, and who fetches it has logged why it is not.
+            return
         elif cause is Cause.AUTH_FAILED:
             known = keyring.why_refused(key) is not None
             seconds = self._set_aside(entered, sample, now)

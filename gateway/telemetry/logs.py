@@ -58,6 +58,8 @@ def set_up_logging(level: Level = "info", style: Format = "auto") -> None:
     root.setLevel(level.upper())
     # Alembic logs a line for each of its plug-ins. What it does to a database, store/ logs.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # httpx logs a line for each request: every health check would be one.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

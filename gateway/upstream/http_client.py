@@ -5,6 +5,8 @@ Health checks and access tokens use it. What a caller waits for goes to `Transpo
 
 from __future__ import annotations
 
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
 import httpx
 
 from .httpx_adapter import HttpxTransport
@@ -15,8 +17,15 @@ def http_client(transport: Transport) -> httpx.AsyncClient:
     """Return a client whose connections are `transport`'s; closing it closes none of them.
 
     Environment variables change nothing: a proxy there is not one that the configuration names.
-    A request's extension `origin`, an `Origin`, says whose pool and certificates it uses.
+    Cookies are not kept. A request's extension `origin`, an `Origin`, says whose pool and
+    certificates it uses.
     """
+    # Kept cookies would go from one provider to another, and to a token endpoint: they are a
+    # host's, whatever its port.
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     return httpx.AsyncClient(
-        transport=HttpxTransport(transport), trust_env=False, follow_redirects=False
+        transport=HttpxTransport(transport),
+        cookies=no_cookies,
+        trust_env=False,
+        follow_redirects=False,
     )

@@ -32,6 +32,8 @@ _ERRORS: Final[dict[type[UpstreamFailure], type[httpx.TransportError]]] = {
     ConnectionLost: httpx.ReadError,
     ProtocolViolation: httpx.RemoteProtocolError,
 }
+# What httpx raises for a URL that it cannot use: the second where a label after xn-- is no IDNA.
+BAD_URL: Final = (httpx.InvalidURL, UnicodeError)
 # The transport writes these itself; httpx's default `connection: keep-alive` says nothing new.
 _OURS: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection"})
 
@@ -41,8 +43,9 @@ class HttpxTransport(httpx.AsyncBaseTransport):
 
     Requests are sent whole, so a streamed one is collected first. `Origin`s made here trust
     `ca_file` and are bounded by `max_connections`, apart from those of other origins. A request
-    may bring its own as the extension `origin`, and then shares that one's connections. A
-    response has ours as the extension `transport_response`, to read some of its body only.
+    may bring its own as the extension `origin`, and then shares that one's connections; httpx's
+    extension `target` is what stands in the request line instead of the URL's path. A response
+    has ours as the extension `transport_response`, to read some of its body only.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         return Call(
             origin=origin,
             method=request.method.encode("ascii"),
-            target=url.raw_path,
+            target=request.extensions.get("target", url.raw_path),
             headers=tuple(
                 (name.lower(), value)
                 for name, value in request.headers.raw

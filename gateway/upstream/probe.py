@@ -9,6 +9,7 @@ import trio
 
 from ..core.routing.call import Call
 from ..errors import UpstreamFailure
+from .httpx_adapter import BAD_URL
 
 # A list of models has some kilobytes. An answer that is read to its end leaves the connection
 # to the next call; for a longer one that is not worth it.
@@ -22,31 +23,31 @@ async def probe(client: httpx.AsyncClient, call: Call, timeout: float) -> bool |
     tells of a limit and not of health, and no free connection of our load. All of it has
     `timeout` seconds.
     """
-    request = client.build_request(
-        call.method.decode("ascii"),
-        httpx.URL(
-            scheme=call.origin.scheme,
-            host=call.origin.host,
-            port=call.origin.port,
-            raw_path=call.target,
-        ),
-        headers=list(call.headers),
-        # Half of the time for a connection: waiting for one must not look like a silent provider.
-        timeout=httpx.Timeout(None, connect=call.connect_timeout or None, pool=timeout / 2),
-        extensions={"origin": call.origin},
-    )
     with trio.move_on_after(timeout):
         try:
-            response = await client.send(request, stream=True)
+            response = await client.send(_request(call, timeout), stream=True)
             try:
                 return await _sign_of_life(response)
             finally:
                 await response.aclose()
         except httpx.PoolTimeout:
             return None
-        except (httpx.TransportError, UpstreamFailure):
+        except (httpx.TransportError, UpstreamFailure, *BAD_URL):
             return False
     return False
+
+
+def _request(call: Call, timeout: float) -> httpx.Request:
+    """Return `call` as it is: no header more, and its target as it stands."""
+    origin = call.origin
+    # Half of the time for a connection: waiting for one must not look like a silent provider.
+    limits = httpx.Timeout(None, connect=call.connect_timeout or None, pool=timeout / 2)
+    return httpx.Request(
+        call.method.decode("ascii"),
+        httpx.URL(scheme=origin.scheme, host=origin.host, port=origin.port, path="/"),
+        headers=list(call.headers),
+        extensions={"origin": origin, "target": call.target, "timeout": limits.as_dict()},
+    )
 
 
 async def _sign_of_life(response: httpx.Response) -> bool | None:

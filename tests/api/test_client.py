@@ -215,3 +215,21 @@ async def test_who_leaves_during_an_early_refusal_is_not_waited_for(
     await client_of(server).refuse(NotFound("no"))
     assert trio.current_time() == pytest.approx(0.2)
     assert server.complete
+
+
+async def test_an_answer_that_is_cut_before_its_head_has_not_begun(
+    autojump_clock: MockClock,
+) -> None:
+    # The limits of a shared store are asked over a network, and the request's time may be up.
+    async def asked() -> list[tuple[bytes, bytes]]:
+        await trio.sleep_forever()
+
+    server = Server()
+    client = client_of(server, has_body=False)
+    client.carry(asked)
+    with trio.move_on_after(1):
+        await client.begin(200, [])
+    begun = client.status
+    assert begun is None
+    await client.refuse(NotFound("too late"))
+    assert client.status == 404

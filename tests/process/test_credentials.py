@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 import trio
 import trio.testing
@@ -182,18 +184,67 @@ async def test_tokens_follow_the_configuration() -> None:
         found = Credentials(lambda: client, half, nursery)
         keyed = Provider(kind="openai", base_url="http://h/v1", api_key="k")
         named = Provider(kind="openai", base_url="http://h/v1", oauth=oauth(server))
-        found.follow({"a": keyed, "b": named, "c": named})
+        found.start({"a": keyed, "b": named, "c": named})
         assert found.token(keyed) is None
         shared = found.token(named)
         assert shared is not None
         assert await shared.get() == b"t"
-        found.follow({"b": named})
+        found.start({"b": named})
+        found.stop_old({"b": named})
         assert found.token(named) is shared
         assert len(tokens.asked) == 1
-        found.follow({"a": keyed})
+        found.start({"a": keyed})
+        found.stop_old({"a": keyed})
         await trio.testing.wait_all_tasks_blocked()
         assert [task for task in nursery.child_tasks if "token" in task.name] == []
         # Whoever still has it is served until it ends.
         assert await shared.get() == b"t"
         nursery.cancel_scope.cancel()
     await transport.aclose()
+
+
+async def test_clocks_that_were_moved_cost_one_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A machine that was suspended: Trio's clock has stood still, the token has expired.
+    tokens = TokenServer(token_answer("one", 3600), token_answer("two", 90_000))
+    async with refreshed(tokens) as (token, _, _):
+        assert await token.get() == b"one"
+        later = time.time() + 7200
+        monkeypatch.setattr("gateway.process.credentials.time.time", lambda: later)
+        assert await token.get() == b"two"
+        assert len(tokens.asked) == 2
+
+
+async def test_nobody_waits_for_a_fetch_that_is_far_away(autojump_clock: MockClock) -> None:
+    class Refusing:
+        async def post(self, *_: object, **__: object) -> httpx.Response:
+            return httpx.Response(503)
+
+    credentials = ClientCredentials(token_url="http://h/", client_id="i", client_secret="s")
+    token = RefreshedToken(credentials, Refusing, half)  # type: ignore[arg-type]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(token.run)
+        await trio.sleep(30)
+        with pytest.raises(CredentialUnavailable, match="503"):
+            await token.get()
+        assert trio.current_time() == 30
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_mistake_in_the_task_ends_nothing(autojump_clock: MockClock) -> None:
+    class Odd:
+        async def post(self, *_: object, **__: object) -> httpx.Response:
+            raise LookupError("not foreseen")
+
+    provider = Provider(
+        kind="openai",
+        oauth=ClientCredentials(token_url="http://h/", client_id="i", client_secret="s"),
+    )
+    async with trio.open_nursery() as nursery:
+        found = Credentials(Odd, half, nursery)  # type: ignore[arg-type]
+        found.start({"p": provider})
+        # It is started again each second.
+        await trio.sleep(1.5)
+        found.stop_old({})
+        with trio.fail_after(1):
+            while nursery.child_tasks:  # noqa: ASYNC110  # it ends, and says so to nobody
+                await trio.sleep(0.01)

@@ -409,3 +409,10 @@ def test_active_checks_reach_the_provider_s_deployments_only() -> None:
     assert skipped(health, mine, 1).why is SkipReason.CIRCUIT_OPEN
     health.probe_succeeded("p", 1)
     assert enter(health, mine, 1).probes
+
+
+def test_a_call_for_which_there_was_no_token_says_nothing_of_the_key() -> None:
+    health = LocalHealth()
+    target = health.target(DEPLOYMENT)
+    health.leave(enter(health, target, 0), Sample(Cause.AUTH_FAILED, error="no token"), 0, half)
+    assert health.check(target, 0) is None

@@ -161,3 +161,9 @@ async def test_every_line_says_in_which_request_it_was_written(
         (what, who) for what in ("ours", "a library's") for who in ("req_1", "req_2")
     )
     assert found[4:] == [("nobody's", None), ("given", "req_3")]
+
+
+def test_not_each_health_check_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.set_up_logging("info", "json")
+    logging.getLogger("httpx").info("HTTP Request: GET http://h/v1/models")
+    assert lines(capsys) == []

@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 import trio
 
-from gateway.core.routing.call import Call
+from gateway.core.routing.call import Call, Origin
 from gateway.upstream.http_client import http_client
 from gateway.upstream.pool import PoolPolicy
 from gateway.upstream.probe import MAX_BODY, probe
@@ -152,3 +152,32 @@ async def test_a_cancelled_probe_leaves_nothing() -> None:
             await probe(http_client(upstream), get(server), 30.0)
         assert scope.cancelled_caught
         assert [stats.in_use for stats in upstream.stats().values()] == [0]
+
+
+async def test_a_call_goes_out_as_it_is() -> None:
+    seen: list[bytes] = []
+
+    async def handler(stream: trio.abc.Stream) -> None:
+        while request := await read_request(stream):
+            seen.append(request)
+            head = b"HTTP/1.1 200 OK\r\nset-cookie: a=b; path=/\r\ncontent-length: 2\r\n\r\nok"
+            await stream.send_all(head)
+
+    async with serving(handler) as server:
+        upstream = Transport()
+        client = http_client(upstream)
+        call = Call(server.origin(), b"GET", b"/a/../{b}#c?d", ((b"accept", b"x"),), b"")
+        for _ in range(2):
+            assert await probe(client, call, 5.0)
+        # No header of httpx's own, and no cookie: it might be another provider's.
+        line, host = b"GET /a/../{b}#c?d HTTP/1.1\r\n", b"host: 127.0.0.1:%d\r\n" % server.port
+        assert seen == [line + host + b"accept: x\r\naccept-encoding: identity\r\n\r\n"] * 2
+        await upstream.aclose()
+
+
+@pytest.mark.parametrize("host", ["1.2.3.999", "xn--zz"])
+async def test_a_host_that_cannot_be_is_not_alive(host: str) -> None:
+    upstream = Transport()
+    call = Call(Origin("http", host, 80), b"GET", b"/v1/models", (), b"", 1.0)
+    assert await probe(http_client(upstream), call, 5.0) is False
+    await upstream.aclose()
