@@ -11,7 +11,7 @@ import trio
 
 from ..background import persist
 from ..core.routing.backoff import Rng
-from ..errors import CredentialUnavailable
+from ..errors import CredentialUnavailable, UpstreamFailure
 from ..providers.oauth import FetchedToken, basic_auth, read_token, token_form
 from ..providers.settings import ClientCredentials, Provider
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 # Makes the client, or returns the one that has been made: few gateways need it.
 Client = Callable[[], "httpx.AsyncClient"]
 
-# Seconds for one answer of a token endpoint.
+# Seconds and bytes for one answer of a token endpoint. Tokens have a few KiB.
 FETCH_SECONDS: Final = 10.0
+MAX_ANSWER: Final = 64 * 1024
 # A request that comes before the first token, or after the last one has expired, waits so many
 # seconds for the next; then its attempt has failed, and another provider is asked.
 PATIENCE: Final = 5.0
@@ -80,7 +81,7 @@ class RefreshedToken:
         while True:
             try:
                 self._token = token = await self._fetch()
-            except (CredentialUnavailable, httpx.HTTPError, *httpx_adapter.BAD_URL) as exc:
+            except (UpstreamFailure, httpx.HTTPError, *httpx_adapter.BAD_URL) as exc:
                 failures += 1
                 self._error = f"no access token: {exc}"
                 _log.warning("no access token", url=self._credentials.token_url, error=str(exc))
@@ -97,16 +98,20 @@ class RefreshedToken:
                 await self._wanted.wait()
 
     async def _fetch(self) -> FetchedToken:
+        from ..upstream.http_client import read_some
+
         credentials = self._credentials
         with trio.move_on_after(FETCH_SECONDS):
-            response = await self._client().post(
+            async with self._client().stream(
+                "POST",
                 credentials.token_url,
                 data=token_form(credentials),
                 auth=basic_auth(credentials),
                 headers={"accept": "application/json", "accept-encoding": "identity"},
                 timeout=None,
-            )
-            return read_token(response.status_code, response.content, time.time())
+            ) as response:
+                body = await read_some(response, MAX_ANSWER)
+                return read_token(response.status_code, body, time.time())
         raise CredentialUnavailable(f"the token endpoint says nothing for {FETCH_SECONDS:g} s")
 
 

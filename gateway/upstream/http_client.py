@@ -10,7 +10,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from .httpx_adapter import HttpxTransport
-from .transport import Transport
+from .transport import Response, Transport
 
 
 def http_client(transport: Transport) -> httpx.AsyncClient:
@@ -29,3 +29,16 @@ def http_client(transport: Transport) -> httpx.AsyncClient:
         trust_env=False,
         follow_redirects=False,
     )
+
+
+async def read_some(response: httpx.Response, limit: int) -> bytes:
+    """Return the body of a streamed response, or about the first `limit` bytes of it.
+
+    Not by `aiter_raw`: httpx leaves its generators open when a body is not read to its end.
+    Raises UpstreamFailure.
+    """
+    body: Response = response.extensions["transport_response"]
+    found = bytearray()
+    while len(found) <= limit and (data := await body.receive_some()):
+        found += data
+    return bytes(found)

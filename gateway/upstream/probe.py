@@ -9,6 +9,7 @@ import trio
 
 from ..core.routing.call import Call
 from ..errors import UpstreamFailure
+from .http_client import read_some
 from .httpx_adapter import BAD_URL
 
 # A list of models has some kilobytes. An answer that is read to its end leaves the connection
@@ -55,9 +56,5 @@ async def _sign_of_life(response: httpx.Response) -> bool | None:
         return None
     if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
         return False
-    # Not `aiter_raw`: httpx leaves its generators open when a body is not read to its end.
-    body = response.extensions["transport_response"]
-    read = 0
-    while read <= MAX_BODY and (data := await body.receive_some()):
-        read += len(data)
+    await read_some(response, MAX_BODY)
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -150,8 +151,10 @@ async def test_without_a_token_an_attempt_fails_and_names_why(
 
 async def test_a_silent_endpoint_costs_its_deadline(autojump_clock: MockClock) -> None:
     class Silent:
-        async def post(self, *_: object, **__: object) -> None:
-            await trio.sleep_forever()
+        @asynccontextmanager
+        async def stream(self, *_: object, **__: object) -> AsyncIterator[None]:
+            await trio.sleep(math.inf)
+            yield
 
     credentials = ClientCredentials(token_url="http://h/", client_id="i", client_secret="s")
     token = RefreshedToken(credentials, Silent, half)  # type: ignore[arg-type]
@@ -215,9 +218,14 @@ async def test_clocks_that_were_moved_cost_one_fetch(monkeypatch: pytest.MonkeyP
 
 
 async def test_nobody_waits_for_a_fetch_that_is_far_away(autojump_clock: MockClock) -> None:
+    class Empty:
+        async def receive_some(self) -> bytes:
+            return b""
+
     class Refusing:
-        async def post(self, *_: object, **__: object) -> httpx.Response:
-            return httpx.Response(503)
+        @asynccontextmanager
+        async def stream(self, *_: object, **__: object) -> AsyncIterator[httpx.Response]:
+            yield httpx.Response(503, extensions={"transport_response": Empty()})
 
     credentials = ClientCredentials(token_url="http://h/", client_id="i", client_secret="s")
     token = RefreshedToken(credentials, Refusing, half)  # type: ignore[arg-type]
@@ -248,3 +256,26 @@ async def test_a_mistake_in_the_task_ends_nothing(autojump_clock: MockClock) -> 
         with trio.fail_after(1):
             while nursery.child_tasks:  # noqa: ASYNC110  # it ends, and says so to nobody
                 await trio.sleep(0.01)
+
+
+async def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.5)
+
+    async def handler(stream: trio.abc.Stream) -> None:
+        await read_request(stream)
+        await stream.send_all(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            await stream.send_all(b" " * 65536)
+
+    async with serving(handler) as server, trio.open_nursery() as nursery:
+        transport = Transport()
+        client = http_client(transport)
+        token = RefreshedToken(oauth(server), lambda: client, half)
+        nursery.start_soon(token.run)
+        with pytest.raises(CredentialUnavailable, match=r"has no token|no token yet"):
+            await token.get()
+        with trio.fail_after(5):
+            while "has no token" not in repr(token):  # noqa: ASYNC110  # the repr tells
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    await transport.aclose()
