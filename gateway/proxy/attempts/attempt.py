@@ -36,7 +36,7 @@ from ..outcomes import Committed, Failed, RawAnswer
 from ..protocols import Upstream, UpstreamResponse
 from .own_keys import failed_without_secrets
 from .preface import Preface
-from .reading.body import UnreadableResponse, read_up_to, read_whole, readable
+from .reading.body import read_up_to, read_whole, readable
 from .reading.first_events import read_stream
 from .reading.reported_error import ERROR_BYTES, reported_error
 
@@ -172,9 +172,10 @@ async def _read_error(
     relayed = cause is Cause.REJECTED
     with trio.move_on_after(ERROR_SECONDS):
         limit = limits.response if relayed else ERROR_BYTES
-        if isinstance(response, UnreadableResponse):
-            return _unreadable_error(response, deployment, cause)
-        body = await read_up_to(response, limit)
+        try:
+            body = await read_up_to(response, limit)
+        except UnreadableBody as exc:
+            return _unreadable_error(response, deployment, cause, str(exc))
         return Failed(
             deployment.refusals.of_body(cause, response.status, body[:ERROR_BYTES]),
             f"{response.status} {deployment.dialect.read_error(body)}".rstrip(),
@@ -191,13 +192,15 @@ async def _read_error(
     )
 
 
-def _unreadable_error(response: UnreadableResponse, deployment: Deployment, cause: Cause) -> Failed:
+def _unreadable_error(
+    response: UpstreamResponse, deployment: Deployment, cause: Cause, why: str
+) -> Failed:
     """Return the failure of an error whose body cannot be read; its status still counts."""
-    said = f"the provider refused the request, and its reason cannot be read: {response.why}"
+    said = f"the provider refused the request, and its reason cannot be read: {why}"
     headers, body = deployment.dialect.error_reply(InvalidRequest(said, code="provider_rejected"))
     return Failed(
         cause,
-        f"{response.status}, and {response.why}",
+        f"{response.status}, and {why}",
         response.status,
         asked_wait(response.headers, time.time()),
         RawAnswer(response.status, headers, body),

@@ -58,6 +58,11 @@ def reported_by_choice(data: bytes) -> bytes | None:
     return None
 
 
+def silent(data: bytes) -> bytes:
+    """Return `data`, a chunk that reports an error in a form without words, with words for it."""
+    return splice(data, put={"error": _SILENT})
+
+
 def named(data: bytes) -> bytes:
     """Return the error of an `event: error`, whatever its data is."""
     try:

@@ -25,7 +25,7 @@ from ...wire.splice import InvalidJSON, JsonMember, members, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
 from .choice_ends import ChoiceEnds
 from .chunk import CHUNK, NULL, Choice, delta_says, fails, index_of, is_bare_word, says_more
-from .faults import FAILED, named, reported, reported_by_choice, values
+from .faults import FAILED, named, reported, reported_by_choice, silent, values
 from .unstreamed import as_stream
 from .usage import read_usage
 
@@ -265,7 +265,7 @@ class ChatStreamRewriter:
         found = choices if isinstance(choices, list) else []
         error = reported(data, fields)
         if error is None and any(fails(choice) for choice in found):
-            error = reported_by_choice(data)
+            error = reported_by_choice(data) or silent(data)
         if error is not None:
             self.error = self._renamed(error)
             return None

@@ -23,6 +23,8 @@ _CHUNK: Final = msgspec.Raw(b'"chat.completion.chunk"')
 _NO_CHOICES: Final = msgspec.Raw(b"[]")
 # What the chunks of one answer have in common.
 _SHARED: Final = frozenset({"id", "object", "created", "model"})
+_LF: Final = 0x0A
+_CR: Final = 0x0D
 _END: Final = b"data: [DONE]\n\n"
 
 
@@ -43,12 +45,20 @@ def as_stream(body: bytes) -> bytes:
     usage = chunk.pop("usage", None)
     chunk["object"] = _CHUNK
     chunk["choices"] = msgspec.Raw(_ENCODE(choices))
-    events = encode(SseEvent(_ENCODE(chunk)))
+    events = _event(chunk)
     if usage is not None:
         totals = {key: value for key, value in chunk.items() if key in _SHARED}
         totals |= {"choices": _NO_CHOICES, "usage": usage}
-        events += encode(SseEvent(_ENCODE(totals)))
+        events += _event(totals)
     return events + _END
+
+
+def _event(chunk: dict[str, msgspec.Raw]) -> bytes:
+    text = _ENCODE(chunk)
+    if _LF in text or _CR in text:
+        # An event can have several lines of data, but clients written by hand read one.
+        text = msgspec.json.format(text, indent=-1)
+    return encode(SseEvent(text))
 
 
 def _as_delta(choice: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
