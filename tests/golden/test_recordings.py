@@ -15,7 +15,7 @@ from gateway.core.dialects.openai_chat.answer import rewrite_answer
 from gateway.core.dialects.openai_chat.stream import ChatStreamRewriter
 from gateway.core.wire.sse import SseDecoder
 
-FOLDER: Final = Path(__file__).parents[5] / "shared" / "recordings"
+FOLDER: Final = Path(__file__).parents[3] / "shared" / "recordings"
 CHATS: Final = (
     "openai/chat",
     "openai-compatible/chat",
