@@ -262,10 +262,10 @@ async def test_stream_that_falls_silent_gets_an_error_event() -> None:
     assert record.end_reason is EndReason.IDLE_TIMEOUT
 
 
-async def test_malformed_events_are_left_out_and_counted() -> None:
+async def test_events_that_mean_nothing_are_left_out_and_counted() -> None:
     good = [event({"content": "a"}), event({"content": "b"}), event({}, "stop")]
-    bad = [b'data: {"choices": [\n\n', b"data: \xff\xfe\n\n", b"data: so it goes\n\n"]
-    mixed = [good[0], bad[0], bad[1], good[1], bad[2], good[2], DONE]
+    bad = [b"data: ping\n\n", b"data: so it goes\n\n", b'data: {"behind": [the end\n\n']
+    mixed = [good[0], bad[0], good[1], bad[1], good[2], bad[2], DONE]
     async with (
         serving(streamed(mixed)) as provider,
         in_process(config(provider.port)) as gateway,
@@ -276,6 +276,20 @@ async def test_malformed_events_are_left_out_and_counted() -> None:
     assert reply.body == renamed(b"".join(good)) + DONE
     assert record.malformed_events == 3
     assert record.events == 3
+
+
+@pytest.mark.parametrize("bad", [b'data: {"choices": [\n\n', b"data: \xff\xfe\n\n"])
+async def test_an_event_that_cannot_be_read_ends_the_stream(bad: bytes) -> None:
+    events = [event({"content": "a"}), bad, event({"content": "b"}), event({}, "stop"), DONE]
+    async with (
+        serving(streamed(events)) as provider,
+        in_process(config(provider.port)) as gateway,
+    ):
+        reply, last = await broken_stream(gateway)
+        record = await gateway.record()
+    assert not reply.complete
+    assert b"cannot be read" in last
+    assert (record.end_reason, record.malformed_events) == (EndReason.UPSTREAM_BROKE, 1)
 
 
 async def test_huge_event_passes_whole() -> None:

@@ -76,6 +76,7 @@ class ChatStreamRewriter:
         self._keep_usage = keep_usage
         self._asked_usage = asked_usage
         self._ends = ChoiceEnds(choices)
+        self._index = -1  # of the choice that spoke last
         self._decoder = SseDecoder(max_event_bytes)
         self._model = model
         # The events of a stream begin alike: id, created and model, which is where the name
@@ -131,7 +132,7 @@ class ChatStreamRewriter:
             if data is None:
                 out.append(event.comments + b"\n\n")
                 continue
-            if event.name == b"error":
+            if event.name and event.name == b"error":
                 self.error = self._renamed(named(data))
                 break
             rewritten = self._rewrite(data)
@@ -193,26 +194,34 @@ class ChatStreamRewriter:
     def _note(self, choices: list[Choice]) -> bool:
         """Take note of an event's choices; say whether one of them reports an error."""
         looks = self.finished or not self.meaningful
-        ends = self._ends
         for choice in choices:
-            if choice.index not in ends.seen:
-                ends.see(choice.index)
+            if choice.index != self._index:
+                self._see(choice.index)
             reason = choice.finish_reason
             # Some servers send "" until there is a reason.
-            if reason is not msgspec.UNSET and (said := bytes(reason)) not in NOTHING:
+            if (
+                reason is not msgspec.UNSET
+                and reason != NULL
+                and (said := bytes(reason)) not in NOTHING
+            ):
                 if said == FAILED:
                     return True
                 self._end_choice(choice.index)
             if choice.error is not msgspec.UNSET and bytes(choice.error) not in NOTHING:
                 return True
-        self.finished = ends.all_ended
         if looks and any(delta_says(choice.delta) for choice in choices):
             self.meaningful = True
             self.said += 1
         return False
 
+    def _see(self, index: int) -> None:
+        self._index = index
+        self._ends.see(index)
+        self.finished = self._ends.all_ended
+
     def _end_choice(self, index: int) -> None:
         self._ends.end(index)
+        self.finished = self._ends.all_ended
         self.meaningful = True
         self.said += 1
 
@@ -279,9 +288,8 @@ class ChatStreamRewriter:
         for choice in found:
             if isinstance(choice, dict):
                 index = index_of(choice)
-                self._ends.see(index)
+                self._see(index)
                 if choice.get("finish_reason"):
                     self._end_choice(index)
-        self.finished = self._ends.all_ended
         remove = () if self._keep_usage else ("usage",)
         return splice(data, replace={"model": self._model}, remove=remove)
