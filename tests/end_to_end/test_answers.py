@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -390,3 +391,32 @@ async def test_provider_gets_the_request_byte_for_byte_but_for_model_and_usage()
     expected = body % (text, '"real-model"')
     # The new member stands behind the last value; what was white space stays where it was.
     assert got == expected.replace('"chunk_size": 3 }', '"chunk_size": 3,"include_usage":true }')
+
+
+async def test_a_finished_stream_that_falls_silent_is_complete() -> None:
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+    said = event({"content": "a"}) + event({}, "stop")
+    script: Script = [(0.0, stream_head()), (0.0, framed(said + usage)), (60.0, EOF)]
+    async with serving(script) as provider, in_process(config(provider.port)) as gateway:
+        reply = await ask(gateway.port, stream=True)
+        record = await gateway.record()
+        await provider.wait_open(0)
+    assert reply.complete
+    assert reply.body == renamed(said) + DONE
+    assert (record.end_reason, record.output_tokens) == (EndReason.COMPLETE, 3)
+
+
+async def test_a_compressed_refusal_is_relayed_plain() -> None:
+    error = b'{"error":{"message":"too long","code":"context_length_exceeded"}}'
+    packed = gzip.compress(error)
+    head = (
+        b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+        b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
+    )
+    script: Script = [(0.0, head + packed)]
+    async with serving(script) as provider, in_process(config(provider.port)) as gateway:
+        reply = await ask(gateway.port, stream=True)
+        record = await gateway.record()
+    assert (reply.status, reply.body) == (400, error)
+    assert record.attempts[0].cause == "context_length"
+    assert len(provider.asked) == 1
