@@ -29,6 +29,7 @@
     ├── PoolTimeout
     ├── ConnectionLost
     ├── ProtocolViolation
+    ├── UnreadableBody
     └── CredentialUnavailable
 
     ConfigError                         the configuration is at fault; says file, table and key
@@ -270,6 +271,10 @@ class ProtocolViolation(UpstreamFailure):
     """The provider's bytes are not what its protocol allows."""
 
 
+class UnreadableBody(UpstreamFailure):
+    """The body is compressed in a way that the gateway does not read, or is damaged."""
+
+
 class CredentialUnavailable(UpstreamFailure):
     """There is no token or signature to call with: nothing of the request was sent."""
 
@@ -283,9 +288,6 @@ class ConfigError(Exception):
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
-
-
-# The caller's connection...
 
 
 class ClientGone(Exception):

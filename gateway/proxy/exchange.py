@@ -217,7 +217,16 @@ class Exchange:
         """Show a provider's refusal as it came: clients match on its very words."""
         self.settlement.end(EndReason.PROVIDER_REJECTED, message)
         self.settlement.shows(deployment)
+        if self.client.status is not None:
+            # Its stream has begun: the head can no longer say it, but an error event can.
+            await self.client.send(self.dialect.relayed_error_event(answer.body))
+            return
         await self.client.reply(answer.status, headers, answer.body)
+
+    async def refuse_in_stream(self, error: GatewayError) -> None:
+        """End a stream that has begun, before any attempt was committed, with `error`."""
+        self.settlement.refused(error)
+        await self.client.send(self.dialect.error_event(error.message, error.code, error.type))
 
     def provenance(self) -> list[tuple[bytes, bytes]]:
         """Return the headers that say how an answer came about."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -262,10 +263,10 @@ async def test_stream_that_falls_silent_gets_an_error_event() -> None:
     assert record.end_reason is EndReason.IDLE_TIMEOUT
 
 
-async def test_malformed_events_are_left_out_and_counted() -> None:
+async def test_events_that_mean_nothing_are_left_out_and_counted() -> None:
     good = [event({"content": "a"}), event({"content": "b"}), event({}, "stop")]
-    bad = [b'data: {"choices": [\n\n', b"data: \xff\xfe\n\n", b"data: so it goes\n\n"]
-    mixed = [good[0], bad[0], bad[1], good[1], bad[2], good[2], DONE]
+    bad = [b"data: ping\n\n", b"data: so it goes\n\n", b'data: {"behind": [the end\n\n']
+    mixed = [good[0], bad[0], good[1], bad[1], good[2], bad[2], DONE]
     async with (
         serving(streamed(mixed)) as provider,
         in_process(config(provider.port)) as gateway,
@@ -276,6 +277,20 @@ async def test_malformed_events_are_left_out_and_counted() -> None:
     assert reply.body == renamed(b"".join(good)) + DONE
     assert record.malformed_events == 3
     assert record.events == 3
+
+
+@pytest.mark.parametrize("bad", [b'data: {"choices": [\n\n', b"data: \xff\xfe\n\n"])
+async def test_an_event_that_cannot_be_read_ends_the_stream(bad: bytes) -> None:
+    events = [event({"content": "a"}), bad, event({"content": "b"}), event({}, "stop"), DONE]
+    async with (
+        serving(streamed(events)) as provider,
+        in_process(config(provider.port)) as gateway,
+    ):
+        reply, last = await broken_stream(gateway)
+        record = await gateway.record()
+    assert not reply.complete
+    assert b"cannot be read" in last
+    assert (record.end_reason, record.malformed_events) == (EndReason.UPSTREAM_BROKE, 1)
 
 
 async def test_huge_event_passes_whole() -> None:
@@ -376,3 +391,32 @@ async def test_provider_gets_the_request_byte_for_byte_but_for_model_and_usage()
     expected = body % (text, '"real-model"')
     # The new member stands behind the last value; what was white space stays where it was.
     assert got == expected.replace('"chunk_size": 3 }', '"chunk_size": 3,"include_usage":true }')
+
+
+async def test_a_finished_stream_that_falls_silent_is_complete() -> None:
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+    said = event({"content": "a"}) + event({}, "stop")
+    script: Script = [(0.0, stream_head()), (0.0, framed(said + usage)), (60.0, EOF)]
+    async with serving(script) as provider, in_process(config(provider.port)) as gateway:
+        reply = await ask(gateway.port, stream=True)
+        record = await gateway.record()
+        await provider.wait_open(0)
+    assert reply.complete
+    assert reply.body == renamed(said) + DONE
+    assert (record.end_reason, record.output_tokens) == (EndReason.COMPLETE, 3)
+
+
+async def test_a_compressed_refusal_is_relayed_plain() -> None:
+    error = b'{"error":{"message":"too long","code":"context_length_exceeded"}}'
+    packed = gzip.compress(error)
+    head = (
+        b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
+        b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
+    )
+    script: Script = [(0.0, head + packed)]
+    async with serving(script) as provider, in_process(config(provider.port)) as gateway:
+        reply = await ask(gateway.port, stream=True)
+        record = await gateway.record()
+    assert (reply.status, reply.body) == (400, error)
+    assert record.attempts[0].cause == "context_length"
+    assert len(provider.asked) == 1

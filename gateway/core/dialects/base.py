@@ -31,11 +31,16 @@ CUT: Final = "..."
 
 
 class NotAnAnswer(ValueError):
-    """A 2xx body that is no answer. `error` says that it reports an error instead."""
+    """A 2xx body that is no answer.
 
-    def __init__(self, message: str, *, error: bool = False) -> None:
+    `error` is the error that it reports instead, as JSON. `final` says that the provider has
+    generated an answer and would send another in the same form.
+    """
+
+    def __init__(self, message: str, *, error: bytes | None = None, final: bool = False) -> None:
         super().__init__(message)
         self.error = error
+        self.final = final
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -56,15 +61,19 @@ class ModelEntry(msgspec.Struct, frozen=True):
 class StreamRewriter(Protocol):
     """Rewrites one stream.
 
-    After each `feed`: `meaningful` says whether content has come, `done` whether the provider
-    has said that the stream is over, `finished` whether an answer in it is complete. A failed
-    stream has the data of its error event in `error`, or in `broken` why it cannot be read any
-    further. Nothing is read beyond `done`, `error` or `broken`.
+    After each `feed`: `meaningful` says whether content has come, `progressed` whether the
+    provider has told before that how far it is, `done` whether it has said that the stream is
+    over, `finished` whether all answers in it are complete. `said` counts what moves the answer
+    on: content, ends and usage, and no comments or pings. A failed stream has the data of its
+    error event in `error`, or in `broken` why it cannot be read any further. Nothing is read
+    beyond `done`, `error` or `broken`.
     """
 
     meaningful: bool
+    progressed: bool
     done: bool
     finished: bool
+    said: int
     error: bytes | None
     broken: str | None
     usage: Usage | None
@@ -76,8 +85,25 @@ class StreamRewriter(Protocol):
         """Say whether there is nothing more to be had from the stream."""
         ...
 
+    @property
+    def awaits_usage(self) -> bool:
+        """Say whether the provider was asked for usage and has not reported any yet."""
+        ...
+
     def feed(self, chunk: bytes) -> bytes:
         """Return what the caller gets for `chunk`."""
+        ...
+
+    def feed_answer(self, body: bytes) -> bytes:
+        """Return what the caller gets for a whole answer, which came instead of a stream.
+
+        Raises NotAnAnswer.
+        """
+        ...
+
+    def end(self) -> bytes:
+        """Take note that the body has ended; return what the caller gets for an event that the
+        end has completed. Idempotent."""
         ...
 
     def finish(self) -> bytes:
@@ -198,6 +224,10 @@ class Dialect(Protocol):
 
     def target(self, base_path: bytes, model: str, *, stream: bool) -> bytes:
         """Return the target of a call for `model`, below the path of the provider's base URL."""
+        ...
+
+    def error_status(self, body: bytes) -> int | None:
+        """Return the HTTP status, 400 to 599, that an error's own code stands for, if any."""
         ...
 
     def read_error(self, body: bytes) -> str:

@@ -29,6 +29,7 @@ class Cause(enum.Enum):
     STREAM_ERROR = "stream_error"
     EMPTY_STREAM = "empty_stream"
     NOT_A_STREAM = "not_a_stream"
+    UNREADABLE = "unreadable"
     TRUNCATED = "truncated"
     HEDGED = "hedged"
     CLIENT_GONE = "client_gone"
@@ -81,6 +82,8 @@ RULES: Final[dict[Cause, Rule]] = {
     Cause.EMPTY_STREAM: Rule(Again.ANYWHERE),
     # It cannot stream, or stands behind something that cannot: it will not learn it now.
     Cause.NOT_A_STREAM: Rule(Again.ELSEWHERE),
+    # An answer was generated, in a form that the gateway does not read: the next would have it too.
+    Cause.UNREADABLE: Rule(Again.ELSEWHERE),
     # After commit, or by our own hand: no other attempt.
     Cause.TRUNCATED: Rule(Again.NOWHERE),
     # Cut because another attempt was faster: it may have been about to answer.

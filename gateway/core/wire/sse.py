@@ -24,6 +24,8 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 
 _CR: Final = 0x0D
 _LF: Final = 0x0A
+_BEFORE: Final = b" \t\r\n" + codecs.BOM_UTF8
+_BEGINNINGS: Final = (b"d", b"e", b"i", b"r", b":")
 
 
 # No cycle can pass through it, so the collector need not look at each one (`gc=False`).
@@ -49,6 +51,20 @@ class EventTooLarge(Exception):
         super().__init__(f"an event is larger than {limit} bytes")
         self.limit = limit
         self.events = events
+
+
+def looks_like_events(start: bytes) -> bool:
+    """Say whether a body that begins with `start` can be a stream, whatever its type is.
+
+    The first byte that is neither white space nor of a byte order mark decides: a field's name
+    (`data`, `event`, `id`, `retry`) or a comment begins otherwise than JSON or HTML.
+    """
+    return start.lstrip(_BEFORE)[:1] in _BEGINNINGS
+
+
+def begins(start: bytes) -> bool:
+    """Say whether `start` has a byte by which `looks_like_events` can decide."""
+    return bool(start.lstrip(_BEFORE))
 
 
 class SseDecoder:
@@ -90,12 +106,18 @@ class SseDecoder:
                     return list(map(SseEvent, datas))
         return self._feed(chunk)
 
-    def finish(self) -> bool:
-        """End the stream; say whether an unfinished block had to be discarded."""
-        pending = self.pending > 0
+    def finish(self) -> SseEvent | None:
+        """End the stream; return the event of a last block without its blank line, if any.
+
+        WHATWG discards such a block, since it may have been cut off. OpenAI's SDKs deliver it
+        (openai-python `_streaming.py`), and servers forget the last line feed. Whether the event
+        is whole is for its reader to judge.
+        """
+        block = bytes(self._buffer).removesuffix(b"\n")
         self._buffer.clear()
         self._bom = None
-        return pending
+        self._idle = False
+        return _parse(block) if block else None
 
     # Everything that is not a chunk of plain, whole blocks...
 

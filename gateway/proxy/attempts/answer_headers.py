@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
+from ...core.routing.deployment import Deployment
 from ..protocols import HeaderPairs
 
 # The limits keep their names, which clients pace themselves by if they have none here.
@@ -14,8 +15,8 @@ _LIMITS: Final = {
     for each in (b"limit", b"remaining", b"reset")
     for name in (b"x-ratelimit-%b-requests" % each, b"x-ratelimit-%b-tokens" % each)
 }
-# Of a rejection that is relayed as it came.
-ABOUT_BODY: Final = {name: name for name in (b"content-type", b"content-encoding")}
+# Of a rejection that is relayed as it came, inflated if it was compressed.
+ABOUT_BODY: Final = {b"content-type": b"content-type"}
 
 
 @cache
@@ -28,6 +29,17 @@ def passed_on(headers: frozenset[bytes], *, limits: bool) -> Mapping[bytes, byte
     names = {b"x-request-id", *headers}
     found = {name: b"x-provider-" + name.removeprefix(b"x-") for name in names}
     return found | _LIMITS if limits else found
+
+
+def provider_headers(
+    deployment: Deployment, headers: HeaderPairs, *, limited: bool
+) -> list[tuple[bytes, bytes]]:
+    """Return what a caller gets of a provider's `headers`.
+
+    `limited` says that the caller has limits of ours: those and the provider's in one answer
+    would make no sense together.
+    """
+    return clean(headers, passed_on(deployment.dialect.provider_headers, limits=not limited))
 
 
 def clean(headers: HeaderPairs, names: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:

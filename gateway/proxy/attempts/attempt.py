@@ -3,21 +3,19 @@
 An attempt ends in `Committed`, which owns the provider's response, or in `Failed`, which owns
 nothing. A stream is committed by its first *meaningful* event: a 200 whose first event is an
 error, or that ends or stalls before any content, has failed, and another deployment may still
-answer since the caller has not seen a byte.
+answer since the caller has seen no more than a preface (`preface.py`).
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import trio
 
-from ...core.capture.redaction import MIN_SECRET, is_credential
-from ...core.dialects.base import CUT, MAX_HELD, Answer, NotAnAnswer, StreamRewriter
-from ...core.routing.call import Call, Headers
+from ...core.dialects.base import Answer, NotAnAnswer, StreamRewriter
+from ...core.routing.call import Call
 from ...core.routing.causes import Cause
 from ...core.routing.cooldown import asked_wait
 from ...core.routing.deployment import Credential, Deployment
@@ -27,19 +25,23 @@ from ...errors import (
     ConnectionLost,
     ConnectTimeout,
     CredentialUnavailable,
+    InvalidRequest,
     PoolTimeout,
     ProtocolViolation,
+    SendStalled,
+    UnreadableBody,
     UpstreamFailure,
 )
 from ..outcomes import Committed, Failed, RawAnswer
 from ..protocols import Upstream, UpstreamResponse
+from .own_keys import failed_without_secrets
+from .preface import Preface
+from .reading.body import read_up_to, read_whole, readable
+from .reading.first_events import read_stream
+from .reading.reported_error import ERROR_BYTES, reported_error
 
-# What is read of a failed answer, for its message: errors are short, and nobody waits long
-# for one.
-ERROR_BYTES = 64 * 1024
+# The body of a failed answer is waited for only so long: errors are short.
 ERROR_SECONDS = 5.0
-
-_CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
 
 _CAUSES = {
     ConnectFailed: Cause.CONNECT_FAILED,
@@ -47,6 +49,7 @@ _CAUSES = {
     PoolTimeout: Cause.POOL_TIMEOUT,
     ConnectionLost: Cause.CONNECTION_LOST,
     ProtocolViolation: Cause.PROTOCOL_VIOLATION,
+    UnreadableBody: Cause.UNREADABLE,
     CredentialUnavailable: Cause.AUTH_FAILED,
 }
 
@@ -67,14 +70,25 @@ class SizeLimits(msgspec.Struct, frozen=True):
 
 
 async def attempt_stream(
-    upstream: Upstream, prepared: PreparedCall, rewriter: StreamRewriter, limits: SizeLimits
+    upstream: Upstream,
+    prepared: PreparedCall,
+    rewriter: StreamRewriter,
+    limits: SizeLimits,
+    preface: Preface | None = None,
 ) -> Committed | Failed:
-    """Call for a stream. Raises nothing but Cancelled: every failure is a `Failed`."""
+    """Call for a stream. Every failure of the provider is a `Failed`.
+
+    Raises SendStalled if the caller takes nothing of what `preface` shows it.
+    """
     deployment, now = prepared.deployment, trio.current_time()
     with trio.CancelScope(deadline=deadline(now, deployment.timeouts.first_event)):
         return await _attempt(
-            upstream, prepared, lambda got: _read_stream(got, deployment, rewriter, limits)
+            upstream,
+            prepared,
+            lambda got: _read_stream(got, deployment, rewriter, limits, preface),
         )
+    if preface is not None and preface.writing:
+        raise SendStalled("the client took nothing of what came before the first event")
     seconds = trio.current_time() - now
     return Failed(Cause.FIRST_EVENT_TIMEOUT, f"no content within {seconds:.3g} s")
 
@@ -102,7 +116,7 @@ async def _attempt(
     try:
         if prepare is not None:
             call = await prepare(call, prepared.credential, time.time())
-        response = await upstream.request(call)
+        response = readable(await upstream.request(call))
         try:
             outcome = await read(response)
         finally:
@@ -113,41 +127,7 @@ async def _attempt(
     if isinstance(outcome, Committed):
         outcome.sent = call.headers
         return outcome
-    for key in _secrets(call.headers):
-        outcome = _without(outcome, key)
-    return outcome
-
-
-def without_secrets(data: bytes, sent: Headers) -> bytes:
-    """Take our keys out of what a provider said: some repeat the whole of one in an error."""
-    for key in _secrets(sent):
-        data = data.replace(key, b"***")
-    return data
-
-
-def _secrets(sent: Headers) -> Iterator[bytes]:
-    for name, value in sent:
-        secret = value.rpartition(b" ")[2]
-        # Of other headers we only go by the name; what is short is hardly a secret there.
-        if (secret and name in _CREDENTIALS) or (
-            len(secret) >= MIN_SECRET and is_credential(name.decode("latin-1"))
-        ):
-            yield secret
-
-
-def _without(failed: Failed, key: bytes) -> Failed:
-    text, message, answer = key.decode("latin-1"), failed.message, failed.answer
-    message = message.replace(text, "***")
-    if message.endswith(CUT):
-        # What was shortened may end in the beginning of it.
-        begun = message.removesuffix(CUT)
-        known = next((n for n in range(len(text), 3, -1) if begun.endswith(text[:n])), 0)
-        message = begun[: len(begun) - known] + CUT
-    if answer is not None and key in answer.body:
-        answer = msgspec.structs.replace(answer, body=answer.body.replace(key, b"***"))
-    if message == failed.message and answer is failed.answer:
-        return failed
-    return msgspec.structs.replace(failed, message=message, answer=answer)
+    return failed_without_secrets(outcome, call.headers)
 
 
 async def _read_stream(
@@ -155,27 +135,11 @@ async def _read_stream(
     deployment: Deployment,
     rewriter: StreamRewriter,
     limits: SizeLimits,
+    preface: Preface | None,
 ) -> Committed | Failed:
     if (cause := deployment.refusals.of_status(response.status)) is not None:
         return await _read_error(response, deployment, cause, limits)
-    if _content_type(response).startswith((b"application/json", b"text/html")):
-        return await _read_unstreamed(response, deployment)
-    held = b""
-    while True:
-        chunk = await response.receive_some()
-        held += rewriter.feed(chunk)
-        if rewriter.broken is not None and not rewriter.meaningful:
-            return Failed(Cause.PROTOCOL_VIOLATION, rewriter.broken, response.status)
-        if rewriter.error is not None and not rewriter.meaningful:
-            said = deployment.dialect.read_error(rewriter.error)
-            message = f"the stream began with an error: {said}"
-            return Failed(Cause.STREAM_ERROR, message, response.status)
-        if rewriter.meaningful or len(held) > MAX_HELD:
-            return Committed(response, held, rewriter)
-        if rewriter.done or not chunk:
-            return Failed(
-                Cause.EMPTY_STREAM, "the stream ended before any content", response.status
-            )
+    return await read_stream(response, deployment, rewriter, limits.response, preface)
 
 
 async def _read_answer(
@@ -187,16 +151,17 @@ async def _read_answer(
     if (cause := deployment.refusals.of_status(response.status)) is not None:
         return await _read_error(response, deployment, cause, limits)
     idle = deployment.timeouts.idle
-    body = await _read(response, limits.response, idle)
+    body = await read_whole(response, limits.response, idle)
     if body is None:
         message = f"the answer stalled for {idle:g} s"
         return Failed(Cause.IDLE_TIMEOUT, message, response.status)
     try:
         answer = rewrite(body)
     except NotAnAnswer as exc:
-        cause = Cause.STREAM_ERROR if exc.error else Cause.PROTOCOL_VIOLATION
-        message = f"{exc}: {deployment.dialect.read_error(body)}" if exc.error else str(exc)
-        return Failed(cause, message, response.status)
+        if exc.error is not None:
+            return reported_error(response, deployment, exc.error, str(exc))
+        cause = Cause.UNREADABLE if exc.final else Cause.PROTOCOL_VIOLATION
+        return Failed(cause, str(exc), response.status)
     return Committed(response, answer.body, usage=answer.usage)
 
 
@@ -207,7 +172,10 @@ async def _read_error(
     relayed = cause is Cause.REJECTED
     with trio.move_on_after(ERROR_SECONDS):
         limit = limits.response if relayed else ERROR_BYTES
-        body = await _read_up_to(response, limit)
+        try:
+            body = await read_up_to(response, limit)
+        except UnreadableBody as exc:
+            return _unreadable_error(response, deployment, cause, str(exc))
         return Failed(
             deployment.refusals.of_body(cause, response.status, body[:ERROR_BYTES]),
             f"{response.status} {deployment.dialect.read_error(body)}".rstrip(),
@@ -224,46 +192,16 @@ async def _read_error(
     )
 
 
-async def _read_unstreamed(response: UpstreamResponse, deployment: Deployment) -> Failed:
-    body = b""
-    with trio.move_on_after(ERROR_SECONDS):
-        body = await _read_up_to(response, ERROR_BYTES)
-    kind = _content_type(response).partition(b";")[0].decode("latin-1")
-    message = f"{kind} instead of a stream"
-    if b'"error"' in body:
-        # Otherwise it may be a whole answer, which has no place in messages and logs.
-        said = deployment.dialect.read_error(body)
-        return Failed(Cause.STREAM_ERROR, f"{message}: {said}", response.status)
-    return Failed(Cause.NOT_A_STREAM, message, response.status)
-
-
-async def _read(response: UpstreamResponse, limit: int, idle: float) -> bytes | None:
-    """Return the whole body, or None if it stalled for `idle` seconds."""
-    pieces: list[bytes] = []
-    size = 0
-    with trio.CancelScope(deadline=deadline(trio.current_time(), idle)) as silence:
-        while piece := await response.receive_some():
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit:
-                raise ProtocolViolation(f"the answer is larger than {limit} bytes")
-            silence.deadline = deadline(trio.current_time(), idle)
-        return b"".join(pieces)
-    return None
-
-
-async def _read_up_to(response: UpstreamResponse, limit: int) -> bytes:
-    """Return at most `limit` bytes; more is left unread, and so the connection is closed."""
-    body = bytearray()
-    # A broken error answer is still that error, with what was received of it.
-    with contextlib.suppress(UpstreamFailure):
-        while len(body) < limit and (piece := await response.receive_some()):
-            body += piece
-    return bytes(body[:limit])
-
-
-def _content_type(response: UpstreamResponse) -> bytes:
-    for name, value in response.headers:
-        if name == b"content-type":
-            return value.lower()
-    return b""
+def _unreadable_error(
+    response: UpstreamResponse, deployment: Deployment, cause: Cause, why: str
+) -> Failed:
+    """Return the failure of an error whose body cannot be read; its status still counts."""
+    said = f"the provider refused the request, and its reason cannot be read: {why}"
+    headers, body = deployment.dialect.error_reply(InvalidRequest(said, code="provider_rejected"))
+    return Failed(
+        cause,
+        f"{response.status}, and {why}",
+        response.status,
+        asked_wait(response.headers, time.time()),
+        RawAnswer(response.status, headers, body),
+    )

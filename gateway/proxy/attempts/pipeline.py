@@ -16,15 +16,16 @@ from ...core.routing.causes import RULES, Again, Cause
 from ...core.routing.deployment import Deployment
 from ...core.routing.hedging import delay
 from ...core.routing.target import Skipped
-from ...errors import SendStalled
+from ...errors import GatewayError, SendStalled
 from ..exchange import Exchange
 from ..options import DEFAULT, ServingOptions
 from ..outcomes import Committed, Failed, RelayEnd
 from ..protocols import HeaderPairs
-from .answer_headers import ABOUT_BODY, clean, passed_on
+from .answer_headers import ABOUT_BODY, clean, provider_headers
 from .hedge import Race
 from .lease import acquire_lease
 from .log import AttemptLog
+from .preface import begin_stream
 from .provider_call import ProviderCalls
 from .relay import Relay
 from .verdict import RELAYED, unavailable, verdict
@@ -76,7 +77,12 @@ class Pipeline:
                 step = attempts.skip(step, now, rng)
             else:
                 step = attempts.after(tried, now, rng)
-        await self._give_up(step)
+        try:
+            await self._give_up(step)
+        except GatewayError as exc:
+            if self._exchange.client.status is None:
+                raise
+            await self._exchange.refuse_in_stream(exc)
 
     async def _try(self, step: Try) -> AttemptFailure | Skipped | None:
         """Make one attempt and, if it commits, deliver it; None says it was delivered."""
@@ -181,9 +187,10 @@ class Pipeline:
         assert isinstance(committed, Committed)
         log.first_event()
         client, dialect = exchange.client, exchange.dialect
-        headers = (*self._passed_on(deployment, committed.response.headers), *exchange.provenance())
         rewriter = committed.rewriter
         if rewriter is None:
+            shown = self._passed_on(deployment, committed.response.headers)
+            headers = (*shown, *exchange.provenance())
             await committed.response.aclose()
             exchange.settlement.reported(deployment, committed.usage)
             exchange.settlement.answered(len(committed.output))
@@ -203,7 +210,8 @@ class Pipeline:
             gaps=self._services.traffic.gaps,
         )
         try:
-            await client.begin(200, (*dialect.stream_headers, *headers))
+            if client.status is None:
+                await begin_stream(exchange, deployment, committed.response)
             return await relay.run()
         finally:
             await committed.response.aclose()
@@ -243,12 +251,13 @@ class Pipeline:
         return found[-1][0]
 
     def _passed_on(self, deployment: Deployment, headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
-        # Limits of ours and of the provider's in one answer would make no sense together.
-        limits = not self._exchange.caller.limited
-        return clean(headers, passed_on(deployment.dialect.provider_headers, limits=limits))
+        return provider_headers(deployment, headers, limited=self._exchange.caller.limited)
 
     async def _give_up(self, stop: Stop) -> None:
         """Tell the caller how the last attempt, or all of them, failed."""
+        preface = self._calls.preface
+        if preface is not None and preface.writing:
+            raise SendStalled("the client took nothing of what came before the first event")
         if not self._failures:
             raise unavailable(stop, self._skipped, trio.current_time(), self._services.rng)
         deployment, last = self._failures[-1]

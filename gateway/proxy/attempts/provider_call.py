@@ -8,17 +8,22 @@ from ..exchange import Exchange
 from ..outcomes import Committed, Failed
 from .attempt import PreparedCall, SizeLimits, attempt_answer, attempt_stream
 from .log import AttemptLog
+from .preface import Preface
 
 
 class ProviderCalls:
-    """Calls providers for one request, as often as there are attempts."""
+    """Calls providers for one request, as often as there are attempts.
 
-    __slots__ = ("_exchange", "_limits", "_model", "_request")
+    `preface` shows a caller what comes before the commit; None where attempts run side by side.
+    """
+
+    __slots__ = ("_exchange", "_limits", "_model", "_request", "preface")
 
     def __init__(self, exchange: Exchange, request: DialectRequest, model: ServedModel) -> None:
         self._exchange = exchange
         self._request = request
         self._model = model
+        self.preface = None if model.hedge is not None else Preface(exchange)
         server = exchange.snapshot.server
         self._limits = SizeLimits(event=server.max_event_bytes, response=server.max_response_bytes)
 
@@ -37,7 +42,7 @@ class ProviderCalls:
         upstream = exchange.services.upstream
         if request.stream:
             rewriter = request.start_stream(deployment, name, self._limits.event)
-            return await attempt_stream(upstream, prepared, rewriter, self._limits)
+            return await attempt_stream(upstream, prepared, rewriter, self._limits, self.preface)
         return await attempt_answer(
             upstream,
             prepared,

@@ -13,6 +13,7 @@ events share one rewrite and one write, and the cost of an event falls under loa
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import Final
 
 import trio
@@ -23,7 +24,7 @@ from ...core.records.record import EndReason
 from ...errors import SendStalled, UpstreamFailure
 from ..outcomes import Committed, RelayEnd
 from ..protocols import Client, UpstreamResponse
-from .attempt import without_secrets
+from .own_keys import without_secrets
 from .silence import Silence
 
 # Reads are 32 KiB at most (upstream/connection.py), so a caller who stops reading holds
@@ -32,6 +33,15 @@ CHUNKS_IN_FLIGHT: Final = 3
 # Once the stream is `done` the provider owes only the end of the body. Waiting for it keeps the
 # connection; the caller has its answer already.
 END_GRACE: Final = 0.25
+# Once every choice has its finish_reason the answer is whole, and some providers then say no more
+# and keep the connection open, or send nothing but pings. `[DONE]` follows in the same packet
+# where it comes at all; the rest is for chunks that say something beside it.
+DONE_GRACE: Final = 1.0
+# Usage that was asked for is counted after the last token, and without it the cost is an
+# estimate. Providers send it within some hundred milliseconds.
+USAGE_GRACE: Final = 5.0
+# The answer is whole: it ends as such just before the request's deadline, not broken by it.
+LAST_MOMENT: Final = 0.1
 
 
 _COMPLETE: Final = RelayEnd(EndReason.COMPLETE)
@@ -66,6 +76,9 @@ class Relay:
         self._keep_alive = keep_alive
         self._gaps = gaps
         self._failure: RelayEnd | None = None
+        # When a finished stream is ended, and what it had said by then.
+        self._over_at = math.inf
+        self._said = -1
         self.sealed = False
         self.end: RelayEnd | None = None
 
@@ -159,9 +172,13 @@ class Relay:
             if output:
                 await client.send(output)
                 silence.spoke = trio.current_time()
-            data = await _receive_waiting(chunks)
+            if rewriter.finished:
+                data = await self._receive_last(chunks)
+            else:
+                data = await _receive_waiting(chunks)
             if data is None:
-                return await self._conclude(b"")
+                # What a lost connection leaves behind may be cut anywhere, even as whole JSON.
+                return await self._conclude(b"" if self._failure else rewriter.end())
             output = rewriter.feed(data)
             if rewriter.ended:
                 return await self._conclude(output)
@@ -169,13 +186,28 @@ class Relay:
                 await client.keep_alive(self._keep_alive)
                 silence.spoke = trio.current_time()
 
+    async def _receive_last(self, chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | None:
+        """Return the next chunks of an answer that is whole; None if it has ended or shall end."""
+        rewriter, now = self._rewriter, trio.current_time()
+        if rewriter.said != self._said:
+            # Not for comments and pings: some providers send them for ever.
+            self._said = rewriter.said
+            grace = USAGE_GRACE if rewriter.awaits_usage else DONE_GRACE
+            latest = max(now, trio.current_effective_deadline() - LAST_MOMENT)
+            self._over_at = min(now + grace, latest)
+        with trio.CancelScope(deadline=self._over_at):
+            return await _receive_waiting(chunks)
+        # A caller who is slow to take the last write does not cost it what has come meanwhile.
+        return _take_waiting(chunks, []) or None
+
     async def _conclude(self, output: bytes) -> RelayEnd:
         """Send the last `output` and, only if the stream is whole, what makes it complete."""
         rewriter = self._rewriter
-        whole = rewriter.done or (rewriter.finished and self._failure is None)
+        lost = self._failure is not None and self._failure.reason is not EndReason.IDLE_TIMEOUT
+        whole = rewriter.done or (rewriter.finished and not lost)
         if whole and rewriter.error is None and rewriter.broken is None:
             # Some providers forget to say that it is over; a complete answer and a proper end of
-            # the body are as good.
+            # the body, or silence, are as good.
             self.sealed = True
             await self._client.finish(output + rewriter.finish())
             self.end = _COMPLETE
@@ -215,6 +247,11 @@ async def _receive_waiting(chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | 
         waiting = [await chunks.receive()]
     except trio.EndOfChannel:
         return None
+    return _take_waiting(chunks, waiting)
+
+
+def _take_waiting(chunks: trio.MemoryReceiveChannel[bytes], waiting: list[bytes]) -> bytes:
+    """Return `waiting` and all that waits behind it, without waiting for more."""
     try:
         while True:
             waiting.append(chunks.receive_nowait())

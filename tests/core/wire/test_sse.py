@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
+from gateway.core.wire.sse import (
+    EventTooLarge,
+    SseDecoder,
+    SseEvent,
+    begins,
+    encode,
+    looks_like_events,
+)
 
 BOM = b"\xef\xbb\xbf"
 
@@ -230,27 +237,54 @@ def test_a_large_event_in_small_chunks_is_not_searched_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stream", "pending"),
+    ("stream", "pending", "last"),
     [
-        (b"", False),
-        (b"data: x\n\n", False),
-        (b"data: x\r\n\r", False),
-        (b"\n\n", False),
-        (b"data: x\n", True),
-        (b"data: x\n\nd", True),
-        (b"\xef\xbb", True),
-        (BOM, False),
+        (b"", False, None),
+        (b"data: x\n\n", False, None),
+        (b"data: x\r\n\r", False, None),
+        (b"\n\n", False, None),
+        (b"data: x", True, SseEvent(b"x")),
+        (b"data: x\n", True, SseEvent(b"x")),
+        (b"data: x\r", True, SseEvent(b"x")),
+        (b"event: e\r\ndata: x\r\n", True, SseEvent(b"x", b"e")),
+        (b"data: x\n\nd", True, None),
+        (b"data: x\n\n: c", True, SseEvent(None, comments=b": c")),
+        (b"\xef\xbb", True, None),
+        (BOM, False, None),
     ],
 )
-def test_says_whether_a_block_was_cut_short(stream: bytes, pending: bool) -> None:
+def test_gives_a_last_block_that_has_no_end(
+    stream: bytes, pending: bool, last: SseEvent | None
+) -> None:
     for chunks in splits(stream):
         decoder = SseDecoder()
         for chunk in chunks:
             decoder.feed(chunk)
         assert (decoder.pending > 0) is pending
-        assert decoder.finish() is pending
+        assert decoder.finish() == last
         assert decoder.pending == 0
         assert repr(decoder) == "<SseDecoder 0 bytes pending>"
+
+
+@pytest.mark.parametrize(
+    ("start", "begun", "events"),
+    [
+        (b"", False, False),
+        (b" \r\n\xef\xbb\xbf\t", False, False),
+        (b"data: x", True, True),
+        (b"\n\n: hi", True, True),
+        (b"event", True, True),
+        (b"id: 1", True, True),
+        (b"retry: 1", True, True),
+        (b' {"a":1}', True, False),
+        (b"<html>", True, False),
+        (b"[1]", True, False),
+        (b'"x"', True, False),
+    ],
+)
+def test_tells_events_by_their_first_byte(start: bytes, begun: bool, events: bool) -> None:
+    assert begins(start) is begun
+    assert looks_like_events(start) is events
 
 
 # Encoding...

@@ -599,16 +599,6 @@ async def test_a_spent_quota_is_no_reason_to_wait(autojump_clock: MockClock) -> 
     assert world.causes == ["auth_failed", "ok"]
 
 
-async def test_a_relayed_rejection_says_how_its_body_is_to_be_read(
-    autojump_clock: MockClock,
-) -> None:
-    headers = ((b"content-type", b"application/json"), (b"content-encoding", b"gzip"))
-    world = World([("a", [(0, Head(400, headers)), (0, b"\x1f\x8b..."), (0, EOF)])])
-    await world.run()
-    assert world.client.headers[b"content-type"] == b"application/json"
-    assert world.client.headers[b"content-encoding"] == b"gzip"
-
-
 async def test_a_header_with_control_characters_is_not_relayed(autojump_clock: MockClock) -> None:
     headers = ((b"content-type", b"text/\x1b[31mred"), (b"x-request-id", b"req\x07"))
     world = World([("a", [(0, Head(400, headers)), (0, b"no"), (0, EOF)])])

@@ -12,10 +12,16 @@ from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.routing.timeouts import Timeouts
 from gateway.errors import ConnectionLost, ProtocolViolation
 from gateway.proxy.attempts import relay
-from gateway.proxy.attempts.relay import CHUNKS_IN_FLIGHT, END_GRACE
+from gateway.proxy.attempts.relay import (
+    CHUNKS_IN_FLIGHT,
+    DONE_GRACE,
+    END_GRACE,
+    LAST_MOMENT,
+    USAGE_GRACE,
+)
 
 from ..scripts import DONE, EOF, ROLE, STALL, STOP, TOTALS, Head, ScriptedClient, Step, chunk
-from ..world import World, body
+from ..world import World, body, deployment
 
 LOST = ConnectionLost("reset by peer")
 
@@ -228,15 +234,15 @@ async def test_silence_is_broken_by_comments(autojump_clock: MockClock) -> None:
         (0, ROLE),
         (0, chunk("hi")),
         (50, chunk("there")),
-        (10, STOP),
-        (16, DONE),
+        (26, STOP),
+        (0, DONE),
         (0, EOF),
     ]
     world = World([("a", steps)])
     await world.run()
     comments = [at for at, data in world.client.sent if data == OPENAI_CHAT.keep_alive]
     # None before the commit at 40, and the count starts anew at each event.
-    assert comments == [55, 70, 85, 115]
+    assert comments == [55, 70, 85, 105]
     assert world.client.text.replace(OPENAI_CHAT.keep_alive, b"") == (
         seen(ROLE + chunk("hi") + chunk("there") + STOP) + DONE
     )
@@ -334,3 +340,137 @@ async def test_the_idle_clock_starts_again_after_a_pause(autojump_clock: MockClo
     record = await world.run()
     assert record.end_reason == "idle_timeout"
     assert trio.current_time() == 160
+
+
+# Silence behind the end of an answer...
+
+TEXT = chunk("hi")
+GRACES: dict[str, tuple[list[Step], float]] = {
+    "usage came": ([(1, STOP), (1, TOTALS), (0, STALL)], 2 + DONE_GRACE),
+    "usage came with the end": (
+        [(1, chunk(finish="stop", usage={"prompt_tokens": 1, "completion_tokens": 1})), (0, STALL)],
+        1 + DONE_GRACE,
+    ),
+    "usage is awaited": ([(1, STOP), (0, STALL)], 1 + USAGE_GRACE),
+    "usage comes late": ([(1, STOP), (4, TOTALS), (0, STALL)], 5 + DONE_GRACE),
+    "pings": (
+        [(1, STOP), (1, TOTALS), *[(0.4, b": ping\n\n")] * 9, (0, STALL)],
+        2 + DONE_GRACE,
+    ),
+    "pings with data": (
+        [(1, STOP), (1, TOTALS), *[(0.4, b'data: {"choices":[]}\n\n')] * 9, (0, STALL)],
+        2 + DONE_GRACE,
+    ),
+    "content behind the end": (
+        [(1, STOP), (0, TOTALS), (0.5, TEXT), (0, STALL)],
+        1.5 + DONE_GRACE,
+    ),
+}
+
+
+@pytest.mark.parametrize(("end", "at"), GRACES.values(), ids=GRACES)
+async def test_a_finished_stream_is_ended_after_a_grace(
+    autojump_clock: MockClock, end: list[Step], at: float
+) -> None:
+    world = World([("a", [(0, Head()), (0, TEXT), *end])])
+    record = await world.run()
+    assert world.client.finished_at == pytest.approx(at)
+    assert trio.current_time() == pytest.approx(at)
+    assert world.client.text.endswith(DONE)
+    assert (record.end_reason, record.error, world.causes) == ("complete", None, ["ok"])
+    assert world.upstream.responses[0].closed_at == pytest.approx(at)
+    assert world.health["a/real"].consecutive_failures == 0
+
+
+async def test_usage_that_was_not_asked_for_is_not_awaited(autojump_clock: MockClock) -> None:
+    silent = msgspec.structs.replace(deployment("a"), stream_usage=False)
+    steps: list[Step] = [(0, Head()), (0, TEXT), (1, STOP), (0, STALL)]
+    world = World([("a", steps)], routes=[silent])
+    await world.run()
+    assert world.client.finished_at == 1 + DONE_GRACE
+
+
+@pytest.mark.parametrize("timeouts", [Timeouts(idle=0.5), Timeouts(total=2), Timeouts(total=1.05)])
+async def test_other_deadlines_do_not_break_what_is_finished(
+    autojump_clock: MockClock, timeouts: Timeouts
+) -> None:
+    steps: list[Step] = [(0, Head()), (0, TEXT), (0.4, STOP), (0.4, b": hi\n\n"), (0, STALL)]
+    world = World([("a", steps)], timeouts=timeouts)
+    record = await world.run()
+    assert record.end_reason == "complete"
+    expected = 1.3 if timeouts.idle == 0.5 else timeouts.total - LAST_MOMENT
+    assert world.client.finished_at == pytest.approx(expected)
+
+
+async def test_what_came_while_the_caller_was_slow_counts(autojump_clock: MockClock) -> None:
+    # The write of the finish_reason takes longer than the grace; usage came meanwhile.
+    steps: list[Step] = [(0, Head()), (0, TEXT), (1, STOP), (1, TOTALS), (0, STALL)]
+    client = ScriptedClient(body(), pauses={2: 20})
+    world = World([("a", steps)], client=client)
+    record = await world.run()
+    assert (record.end_reason, record.input_tokens) == ("complete", 100)
+    assert client.finished_at == 21 + DONE_GRACE
+
+
+async def test_a_second_choice_is_awaited(autojump_clock: MockClock) -> None:
+    second = chunk("there").replace(b'"index":0', b'"index":1')
+    end = STOP.replace(b'"index":0', b'"index":1')
+    client = ScriptedClient(body(n=2))
+    steps: list[Step] = [(0, Head()), (0, TEXT), (1, STOP), (30, second), (1, end), (0, STALL)]
+    world = World([("a", steps)], client=client)
+    record = await world.run()
+    assert record.end_reason == "complete"
+    assert client.finished_at == 32 + USAGE_GRACE
+    cut = World([("a", [*steps[:4], (1, EOF)])], client=ScriptedClient(body(n=2)))
+    record = await cut.run()
+    assert record.end_reason == "upstream_broke"
+    assert DONE not in cut.client.text
+
+
+# The last event, and those that cannot be read...
+
+
+@pytest.mark.parametrize("line_ends", [b"", b"\n"])
+async def test_a_last_event_without_its_blank_line_is_sent(
+    autojump_clock: MockClock, line_ends: bytes
+) -> None:
+    last = STOP.removesuffix(b"\n\n") + line_ends
+    for at_once in (False, True):
+        sent: list[Step] = [(0, TEXT + last)] if at_once else [(0, TEXT), (1, last)]
+        world = World([("a", [(0, Head()), *sent, (0, EOF)])])
+        record = await world.run()
+        assert world.client.text == seen(TEXT + STOP) + DONE
+        assert record.end_reason == "complete"
+    usage = TOTALS.removesuffix(b"\n\n") + line_ends
+    world = World([("a", [(0, Head()), (0, TEXT), (0, STOP), (0, usage), (0, EOF)])])
+    record = await world.run()
+    assert (record.end_reason, record.input_tokens) == ("complete", 100)
+
+
+async def test_what_a_lost_connection_leaves_is_not_sent(autojump_clock: MockClock) -> None:
+    last = STOP.removesuffix(b"\n\n")
+    world = World([("a", [(0, Head()), (0, TEXT), (1, last), (0, LOST)])])
+    record = await world.run()
+    assert last not in world.client.text
+    assert record.end_reason == "upstream_broke"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'data: {"choices":[{"delta":{"content":"\xc3"}}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"a"},"logprobs":-Infinity}]}\n\n',
+        b'data: {"choices":[{"delta":{"cont\n\n',
+    ],
+)
+async def test_an_event_that_cannot_be_read_is_told(
+    autojump_clock: MockClock, event: bytes
+) -> None:
+    steps: list[Step] = [(0, Head()), (0, TEXT), (1, event), (1, STOP), (0, DONE), (0, EOF)]
+    world = World([("a", steps)])
+    record = await world.run()
+    message = "the provider sent an event that cannot be read"
+    assert error_of(world)["message"] == message
+    assert (record.end_reason, record.error) == ("upstream_broke", message)
+    assert record.malformed_events == 1
+    assert world.causes == ["truncated"]

@@ -8,5 +8,9 @@
     errors    OpenAI's error object, read and written
     models    the list of models
 
+    chunk, choice_ends     what `stream` reads of an event, and which choices are complete
+    faults                 the forms of an error with status 200
+    unstreamed, assembled  an answer that came instead of a stream, and the other way round
+
 Read `request`, then `stream`. Everything is spliced in the bytes: see `core/wire/splice.py`.
 """

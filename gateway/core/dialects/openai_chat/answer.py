@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from ...wire.json_scan import NOTHING
 from ...wire.splice import InvalidJSON, members, splice
+from ...wire.sse import looks_like_events
 from ..base import Answer, NotAnAnswer
+from .assembled import assemble
+from .faults import reported_by_answer
 from .usage import read_usage
 
 
-def rewrite_answer(body: bytes, model: bytes) -> Answer:
+def rewrite_answer(body: bytes, model: bytes, choices: int = 1) -> Answer:
     """Return `body` under the requested name `model` (JSON), every other byte as it was.
 
-    Raises NotAnAnswer for what is no JSON object and for the errors that some servers send
-    with status 200.
+    A stream, told by its bytes, is put together to the answer that it gives; `choices` are
+    those that were asked for. Raises NotAnAnswer for what is neither that nor a JSON object, and
+    for the errors that some servers send with status 200.
     """
     try:
         found = members(body)
     except InvalidJSON as exc:
+        if looks_like_events(body):
+            return assemble(body, model, choices)
         raise NotAnAnswer(f"the answer is not a JSON object: {exc}") from exc
     fields = {member.key: body[member.value_start : member.end] for member in found}
-    if "choices" not in fields and fields.get("error", b"null") not in NOTHING:
-        raise NotAnAnswer("the answer is an error with status 200", error=True)
+    error = reported_by_answer(body, fields)
+    if error is not None:
+        raise NotAnAnswer("the answer is an error with status 200", error=error)
     usage = read_usage(fields["usage"]) if "usage" in fields else None
     return Answer(splice(body, replace={"model": model}, known=found), usage)

@@ -54,6 +54,9 @@ class OpenAIChat:
     def target(self, base_path: bytes, model: str, *, stream: bool) -> bytes:
         return base_path + b"/chat/completions"
 
+    def error_status(self, body: bytes) -> int | None:
+        return errors.error_status(body)
+
     def read_error(self, body: bytes) -> str:
         return errors.read_error(body)
 

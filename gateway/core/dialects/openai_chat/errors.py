@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,6 +17,30 @@ _NO_DETAILS: Final[Mapping[str, Any]] = {}
 
 # What is shown of an error, in characters.
 _SHOWN: Final = 300
+# No text has these, but what is compressed soon does: all of C0 but white space and escape.
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
+# Where an error has its code; the most exact comes first. OpenRouter's `code` is a number.
+_STATUS_NAMES: Final = ("code", "status", "status_code", "http_status", "type")
+# The statuses of the codes and types in OpenAI's guide to error codes, and of the types that
+# servers with Anthropic's API behind them relay (docs.anthropic.com/en/api/errors).
+_STATUS_OF: Final = {
+    "invalid_request_error": 400,
+    "context_length_exceeded": 400,
+    "content_filter": 400,
+    "content_policy_violation": 400,
+    "invalid_api_key": 401,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "insufficient_quota": 429,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "server_error": 500,
+    "api_error": 500,
+    "overloaded_error": 529,
+}
 
 
 def error_body(
@@ -46,18 +71,51 @@ def relayed_error_event(data: bytes) -> bytes:
     return b"data: " + data.replace(b"\n", b"\ndata: ") + b"\n\n"
 
 
+def error_status(body: bytes) -> int | None:
+    """Return the HTTP status that an error's own code stands for; None if it has none."""
+    found = _decode(body)
+    if not isinstance(found, dict):
+        return None
+    error = found.get("error")
+    for holder in (error, found):
+        if not isinstance(holder, dict):
+            continue
+        for name in _STATUS_NAMES:
+            if (status := _status(holder.get(name))) is not None:
+                return status
+    return None
+
+
+def _status(code: object) -> int | None:
+    if isinstance(code, str):
+        if code in _STATUS_OF:
+            return _STATUS_OF[code]
+        code = int(code) if len(code) == 3 and code.isascii() and code.isdigit() else None
+    if isinstance(code, bool) or not isinstance(code, int | float) or not 400 <= code < 600:
+        return None
+    return int(code)
+
+
 def read_error(body: bytes) -> str:
     """Return what an error says, for a person: short, on one line."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        found = None
+    found = _decode(body)
     if isinstance(found, dict):
-        error = found.get("error", found)
+        error = found.get("error") or found
         message = error.get("message") if isinstance(error, dict) else error
         if isinstance(message, str):
             return _short(message)
-    return _short(body[:1000].decode("utf-8", "replace"))
+    start = body[:1000]
+    if _CONTROL.search(start):
+        # Compressed, most likely, and nothing to put into a message or a log.
+        return f"{len(body)} bytes that are no text"
+    return _short(start.decode("utf-8", "replace"))
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _short(text: str) -> str:

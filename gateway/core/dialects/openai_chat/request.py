@@ -72,11 +72,15 @@ class ChatRequest(msgspec.Struct, frozen=True):
         self, recipient: Recipient, name: bytes, max_event_bytes: int
     ) -> StreamRewriter:
         return ChatStreamRewriter(
-            name, keep_usage=self.wants_usage, max_event_bytes=max_event_bytes
+            name,
+            keep_usage=self.wants_usage,
+            max_event_bytes=max_event_bytes,
+            asked_usage=self.wants_usage or recipient.stream_usage,
+            choices=self.n,
         )
 
     def rewrite_answer(self, recipient: Recipient, name: bytes, body: bytes) -> Answer:
-        return rewrite_answer(body, name)
+        return rewrite_answer(body, name, self.n)
 
 
 def parse_chat(body: bytes) -> ChatRequest:

@@ -5,6 +5,9 @@ that was asked for, usage is noted and shown only to who asked, `id:` and `retry
 out (after one `id:` the OpenAI SDK dispatches an empty event at every blank line and fails,
 openai-python `_streaming.py`), `[DONE]` is kept back so that only a success ends with it.
 
+An event that cannot be read is text that the caller would miss without knowing: it breaks the
+stream, unless every choice has its end already.
+
 The hot path: one msgspec pass checks an event's syntax and finds the three members of
 interest, then bytes are cut and joined. No event is ever decoded and encoded again.
 """
@@ -20,56 +23,60 @@ from ...records.usage import Usage
 from ...wire.json_scan import NOTHING, check_utf8
 from ...wire.splice import InvalidJSON, JsonMember, members, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
+from .choice_ends import ChoiceEnds
+from .chunk import CHUNK, NULL, Choice, delta_says, fails, index_of, is_bare_word, says_more
+from .faults import FAILED, named, reported, reported_by_choice, silent, values
+from .unstreamed import as_stream
 from .usage import read_usage
 
 DONE: Final = b"data: [DONE]\n\n"
 
-
-# Absent is UNSET, since msgspec gives the raw bytes of anything, null included.
-_Found = msgspec.Raw | msgspec.UnsetType
-
-
-class _Choice(msgspec.Struct, gc=False):
-    delta: _Found = msgspec.UNSET
-    finish_reason: _Found = msgspec.UNSET
-
-
-class _Chunk(msgspec.Struct, gc=False):
-    model: _Found = msgspec.UNSET
-    usage: _Found = msgspec.UNSET
-    error: _Found = msgspec.UNSET
-    choices: list[_Choice] | None = None
-
-
-_CHUNK: Final = msgspec.json.Decoder(_Chunk)
-_DELTA: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _MODEL_KEY: Final = b'"model"'
 # Every escaped spelling of the key "model" has one of its letters, all U+0064 to U+006F, as
 # \u006X.
 _ESCAPED_LETTER: Final = b"\\u006"
 _BACKSLASH: Final = 0x5C
 _LF: Final = 0x0A
-_NULL: Final = msgspec.Raw(b"null")
 _NULL_USAGE: Final = b',"usage":null}'
 _USAGE_KEY: Final = b'"usage"'
+# llama.cpp sends `prompt_progress` if a request has `return_progress` (tools/server/README.md);
+# before there is any content to look into, a name that has the word is enough.
+_PROGRESS: Final = b"progress"
+_UNREADABLE: Final = "the provider sent an event that cannot be read"
+_CHOICE_CUT: Final = "the provider ended the stream in the middle of a choice"
 
 
 class ChatStreamRewriter:
     """Rewrites one stream (see `base.StreamRewriter`). `model` is the requested name as JSON.
 
-    `done` says that the provider sent `[DONE]`, `finished` that an answer has its finish_reason.
+    `done` says that the provider sent `[DONE]`, `finished` that each of the `choices` that were
+    asked for, and each that has come, has its finish_reason. `asked_usage` says that the
+    provider was asked for usage.
     """
 
-    def __init__(self, model: bytes, *, keep_usage: bool, max_event_bytes: int) -> None:
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        keep_usage: bool,
+        max_event_bytes: int,
+        asked_usage: bool = True,
+        choices: int = 1,
+    ) -> None:
         self.meaningful = False
+        self.progressed = False
         self.done = False
         self.finished = False
+        self.said = 0
         self.error: bytes | None = None
         self.broken: str | None = None
         self.usage: Usage | None = None
         self.events = 0
         self.malformed = 0
         self._keep_usage = keep_usage
+        self._asked_usage = asked_usage
+        self._ends = ChoiceEnds(choices)
+        self._index = -1  # of the choice that spoke last
         self._decoder = SseDecoder(max_event_bytes)
         self._model = model
         # The events of a stream begin alike: id, created and model, which is where the name
@@ -82,6 +89,11 @@ class ChatStreamRewriter:
         """Say whether there is nothing more to be had from the stream."""
         return self.done or self.error is not None or self.broken is not None
 
+    @property
+    def awaits_usage(self) -> bool:
+        """Say whether the provider was asked for usage and has not reported any yet."""
+        return self._asked_usage and self.usage is None
+
     def feed(self, chunk: bytes) -> bytes:
         """Return what the caller gets for `chunk`."""
         if self.ended:
@@ -89,28 +101,52 @@ class ChatStreamRewriter:
         try:
             events = self._decoder.feed(chunk)
         except EventTooLarge as exc:
-            events = exc.events
-            self.broken = str(exc)
+            output = self._take(exc.events)
+            if not self.ended:
+                self.broken = str(exc)
+            return output
+        return self._take(events)
+
+    def feed_answer(self, body: bytes) -> bytes:
+        """Return what the caller gets for a whole answer, sent instead of a stream.
+
+        Raises NotAnAnswer.
+        """
+        return self.feed(as_stream(body))
+
+    def end(self) -> bytes:
+        """Take note that the body has ended: a last event without its blank line counts, too."""
+        if self.ended:
+            return b""
+        event = self._decoder.finish()
+        return b"" if event is None or event.data is None else self._take([event])
+
+    def finish(self) -> bytes:
+        """Return the `[DONE]` that was kept back, or that the provider has forgotten."""
+        return DONE
+
+    def _take(self, events: list[SseEvent]) -> bytes:
         out: list[bytes] = []
         for event in events:
             data = event.data
             if data is None:
                 out.append(event.comments + b"\n\n")
                 continue
+            if event.name and event.name == b"error":
+                self.error = self._renamed(named(data))
+                break
             rewritten = self._rewrite(data)
             if rewritten is not None:
                 self.events += 1
                 if event.name or event.comments or _LF in rewritten:
+                    if _PROGRESS in event.name and not self.meaningful:
+                        self.progressed = True
                     out.append(encode(SseEvent(rewritten, event.name, comments=event.comments)))
                 else:
                     out.append(b"data: %b\n\n" % rewritten)
-            elif self.done or self.error is not None:
+            elif self.ended:
                 break
         return b"".join(out)
-
-    def finish(self) -> bytes:
-        """Return the `[DONE]` that was kept back, or that the provider has forgotten."""
-        return DONE
 
     def _rewrite(self, data: bytes) -> bytes | None:
         """Return the event's new data; None to drop it."""
@@ -118,7 +154,7 @@ class ChatStreamRewriter:
             if not data.isascii():
                 # msgspec skips over strings that it does not have to decode.
                 check_utf8(data)
-            chunk = _CHUNK.decode(data)
+            chunk = CHUNK.decode(data)
         except (msgspec.DecodeError, InvalidJSON, RecursionError):
             return self._rewrite_odd(data)
         if chunk.error is not msgspec.UNSET and bytes(chunk.error) not in NOTHING:
@@ -126,13 +162,17 @@ class ChatStreamRewriter:
             self.error = data if chunk.model is msgspec.UNSET else self._set_model(data)
             return None
         choices = chunk.choices
-        if choices:
-            self._note(choices)
+        if self._note(choices) if choices else FAILED in data:
+            error = reported_by_choice(data) if choices else reported(data, values(data))
+            if error is not None:
+                self.error = self._renamed(error)
+                return None
+        if not self.meaningful and _PROGRESS in data:
+            self.progressed = True
         if chunk.usage is not msgspec.UNSET:
-            if chunk.usage != _NULL:
-                # The last report counts: who sends one with every chunk sends running totals.
-                self.usage = read_usage(chunk.usage) or self.usage
-                if not choices and not self._keep_usage:
+            if chunk.usage != NULL:
+                self._note_usage(chunk.usage)
+                if not choices and not self._keep_usage and not says_more(data):
                     return None
             if not self._keep_usage:
                 # Comma and closing brace are the object's own if this is how it ends.
@@ -143,14 +183,50 @@ class ChatStreamRewriter:
                     data = splice(data, remove=("usage",))
         return data if chunk.model is msgspec.UNSET else self._set_model(data)
 
-    def _note(self, choices: list[_Choice]) -> None:
+    def _note_usage(self, raw: bytes | msgspec.Raw) -> None:
+        usage = read_usage(raw)
+        if usage is not None:
+            if self.usage is None:
+                self.said += 1
+            # The last report counts: who sends one with every chunk sends running totals.
+            self.usage = usage
+
+    def _note(self, choices: list[Choice]) -> bool:
+        """Take note of an event's choices; say whether one of them reports an error."""
+        looks = self.finished or not self.meaningful
         for choice in choices:
+            if choice.index != self._index:
+                self._see(choice.index)
             reason = choice.finish_reason
             # Some servers send "" until there is a reason.
-            if reason is not msgspec.UNSET and bytes(reason) not in NOTHING:
-                self.finished = self.meaningful = True
-        if not self.meaningful:
-            self.meaningful = any(_has_content(choice.delta) for choice in choices)
+            if (
+                reason is not msgspec.UNSET
+                and reason != NULL
+                and (said := bytes(reason)) not in NOTHING
+            ):
+                if said == FAILED:
+                    return True
+                self._end_choice(choice.index)
+            if choice.error is not msgspec.UNSET and bytes(choice.error) not in NOTHING:
+                return True
+        if looks and any(delta_says(choice.delta) for choice in choices):
+            self.meaningful = True
+            self.said += 1
+        return False
+
+    def _see(self, index: int) -> None:
+        self._index = index
+        self._ends.see(index)
+        self.finished = self._ends.all_ended
+
+    def _end_choice(self, index: int) -> None:
+        self._ends.end(index)
+        self.finished = self._ends.all_ended
+        self.meaningful = True
+        self.said += 1
+
+    def _renamed(self, data: bytes) -> bytes:
+        return splice(data, replace={"model": self._model})
 
     def _set_model(self, data: bytes) -> bytes:
         """Return `data`, an object that has a model, under the requested name."""
@@ -180,40 +256,40 @@ class ChatStreamRewriter:
     def _rewrite_odd(self, data: bytes) -> bytes | None:
         """Handle what the typed reading refuses: the end, odd shapes, lone surrogates, no JSON."""
         if data.startswith(b"[DONE]"):
-            self.done = True
+            if self._ends.one_is_cut:
+                self.broken = _CHOICE_CUT
+            else:
+                self.done = True
             return None
         try:
-            fields = {found.key: data[found.value_start : found.end] for found in members(data)}
+            fields = values(data)
         except InvalidJSON:
             self.malformed += 1
-            return None
-        if fields.get("error", b"null") not in NOTHING:
-            self.error = splice(data, replace={"model": self._model})
+            # When every choice is complete no text can be missing.
+            if not self.finished and not is_bare_word(data):
+                self.broken = _UNREADABLE
             return None
         # As float: int() refuses numbers with more than 4300 digits.
         choices = json.loads(fields.get("choices", b"null"), parse_int=float)
+        found = choices if isinstance(choices, list) else []
+        error = reported(data, fields)
+        if error is None and any(fails(choice) for choice in found):
+            error = reported_by_choice(data) or silent(data)
+        if error is not None:
+            self.error = self._renamed(error)
+            return None
         usage = fields.get("usage", b"null")
-        self.usage = read_usage(usage) or self.usage
-        if not choices and usage != b"null" and not self._keep_usage:
+        self._note_usage(usage)
+        if not choices and usage != b"null" and not self._keep_usage and not says_more(data):
             return None
         # No telling what it means, but it says something: let it through rather than hold it.
         self.meaningful = True
-        if isinstance(choices, list) and any(_finishes(choice) for choice in choices):
-            self.finished = True
+        self.said += 1
+        for choice in found:
+            if isinstance(choice, dict):
+                index = index_of(choice)
+                self._see(index)
+                if choice.get("finish_reason"):
+                    self._end_choice(index)
         remove = () if self._keep_usage else ("usage",)
         return splice(data, replace={"model": self._model}, remove=remove)
-
-
-def _has_content(delta: _Found) -> bool:
-    """Say whether a delta carries more than the role that opens a message."""
-    if not isinstance(delta, msgspec.Raw) or delta == _NULL:
-        return False
-    try:
-        fields = _DELTA.decode(delta)
-    except (msgspec.DecodeError, RecursionError):
-        return True
-    return any(key != "role" and bytes(value) not in NOTHING for key, value in fields.items())
-
-
-def _finishes(choice: object) -> bool:
-    return isinstance(choice, dict) and bool(choice.get("finish_reason"))

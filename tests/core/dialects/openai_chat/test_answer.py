@@ -33,7 +33,7 @@ def test_only_the_model_changes() -> None:
         b'{"choices":[{"message":{"content":"\\ud800"}}],"error":null}',
         b"{}",
         # A provider's own odd mixture of both: the caller has an answer.
-        b'{"choices":[{}],"error":{"code":1}}',
+        b'{"choices":[{"message":{"content":"a"}}],"error":{"code":1}}',
     ],
 )
 def test_an_answer_without_model_and_usage_stays_as_it_is(body: bytes) -> None:
@@ -51,9 +51,32 @@ def test_each_of_two_models_changes() -> None:
     "error", ['{"message":"overloaded"}', '"overloaded"', '{"message":"\\ud800"}', "1", "true"]
 )
 def test_an_error_with_status_200_is_no_answer(error: str) -> None:
+    for body in (
+        f'{{"error":{error}}}',
+        f'{{"choices":null,"error":{error}}}',
+        f'{{"choices":[],"error":{error}}}',
+        f'{{"choices":[{{"message":{{"role":"assistant","content":""}}}}],"error":{error}}}',
+    ):
+        with pytest.raises(NotAnAnswer) as caught:
+            rewrite_answer(body.encode(), MODEL)
+        assert caught.value.error == body.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"object":"error","message":"x"}', {"object": "error", "message": "x"}),
+        (
+            b'{"choices":[{"message":{"content":"half"},"finish_reason":"error"}]}',
+            {"message": "the provider reports an error", "type": "upstream_error"},
+        ),
+        (b'{"choices":[{"message":{},"error":{"code":502}}]}', {"code": 502}),
+    ],
+)
+def test_other_forms_of_error(body: bytes, error: dict[str, object]) -> None:
     with pytest.raises(NotAnAnswer) as caught:
-        rewrite_answer(f'{{"error":{error}}}'.encode(), MODEL)
-    assert caught.value.error
+        rewrite_answer(body, MODEL)
+    assert json.loads(caught.value.error or b"")["error"] == error
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from gateway.core.dialects.openai_chat.errors import (
     error_body,
     error_event,
     error_reply,
+    error_status,
     read_error,
     relayed_error_event,
 )
@@ -121,3 +122,38 @@ def test_an_error_event_of_several_lines_stays_one_event() -> None:
 )
 def test_what_an_error_says(body: bytes, said: str) -> None:
     assert read_error(body) == said
+
+
+@pytest.mark.parametrize(
+    "body", [b"\x1f\x8b\x08\x00\x00\x00\x00\x00", b"(\xb5/\xfd\x04\x00X", b"\x1b\x0f\x00\xf8text"]
+)
+def test_what_is_no_text_is_not_shown(body: bytes) -> None:
+    assert read_error(body) == f"{len(body)} bytes that are no text"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ('{"error":{"code":400}}', 400),
+        ('{"error":{"code":"429"}}', 429),
+        ('{"error":{"code":503.0}}', 503),
+        ('{"error":{"code":null,"status":"x","status_code":422}}', 422),
+        ('{"error":{"code":"context_length_exceeded"}}', 400),
+        ('{"error":{"code":"their_own","type":"rate_limit_error"}}', 429),
+        ('{"error":{"type":"overloaded_error"}}', 529),
+        ('{"error":"no","code":401}', 401),
+        ('{"error":{"message":"no"},"status":404}', 404),
+        ('{"object":"error","code":400}', 400),
+        ('{"error":{"code":200}}', None),
+        ('{"error":{"code":600}}', None),
+        ('{"error":{"code":-400}}', None),
+        ('{"error":{"code":true}}', None),
+        ('{"error":{"code":[400]}}', None),
+        ('{"error":{"code":"4"}}', None),
+        ('{"error":{}}', None),
+        ("[400]", None),
+        ("", None),
+    ],
+)
+def test_the_status_that_an_error_names(body: str, status: int | None) -> None:
+    assert error_status(body.encode()) == status

@@ -17,12 +17,14 @@ USAGE = b'{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10}'
 
 
 class Outcome(NamedTuple):
-    """All that a rewriter has to say about a stream."""
+    """All that a rewriter has to say about a stream whose body has ended."""
 
     output: bytes
     meaningful: bool
+    progressed: bool
     done: bool
     finished: bool
+    said: int
     error: bytes | None
     broken: str | None
     usage: Usage | None
@@ -38,14 +40,18 @@ def splits(stream: bytes) -> Iterator[list[bytes]]:
         yield [stream[:cut], stream[cut:]]
 
 
-def feed(chunks: list[bytes], *, keep_usage: bool, limit: int) -> Outcome:
-    rewriter = ChatStreamRewriter(MODEL, keep_usage=keep_usage, max_event_bytes=limit)
+def feed(chunks: list[bytes], *, keep_usage: bool, limit: int, n: int = 1) -> Outcome:
+    rewriter = ChatStreamRewriter(MODEL, keep_usage=keep_usage, max_event_bytes=limit, choices=n)
     output = b"".join([rewriter.feed(chunk) for chunk in chunks])
+    output += rewriter.end()
+    assert rewriter.end() == b""
     return Outcome(
         output,
         rewriter.meaningful,
+        rewriter.progressed,
         rewriter.done,
         rewriter.finished,
+        rewriter.said,
         rewriter.error,
         rewriter.broken,
         rewriter.usage,
@@ -54,11 +60,13 @@ def feed(chunks: list[bytes], *, keep_usage: bool, limit: int) -> Outcome:
     )
 
 
-def rewrite(stream: bytes, *, keep_usage: bool = False, limit: int = 1 << 20) -> Outcome:
+def rewrite(
+    stream: bytes, *, keep_usage: bool = False, limit: int = 1 << 20, n: int = 1
+) -> Outcome:
     """Rewrite `stream` in every split, which must make no difference."""
-    whole = feed([stream], keep_usage=keep_usage, limit=limit)
+    whole = feed([stream], keep_usage=keep_usage, limit=limit, n=n)
     for chunks in splits(stream):
-        assert feed(chunks, keep_usage=keep_usage, limit=limit) == whole, chunks
+        assert feed(chunks, keep_usage=keep_usage, limit=limit, n=n) == whole, chunks
     return whole
 
 
@@ -149,7 +157,7 @@ def test_unknown_fields_and_spellings_survive_to_the_byte() -> None:
         ),
         pytest.param([content("a"), b'{"usage":%b}' % USAGE], 1, id="no choices at all"),
         pytest.param(
-            [content("a"), b'{"usage":%b,"choices":null,"x":"\\ud800"}' % USAGE],
+            [content("a"), b'{"usage":%b,"choices":null,"id":"\\ud800"}' % USAGE],
             1,
             id="beside a lone surrogate",
         ),
@@ -298,28 +306,189 @@ def test_an_empty_error_is_none(error: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"not JSON",
         b'{"choices":[',
+        b'lo"}}]}',
         b"[1]",
-        b"7",
         b'"text"',
-        b"null",
+        b"<html>",
         b'{"x":NaN}',
+        b'{"choices":[{"logprobs":{"content":[{"logprob":-Infinity}]}}]}',
         b'{"choices":[{"delta":{"content":"\xff"}}]}',
+        b'{"choices":[{"delta":{"content":"\xc3"}}]}',
         b'{"x\xc3":1}',
         b"[" * 5000,
         b'{"usage":' + b"[" * 5000,
     ],
 )
-def test_a_malformed_event_is_dropped_and_counted(data: bytes) -> None:
-    stream = event(content("a")) + event(data) + event(content("b")) + DONE
+def test_an_event_that_cannot_be_read_breaks_the_stream(data: bytes) -> None:
+    a, stop = event(content("a")), event(b'{"choices":[{"delta":{},"finish_reason":"stop"}]}')
     check = rewrite if len(data) < 100 else lambda s: feed([s], keep_usage=False, limit=1 << 20)
-    outcome = check(stream)
+    outcome = check(a + event(data) + event(content("b")) + stop + DONE)
+    assert outcome.output == renamed(a)
+    assert (outcome.malformed, outcome.events) == (1, 1)
+    assert outcome.broken == "the provider sent an event that cannot be read"
+    assert not outcome.done
+    assert not outcome.finished
+    assert outcome.error is None
+    # No text can be missing when every choice has its end.
+    outcome = check(a + stop + event(data) + DONE)
+    assert outcome.output == renamed(a) + stop
+    assert (outcome.malformed, outcome.events) == (1, 2)
+    assert outcome.done
+
+
+@pytest.mark.parametrize("data", [b"", b"ping", b"keep-alive", b"not JSON", b"7", b"null"])
+def test_a_bare_word_is_dropped_and_counted(data: bytes) -> None:
+    outcome = rewrite(event(content("a")) + event(data) + event(content("b")) + DONE)
     assert outcome.output == event(renamed(content("a"))) + event(renamed(content("b")))
     assert (outcome.malformed, outcome.events) == (1, 2)
     assert outcome.done
-    assert outcome.error is None
+    assert outcome.broken is None
+
+
+# Several choices...
+
+
+def piece(index: int, reason: str | None = None) -> bytes:
+    choice = {"index": index, "delta": {"content": "a"}, "finish_reason": reason}
+    return event(json.dumps({"choices": [choice]}).encode())
+
+
+@pytest.mark.parametrize(
+    ("pieces", "n", "finished", "done"),
+    [
+        ([piece(0), piece(0, "stop")], 1, True, True),
+        ([piece(0), piece(1), piece(0, "stop"), piece(1, "length")], 2, True, True),
+        ([piece(0), piece(1), piece(0, "stop"), piece(1)], 2, False, False),
+        # The other has not begun; a provider that says `[DONE]` may have taken `n` for 1.
+        ([piece(0), piece(0, "stop")], 2, False, True),
+        # More than were asked for.
+        ([piece(0, "stop"), piece(1)], 1, False, False),
+        # Some providers have no finish_reason at all.
+        ([piece(0), piece(1)], 2, False, True),
+    ],
+)
+def test_all_choices_must_be_complete(
+    pieces: list[bytes], n: int, finished: bool, done: bool
+) -> None:
+    assert rewrite(b"".join(pieces), n=n).finished is finished
+    outcome = rewrite(b"".join([*pieces, DONE]), n=n)
+    assert outcome.done is done
+    assert (outcome.broken is None) is done
+    # The same in the odd way, which lone surrogates take.
+    odd = b"".join(pieces).replace(b'"a"', b'"\\ud800"')
+    assert rewrite(odd, n=n).finished is finished
+    assert rewrite(odd + DONE, n=n).done is done
+
+
+# What moves a stream on...
+
+
+def test_pings_say_nothing() -> None:
+    usage = event(b'{"choices":[],"usage":%b}' % USAGE)
+    stop = piece(0, "stop")
+    stream = piece(0) + stop
+    assert rewrite(stream).said == rewrite(stream + b": ping\n\n" * 3).said
+    assert rewrite(stream).said == rewrite(stream + event(b'{"choices":[]}') * 3).said
+    assert rewrite(stream).said == rewrite(stream + b"event: ping\ndata: {}\n\n").said
+    assert rewrite(stream + usage).said == rewrite(stream).said + 1
+    assert rewrite(stream + usage * 2).said == rewrite(stream).said + 1
+    assert rewrite(stream + piece(0)).said == rewrite(stream).said + 1
+
+
+PROGRESS = (
+    b'{"choices":[{"index":0,"delta":{"role":"assistant","content":null}}],'
+    b'"prompt_progress":{"total":900,"cache":0,"processed":300,"time_ms":100}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("stream", "progressed"),
+    [
+        (event(PROGRESS), True),
+        (b"event: prompt_processing.progress\n" + event(b'{"done":0.5}'), True),
+        (event(b'{"choices":[{"delta":{"role":"assistant"}}]}') + b": ping\n\n", False),
+        (event(content("we make progress")), False),
+    ],
+)
+def test_progress_comes_before_content(stream: bytes, progressed: bool) -> None:
+    outcome = rewrite(stream)
+    assert outcome.progressed is progressed
+    assert outcome.output == renamed(stream)
+
+
+def test_only_usage_is_taken_out_of_a_chunk_that_says_more() -> None:
+    # llama.cpp's last chunk (tools/server/README.md).
+    more = b'"timings":{"prompt_n":9,"predicted_per_second":61.5}'
+    data = b'{"choices":[],"model":"theirs","usage":%b,%b}' % (USAGE, more)
+    outcome = rewrite(event(content("a")) + event(data))
+    assert outcome.output.endswith(event(b'{"choices":[],"model":"mine",%b}' % more))
+    assert outcome.usage == Usage(input_tokens=7, output_tokens=3)
+    for nothing in (b"null", b"{}", b"[]"):
+        data = b'{"choices":[],"usage":%b,"timings":%b}' % (USAGE, nothing)
+        assert rewrite(event(data)).output == b""
+
+
+# Errors in other forms...
+
+
+@pytest.mark.parametrize(
+    ("block", "error"),
+    [
+        (
+            event(b'{"object":"error","message":"boom","code":400}'),
+            b'{"error":{"object":"error","message":"boom","code":400}}',
+        ),
+        (
+            event(b'{"type":"error","message":"boom"}'),
+            b'{"error":{"type":"error","message":"boom"}}',
+        ),
+        (
+            event(b'{"choices":null,"error":{"message":"boom"}}'),
+            b'{"choices":null,"error":{"message":"boom"}}',
+        ),
+        (
+            b"event: error\n" + event(b'{"message":"boom"}'),
+            b'{"error":{"message":"boom"}}',
+        ),
+        (
+            b"event: error\n" + event(b'{"error":{"message":"boom"}}'),
+            b'{"error":{"message":"boom"}}',
+        ),
+        (
+            b"event: error\n" + event(b"boom"),
+            b'{"error":{"message":"boom","type":"upstream_error"}}',
+        ),
+        (
+            event(b'{"choices":[{"delta":{},"finish_reason":"error","error":{"code":502}}]}'),
+            b'{"choices":[{"delta":{},"finish_reason":"error","error":{"code":502}}],'
+            b'"error":{"code":502}}',
+        ),
+        (
+            event(b'{"choices":[{"error":{"code":502},"delta":{"content":"\\ud800"}}]}'),
+            b'{"choices":[{"error":{"code":502},"delta":{"content":"\\ud800"}}],'
+            b'"error":{"message":"the provider reports an error","type":"upstream_error"}}',
+        ),
+    ],
+)
+def test_every_form_of_error_becomes_openais(block: bytes, error: bytes) -> None:
+    outcome = rewrite(event(content("a")) + block + event(content("b")) + DONE)
+    assert outcome.error == error
+    assert json.loads(error)["error"]
+    assert outcome.output == event(renamed(content("a")))
+    assert not outcome.done
+    assert not outcome.finished
+
+
+def test_a_finish_reason_error_without_words_is_an_error() -> None:
+    outcome = rewrite(event(b'{"choices":[{"delta":{"content":""},"finish_reason":"error"}]}'))
+    assert json.loads(outcome.error or b"")["error"]["message"] == "the provider reports an error"
+    assert not outcome.meaningful
+
+
+def test_the_word_error_is_no_error() -> None:
+    data = b'{"choices":[],"type":"chunk","x":"error","object":"chat.completion.chunk"}'
+    assert rewrite(event(data)).error is None
 
 
 def test_malformed_alone_is_not_meaningful() -> None:
@@ -355,9 +524,27 @@ def test_other_line_ends_become_line_feeds(line_end: bytes) -> None:
     assert rewrite(a.replace(b"\n", line_end) * 2).output == renamed(a) * 2
 
 
-def test_an_unfinished_event_is_never_shown() -> None:
-    outcome = rewrite(event(content("a")) + b"data: " + content("b") + b"\n")
-    assert outcome.output == event(renamed(content("a")))
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n"])
+def test_a_last_event_without_its_blank_line_counts(end: bytes) -> None:
+    a, stop = content("a"), b'{"model":"theirs","choices":[{"delta":{},"finish_reason":"stop"}]}'
+    outcome = rewrite(event(a) + b"data: " + stop + end)
+    assert outcome.output == event(renamed(a)) + event(renamed(stop))
+    assert outcome.finished
+    assert outcome.events == 2
+    assert outcome.broken is None
+    assert rewrite(event(a) + b"data: [DONE]" + end).done
+    usage = b'{"choices":[],"usage":%b}' % USAGE
+    outcome = rewrite(event(a) + event(stop) + b"data: " + usage + end)
+    assert outcome.usage == Usage(input_tokens=7, output_tokens=3)
+
+
+@pytest.mark.parametrize("cut", range(1, len(content("b"))))
+def test_a_last_event_that_is_cut_breaks_the_stream(cut: int) -> None:
+    a = event(content("a"))
+    outcome = feed([a + b"data: " + content("b")[:cut]], keep_usage=False, limit=1 << 20)
+    assert outcome.output == renamed(a)
+    assert outcome.broken is not None
+    assert not outcome.finished
 
 
 def test_an_event_beyond_the_limit_breaks_the_stream_after_those_before_it() -> None:
@@ -411,6 +598,10 @@ VALUES = {
 }
 
 
+# A chunk with usage and only these has nothing else to say.
+ENVELOPE = {"id", "model", "usage", "choices"}
+
+
 class Member(NamedTuple):
     name: str
     before: str
@@ -442,8 +633,10 @@ def test_any_object_gets_the_same_edit(
     expected: list[tuple[Pairs, list[Member], bool]] = []
     for members in chunks:
         last = {m.name: m.value for m in members}
-        only_usage = last.get("usage", "null") != "null" and not json.loads(
-            last.get("choices", "null")
+        only_usage = (
+            last.get("usage", "null") != "null"
+            and not json.loads(last.get("choices", "null"))
+            and all(key in ENVELOPE or value in ([], "") for key, value in pairs(text(members)))
         )
         if only_usage and not keep_usage:
             continue

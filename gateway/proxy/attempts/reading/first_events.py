@@ -1,0 +1,100 @@
+"""Read a stream up to its commit: until there is content, or a reason why there will be none."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ....core.dialects.base import MAX_HELD, NotAnAnswer, StreamRewriter
+from ....core.routing.causes import Cause
+from ....core.routing.deployment import Deployment
+from ....core.wire.sse import begins, looks_like_events
+from ...outcomes import Committed, Failed
+from ...protocols import UpstreamResponse
+from ..preface import Preface
+from .body import read_up_to
+from .reported_error import reported_error
+
+# What is read of a page instead of a stream, before the connection is closed.
+_PAGE_BYTES: Final = 64 * 1024
+# How JSON and HTML begin, whatever the type says that they are sent under.
+_UNSTREAMED: Final = (b"{", b"[", b'"', b"<")
+_DOCUMENTS: Final = (b"application/json", b"text/html")
+
+
+async def read_stream(
+    response: UpstreamResponse,
+    deployment: Deployment,
+    rewriter: StreamRewriter,
+    max_response_bytes: int,
+    preface: Preface | None,
+) -> Committed | Failed:
+    """Read on until the stream deserves to be shown. Raises UpstreamFailure, SendStalled.
+
+    The bytes decide whether it is a stream, not its content-type: servers and proxies send
+    events under `application/json` and `text/html`, and JSON under `text/event-stream`.
+    """
+    chunk = await response.receive_some()
+    start = chunk
+    while chunk and not begins(start) and len(start) <= MAX_HELD:
+        chunk = await response.receive_some()
+        start += chunk
+    if not looks_like_events(start) and _is_document(response, start):
+        return await _read_unstreamed(response, start, deployment, rewriter, max_response_bytes)
+    held = b""
+    chunk = start
+    while True:
+        held += rewriter.feed(chunk) if chunk else rewriter.end()
+        if rewriter.error is not None and not rewriter.meaningful:
+            what = "the stream began with an error"
+            return reported_error(response, deployment, rewriter.error, what)
+        if rewriter.broken is not None and not rewriter.meaningful:
+            return Failed(Cause.PROTOCOL_VIOLATION, rewriter.broken, response.status)
+        if rewriter.meaningful or len(held) > MAX_HELD:
+            return Committed(response, held, rewriter)
+        if rewriter.done or not chunk:
+            return Failed(
+                Cause.EMPTY_STREAM, "the stream ended before any content", response.status
+            )
+        if held and preface is not None and preface.due(progressed=rewriter.progressed):
+            await preface.show(deployment, response, held)
+            held = b""
+        chunk = await response.receive_some()
+
+
+def _is_document(response: UpstreamResponse, start: bytes) -> bool:
+    return start.lstrip()[:1] in _UNSTREAMED or _content_type(response).startswith(_DOCUMENTS)
+
+
+async def _read_unstreamed(
+    response: UpstreamResponse,
+    start: bytes,
+    deployment: Deployment,
+    rewriter: StreamRewriter,
+    limit: int,
+) -> Committed | Failed:
+    """Make a stream of a whole answer, or say what came instead of one."""
+    why = ""
+    if start.lstrip().startswith(b"{"):
+        body = start + await read_up_to(response, limit)
+        try:
+            output = rewriter.feed_answer(body)
+        except NotAnAnswer as exc:
+            if exc.error is not None:
+                return reported_error(response, deployment, exc.error, str(exc))
+            why = str(exc)
+        else:
+            if rewriter.meaningful and rewriter.broken is None:
+                return Committed(response, output, rewriter)
+            why = rewriter.broken or "an answer without any content instead of a stream"
+    else:
+        await read_up_to(response, _PAGE_BYTES)
+        kind = _content_type(response).partition(b";")[0].decode("latin-1") or "something else"
+        why = f"{kind} instead of a stream"
+    return Failed(Cause.NOT_A_STREAM, why, response.status)
+
+
+def _content_type(response: UpstreamResponse) -> bytes:
+    for name, value in response.headers:
+        if name == b"content-type":
+            return value.lower()
+    return b""

@@ -1,0 +1,156 @@
+"""Compressed answers through the whole proxy, and how long a whole answer is waited for."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+
+import msgspec
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gateway.config.schema import Server
+from gateway.core.routing.timeouts import Timeouts
+
+from ...scripts import DONE, EOF, EVENTS, JSON, STALL, STOP, TOTALS, Head, Step, answer, chunk, ok
+from ...world import World
+
+PACKERS: dict[bytes, Callable[[bytes], bytes]] = {b"gzip": gzip.compress, b"deflate": zlib.compress}
+CONTEXT = b'{"error":{"message":"too long","code":"context_length_exceeded"}}'
+WHOLE = b'{"model":"real","choices":[{"message":{"content":"hi"}}]}'
+
+
+def packed(
+    name: bytes, body: bytes, *, status: int = 200, kind: tuple[bytes, bytes] = JSON, cut: int = 7
+) -> list[Step]:
+    data = PACKERS[name](body)
+    head = Head(status, (kind, (b"content-encoding", name), (b"content-length", b"1")))
+    return [(0, head), (0, data[:cut]), (1, data[cut:]), (0, EOF)]
+
+
+@pytest.mark.parametrize("name", PACKERS)
+async def test_a_compressed_answer_is_inflated(autojump_clock: MockClock, name: bytes) -> None:
+    world = World([("a", packed(name, WHOLE))], stream=False)
+    record = await world.run()
+    assert world.client.text == WHOLE.replace(b'"real"', b'"m"')
+    assert b"content-encoding" not in world.client.headers
+    assert record.end_reason == "complete"
+    assert world.upstream.responses[0].kept
+
+
+@pytest.mark.parametrize("name", PACKERS)
+async def test_a_compressed_stream_is_inflated(autojump_clock: MockClock, name: bytes) -> None:
+    stream = chunk("hi") + STOP + TOTALS + DONE
+    world = World([("a", packed(name, stream, kind=EVENTS, cut=30))])
+    record = await world.run()
+    assert world.client.text == (chunk("hi") + STOP).replace(b'"real"', b'"m"') + DONE
+    assert (record.end_reason, record.input_tokens) == ("complete", 100)
+
+
+@pytest.mark.parametrize("name", PACKERS)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_compressed_refusal_is_recognised(
+    autojump_clock: MockClock, name: bytes, stream: bool
+) -> None:
+    world = World([("a", packed(name, CONTEXT, status=400))], stream=stream)
+    record = await world.run()
+    assert (world.client.status, world.client.text) == (400, CONTEXT)
+    assert b"content-encoding" not in world.client.headers
+    assert world.causes == ["context_length"]
+    assert record.error == "400 too long"
+
+
+@pytest.mark.parametrize("name", [b"br", b"zstd", b"gzip, gzip"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_cannot_be_read_is_asked_for_once(
+    autojump_clock: MockClock, name: bytes, stream: bool
+) -> None:
+    head = Head(200, (EVENTS if stream else JSON, (b"content-encoding", name)))
+    world = World([("a", [(0, head), (0, b"\x1b\x00\x01"), (0, EOF)])], stream=stream)
+    await world.run()
+    assert world.causes == ["unreadable"]
+    message = f"unreadable (the body is compressed as {name.decode()})"
+    assert world.client.error["message"] == f"all providers failed: a/real: {message}"
+
+
+async def test_another_provider_may_answer_what_cannot_be_read(autojump_clock: MockClock) -> None:
+    head = Head(200, (JSON, (b"content-encoding", b"br")))
+    world = World([("a", [(0, head), (0, b"\x1b"), (0, EOF)]), ("b", answer())], stream=False)
+    await world.run()
+    assert world.causes == ["unreadable", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"), [(b"br", b"\x1b\x00\x01"), (b"gzip", b"\x1f\x8b\x08 damaged, and so on")]
+)
+async def test_a_refusal_that_cannot_be_read_keeps_its_status(
+    autojump_clock: MockClock, name: bytes, body: bytes
+) -> None:
+    head = Head(400, (JSON, (b"content-encoding", name)))
+    world = World([("a", [(0, head), (0, body), (0, EOF)])])
+    record = await world.run()
+    assert world.client.status == 400
+    assert "cannot be read" in world.client.error["message"]
+    assert body not in world.client.text
+    assert "\x1b" not in (record.error or "")
+    assert world.causes == ["rejected"]
+
+
+async def test_a_damaged_answer_is_not_asked_for_again(autojump_clock: MockClock) -> None:
+    damaged = bytearray(gzip.compress(WHOLE))
+    damaged[12] ^= 0xFF
+    head = Head(200, (JSON, (b"content-encoding", b"gzip")))
+    world = World([("a", [(0, head), (0, bytes(damaged)), (0, EOF)])], stream=False)
+    await world.run()
+    assert world.causes == ["unreadable"]
+
+
+async def test_a_bomb_counts_by_what_it_inflates_to(autojump_clock: MockClock) -> None:
+    bomb = packed(b"gzip", b'{"x":"' + b"a" * 10_000_000)
+    server = Server(max_response_bytes=1_000_000)
+    world = World([("a", bomb), ("b", answer())], stream=False, server=server)
+    await world.run()
+    assert world.causes == ["protocol_violation", "ok"]
+    assert world.upstream.responses[0].taken != []
+
+
+async def test_compressed_bytes_without_a_header_reach_no_message(
+    autojump_clock: MockClock,
+) -> None:
+    body = gzip.compress(b'{"error":{"message":"busy"}}')
+    world = World([("a", [(0, Head(503, (JSON,))), (0, body), (0, EOF)]), ("b", ok())])
+    record = await world.run()
+    assert record.attempts[0].error == f"503 {len(body)} bytes that are no text"
+
+
+# How long a whole answer takes...
+
+
+@pytest.mark.parametrize("early", [[], [(30.0, b"\n"), (30.0, b" \n")]])
+async def test_a_head_long_before_its_body_is_no_silence(
+    autojump_clock: MockClock, early: list[Step]
+) -> None:
+    body = msgspec.json.encode({"choices": [{"message": {"content": "hi"}}]})
+    steps: list[Step] = [(0.1, Head(200, (JSON,))), *early, (300, body), (0, EOF)]
+    world = World([("a", steps)], stream=False)
+    record = await world.run()
+    assert record.end_reason == "complete"
+    assert world.client.text.lstrip() == body
+
+
+async def test_total_bounds_it(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [(0.1, Head(200, (JSON,))), (0, STALL)]
+    world = World([("a", steps)], stream=False, timeouts=Timeouts(total=200))
+    record = await world.run()
+    assert trio.current_time() == 200
+    assert (world.client.status, record.end_reason) == (504, "total_timeout")
+
+
+async def test_a_body_that_has_begun_may_not_stall(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [(0, Head(200, (JSON,))), (100, b'{"choi'), (0, STALL)]
+    world = World([("a", steps), ("b", answer())], stream=False)
+    await world.run()
+    assert world.upstream.called == [(0, "a"), (160, "b")]
+    assert world.causes == ["idle_timeout", "ok"]
