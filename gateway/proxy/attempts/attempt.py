@@ -212,7 +212,7 @@ async def _read_error(
             deployment.refusals.of_body(cause, response.status, body[:ERROR_BYTES]),
             f"{response.status} {deployment.dialect.read_error(body)}".rstrip(),
             response.status,
-            asked_wait(response.headers, time.time()),
+            _asked_wait(response, deployment, body),
             RawAnswer(response.status, response.headers, body),
         )
     # The status is news enough; the caller's own error replaces a body that never came.
@@ -222,6 +222,12 @@ async def _read_error(
         response.status,
         asked_wait(response.headers, time.time()),
     )
+
+
+def _asked_wait(response: UpstreamResponse, deployment: Deployment, body: bytes) -> float | None:
+    """Return the seconds that a refusal asks for; Gemini says it in the body alone."""
+    asked = asked_wait(response.headers, time.time())
+    return deployment.refusals.wait_of(body[:ERROR_BYTES]) if asked is None else asked
 
 
 async def _read_unstreamed(response: UpstreamResponse, deployment: Deployment) -> Failed:
