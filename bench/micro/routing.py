@@ -20,6 +20,7 @@ from gateway.core.limits.budget import Budget
 from gateway.core.limits.ledger import Demand, LimitRefusal
 from gateway.core.routing.attempts import Attempts, Try
 from gateway.core.routing.balancing.strategies import StrategyName
+from gateway.core.routing.blame.source import Source
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.health import Sample
 from gateway.lifecycle import Lifecycle
@@ -112,6 +113,7 @@ async def _decide(
         demand=DEMAND,
         deadline=now + 600,
         later=False,
+        source=Source(caller.name, b"{}"),
     )
     assert isinstance(place, AttemptLease)
     return Reservation(services.limits, granted), place

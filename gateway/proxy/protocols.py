@@ -11,6 +11,7 @@ from ..core.records.record import Record
 from ..core.records.traceparent import Trace
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
+from ..core.routing.blame.source import Source
 from ..core.routing.breaker import BreakerPolicy
 from ..core.routing.call import Call
 from ..core.routing.deployment import Deployment
@@ -190,8 +191,11 @@ class Health(Protocol):
     Local, and so never awaited. Times are Trio's seconds.
     """
 
-    def check(self, target: Target, now: float) -> Skipped | None:
-        """Return why an attempt would not be let through; for before a wait. Counts as rejected."""
+    def check(self, target: Target, now: float, source: Source | None = None) -> Skipped | None:
+        """Return why an attempt would not be let through; for before a wait. Counts as rejected.
+
+        `source` is the caller and the body that it would be made for.
+        """
         ...
 
     def enter(
@@ -202,6 +206,7 @@ class Health(Protocol):
         *,
         later: bool = False,
         hedge: bool = False,
+        source: Source | None = None,
     ) -> Entered | Skipped:
         """Begin an attempt, with one of the deployment's keys, or say what is in the way.
 
@@ -233,8 +238,18 @@ class Health(Protocol):
         """
         ...
 
+    def abandoned(self, entered: Entered, seconds: float, *, whole: bool) -> bool:
+        """Say whether `seconds` without a first event are longer than usual for the deployment.
+
+        `whole` says that a whole answer was asked for, and no stream.
+        """
+        ...
+
     def has_another_key(self, entered: Entered, now: float) -> bool:
-        """Say whether the deployment has a usable key beside the attempt's."""
+        """Say whether the deployment has a usable key beside the attempt's.
+
+        One that was refused to the same caller for the same body is none.
+        """
         ...
 
     def keys_rest(self, entered: Entered, now: float) -> float | None:

@@ -17,6 +17,7 @@ import structlog
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
 from ..core.routing.balancing.strategies import Balancer, PoolMember, StrategyName, balancer
+from ..core.routing.blame.source import Source
 from ..core.routing.breaker import BreakerPolicy, Permit
 from ..core.routing.causes import RULES, Cause
 from ..core.routing.deployment import Credential, Deployment
@@ -24,9 +25,12 @@ from ..core.routing.health import DeploymentStatus, Sample
 from ..core.routing.hedging import HedgeCap
 from ..core.routing.keys import Key
 from ..core.routing.target import Entered, Skipped, SkipReason, Target
+from .health_log import log_abandoned, log_suspect
 
-# How often in a row a deployment's only key must be refused before it is set aside for it.
+# How often in a row a key must be refused before it is set aside for what may be the requests'
+# fault, and to how many callers.
 DOUBTS: Final = 3
+DOUBTERS: Final = 2
 
 _BalancerKey = tuple[StrategyName, tuple[tuple[str, float, float], ...]]
 
@@ -89,8 +93,8 @@ class LocalHealth:
 
     # What attempts ask and report...
 
-    def check(self, target: Target, now: float) -> Skipped | None:
-        return target.refusal(now)
+    def check(self, target: Target, now: float, source: Source | None = None) -> Skipped | None:
+        return target.refusal(now, source)
 
     def enter(
         self,
@@ -100,8 +104,9 @@ class LocalHealth:
         *,
         later: bool = False,
         hedge: bool = False,
+        source: Source | None = None,
     ) -> Entered | Skipped:
-        skipped = target.refusal(now)
+        skipped = target.refusal(now, source)
         if skipped is not None:
             return skipped
         retries, charged = target.retries, False
@@ -109,7 +114,7 @@ class LocalHealth:
             charged = retries.withdraw(now, target.in_flight)
             if not charged and (hedge or not target.breaker.steady(now)):
                 return Skipped(SkipReason.RETRY_BUDGET)
-        key = target.keyring.pick(now)
+        key = target.keyring.pick(now, source)
         permit = None if key is None else target.enter(now)
         if key is None or permit is None:
             if charged:
@@ -117,9 +122,15 @@ class LocalHealth:
             return Skipped(SkipReason.CIRCUIT_OPEN, target.breaker.retry_at(now))
         if not later:
             retries.deposit(now)
-        return Entered(target, deployment, key, permit, permit is Permit.PROBE, charged)
+        held = None
+        if source is not None and target.suspects:
+            held = target.suspects.enter(source, now)
+        probes = permit is Permit.PROBE or (held is not None and held.permit is Permit.PROBE)
+        return Entered(target, deployment, key, permit, probes, charged, source, held)
 
     def answered(self, entered: Entered, now: float, rng: Rng) -> None:
+        if entered.held is not None:
+            entered.target.suspects.answered(entered.held, now, rng)
         if entered.permit is Permit.PROBE:
             entered.permit = Permit.NORMAL
             entered.target.breaker.leave(Permit.PROBE, False, now, rng)
@@ -140,7 +151,7 @@ class LocalHealth:
         # Half of a pool at most is left out for its rate of failures: beyond that the fault is
         # rarely theirs, and half the answers are better than none.
         out = sum(each.breaker.ejected_by_rate for each in pool) if sample.cause else 0
-        target.leave(
+        closed_to = target.leave(
             entered.permit,
             sample,
             now,
@@ -148,12 +159,26 @@ class LocalHealth:
             retry_after=sample.retry_after,
             by_rate=2 * (out + 1) <= len(pool),
             counts=counts,
+            source=entered.source,
+            held=entered.held,
         )
+        if closed_to is not None:
+            log_suspect(entered, closed_to, sample, now)
+        if sample.cause is Cause.ABANDONED and counts:
+            log_abandoned(entered, sample)
         self._judge_key(entered, sample, now)
 
+    def abandoned(self, entered: Entered, seconds: float, *, whole: bool) -> bool:
+        return entered.target.patience.exceeded(Sample(Cause.CLIENT_GONE, seconds, whole=whole))
+
     def has_another_key(self, entered: Entered, now: float) -> bool:
-        keyring = entered.target.keyring
-        return any(key is not entered.key and not keyring.rests(key, now) for key in keyring.keys)
+        keyring, source = entered.target.keyring, entered.source
+        return any(
+            key is not entered.key
+            and not keyring.rests(key, now)
+            and (source is None or not keyring.doubted(key, source))
+            for key in keyring.keys
+        )
 
     def keys_rest(self, entered: Entered, now: float) -> float | None:
         free = entered.target.keyring.free_at()
@@ -181,7 +206,7 @@ class LocalHealth:
         """Take new policies; what has been learned stays."""
         self._breaker, self._budget = breaker, retry.budget
         for target in self._targets.values():
-            target.breaker.policy = breaker
+            target.breaker.policy = target.suspects.policy = breaker
             target.retries.policy = retry.budget
 
     def retain(self, targets: Collection[Target]) -> None:
@@ -217,35 +242,41 @@ class LocalHealth:
                 seconds=round(seconds, 3),
             )
         elif cause is Cause.AUTH_FAILED and sample.status is None:
-            # There was no token to call with, so nobody has refused one. It may be there again
-            # at any moment, and who fetches it has logged why it is not.
+            # There was no token to call with, so none was refused. It may be there again at any
+            # moment, and the task that fetches it has logged why it is not.
             return
-        elif cause is Cause.AUTH_FAILED:
+        elif cause in (Cause.AUTH_FAILED, Cause.ACCOUNT_REFUSED):
             known = keyring.why_refused(key) is not None
-            seconds = self._set_aside(entered, sample, now)
+            rests = self._set_aside(entered, sample, now)
+            if rests is None:
+                return
             log = _log.info if known else _log.error
             log(
-                "provider refuses a key; it is set aside" if seconds else "provider refuses a key",
+                "provider refuses a key; it is set aside" if rests else "provider refuses a key",
                 deployment=entered.deployment.name,
                 key=key.label,
-                seconds=round(seconds, 3),
+                seconds=round(rests, 3),
                 error=sample.error,
             )
         elif cause is None or RULES[cause].failure is False:
             keyring.accepted(key, now)
 
-    def _set_aside(self, entered: Entered, sample: Sample, now: float) -> float:
-        """Leave a refused key alone; return for how many seconds.
+    def _set_aside(self, entered: Entered, sample: Sample, now: float) -> float | None:
+        """Leave a refused key alone; return for how many seconds, None if that is no news.
 
-        401 is about the key and nothing else. 402 and 403 may be about this one request: too
-        many tokens for what is left, a firewall that dislikes the prompt, a model of a family
-        that is not ours. So no single caller can take a deployment's only key away by them.
+        401 is about the key and nothing else, and so is what the provider says of our account in
+        words that are known. Any other 402 or 403 may be about this one request: a filter that
+        dislikes the prompt, more tokens than what is left pays for, a model of a family that is
+        not ours. It sets a key aside when several callers are refused in a row, and nobody is
+        served in between.
         """
         keyring, key = entered.target.keyring, entered.key
-        if sample.status not in (402, 403):
+        certain = sample.cause is Cause.ACCOUNT_REFUSED or sample.status not in (402, 403)
+        if certain:
             return keyring.refuse(key, now, sample.error, everywhere=True)
         if entered.deployment.pattern is not None:
             return 0.0
-        if not self.has_another_key(entered, now) and keyring.doubt(key) < DOUBTS:
-            return 0.0
+        doubts = keyring.doubt(key, entered.source)
+        if doubts.count < DOUBTS or doubts.callers < DOUBTERS:
+            return 0.0 if doubts.count == 1 else None
         return keyring.refuse(key, now, sample.error, everywhere=False)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from typing import Any
 
 import msgspec
 import pytest
@@ -63,14 +64,14 @@ def deployment(
 DEPLOYMENT = deployment("m")
 
 
-def enter(health: LocalHealth, target: Target, now: float, **how: bool) -> Entered:
+def enter(health: LocalHealth, target: Target, now: float, **how: Any) -> Entered:
     """Begin an attempt that nothing is in the way of."""
     found = health.enter(target, DEPLOYMENT, now, **how)
     assert isinstance(found, Entered)
     return found
 
 
-def skipped(health: LocalHealth, target: Target, now: float, **how: bool) -> Skipped:
+def skipped(health: LocalHealth, target: Target, now: float, **how: Any) -> Skipped:
     """Return what is in the way of an attempt."""
     found = health.enter(target, DEPLOYMENT, now, **how)
     assert isinstance(found, Skipped)

@@ -10,9 +10,7 @@ HALF_OPEN  one attempt at a time passes, as a probe: a provider that recovers mu
            all that waited. Enough good probes close the breaker, a bad one opens it again.
 
 There are no timers: the next attempt that asks finds out that an open breaker has cooled.
-Attempts that began before it opened may end while it is open, or after it has closed again (a
-stalled provider's fail in a bunch, a whole timeout later). They tell of the past and change
-nothing.
+Attempts that began before it opened and end after that tell of the past and change nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ from msgspec import Meta
 from .backoff import Rng
 from .retry_budget import RollingCount
 
-LONGEST_RETRY_AFTER: Final = 300.0  # seconds that a provider can keep the breaker open for
+LONGEST_RETRY_AFTER: Final = 300.0  # seconds that a provider can keep a breaker open for
 HEALTHY: Final = 30.0  # closed so many seconds takes back one doubling, as in Envoy
 PROBE_GUESS: Final = 1.0  # seconds until a probe under way may have ended: a guess
 STEADY: Final = 0.1  # share of failures of a deployment that is not in trouble
@@ -40,13 +38,13 @@ class BreakerPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     consecutive_failures  failures in a row that open it; Envoy's 5
     failure_rate          share of failures that opens it, of at least `min_requests` requests
                           in `window` seconds
-    open_time             seconds it stays open at first; doubles each time in a row
-    max_open_time         the most that becomes, before a jitter of a fifth either way
+    open_time             seconds it stays open at first; doubles each time in a row up to...
+    max_open_time         ...this, before a jitter of a fifth either way
     successes             good probes that close it
     slow_start            seconds until a closed one has its full weight again; 0 is off
 
     A provider that is back must serve again within 30 s: 18 s with the jitter and 10 s of slow
-    start leave two for the probes. The five minutes that others cap at are too long.
+    start leave two for the probes.
     """
 
     enabled: bool = True
@@ -117,21 +115,22 @@ class Breaker:
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
         self._state = BreakerState.CLOSED
-        self._in_a_row = 0
+        self._in_a_row = 0.0
         self._requests = RollingCount(policy.window)
         self._failures = RollingCount(policy.window)
         self._level = 0  # how often in a row it has opened, as far as that matters
         self._by_rate = False
         # Never closed, so never cold: otherwise every breaker would be at process start.
         self._until = self._closed_at = -math.inf
-        self._probing = False
-        self._proofs = 0
+        self._probing, self._proofs = False, 0
         self._generation = 0  # `opens` when the probe under way was sent
         self.opens = self.rejected = 0
 
     def __repr__(self) -> str:
         probe = ", probing" if self._probing else ""
-        return f"<Breaker {self._state.value}, {self._in_a_row} failed, {self.opens} opens{probe}>"
+        return (
+            f"<Breaker {self._state.value}, {self._in_a_row:g} failed, {self.opens} opens{probe}>"
+        )
 
     @property
     def policy(self) -> BreakerPolicy:
@@ -211,14 +210,18 @@ class Breaker:
         *,
         retry_after: float | None = None,
         by_rate: bool = True,
+        by_row: bool = True,
+        own: tuple[int, int] = (0, 0),
+        soft: bool = False,
         started: float | None = None,
     ) -> None:
         """Take back a permit, and note how the attempt ended.
 
-        `failed` is None if it says nothing about the provider: cancelled, or our own doing.
-        `retry_after` is what the provider asked for, in seconds; it extends the open time.
-        `by_rate` False keeps the rate rule from opening it. `started` is when the attempt
-        began: failures of what began before the breaker last closed are ignored.
+        `failed` is None if it says nothing about the provider. `retry_after` is the seconds that
+        it asked for, which extend the open time. `by_rate` or `by_row` False keeps that rule from
+        opening it. `own` are the requests and failures of the caller who fails most: if most
+        failures are its, the rate must be too high without it as well. Two `soft` failures are
+        one in a row. What began, at `started`, before the breaker last closed does not fail it.
         """
         if permit is not _NORMAL:
             self._end_probe(failed, now, rng, retry_after or 0.0)
@@ -227,19 +230,17 @@ class Breaker:
         if failed is None or self._state is not _CLOSED or not policy.enabled:
             return
         if not failed:
-            self._in_a_row = 0
+            self._in_a_row = 0.0
             self._requests.add(now)
             return
         if started is not None and started < self._closed_at:
             return
-        self._in_a_row += 1
+        self._in_a_row += 0.5 if soft else 1.0
         self._requests.add(now)
         self._failures.add(now)
-        # Only a failure opens it, though a success may complete `min_requests`.
-        if self._in_a_row >= policy.consecutive_failures:
-            self._open(now, rng, retry_after or 0.0, by_rate=False)
-        elif by_rate and self._too_many(now):
-            self._open(now, rng, retry_after or 0.0, by_rate=True)
+        by_row &= self._in_a_row >= policy.consecutive_failures
+        if by_row or (by_rate and self._too_many(now, own)):
+            self._open(now, rng, retry_after or 0.0, by_rate=not by_row)
 
     # What active health probes do...
 
@@ -257,15 +258,16 @@ class Breaker:
     def _cooled(self, now: float) -> bool:
         return self._state is BreakerState.OPEN and now >= self._until
 
-    def _too_many(self, now: float) -> bool:
+    def _too_many(self, now: float, own: tuple[int, int]) -> bool:
         requests, failures = self._requests.total(now), self._failures.total(now)
         # A division, since 0.55 * 20 is a little more than 11, but 11 / 20 is 0.55.
-        enough = requests >= self._policy.min_requests
-        return enough and failures / requests >= self._policy.failure_rate
+        least, few = self._policy.failure_rate, requests < self._policy.min_requests
+        if few or failures / requests < least or 2 * own[1] <= failures:
+            return not few and failures / requests >= least
+        return requests > own[0] and (failures - own[1]) / (requests - own[0]) >= least
 
     def _end_probe(self, failed: bool | None, now: float, rng: Rng, at_least: float) -> None:
-        # In any case: also if a health probe has tripped the breaker during this one.
-        self._probing = False
+        self._probing = False  # also if a health probe has tripped the breaker during this one
         if failed is None or self._generation != self.opens or not self._policy.enabled:
             return
         if failed:
@@ -288,11 +290,9 @@ class Breaker:
         wait = max(longest * (0.8 + 0.4 * rng()), min(at_least, LONGEST_RETRY_AFTER))
         self._fire(BreakerEvent.TRIPPED)
         self.opens += 1
-        self._until = now + wait
-        self._by_rate = by_rate
-        self._proofs = 0
+        self._until, self._by_rate, self._proofs = now + wait, by_rate, 0
         # What led to this must not lead to it again once it has closed.
-        self._in_a_row = 0
+        self._in_a_row = 0.0
         self._requests.clear()
         self._failures.clear()
 

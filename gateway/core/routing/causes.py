@@ -23,9 +23,12 @@ class Cause(enum.Enum):
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
     AUTH_FAILED = "auth_failed"
+    ACCOUNT_REFUSED = "account_refused"
     REJECTED = "rejected"
     CONTEXT_LENGTH = "context_length"
     CONTENT_POLICY = "content_policy"
+    REQUEST_TOO_LARGE = "request_too_large"
+    UNSUPPORTED = "unsupported"
     STREAM_ERROR = "stream_error"
     EMPTY_STREAM = "empty_stream"
     NOT_A_STREAM = "not_a_stream"
@@ -33,6 +36,7 @@ class Cause(enum.Enum):
     TRUNCATED = "truncated"
     HEDGED = "hedged"
     CLIENT_GONE = "client_gone"
+    ABANDONED = "abandoned"
     SHUTDOWN = "shutdown"
     INTERNAL = "internal_error"
 
@@ -48,11 +52,17 @@ class Again(enum.Enum):
 class Rule(msgspec.Struct, frozen=True):
     """again: where another attempt may go.
     silent: the provider said nothing until a deadline, which is expensive to repeat.
-    failure: says something about the provider's health; None says nothing either way."""
+    failure: says something about the provider's health; None says nothing either way.
+    by_request: the request itself may have brought it about, so that a deployment is only
+        doubted when others fail with it, too.
+    late: a soft failure if it came after a wait that was longer than usual: it counts in the
+        rate of failures, and half in a row."""
 
     again: Again
     silent: bool = False
     failure: bool | None = True
+    by_request: bool = False
+    late: bool = False
 
 
 RULES: Final[dict[Cause, Rule]] = {
@@ -62,33 +72,43 @@ RULES: Final[dict[Cause, Rule]] = {
     Cause.POOL_TIMEOUT: Rule(Again.ANYWHERE, failure=None),
     # The provider may have done the work, and a retry may be billed twice; chat completions
     # keep no state, and an answer is worth more than the double cost.
-    Cause.CONNECTION_LOST: Rule(Again.ANYWHERE),
-    Cause.PROTOCOL_VIOLATION: Rule(Again.ANYWHERE),
+    Cause.CONNECTION_LOST: Rule(Again.ANYWHERE, by_request=True),
+    Cause.PROTOCOL_VIOLATION: Rule(Again.ANYWHERE, by_request=True),
     Cause.FIRST_EVENT_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
     Cause.IDLE_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
-    # The caller may have given very little: its haste says nothing of the provider.
-    Cause.TOTAL_TIMEOUT: Rule(Again.NOWHERE, silent=True, failure=None),
+    # The caller may have given very little: its haste alone says nothing of the provider.
+    Cause.TOTAL_TIMEOUT: Rule(Again.NOWHERE, silent=True, failure=None, by_request=True, late=True),
     # A full bucket is not a sick provider.
     Cause.RATE_LIMITED: Rule(Again.ANYWHERE, failure=None),
-    Cause.SERVER_ERROR: Rule(Again.ANYWHERE),
-    # The key is bad or unpaid: the same key gets the same answer.
+    # llama.cpp answers 500 to an image that its model cannot see.
+    Cause.SERVER_ERROR: Rule(Again.ANYWHERE, by_request=True),
+    # The key is bad or unpaid: the same key gets the same answer. The first by its status, which
+    # a request may have brought about if it is 402 or 403, the second by the provider's words.
     Cause.AUTH_FAILED: Rule(Again.ELSEWHERE, failure=None),
+    Cause.ACCOUNT_REFUSED: Rule(Again.ELSEWHERE, failure=None),
     # The request is at fault: every provider would say so.
     Cause.REJECTED: Rule(Again.NOWHERE, failure=False),
     # Other models may take what this one refuses; the model's `fallback_on` says whether to ask.
     Cause.CONTEXT_LENGTH: Rule(Again.NOWHERE, failure=False),
     Cause.CONTENT_POLICY: Rule(Again.NOWHERE, failure=False),
-    Cause.STREAM_ERROR: Rule(Again.ANYWHERE),
-    Cause.EMPTY_STREAM: Rule(Again.ANYWHERE),
+    # This deployment will never take it, with any key and after any wait: more tokens than its
+    # whole limit of a minute, an image for a model that reads text. Another one may have larger
+    # limits or another model behind it, and a refusal costs neither time nor money.
+    Cause.REQUEST_TOO_LARGE: Rule(Again.ELSEWHERE, failure=False),
+    Cause.UNSUPPORTED: Rule(Again.ELSEWHERE, failure=False),
+    Cause.STREAM_ERROR: Rule(Again.ANYWHERE, by_request=True),
+    Cause.EMPTY_STREAM: Rule(Again.ANYWHERE, by_request=True),
     # It cannot stream, or stands behind something that cannot: it will not learn it now.
-    Cause.NOT_A_STREAM: Rule(Again.ELSEWHERE),
+    Cause.NOT_A_STREAM: Rule(Again.ELSEWHERE, by_request=True),
     # An answer was generated, in a form that the gateway does not read: the next would have it too.
-    Cause.UNREADABLE: Rule(Again.ELSEWHERE),
+    Cause.UNREADABLE: Rule(Again.ELSEWHERE, by_request=True),
     # After commit, or by our own hand: no other attempt.
-    Cause.TRUNCATED: Rule(Again.NOWHERE),
+    Cause.TRUNCATED: Rule(Again.NOWHERE, by_request=True),
     # Cut because another attempt was faster: it may have been about to answer.
     Cause.HEDGED: Rule(Again.NOWHERE, failure=None),
     Cause.CLIENT_GONE: Rule(Again.NOWHERE, failure=None),
+    # The caller left, too, but only after it had waited longer than usual for a first event.
+    Cause.ABANDONED: Rule(Again.NOWHERE, failure=None, by_request=True, late=True),
     Cause.SHUTDOWN: Rule(Again.NOWHERE, failure=None),
     Cause.INTERNAL: Rule(Again.NOWHERE, failure=None),
 }

@@ -23,6 +23,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
 
     Of an attempt that failed before its answer was shown there may be the answer's `status`, the
     `retry_after` that it asked for, in seconds, and an `error` for people, without any of a key.
+    `whole` says that no stream was asked for: the first event is then the end of the answer.
     """
 
     cause: Cause | None
@@ -31,6 +32,7 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     status: int | None = None
     retry_after: float | None = None
     error: str = ""
+    whole: bool = False
 
 
 class KeyStatus(msgspec.Struct, frozen=True):

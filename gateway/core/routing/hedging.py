@@ -53,6 +53,11 @@ class Quantile:
             self._sorted = sorted(self._samples)
         return self._sorted[int(len(self._sorted) * 0.95)]
 
+    @property
+    def longest(self) -> float | None:
+        """Return the longest sample, None if there is none."""
+        return max(self._samples, default=None)
+
 
 class HedgeCap:
     """Lets at most `SHARE` of the requests of a model be hedged, and a few in reserve."""

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from .blame.doubts import Doubts
+from .blame.source import Source
+
 # How long a refused key rests: long enough that it costs few failed attempts, short enough
 # that one which was paid for again is back without a restart.
 BAD_FIRST: Final = 30.0
@@ -18,6 +21,9 @@ BAD_LAST: Final = 600.0
 # A 429 without any hint. OpenAI's own per-second smoothing is over in a second.
 LIMITED_FIRST: Final = 1.0
 LIMITED_LAST: Final = 30.0
+# The most that a provider can ask for: whatever resets at midnight is tried again before, which
+# costs one refused attempt each time, and a `Retry-After` of a year costs no more than that.
+LIMITED_LONGEST: Final = 300.0
 
 
 class Key:
@@ -68,7 +74,7 @@ class Keyring:
         # had to, and why, if it was refused.
         self._rests: dict[str, float] = {}
         self._strikes: dict[str, int] = {}
-        self._doubts: dict[str, int] = {}
+        self._doubts: dict[str, Doubts] = {}
         self._refused: dict[str, str] = {}
         self._next = 0
 
@@ -86,18 +92,27 @@ class Keyring:
         for gone in known - {key.id for key in keys}:
             self._forget(gone)
 
-    def pick(self, now: float) -> Key | None:
-        """Return the next usable key; None if all rest."""
+    def pick(self, now: float, source: Source | None = None) -> Key | None:
+        """Return the next usable key; None if all rest.
+
+        One that was refused to this very `source` comes last.
+        """
         keys = self._keys
         if len(keys) == 1:
             key = keys[0]
             return key if self._free_at(key) <= now else None
+        last: Key | None = None
         for step in range(len(keys)):
             at = (self._next + step) % len(keys)
-            if self._free_at(keys[at]) <= now:
-                self._next = at + 1
-                return keys[at]
-        return None
+            key = keys[at]
+            if self._free_at(key) > now:
+                continue
+            if self._doubts and source is not None and self.doubted(key, source):
+                last = last or key
+                continue
+            self._next = at + 1
+            return key
+        return last
 
     def usable(self, now: float) -> bool:
         """Say whether `pick` would find a key."""
@@ -135,6 +150,7 @@ class Keyring:
                 # Limited again by a call that was under way: no new strike.
                 return until - now
             seconds = self._next_rest(key, LIMITED_FIRST, LIMITED_LAST)
+        seconds = min(seconds, LIMITED_LONGEST)
         # Of two calls that were refused, the longer wait is the honest one.
         until = max(until, now + seconds)
         self._rests[key.id] = until
@@ -152,10 +168,16 @@ class Keyring:
         self._refused[key.id] = why
         return until - now
 
-    def doubt(self, key: Key) -> int:
-        """Count a refusal that may not be the key's fault; return how many in a row."""
-        found = self._doubts[key.id] = self._doubts.get(key.id, 0) + 1
+    def doubt(self, key: Key, source: Source | None = None) -> Doubts:
+        """Count a refusal that may not be the key's fault; return those in a row."""
+        found = self._doubts.setdefault(key.id, Doubts())
+        found.add(source)
         return found
+
+    def doubted(self, key: Key, source: Source) -> bool:
+        """Say whether `key` was refused to this very `source`, and not accepted since."""
+        doubts = self._doubts.get(key.id)
+        return doubts is not None and doubts.include(source)
 
     def accepted(self, key: Key, now: float) -> None:
         """Take note that the provider took `key`."""

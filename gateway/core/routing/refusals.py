@@ -1,36 +1,67 @@
 """What a provider's refusal means: a table for each kind of provider, and how it is read.
 
-Some classes of errors have a status of their own, others only words. Only marks that a provider
-documents are looked for, never a caller's own words: a refusal may quote them.
+Some classes of errors have a status of their own, others only words. A provider's body is first
+taken apart by `read`, so that marks look at its codes and its message alone: a refusal may quote
+the caller, whose own words must decide nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from .causes import Cause
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """Words in a refusal's body, and the cause that they stand for.
+class Refusal(msgspec.Struct, frozen=True):
+    """The body of a refusal, taken apart.
 
-    They count where the status alone would mean one of `instead_of`, and, unless that is empty,
-    where the status is one of `statuses`.
+    `codes` are what programs read (codes, types, reasons), in lower case. `message` is for
+    people, without what stands in quotes. `wait` is what the body asks for, in seconds.
     """
 
-    words: bytes
+    codes: frozenset[str] = frozenset()
+    message: str = ""
+    wait: float | None = None
+
+
+NOTHING = Refusal()
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """Codes or words in a refusal's body, and the cause that they stand for.
+
+    They count where the status alone would mean one of `instead_of`, and, unless that is empty,
+    where the status is one of `statuses`. `words` is asked whether the message is meant.
+    """
+
     cause: Cause
     instead_of: frozenset[Cause]
     statuses: frozenset[int] = frozenset()
+    codes: frozenset[str] = frozenset()
+    words: Callable[[str], object] | None = None
+
+    def counts(self, cause: Cause, status: int) -> bool:
+        """Say whether a refusal of `cause` with `status` is looked at."""
+        return cause in self.instead_of and (not self.statuses or status in self.statuses)
+
+    def found_in(self, refusal: Refusal) -> bool:
+        """Say whether `refusal` has one of the codes, or the words."""
+        if not self.codes.isdisjoint(refusal.codes):
+            return True
+        return self.words is not None and bool(self.words(refusal.message))
 
 
 class RefusalTable(msgspec.Struct, frozen=True):
-    """How one kind of provider says no. `statuses` are those that mean more than their class."""
+    """How one kind of provider says no. `statuses` are those that mean more than their class.
+
+    `read` takes a body apart, whatever the bytes are.
+    """
 
     statuses: Mapping[int, Cause]
     marks: tuple[Mark, ...] = ()
+    read: Callable[[bytes], Refusal] = lambda _: NOTHING
 
     def of_status(self, status: int) -> Cause | None:
         """Return why an answer with `status` is a failed attempt; None if it is not one."""
@@ -50,9 +81,12 @@ class RefusalTable(msgspec.Struct, frozen=True):
 
         The first mark that is found counts.
         """
-        for mark in self.marks:
-            if cause not in mark.instead_of or mark.words not in body:
-                continue
-            if not mark.statuses or status in mark.statuses:
-                return mark.cause
-        return cause
+        marks = [mark for mark in self.marks if mark.counts(cause, status)]
+        if not marks or not body:
+            return cause
+        refusal = self.read(body)
+        return next((mark.cause for mark in marks if mark.found_in(refusal)), cause)
+
+    def wait_of(self, body: bytes) -> float | None:
+        """Return the seconds that a refusal's body asks callers to wait; None if it does not."""
+        return self.read(body).wait if body else None

@@ -13,6 +13,9 @@ from typing import Final
 import msgspec
 
 from .backoff import Rng
+from .blame.patience import Patience
+from .blame.source import Source
+from .blame.suspects import Held, Suspect, Suspects
 from .breaker import Breaker, BreakerPolicy, Permit
 from .causes import RULES, Cause
 from .deployment import Deployment
@@ -49,7 +52,7 @@ class Entered(msgspec.Struct, eq=False):
 
     `probes` says that it was let through to test an open breaker; the permit is given back with
     the first sign of life, long before it leaves. `charged` says that it holds a place in the
-    retry budget.
+    retry budget. `held` is what it holds of its caller's own breaker, if the caller is a suspect.
     """
 
     target: Target
@@ -58,6 +61,8 @@ class Entered(msgspec.Struct, eq=False):
     permit: Permit
     probes: bool
     charged: bool
+    source: Source | None = None
+    held: Held | None = None
 
     @property
     def key_id(self) -> str:
@@ -72,7 +77,19 @@ class Entered(msgspec.Struct, eq=False):
 class Target:
     """One deployment. An attempt enters, and leaves with what it has seen."""
 
-    __slots__ = ("breaker", "clear", "health", "in_flight", "keyring", "name", "retries", "usual")
+    __slots__ = (
+        "breaker",
+        "clear",
+        "health",
+        "in_flight",
+        "keyring",
+        "left_late",
+        "name",
+        "patience",
+        "retries",
+        "suspects",
+        "usual",
+    )
 
     def __init__(
         self,
@@ -87,10 +104,14 @@ class Target:
         # might change that makes it False until the next look.
         self.clear = True
         self.breaker = Breaker(breaker)
+        self.suspects = Suspects(breaker)
+        # How many callers in a row left after a wait that was longer than usual.
+        self.left_late = 0
         self.retries = RetryBudget(budget)
         self.health = AttemptStats()
         self.keyring = Keyring(keys)
         self.usual = Quantile()
+        self.patience = Patience()
 
     def __repr__(self) -> str:
         return f"<Target {self.name}, {self.in_flight} in flight>"
@@ -101,13 +122,13 @@ class Target:
 
     def available(self, now: float) -> bool:
         """Say whether an attempt would be let through now, and not as a probe."""
-        found = self.breaker.closed and self.keyring.usable(now)
+        found = self._front.closed and self.keyring.usable(now)
         self.clear = found and self.keyring.unburdened
         return found
 
     def probe_due(self, now: float) -> bool:
         """Say whether its open breaker waits for one attempt to learn from."""
-        return self.breaker.probe_due(now) and self.keyring.usable(now)
+        return self._front.probe_due(now) and self.keyring.usable(now)
 
     def factor(self, now: float) -> float:
         """Return its share of the usual traffic: less than 1 in the slow start."""
@@ -115,14 +136,31 @@ class Target:
 
     def free_at(self, now: float) -> float:
         """Return when it is available again; `now` if it is."""
-        return max(now, self.breaker.retry_at(now) or now, self.keyring.free_at())
+        return max(now, self._front.retry_at(now) or now, self.keyring.free_at())
 
-    def refusal(self, now: float) -> Skipped | None:
+    @property
+    def _front(self) -> Breaker:
+        """Return the breaker that strategies and reports go by.
+
+        A deployment that is closed to one caller and has answered no other since is shown as
+        that caller finds it. Others are let through all the same, should it be their turn.
+        """
+        if self.suspects and self.breaker.closed:
+            suspect = self.suspects.kept_out
+            if suspect is not None:
+                return suspect.breaker
+        return self.breaker
+
+    def refusal(self, now: float, source: Source | None = None) -> Skipped | None:
         """Return why an attempt would not be let through now, which counts as rejected."""
         if not self.breaker.available(now):
             self.clear = False
             self.breaker.rejected += 1
             return Skipped(SkipReason.CIRCUIT_OPEN, self.breaker.retry_at(now))
+        if source is not None and self.suspects:
+            barred = self.suspects.barred(source, now)
+            if barred is not None:
+                return Skipped(SkipReason.CIRCUIT_OPEN, barred.breaker.retry_at(now))
         if not self.keyring.usable(now):
             self.clear = False
             refused = self.keyring.all_refused
@@ -135,14 +173,14 @@ class Target:
         health, breaker, keyring = self.health, self.breaker, self.keyring
         return DeploymentStatus(
             name=self.name,
-            state=breaker.state(now).value,
+            state=self._front.state(now).value,
             available=self.available(now) or self.probe_due(now),
             in_flight=self.in_flight,
             attempts=health.attempts,
             failures={cause.value: count for cause, count in health.failures.items()},
             consecutive_failures=health.consecutive_failures,
             first_event=health.first_event.value,
-            opens=breaker.opens,
+            opens=breaker.opens + self.suspects.opens,
             rejected=breaker.rejected,
             retries_in_flight=self.retries.retries_in_flight,
             retry_budget_exhausted=self.retries.exhausted,
@@ -169,33 +207,75 @@ class Target:
         retry_after: float | None = None,
         by_rate: bool = True,
         counts: bool = True,
-    ) -> None:
-        """End it. Without `counts` it says nothing of the deployment: we were slow ourselves."""
+        source: Source | None = None,
+        held: Held | None = None,
+    ) -> Suspect | None:
+        """End it; return the caller that it is closed to by this, alone among all, if any.
+
+        Without `counts` it says nothing of the deployment: we were slow ourselves.
+        """
         self.in_flight -= 1
         cause = sample.cause
         if cause is not None:
             self.clear = False
-        failed = False if cause is None else RULES[cause].failure
+        rule = None if cause is None else RULES[cause]
+        soft = rule is not None and rule.late and counts and self.patience.exceeded(sample)
+        failed = False if rule is None else True if soft else rule.failure
         if not counts:
             failed = None
         self.health.add(sample, now)
         if sample.first_event is not None and failed is False:
             self.usual.add(sample.first_event)
-        usual = self.health.first_event
-        if failed:
+            self.patience.add(sample)
+        self._judge_speed(sample, now, failed=bool(failed), soft=soft, counts=counts)
+        started = None if sample.latency is None else now - sample.latency
+        if failed and rule is not None:
+            retry_after = retry_after if cause is Cause.SERVER_ERROR else None
+            blame = self.suspects.failed(
+                source,
+                held,
+                now,
+                rng,
+                by_request=rule.by_request,
+                soft=soft,
+                retry_after=retry_after,
+                by_rate=by_rate,
+                started=started,
+            )
+            self.breaker.leave(
+                permit,
+                True,
+                now,
+                rng,
+                retry_after=retry_after,
+                by_rate=by_rate,
+                by_row=blame.by_row,
+                own=(blame.requests, blame.failures),
+                soft=soft,
+                started=started,
+            )
+            if not self.breaker.closed:
+                self.suspects.start_over()
+            return blame.closed_to
+        # A refusal of the request itself is no failure, and no proof either: callers could keep
+        # a dead deployment's breaker closed with it.
+        if rule is None and failed is False:
+            self.left_late = 0
+            self.suspects.succeeded(source, held, now, rng)
+            self.breaker.leave(permit, False, now, rng)
+            return None
+        if held is not None:
+            self.suspects.released(held, now, rng)
+        self.breaker.leave(permit, None, now, rng)
+        return None
+
+    def _judge_speed(
+        self, sample: Sample, now: float, *, failed: bool, soft: bool, counts: bool
+    ) -> None:
+        usual, waited = self.health.first_event, sample.latency or 0.0
+        if failed and not soft:
             # Worse each time: beside busy ones five seconds would look good again.
             usual.add(min(WORST, max(PENALTY, 2.0 * (usual.value or 0.0))), now)
-        elif counts and cause is Cause.HEDGED and (sample.latency or 0.0) > (usual.value or 0.0):
+        elif (soft or (counts and sample.cause is Cause.HEDGED)) and waited > (usual.value or 0.0):
             # It would have taken longer still.
-            usual.add(sample.latency or 0.0, now)
-        self.breaker.leave(
-            permit,
-            # A refusal of the request itself is no failure, and no proof either: callers could
-            # keep a dead deployment's breaker closed with it.
-            None if cause is not None and not failed else failed,
-            now,
-            rng,
-            retry_after=retry_after if cause is Cause.SERVER_ERROR else None,
-            by_rate=by_rate,
-            started=None if sample.latency is None else now - sample.latency,
-        )
+            usual.add(waited, now)

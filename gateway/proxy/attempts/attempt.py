@@ -38,7 +38,7 @@ from .own_keys import failed_without_secrets
 from .preface import Preface
 from .reading.body import read_up_to, read_whole, readable
 from .reading.first_events import read_stream
-from .reading.reported_error import ERROR_BYTES, reported_error
+from .reading.reported_error import ERROR_BYTES, reported_error, wait_of
 
 # The body of a failed answer is waited for only so long: errors are short.
 ERROR_SECONDS = 5.0
@@ -180,7 +180,7 @@ async def _read_error(
             deployment.refusals.of_body(cause, response.status, body[:ERROR_BYTES]),
             f"{response.status} {deployment.dialect.read_error(body)}".rstrip(),
             response.status,
-            asked_wait(response.headers, time.time()),
+            wait_of(response, deployment, body),
             RawAnswer(response.status, response.headers, body),
         )
     # The status is news enough; the caller's own error replaces a body that never came.

@@ -17,6 +17,7 @@ import trio
 
 from ...config.snapshot import Snapshot
 from ...core.limits.ledger import Demand, LimitRefusal
+from ...core.routing.blame.source import Source
 from ...core.routing.deployment import Credential, Deployment
 from ...core.routing.health import Sample
 from ...core.routing.target import Entered, Skipped, SkipReason, Target
@@ -82,6 +83,10 @@ class AttemptLease:
         if self._reservation is not None:
             await self._reservation.settle(tokens, 0)
 
+    def abandoned(self, seconds: float, *, whole: bool) -> bool:
+        """Say whether `seconds` without a first event are longer than usual."""
+        return self._services.health.abandoned(self._entered, seconds, whole=whole)
+
     def has_another_key(self, now: float) -> bool:
         """Say whether the deployment has a usable key beside this attempt's."""
         return self._services.health.has_another_key(self._entered, now)
@@ -102,15 +107,17 @@ async def acquire_lease(
     deadline: float,
     later: bool,
     hedge: bool = False,
+    source: Source | None = None,
 ) -> AttemptLease | Skipped:
     """Take a place with `deployment`, or say what is in the way.
 
-    `deadline` is when the attempt must be over, in Trio's time. `later` says that it is not the
+    `source` is the caller and the body that it is for. `deadline` is when the attempt must be
+    over, in Trio's time. `later` says that it is not the
     request's first attempt, `hedge` that another one is under way: that one may not go beyond
     the retry budget however well the deployment is.
     """
     health = services.health
-    if (skipped := health.check(target, trio.current_time())) is not None:
+    if (skipped := health.check(target, trio.current_time(), source)) is not None:
         return skipped
     slots = services.traffic.provider(deployment.provider)
     if not slots.acquire_nowait():
@@ -135,7 +142,7 @@ async def acquire_lease(
                 wait = granted.retry_after
                 return Skipped(SkipReason.BUSY, None if wait is None else now + wait)
             reservation = Reservation(services.limits, granted)
-        entered = health.enter(target, deployment, now, later=later, hedge=hedge)
+        entered = health.enter(target, deployment, now, later=later, hedge=hedge, source=source)
         if isinstance(entered, Skipped):
             return entered
         return AttemptLease(services, deployment, slot, reservation, entered)

@@ -79,7 +79,7 @@ class AttemptLog:
         failed = self.outcome
         assert isinstance(failed, Failed)
         wait, another = failed.retry_after, False
-        if failed.cause in (Cause.RATE_LIMITED, Cause.AUTH_FAILED):
+        if failed.cause in (Cause.RATE_LIMITED, Cause.AUTH_FAILED, Cause.ACCOUNT_REFUSED):
             rest = self.lease.keys_rest(now)
             another = self.lease.has_another_key(now)
             if failed.cause is Cause.RATE_LIMITED:
@@ -96,7 +96,7 @@ class AttemptLog:
         self._finished = True
         outcome = self.outcome
         latency = trio.current_time() - self._started
-        cause, row = self._cause(outcome, end), self._row
+        cause, row = self._cause(outcome, end, latency), self._row
         row.cause = cause.value if cause else None
         row.duration_ms = milliseconds(latency)
         if self._first_event is not None:
@@ -107,24 +107,29 @@ class AttemptLog:
             row.status, row.error = outcome.response.status, end.message if end else None
         prices = self.lease.deployment.prices
         tokens = self._settlement.attempt_ended(row, prices, outcome, cause)
-        sample = Sample(cause, latency, self._first_event)
-        if isinstance(outcome, Failed):
-            sample = Sample(
-                cause,
-                latency,
-                self._first_event,
-                status=outcome.status,
-                retry_after=outcome.retry_after,
-                error=outcome.message,
-            )
+        failed = outcome if isinstance(outcome, Failed) else None
+        sample = Sample(
+            cause,
+            latency,
+            self._first_event,
+            status=None if failed is None else failed.status,
+            retry_after=None if failed is None else failed.retry_after,
+            error="" if failed is None else failed.message,
+            whole=not self._settlement.record.stream,
+        )
         await self.lease.leave(sample, self._pool, tokens)
 
-    def _cause(self, outcome: Committed | Failed | None, end: RelayEnd | None) -> Cause | None:
+    def _cause(
+        self, outcome: Committed | Failed | None, end: RelayEnd | None, latency: float
+    ) -> Cause | None:
         if isinstance(outcome, Failed):
             return outcome.cause
         if self.hedged:
             return Cause.HEDGED
         if end is None:
-            # Cancelled from outside: says nothing about the provider.
-            return Cause.CLIENT_GONE
+            # Cancelled from outside, which says nothing about the provider, unless it kept the
+            # caller waiting for longer than it usually does.
+            whole = not self._settlement.record.stream
+            late = self._first_event is None and self.lease.abandoned(latency, whole=whole)
+            return Cause.ABANDONED if late else Cause.CLIENT_GONE
         return _BROKEN.get(end.reason)

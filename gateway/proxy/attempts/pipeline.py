@@ -6,12 +6,15 @@ between them: it waits, keeps the request's deadline, and writes down what each 
 
 from __future__ import annotations
 
+from typing import Final
+
 import trio
 
 from ...config.snapshot import ServedModel
 from ...core.dialects.base import DialectRequest
 from ...core.records.record import EndReason
 from ...core.routing.attempts import AttemptFailure, Attempts, Stop, Try
+from ...core.routing.blame.source import Source
 from ...core.routing.causes import RULES, Again, Cause
 from ...core.routing.deployment import Deployment
 from ...core.routing.hedging import delay
@@ -29,6 +32,9 @@ from .preface import begin_stream
 from .provider_call import ProviderCalls
 from .relay import Relay
 from .verdict import RELAYED, unavailable, verdict
+
+# Statuses that call for a retry (openai-python `_base_client.py`), though it is a refusal.
+_RETRIED: Final = frozenset({429, *range(500, 600)})
 
 
 class Pipeline:
@@ -52,6 +58,9 @@ class Pipeline:
         self._relay: Relay | None = None
         # A client's own retry is one for the providers, too.
         self._later = options.repeated
+        caller = exchange.caller
+        # Without tokens all callers have one name.
+        self._source = Source(caller.name if caller.digest else None, request.body)
         self._calls = ProviderCalls(exchange, request, model)
         self._deadline = model.deadlines(exchange.started, exchange.started + options.patience)
 
@@ -133,6 +142,7 @@ class Pipeline:
             self._model.deployments[number],
             self._model.targets[number],
             caller=exchange.caller.name,
+            source=self._source,
             demand=self._options.demand,
             deadline=self._deadline(number),
             later=self._later,
@@ -264,6 +274,9 @@ class Pipeline:
         if last.cause in RELAYED and last.answer is not None:
             given = last.answer.headers
             about_body = clean(given, ABOUT_BODY) or deployment.dialect.answer_headers
+            if last.status in _RETRIED and last.retry_after is None:
+                # OpenAI's SDKs repeat these by themselves, and this one would be refused again.
+                about_body = [*about_body, (b"x-should-retry", b"false")]
             await self._exchange.relay_rejection(
                 deployment,
                 last.answer,

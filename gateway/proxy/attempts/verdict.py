@@ -30,11 +30,20 @@ _TIMEOUTS: Final = {
     Cause.TOTAL_TIMEOUT: EndReason.TOTAL_TIMEOUT,
 }
 # A refusal of the request itself is shown as it came.
-RELAYED: Final = frozenset({Cause.REJECTED, Cause.CONTEXT_LENGTH, Cause.CONTENT_POLICY})
+RELAYED: Final = frozenset(
+    {
+        Cause.REJECTED,
+        Cause.CONTEXT_LENGTH,
+        Cause.CONTENT_POLICY,
+        Cause.REQUEST_TOO_LARGE,
+        Cause.UNSUPPORTED,
+    }
+)
 # What only concerns the operator: addresses, and what a provider says about our key.
 _INTERNAL: Final = frozenset(
     {
         Cause.AUTH_FAILED,
+        Cause.ACCOUNT_REFUSED,
         Cause.CONNECT_FAILED,
         Cause.CONNECT_TIMEOUT,
         Cause.CONNECTION_LOST,

@@ -4,7 +4,16 @@ from collections import Counter
 
 import pytest
 
-from gateway.core.routing.keys import BAD_FIRST, BAD_LAST, LIMITED_FIRST, LIMITED_LAST, Key, Keyring
+from gateway.core.routing.blame.source import Source
+from gateway.core.routing.keys import (
+    BAD_FIRST,
+    BAD_LAST,
+    LIMITED_FIRST,
+    LIMITED_LAST,
+    LIMITED_LONGEST,
+    Key,
+    Keyring,
+)
 
 
 def ring(size: int) -> tuple[Keyring, list[Key]]:
@@ -91,6 +100,13 @@ def test_a_limit_lasts_as_long_as_the_provider_says_and_never_gets_shorter() -> 
     assert keyring.pick(161) is key
 
 
+@pytest.mark.parametrize("asked", [301.0, 86400.0, 365 * 86400.0])
+def test_no_wait_is_longer_than_some_minutes(asked: float) -> None:
+    keyring, (key,) = ring(1)
+    assert keyring.limit(key, 100, asked) == LIMITED_LONGEST
+    assert keyring.pick(100 + LIMITED_LONGEST) is key
+
+
 def test_guesses_double_up_to_the_most() -> None:
     keyring, (key,) = ring(1)
     now, found = 0.0, []
@@ -147,13 +163,30 @@ def test_a_refused_key_rests_longer_each_time(everywhere: bool) -> None:
 
 def test_doubts_are_counted_by_key_until_it_is_accepted() -> None:
     keyring, (one, two) = ring(2)
-    assert [keyring.doubt(one), keyring.doubt(one), keyring.doubt(two)] == [1, 2, 1]
+    assert [keyring.doubt(key).count for key in (one, one, two)] == [1, 2, 1]
     # They set nothing aside.
     assert Counter(picks(keyring, 4)) == {"id1": 2, "id2": 2}
     keyring.accepted(two, 0)
-    assert [keyring.doubt(one), keyring.doubt(two)] == [3, 1]
+    assert [keyring.doubt(one).count, keyring.doubt(two).count] == [3, 1]
     keyring.accepted(one, 0)
-    assert keyring.doubt(one) == 1
+    assert keyring.doubt(one).count == 1
+
+
+def test_a_key_that_was_refused_to_this_very_request_comes_last() -> None:
+    keyring, (one, two) = ring(2)
+    refused, other = Source("a", b"1"), Source("a", b"2")
+    keyring.doubt(one, refused)
+    assert [keyring.pick(0, refused) for _ in range(3)] == [two] * 3
+    assert {keyring.pick(0, other) for _ in range(4)} == {one, two}
+    # Better than none.
+    keyring.doubt(two, refused)
+    assert keyring.pick(0, refused) is not None
+    assert keyring.doubted(two, refused)
+    assert not keyring.doubted(two, other)
+    keyring.accepted(two, 0)
+    assert not keyring.doubted(two, refused)
+    keyring.limit(two, 0, 5)
+    assert keyring.pick(0, refused) is one
 
 
 def test_strikes_without_end_do_not_overflow() -> None:
@@ -194,8 +227,8 @@ def test_a_refusal_outlasts_the_limit_that_it_falls_into() -> None:
 
 def test_a_limit_outlasts_the_refusal_that_falls_into_it() -> None:
     keyring, (key,) = ring(1)
-    keyring.limit(key, 0, 3600)
-    assert keyring.refuse(key, 10, "403", everywhere=False) == 3590
+    keyring.limit(key, 0, 300)
+    assert keyring.refuse(key, 10, "403", everywhere=False) == 290
 
 
 # After a reload...

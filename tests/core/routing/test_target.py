@@ -4,13 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.core.routing.blame.source import Source
 from gateway.core.routing.breaker import BreakerPolicy, BreakerState, Permit
 from gateway.core.routing.causes import RULES, Cause
 from gateway.core.routing.health import Sample
 from gateway.core.routing.hedging import MIN_SAMPLES
 from gateway.core.routing.keys import Key
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.routing.target import PENALTY, WORST, Target
+from gateway.core.routing.target import (
+    PENALTY,
+    WORST,
+    Skipped,
+    SkipReason,
+    Target,
+)
 
 POLICY = BreakerPolicy(consecutive_failures=3, open_time=5, successes=2, slow_start=10)
 
@@ -34,12 +41,28 @@ def attempt(
     first_event: float | None = None,
     retry_after: float | None = None,
     counts: bool = True,
+    source: Source | None = None,
 ) -> None:
     """Enter and leave at `now`."""
     permit = subject.enter(now)
     assert permit is not None
+    held = None if source is None else subject.suspects.enter(source, now)
     sample = Sample(cause, latency, first_event)
-    subject.leave(permit, sample, now, half, retry_after=retry_after, counts=counts)
+    subject.leave(
+        permit,
+        sample,
+        now,
+        half,
+        retry_after=retry_after,
+        counts=counts,
+        source=source,
+        held=held,
+    )
+
+
+def source(caller: object = None, body: int = 0) -> Source:
+    name = None if caller is None else f"caller {caller}"
+    return Source(name, b"%d" % body)
 
 
 def tripped(now: float = 0.0, policy: BreakerPolicy = POLICY) -> Target:
@@ -105,8 +128,178 @@ def test_a_slow_deployment_that_fails_is_worse_than_slow() -> None:
 def test_what_is_no_failure_is_no_penalty(cause: Cause) -> None:
     subject = target()
     attempt(subject, None, 0, first_event=0.1)
-    attempt(subject, cause, 1, latency=50.0)
+    # No longer than a caller is expected to wait.
+    attempt(subject, cause, 1, latency=1.0)
     assert subject.first_event.value == 0.1
+
+
+@pytest.mark.parametrize("cause", [Cause.TOTAL_TIMEOUT, Cause.ABANDONED])
+def test_a_caller_who_waited_in_vain_shows_how_long_it_takes_at_least(cause: Cause) -> None:
+    subject = target()
+    attempt(subject, None, 0, first_event=0.1)
+    attempt(subject, cause, 1, latency=50.0)
+    assert subject.first_event.value == 50.0
+
+
+# Callers that leave, or whose time is up, without a first event...
+
+
+@pytest.mark.parametrize("cause", [Cause.TOTAL_TIMEOUT, Cause.ABANDONED])
+def test_waits_in_vain_count_half_in_a_row(cause: Cause) -> None:
+    subject = target(BreakerPolicy(consecutive_failures=3))
+    attempt(subject, None, 0, first_event=0.1)
+    for number in range(5):
+        attempt(subject, cause, 1, latency=5.0, source=source(number % 2))
+        # One that was not late is nothing.
+        attempt(subject, cause, 1, latency=0.5, source=source(9))
+    assert subject.breaker.closed
+    # Reports count only what an answer, or none in our own time, has shown.
+    assert subject.health.consecutive_failures == 0
+    attempt(subject, cause, 1, latency=5.0, source=source(9))
+    assert subject.breaker.state(1) is BreakerState.OPEN
+
+
+@pytest.mark.parametrize("cause", [Cause.TOTAL_TIMEOUT, Cause.ABANDONED])
+def test_waits_in_vain_open_a_breaker_by_their_rate(cause: Cause) -> None:
+    subject = target(BreakerPolicy(consecutive_failures=1000, min_requests=20))
+    for _ in range(10):
+        attempt(subject, None, 0, first_event=0.1)
+    for number in range(10):
+        assert subject.breaker.closed
+        attempt(subject, cause, 1, latency=5.0, source=source(number))
+    assert subject.breaker.state(1) is BreakerState.OPEN
+
+
+# Whose fault it is...
+
+
+def test_the_failures_of_one_caller_keep_out_that_caller_alone() -> None:
+    subject = target()
+    for number in range(10):
+        if subject.refusal(0, source("a", number)) is None:
+            attempt(subject, Cause.SERVER_ERROR, 0, source=source("a", number))
+    assert subject.breaker.opens == 0
+    assert subject.health.attempts == POLICY.consecutive_failures
+    refused = subject.refusal(0, source("a", 99))
+    assert refused == Skipped(SkipReason.CIRCUIT_OPEN, 5)
+    assert subject.refusal(0, source("b", 1)) is None
+    # Strategies and reports see what that caller sees, until another one is served.
+    assert (subject.available(0), subject.status(0).state, subject.status(0).opens) == (
+        False,
+        "open",
+        1,
+    )
+    assert subject.probe_due(5)
+    attempt(subject, None, 1, source=source("b", 1))
+    assert (subject.available(1), subject.status(1).state) == (True, "closed")
+    assert subject.refusal(1, source("a", 99)) == refused
+
+
+def test_one_body_that_fails_keeps_out_no_other_of_its_caller() -> None:
+    subject = target()
+    for _ in range(POLICY.consecutive_failures):
+        attempt(subject, Cause.SERVER_ERROR, 0, source=source("a", 1))
+    assert subject.refusal(0, source("a", 1)) is not None
+    assert subject.refusal(0, source("a", 2)) is None
+    # If that one fails, too, it is the caller's.
+    attempt(subject, Cause.SERVER_ERROR, 0, source=source("a", 2))
+    assert subject.refusal(0, source("a", 3)) is not None
+    assert subject.refusal(0, source("b", 3)) is None
+
+
+def test_the_failure_of_a_second_caller_opens_it_for_all() -> None:
+    subject = target()
+    for _ in range(POLICY.consecutive_failures):
+        attempt(subject, Cause.SERVER_ERROR, 0, source=source("a", 1))
+    attempt(subject, Cause.SERVER_ERROR, 0, source=source("b", 1))
+    assert subject.breaker.opens == 1
+
+
+def test_a_good_answer_to_another_caller_parts_the_failures() -> None:
+    subject = target(BreakerPolicy(consecutive_failures=3, min_requests=1000))
+    for _ in range(10):
+        attempt(subject, Cause.SERVER_ERROR, 0, source=source("a", 1))
+        attempt(subject, Cause.SERVER_ERROR, 0, source=source("b", 1))
+        attempt(subject, None, 0, source=source("c", 1))
+    assert subject.breaker.opens == 0
+
+
+@pytest.mark.parametrize("cause", [Cause.CONNECT_FAILED, Cause.FIRST_EVENT_TIMEOUT])
+def test_what_no_request_brings_about_opens_it_whoever_meets_it(cause: Cause) -> None:
+    subject = target()
+    for _ in range(POLICY.consecutive_failures):
+        attempt(subject, cause, 0, source=source("a", 1))
+    assert subject.breaker.opens == 1
+
+
+def test_the_failures_of_one_caller_count_as_one_beside_those() -> None:
+    subject = target()
+    for _ in range(2):
+        attempt(subject, Cause.SERVER_ERROR, 0, source=source("a", 1))
+    attempt(subject, Cause.CONNECT_FAILED, 0, source=source("b", 1))
+    assert subject.breaker.opens == 0
+    attempt(subject, Cause.CONNECT_FAILED, 0, source=source("b", 1))
+    assert subject.breaker.opens == 1
+
+
+def test_without_tokens_bodies_are_what_must_differ() -> None:
+    subject = target()
+    for _ in range(10):
+        attempt(subject, Cause.SERVER_ERROR, 0, source=source(None, 1))
+    assert subject.breaker.opens == 0
+    assert subject.refusal(0, source(None, 1)) is not None
+    assert subject.refusal(0, source(None, 2)) is None
+    attempt(subject, Cause.SERVER_ERROR, 0, source=source(None, 2))
+    assert subject.breaker.opens == 1
+
+
+def test_the_rate_of_one_caller_is_its_own() -> None:
+    subject = target(BreakerPolicy(consecutive_failures=1000, min_requests=10))
+    for _ in range(30):
+        if subject.refusal(0, source("a", 1)) is None:
+            attempt(subject, Cause.SERVER_ERROR, 0, source=source("a", 1))
+        attempt(subject, None, 0, source=source("b", 1))
+    assert subject.breaker.closed
+    for _ in range(40):
+        attempt(subject, Cause.SERVER_ERROR, 0, source=source("a", 2))
+    assert subject.refusal(0, source("a", 2)) is not None
+    assert subject.breaker.closed
+    # Without that caller, too, more than half of them fail.
+    for _ in range(30):
+        assert subject.breaker.closed
+        attempt(subject, Cause.SERVER_ERROR, 0, source=source("b", 2))
+    assert not subject.breaker.closed
+
+
+def test_a_callers_own_breaker_is_probed_and_closes() -> None:
+    subject = target()
+    one = source("a", 1)
+    for _ in range(POLICY.consecutive_failures):
+        attempt(subject, Cause.SERVER_ERROR, 0, source=one)
+    for now in (5, 6):
+        held = subject.suspects.enter(one, now)
+        assert held is not None
+        assert held.permit is Permit.PROBE
+        # One at a time.
+        assert subject.refusal(now, one) is not None
+        permit = subject.enter(now)
+        assert permit is not None
+        subject.leave(permit, Sample(None), now, half, source=one, held=held)
+    assert subject.refusal(6, one) is None
+    assert subject.suspects.kept_out is None
+    assert subject.status(6).state == "closed"
+
+
+def test_a_probe_of_a_callers_own_that_shows_nothing_gives_the_next_its_turn() -> None:
+    subject = target()
+    one = source("a", 1)
+    for _ in range(POLICY.consecutive_failures):
+        attempt(subject, Cause.SERVER_ERROR, 0, source=one)
+    held = subject.suspects.enter(one, 5)
+    permit = subject.enter(5)
+    assert permit is not None
+    subject.leave(permit, Sample(Cause.CLIENT_GONE), 5, half, source=one, held=held)
+    assert subject.refusal(5, one) is None
 
 
 def test_who_lost_a_race_is_at_least_as_slow_as_that() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,17 +13,19 @@ import trio
 from structlog.testing import LogCapture
 from trio.testing import MockClock
 
+from gateway.config.callers import Caller
 from gateway.core.limits.ledger import Scope, ScopeLimits
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.breaker import BreakerState
 from gateway.core.routing.call import Call
+from gateway.core.routing.causes import Cause
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.errors import ConnectionLost
+from gateway.errors import ConnectFailed, ConnectionLost, ConnectTimeout, UpstreamFailure
 from gateway.lifecycle import Lifecycle
 from gateway.proxy.attempts.lease import LAGGING
 from gateway.proxy.options import ClientOptions
 from gateway.proxy.traffic.control import TrafficControl
-from gateway.state import health
+from gateway.state import health, health_log
 
 from ..scripts import (
     DONE,
@@ -36,10 +39,11 @@ from ..scripts import (
     ScriptedUpstream,
     Step,
     chunk,
+    fails,
     ok,
     status,
 )
-from ..world import State, World, body, deployment
+from ..world import KEY, State, World, body, deployment
 
 ONCE = RetryPolicy(max_attempts=1)
 # A first event at once, the end ten seconds later.
@@ -62,7 +66,8 @@ class Answering(ScriptedUpstream):
 def visits(monkeypatch: pytest.MonkeyPatch) -> LogCapture:
     capture = LogCapture()
     logger = structlog.wrap_logger(None, processors=[structlog.stdlib.add_log_level, capture])
-    monkeypatch.setattr(health, "_log", logger)
+    for module in (health, health_log):
+        monkeypatch.setattr(module, "_log", logger)
     return capture
 
 
@@ -75,9 +80,17 @@ async def asked_for(
     return world
 
 
+def by(name: str) -> dict[str, Any]:
+    """Let a request be that of the caller `name`."""
+    digest = hashlib.sha256(KEY).digest()
+    caller = Caller(name=name, digest=digest, models=frozenset(), beginnings=("",))
+    return {"callers": (caller,)}
+
+
 async def failing(state: State, times: int, **more: Any) -> None:
-    for _ in range(times):
-        await asked_for(state, ("a", status(503)), **more)
+    """Let a provider fail, and two callers meet that in turn."""
+    for number in range(times):
+        await asked_for(state, ("a", status(503)), **by(f"failing {number % 2}"), **more)
 
 
 async def all_at_once(worlds: Sequence[World], apart: float = 0.0) -> None:
@@ -341,8 +354,8 @@ async def test_a_stream_that_breaks_after_its_first_event_counts(
 ) -> None:
     state = State()
     broken: list[Step] = [(0, Head()), (0, chunk("hi")), (0, ConnectionLost("reset"))]
-    for _ in range(5):
-        await asked_for(state, ("a", broken))
+    for number in range(5):
+        await asked_for(state, ("a", broken), **by(f"caller {number % 2}"))
     (target,) = state.health.targets
     assert not target.breaker.closed
 
@@ -352,8 +365,9 @@ async def test_while_the_gateway_itself_is_late_nothing_counts(
     autojump_clock: MockClock, lag: float, counts: bool
 ) -> None:
     state = State()
-    for _ in range(5):
-        world = World([("a", status(503))], state=state, retry=ONCE)
+    for number in range(5):
+        who = by(f"caller {number % 2}")
+        world = World([("a", status(503))], state=state, retry=ONCE, **who)
         world.traffic.lag.value = lag
         await world.run()
     (target,) = state.health.targets
@@ -380,17 +394,24 @@ async def test_keys_are_used_in_turn(autojump_clock: MockClock) -> None:
     assert used == [b"k1", b"k2", b"k3"] * 2
 
 
-@pytest.mark.parametrize("code", [401, 402, 403])
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (401, b"wrong key sk-secret-1"),
+        (402, b"Insufficient Balance of sk-secret-1"),
+        (403, b"Your account sk-secret-1 has been suspended"),
+    ],
+)
 async def test_a_refused_key_is_followed_by_another_at_once_and_set_aside(
-    autojump_clock: MockClock, visits: LogCapture, code: int
+    autojump_clock: MockClock, visits: LogCapture, code: int, words: bytes
 ) -> None:
     state, route = State(), with_keys(b"sk-secret-1", b"sk-secret-2")
-    said = b'{"error":{"message":"wrong key sk-secret-1"}}'
+    said = b'{"error":{"message":"%b"}}' % words
     world = await asked_for(
         state, ("a", status(code, body=said)), ("a", ok()), routes=[route], retry=None
     )
     assert trio.current_time() == 0
-    assert world.causes == ["auth_failed", "ok"]
+    assert world.causes == ["auth_failed" if code == 401 else "account_refused", "ok"]
     assert [row.wait_ms for row in world.record.attempts] == [0, 0]
     assert keys_of(world) == [b"sk-secret-1", b"sk-secret-2"]
     (entry,) = visits.entries
@@ -421,17 +442,18 @@ async def test_a_key_may_be_refused_for_one_deployment_only(
 
 
 @pytest.mark.parametrize("code", [402, 403])
-async def test_the_only_key_is_set_aside_by_the_third_refusal_in_a_row(
+async def test_a_key_is_set_aside_by_the_third_refusal_in_a_row(
     autojump_clock: MockClock, visits: LogCapture, code: int
 ) -> None:
     """It may be about this one request: too long for what is left, or a firewall's dislike."""
     state, route = State(), with_keys(b"k1")
     refused = ("a", status(code))
     # An answer in between begins the count anew.
-    for play in (refused, refused, ("a", ok()), refused, refused):
-        world = await asked_for(state, play, routes=[route])
+    for number, play in enumerate((refused, refused, ("a", ok()), refused, refused)):
+        world = await asked_for(state, play, routes=[route], **by(f"caller {number % 2}"))
         assert world.client.status == (200 if play[1] is not refused[1] else 502)
-    assert [entry["seconds"] for entry in visits.entries] == [0] * 4
+    # Of those in a row the first is logged.
+    assert [entry["seconds"] for entry in visits.entries] == [0] * 2
     assert {entry["event"] for entry in visits.entries} == {"provider refuses a key"}
     await asked_for(state, refused, routes=[route])
     assert visits.entries[-1]["seconds"] == 30
@@ -445,13 +467,58 @@ async def test_the_only_key_is_set_aside_by_the_third_refusal_in_a_row(
     assert world.client.headers[b"retry-after"] == b"60"
 
 
+@pytest.mark.parametrize("keys", [(b"k1",), (b"k1", b"k2")])
+@pytest.mark.parametrize("code", [402, 403])
+async def test_one_caller_takes_no_key_from_the_others(
+    autojump_clock: MockClock, visits: LogCapture, code: int, keys: tuple[bytes, ...]
+) -> None:
+    state, route = State(), with_keys(*keys)
+    for number in range(10):
+        # Each key is tried once for each request, and no more.
+        world = await asked_for(
+            state,
+            *[("a", status(code))] * len(keys),
+            routes=[route],
+            retry=None,
+            client=ScriptedClient(body(seed=number)),
+            **by("one"),
+        )
+        assert (world.client.status, world.causes) == (502, ["auth_failed"] * len(keys))
+        assert sorted(keys_of(world)) == sorted(keys)
+    used = []
+    for _ in keys:
+        used += keys_of(await asked_for(state, ("a", ok()), routes=[route], **by("other")))
+    assert sorted(used) == sorted(keys)
+    assert [entry["seconds"] for entry in visits.entries] == [0] * len(keys)
+
+
+async def test_without_tokens_each_body_speaks_for_itself(autojump_clock: MockClock) -> None:
+    """One body again and again says nothing; the third of several sets the only key aside."""
+    state = State()
+    world = World([("a", status(403))], state=state, retry=ONCE)
+    nobody = msgspec.structs.replace(world.snapshot, callers={})
+
+    async def ask(play: Sequence[Step] | None, number: int) -> int | None:
+        client = ScriptedClient(body(seed=number))
+        plays = [] if play is None else [("a", play)]
+        world = World(plays, routes=["a"], state=state, retry=ONCE, client=client)
+        world.snapshot = msgspec.structs.replace(nobody, models=world.snapshot.models)
+        await world.run(key=None)
+        return client.status
+
+    for _ in range(5):
+        assert await ask(status(403), 1) == 502
+    assert await ask(status(403), 2) == 502
+    assert await ask(None, 3) == 503
+
+
 async def test_a_refusal_of_the_request_is_one_of_the_key_no_more(
     autojump_clock: MockClock,
 ) -> None:
     """Whoever says that a prompt is bad has let the key in."""
     state = State()
-    for code in (403, 403, 400, 403, 403):
-        await asked_for(state, ("a", status(code)))
+    for number, code in enumerate((403, 403, 400, 403, 403)):
+        await asked_for(state, ("a", status(code)), **by(f"caller {number % 2}"))
     await asked_for(state, ("a", ok()))
 
 
@@ -833,3 +900,221 @@ async def test_a_drain_ends_the_wait(autojump_clock: MockClock) -> None:
     assert trio.current_time() == 1
     assert (world.client.status, world.client.error["code"]) == (503, "server_shutting_down")
     assert world.record.end_reason == "server_shutting_down"
+
+
+# One caller does not hurt the others...
+
+
+def refusal(message: str) -> bytes:
+    return msgspec.json.encode({"error": {"message": message, "code": None}})
+
+
+XAI = msgspec.json.encode(
+    {
+        "code": "The caller does not have permission to execute the specified operation",
+        "error": "Content violates usage guidelines. Failed check: SAFETY_CHECK_TYPE_BIO",
+    }
+)
+TOO_LARGE = refusal("Request too large for m on tokens per min (TPM): Limit 30000, Requested 60000")
+UNAFFORDABLE = refusal(
+    "This request requires more credits, or fewer max_tokens. You requested up to 32000 tokens, "
+    "but can only afford 27342."
+)
+IMAGE = refusal("image input is not supported - hint: you may need to provide the mmproj")
+
+
+@pytest.mark.parametrize("keys", [(b"k1",), (b"k1", b"k2")])
+@pytest.mark.parametrize(
+    ("code", "said", "cause"),
+    [
+        (403, XAI, "content_policy"),
+        (402, UNAFFORDABLE, "request_too_large"),
+        (429, TOO_LARGE, "request_too_large"),
+        (500, IMAGE, "unsupported"),
+    ],
+)
+async def test_a_refusal_of_the_request_is_relayed_and_touches_neither_key_nor_breaker(
+    autojump_clock: MockClock, code: int, said: bytes, cause: str, keys: tuple[bytes, ...]
+) -> None:
+    state, route = State(), with_keys(*keys)
+    for number in range(10):
+        world = await asked_for(
+            state,
+            ("a", status(code, body=said)),
+            routes=[route],
+            retry=None,
+            client=ScriptedClient(body(seed=number)),
+        )
+        assert world.causes == [cause]
+        assert (world.client.status, world.client.text) == (code, said)
+        assert world.record.end_reason == "provider_rejected"
+        # openai-python would repeat what it is told with these.
+        expected = b"false" if code in (429, 500) else None
+        assert world.client.headers.get(b"x-should-retry") == expected
+    used = []
+    for _ in keys:
+        used += keys_of(await asked_for(state, ("a", ok()), routes=[route]))
+    assert sorted(used) == list(keys)
+    assert trio.current_time() == 0
+
+
+@pytest.mark.parametrize(("code", "said"), [(429, TOO_LARGE), (500, IMAGE), (402, UNAFFORDABLE)])
+async def test_what_one_deployment_cannot_take_another_may(
+    autojump_clock: MockClock, code: int, said: bytes
+) -> None:
+    plays = ("a", status(code, body=said)), ("b", ok())
+    world = await asked_for(State(), *plays, routes="ab", retry=None)
+    assert world.client.status == 200
+    assert trio.current_time() == 0
+
+
+@pytest.mark.parametrize("code", [500, 502, 503])
+@pytest.mark.parametrize("bodies", [1, 3])
+async def test_a_caller_whose_requests_fail_is_kept_out_and_no_other(
+    autojump_clock: MockClock, code: int, bodies: int
+) -> None:
+    state, left = State(), 0
+    for number in range(4):
+        client = ScriptedClient(body(seed=number % bodies))
+        plays = [("a", status(code))] * 3
+        world = World(plays, routes=["a"], state=state, client=client, **by("one"))
+        await world.run(all_played=False)
+        left += world.client.status == 503
+    assert left == 2
+    (target,) = state.health.targets
+    assert target.breaker.opens == 0
+    # It is shown as that caller finds it until another one is answered.
+    assert target.status(trio.current_time()).state == "open"
+    world = await asked_for(state, ("a", ok()), **by("other"))
+    assert world.client.status == 200
+    assert target.status(trio.current_time()).state == "closed"
+    # Other requests of the caller are served if all that failed were one and the same.
+    client = ScriptedClient(body(seed=99))
+    plays = [("a", ok())] if bodies == 1 else []
+    world = await asked_for(state, *plays, client=client, **by("one"))
+    assert world.client.status == (200 if bodies == 1 else 503)
+    # And all of them when it is well again.
+    await trio.sleep(6)
+    for _ in range(3):
+        world = await asked_for(state, ("a", ok()), client=ScriptedClient(body()), **by("one"))
+        assert world.client.status == 200
+
+
+async def test_a_dead_provider_is_left_alone_with_the_second_caller(
+    autojump_clock: MockClock,
+) -> None:
+    state = State()
+    for _ in range(5):
+        await asked_for(state, ("a", status(500)), **by("one"))
+    await asked_for(state, ("a", status(500)), **by("two"))
+    for name in ("one", "two", "three"):
+        world = await asked_for(state, **by(name))
+        assert world.client.error["code"] == "no_healthy_upstream"
+
+
+async def test_without_tokens_the_second_body_that_fails_opens_it(
+    autojump_clock: MockClock,
+) -> None:
+    state = State()
+    for number in (1, 1, 1, 1, 2):
+        world = World(
+            [("a", status(500))],
+            routes=["a"],
+            state=state,
+            retry=ONCE,
+            client=ScriptedClient(body(seed=number)),
+        )
+        world.snapshot = msgspec.structs.replace(world.snapshot, callers={})
+        await world.run(key=None)
+    (target,) = state.health.targets
+    assert target.breaker.opens == 1
+
+
+@pytest.mark.parametrize("fault", [ConnectFailed("refused"), ConnectTimeout("silence")])
+async def test_a_provider_that_cannot_be_reached_is_left_alone_whoever_asks(
+    autojump_clock: MockClock, fault: UpstreamFailure
+) -> None:
+    state = State()
+    for _ in range(5):
+        await asked_for(state, ("a", fails(fault)), **by("one"))
+    world = await asked_for(state, **by("two"))
+    assert world.client.error["code"] == "no_healthy_upstream"
+
+
+async def test_geminis_own_wait_is_obeyed(autojump_clock: MockClock) -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "37s"}
+    error = {"code": 429, "message": "quota", "status": "RESOURCE_EXHAUSTED", "details": [info]}
+    said = msgspec.json.encode([{"error": error}])
+    state = State()
+    world = await asked_for(state, ("a", status(429, body=said)))
+    assert world.client.headers[b"retry-after"] == b"37"
+    await trio.sleep(36.9)
+    world = await asked_for(state)
+    assert world.client.status == 429
+    await trio.sleep(0.1)
+    await asked_for(state, ("a", ok()))
+
+
+@pytest.mark.parametrize(
+    "asked", [b"31536000", b"1e300", b"Fri, 31 Dec 2999 23:59:59 GMT", b"86400"]
+)
+async def test_no_provider_takes_a_key_away_for_longer_than_some_minutes(
+    autojump_clock: MockClock, asked: bytes
+) -> None:
+    state = State()
+    world = await asked_for(state, ("a", status(429, (b"retry-after", asked))))
+    assert world.client.headers[b"retry-after"] == b"300"
+    await trio.sleep(300)
+    await asked_for(state, ("a", ok()))
+
+
+# Callers that leave a silent provider...
+
+
+async def left_after(state: State, seconds: float, who: str, **more: Any) -> World:
+    client = ScriptedClient(body(**more), leaves_at=trio.current_time() + seconds)
+    return await asked_for(state, ("a", SILENCE), routes="ab", client=client, **by(who))
+
+
+async def test_a_provider_that_hangs_is_seen_by_those_who_leave_it(
+    autojump_clock: MockClock, visits: LogCapture
+) -> None:
+    state = State()
+    for number in range(10):
+        world = await left_after(state, 5, f"caller {number % 3}")
+        assert world.causes == ["abandoned"]
+        assert world.record.end_reason == "client_gone"
+    # One line for all of them.
+    (entry,) = visits.entries
+    assert entry["event"] == "a caller left a provider that takes longer than usual"
+    assert (entry["deployment"], entry["waited"]) == ("a/real", 5.0)
+    target = next(iter(state.health.targets))
+    assert target.breaker.opens == 1
+    assert target.health.consecutive_failures == 0
+    assert target.health.failures[Cause.ABANDONED] == 10
+    world = await asked_for(state, ("b", ok()), routes="ab")
+    assert world.client.status == 200
+
+
+async def test_one_caller_that_always_leaves_keeps_out_itself(autojump_clock: MockClock) -> None:
+    state = State()
+    for number in range(10):
+        await left_after(state, 5, "one", seed=number)
+    target = next(iter(state.health.targets))
+    assert target.breaker.opens == 0
+    world = await asked_for(state, ("b", ok()), routes="ab", **by("one"))
+    assert world.client.status == 200
+    # Where there is a choice others go there, too, until somebody is answered here.
+    world = await asked_for(state, ("a", ok()), **by("other"))
+    assert world.client.status == 200
+    assert (await asked_for(state, ("a", ok()), routes="ab", **by("other"))).causes == ["ok"]
+
+
+@pytest.mark.parametrize(("usual", "cause"), [(0.1, "abandoned"), (6.0, "client_gone")])
+async def test_longer_than_usual_is_what_counts(
+    autojump_clock: MockClock, usual: float, cause: str
+) -> None:
+    state = State()
+    await asked_for(state, ("a", ok(after=usual)), routes="ab")
+    world = await left_after(state, 5, "one")
+    assert world.causes == [cause]

@@ -19,9 +19,12 @@ _TOLD: Final = frozenset(
     {
         Cause.RATE_LIMITED,
         Cause.AUTH_FAILED,
+        Cause.ACCOUNT_REFUSED,
         Cause.REJECTED,
         Cause.CONTEXT_LENGTH,
         Cause.CONTENT_POLICY,
+        Cause.REQUEST_TOO_LARGE,
+        Cause.UNSUPPORTED,
     }
 )
 _BAD_REQUEST: Final = 400
@@ -46,6 +49,12 @@ def reported_error(
         cause,
         f"{what}: {dialect.read_error(error)}",
         response.status if cause is Cause.STREAM_ERROR else status,
-        asked_wait(response.headers, time.time()) if cause is Cause.RATE_LIMITED else None,
+        wait_of(response, deployment, error) if cause is Cause.RATE_LIMITED else None,
         RawAnswer(status or _BAD_REQUEST, (*headers, *dialect.answer_headers), error),
     )
+
+
+def wait_of(response: UpstreamResponse, deployment: Deployment, body: bytes) -> float | None:
+    """Return the seconds that a refusal asks for, in its headers or, for some, in its `body`."""
+    asked = asked_wait(response.headers, time.time())
+    return deployment.refusals.wait_of(body[:ERROR_BYTES]) if asked is None else asked
