@@ -194,6 +194,10 @@ class Health(Protocol):
         """Return why an attempt would not be let through; for before a wait. Counts as rejected."""
         ...
 
+    def unavailable(self, target: Target, now: float) -> Skipped | None:
+        """Return the same where no attempt is asked for; that counts as nothing."""
+        ...
+
     def enter(
         self,
         target: Target,

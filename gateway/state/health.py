@@ -24,6 +24,7 @@ from ..core.routing.health import DeploymentStatus, Sample
 from ..core.routing.hedging import HedgeCap
 from ..core.routing.keys import Key
 from ..core.routing.target import Entered, Skipped, SkipReason, Target
+from .trouble_log import TroubleLog
 
 # How often in a row a deployment's only key must be refused before it is set aside for it.
 DOUBTS: Final = 3
@@ -44,6 +45,7 @@ class LocalHealth:
         self._targets: dict[str, Target] = {}
         self._keys: dict[tuple[str, str], Key] = {}
         self._balancers: dict[_BalancerKey, Balancer] = {}
+        self._trouble = TroubleLog()
         # Each as long as a snapshot has it, so that no reload needs to forget them.
         self._hedge_caps: WeakValueDictionary[str, HedgeCap] = WeakValueDictionary()
 
@@ -92,6 +94,9 @@ class LocalHealth:
     def check(self, target: Target, now: float) -> Skipped | None:
         return target.refusal(now)
 
+    def unavailable(self, target: Target, now: float) -> Skipped | None:
+        return target.unavailable(now)
+
     def enter(
         self,
         target: Target,
@@ -117,12 +122,15 @@ class LocalHealth:
             return Skipped(SkipReason.CIRCUIT_OPEN, target.breaker.retry_at(now))
         if not later:
             retries.deposit(now)
+        if permit is Permit.PROBE:
+            self._trouble.breaker(target, now)
         return Entered(target, deployment, key, permit, permit is Permit.PROBE, charged)
 
     def answered(self, entered: Entered, now: float, rng: Rng) -> None:
         if entered.permit is Permit.PROBE:
             entered.permit = Permit.NORMAL
             entered.target.breaker.leave(Permit.PROBE, False, now, rng)
+            self._trouble.breaker(entered.target, now)
 
     def leave(
         self,
@@ -149,6 +157,7 @@ class LocalHealth:
             by_rate=2 * (out + 1) <= len(pool),
             counts=counts,
         )
+        self._trouble.left(target, sample, now, counts=counts)
         self._judge_key(entered, sample, now)
 
     def has_another_key(self, entered: Entered, now: float) -> bool:
@@ -171,6 +180,7 @@ class LocalHealth:
     def probe_failed(self, provider: str, now: float, rng: Rng) -> None:
         for target in self._of(provider):
             target.breaker.trip(now, rng)
+            self._trouble.breaker(target, now)
 
     # What reports and reloads need...
 
@@ -187,6 +197,7 @@ class LocalHealth:
     def retain(self, targets: Collection[Target]) -> None:
         """Forget what no configuration knows any more; requests in flight keep theirs."""
         kept = {target.name for target in targets}
+        self._trouble.forget(kept)
         self._targets = {name: each for name, each in self._targets.items() if name in kept}
         keys = {key for target in targets for key in target.keyring.keys}
         self._keys = {name: key for name, key in self._keys.items() if key in keys}

@@ -29,6 +29,7 @@ from ...errors import (
     CredentialUnavailable,
     PoolTimeout,
     ProtocolViolation,
+    StaleConnection,
     UpstreamFailure,
 )
 from ..outcomes import Committed, Failed, RawAnswer
@@ -46,6 +47,7 @@ _CAUSES = {
     ConnectTimeout: Cause.CONNECT_TIMEOUT,
     PoolTimeout: Cause.POOL_TIMEOUT,
     ConnectionLost: Cause.CONNECTION_LOST,
+    StaleConnection: Cause.STALE_CONNECTION,
     ProtocolViolation: Cause.PROTOCOL_VIOLATION,
     CredentialUnavailable: Cause.AUTH_FAILED,
 }

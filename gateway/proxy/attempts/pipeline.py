@@ -11,8 +11,8 @@ import trio
 from ...config.snapshot import ServedModel
 from ...core.dialects.base import DialectRequest
 from ...core.records.record import EndReason
-from ...core.routing.attempts import AttemptFailure, Attempts, Stop, Try
-from ...core.routing.causes import RULES, Again, Cause
+from ...core.routing.attempts import Attempts
+from ...core.routing.causes import RULES, Again, AttemptFailure, Cause, Stop, Try
 from ...core.routing.deployment import Deployment
 from ...core.routing.hedging import delay
 from ...core.routing.target import Skipped
@@ -27,6 +27,7 @@ from .lease import acquire_lease
 from .log import AttemptLog
 from .provider_call import ProviderCalls
 from .relay import Relay
+from .trail import Trail
 from .verdict import RELAYED, unavailable, verdict
 
 
@@ -46,11 +47,11 @@ class Pipeline:
         self._options = options
         self._services = exchange.services
         self._failures: list[tuple[Deployment, Failed]] = []
-        self._skipped: list[Skipped] = []
         self._logs: list[AttemptLog] = []
         self._relay: Relay | None = None
         # A client's own retry is one for the providers, too.
         self._later = options.repeated
+        self._trail = Trail(model, exchange.settlement, exchange.services.health)
         self._calls = ProviderCalls(exchange, request, model)
         self._deadline = model.deadlines(exchange.started, exchange.started + options.patience)
 
@@ -58,6 +59,7 @@ class Pipeline:
         """Answer the caller. Raises a GatewayError if no provider's answer is to be shown."""
         model, options, rng = self._model, self._options, self._services.rng
         now = trio.current_time()
+        self._exchange.routed = True
         self._attempts = attempts = Attempts(
             options.retry(model.retry),
             model.order(now, rng, options.sticky_key, probing=options.probing),
@@ -72,9 +74,11 @@ class Pipeline:
                 return
             now = trio.current_time()
             if isinstance(tried, Skipped):
-                self._skipped.append(tried)
+                self._trail.skip(step.target, tried)
                 step = attempts.skip(step, now, rng)
             else:
+                if tried.cause in model.switch_on:
+                    self._trail.leave(tried.target)
                 step = attempts.after(tried, now, rng)
         await self._give_up(step)
 
@@ -135,6 +139,7 @@ class Pipeline:
         if isinstance(lease, Skipped):
             return lease
         self._later = True
+        self._trail.begin(number)
         log = AttemptLog(exchange, lease, self._model.targets, number, step.wait)
         self._logs.append(log)
         return log
@@ -154,10 +159,12 @@ class Pipeline:
         return self._winner()
 
     async def _another(self) -> AttemptLog | None:
-        cap = self._model.hedge_cap
+        hedge, cap = self._model.hedge, self._model.hedge_cap
+        assert hedge is not None
         assert cap is not None
         running = [log.number for log in self._logs]
-        step = self._attempts.beside(running, trio.current_time(), self._services.rng)
+        now, rng = trio.current_time(), self._services.rng
+        step = self._attempts.beside(running, now, rng, fallbacks=hedge.fallbacks)
         if step is None:
             return None
         begun: AttemptLog | Skipped | None = None
@@ -166,6 +173,8 @@ class Pipeline:
             if spent:
                 begun = await self._begin(step, hedge=True)
         finally:
+            if isinstance(begun, Skipped):
+                self._trail.skip(step.target, begun)
             if not isinstance(begun, AttemptLog):
                 # Should the others fail, it is the next to be asked.
                 self._attempts.take_back(step)
@@ -179,6 +188,7 @@ class Pipeline:
     async def _deliver(self, log: AttemptLog) -> RelayEnd:
         committed, deployment, exchange = log.outcome, log.lease.deployment, self._exchange
         assert isinstance(committed, Committed)
+        exchange.settlement.fell_back(self._model.fallback(log.number))
         log.first_event()
         client, dialect = exchange.client, exchange.dialect
         headers = (*self._passed_on(deployment, committed.response.headers), *exchange.provenance())
@@ -249,8 +259,9 @@ class Pipeline:
 
     async def _give_up(self, stop: Stop) -> None:
         """Tell the caller how the last attempt, or all of them, failed."""
+        skipped, now = self._trail.skipped, trio.current_time()
         if not self._failures:
-            raise unavailable(stop, self._skipped, trio.current_time(), self._services.rng)
+            raise unavailable(stop, skipped, now, self._services.rng)
         deployment, last = self._failures[-1]
         if last.cause in RELAYED and last.answer is not None:
             given = last.answer.headers
@@ -264,6 +275,6 @@ class Pipeline:
             return
         if last.cause is Cause.SHUTDOWN:
             raise self._exchange.shutting_down()
-        error, reason = verdict(stop, self._failures, self._skipped, trio.current_time())
+        error, reason = verdict(stop, self._failures, skipped, now)
         self._exchange.settlement.end(reason, error.message)
         raise error
