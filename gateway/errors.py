@@ -27,7 +27,7 @@
     ├── ConnectFailed                   decides what that means, a caller never sees it
     ├── ConnectTimeout
     ├── PoolTimeout
-    ├── ConnectionLost
+    ├── ConnectionLost              (StaleConnection is one)
     ├── ProtocolViolation
     ├── UnreadableBody
     └── CredentialUnavailable
@@ -265,6 +265,10 @@ class PoolTimeout(UpstreamFailure):
 
 class ConnectionLost(UpstreamFailure):
     """The connection was reset or ended early; the provider may have done the work."""
+
+
+class StaleConnection(ConnectionLost):
+    """A connection that had been idle was lost at once, as if closed before the request came."""
 
 
 class ProtocolViolation(UpstreamFailure):

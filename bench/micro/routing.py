@@ -18,9 +18,10 @@ from gateway.config.snapshot import Snapshot, build_snapshot
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.ledger import Demand, LimitRefusal
-from gateway.core.routing.attempts import Attempts, Try
+from gateway.core.routing.attempts import Attempts
 from gateway.core.routing.balancing.strategies import StrategyName
 from gateway.core.routing.blame.source import Source
+from gateway.core.routing.causes import Try
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.health import Sample
 from gateway.lifecycle import Lifecycle

@@ -17,6 +17,7 @@ from ..errors import (
     ConfigError,
     GatewayError,
     InternalError,
+    MethodNotAllowed,
     NotFound,
     SendStalled,
     ShuttingDown,
@@ -27,6 +28,7 @@ from ..proxy.exchange import Exchange, rate_limits
 from ..proxy.operations.chat import serve_chat
 from ..proxy.protocols import Client, HeaderPairs
 from ..proxy.services import Services
+from ..proxy.unserved import WEBSOCKET
 from . import cors, operations, routes
 from .client import AsgiClient, Message, Receive, Send
 from .replies import Reply
@@ -89,6 +91,9 @@ class AsgiApp:
             await self._lifespan(receive, send)
         else:
             # WebSocket: closing before accepting is a 403, quick and clean.
+            if self._running is not None:
+                path = routes.decoded(scope["raw_path"])
+                self._running.services.unserved.note(WEBSOCKET, path, 403, trio.current_time())
             await receive()
             await send({"type": "websocket.close", "code": 1000})
 
@@ -145,7 +150,7 @@ class AsgiApp:
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
                         return
-                route, argument = routes.match(scope["method"], path)
+                route, argument = _route(running, scope["method"], path)
                 client.dialect = route.dialect
                 if route.operation is Operation.CHAT:
                     await self._chat(running, client, scope, headers, identity)
@@ -205,6 +210,15 @@ class AsgiApp:
         if operation is Operation.MODEL:
             return operations.model(dialect, snapshot, caller, argument)
         raise InternalError(f"the route {operation.value} has no handler")
+
+
+def _route(running: Runtime, method: str, path: str) -> tuple[ApiRoute, str]:
+    """Return what serves a path. Raises NotFound and MethodNotAllowed, which are counted."""
+    try:
+        return routes.match(method, path)
+    except (NotFound, MethodNotAllowed) as exc:
+        running.services.unserved.note(method, path, exc.status, trio.current_time())
+        raise
 
 
 async def _scrape(running: Runtime, headers: dict[bytes, bytes]) -> Reply:

@@ -52,6 +52,8 @@ class Server(Table, frozen=True):
     )
     # Relative to the configuration file; "" = none.
     pid_file: str = "gateway.pid"
+    # What the answer of a fallback model calls its model: that one, or the one asked for.
+    answer_model: Literal["served", "asked"] = "served"
 
 
 class LimitsConfig(Table, frozen=True):
@@ -232,6 +234,7 @@ class Cors(Table, frozen=True):
     expose_headers: tuple[str, ...] = (
         *("x-request-id", "x-should-retry", "retry-after", "retry-after-ms"),
         *("x-gateway-provider", "x-gateway-model", "x-gateway-attempts", "x-gateway-cache"),
+        "x-gateway-fallback",
         "x-provider-request-id",
         *("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"),
         *("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"),

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Protocol
 
 import msgspec
@@ -52,7 +54,9 @@ class ServedModel(msgspec.Struct, frozen=True):
     """A name that clients may ask for. `json_name` is the name as JSON.
 
     `deployments` are the model's own, then those of its fallbacks; `groups` says how many are
-    of each, and `targets` and `balancers` go with them. A request takes `longest` seconds at most.
+    of each, and `targets` and `balancers` go with them. `fallbacks` are the names under which
+    clients could ask for the fallbacks, and `answer_names` what their answers call themselves,
+    as JSON. A request takes `longest` seconds at most.
     """
 
     name: str
@@ -69,6 +73,24 @@ class ServedModel(msgspec.Struct, frozen=True):
     hedge_cap: HedgeCap | None = None
     cache: ModelCache | None = None
     longest: float = math.inf
+    fallbacks: tuple[str, ...] = ()
+    answer_names: tuple[bytes, ...] = ()
+
+    def fallback(self, number: int) -> str | None:
+        """Return which of the fallbacks the deployment `number` is of; None if it is its own."""
+        group = self._fallback(number)
+        return None if group is None else self.fallbacks[group]
+
+    def answer_name(self, number: int) -> bytes:
+        """Return what an answer of the deployment `number` calls its model, as JSON."""
+        group = self._fallback(number)
+        return self.json_name if group is None else self.answer_names[group]
+
+    def _fallback(self, number: int) -> int | None:
+        if not self.fallbacks:
+            return None
+        group = bisect_right(tuple(accumulate(self.groups)), number)
+        return group - 1 if group else None
 
     def deadlines(self, started: float, latest: float) -> Deadlines:
         return Deadlines(self.deployments, started, latest)
@@ -180,13 +202,16 @@ class _ModelBuilder:
         last = self._last(name)
         model = last.model
         groups = [self._deployments(last)]
-        owners = [model]
+        owners, names = [model], []
         for fallback in model.fallbacks:
-            other = self._last(last.fill(fallback))
+            named = last.fill(fallback)
+            other = self._last(named)
             if other == last:
                 continue  # a family falls back to one of its own: that one has nothing else
             groups.append(self._deployments(other))
             owners.append(other.model)
+            names.append(named)
+        said = names if self._config.server.answer_model == "served" else [name] * len(names)
         deployments = tuple(each for group in groups for each in group)
         targets = [[self._target(each) for each in group] for group in groups]
         return ServedModel(
@@ -201,9 +226,9 @@ class _ModelBuilder:
             ),
             retry=self._config.retry.override(model.retry),
             # Everything that decides which provider is asked for what: another deployment gives
-            # other answers.
+            # other answers. And what they call themselves.
             fingerprint=repr(
-                [(each.name, each.origin, each.target) for each in deployments]
+                [(each.name, each.origin, each.target) for each in deployments] + said
             ).encode(),
             # Only `sticky` looks at the key, and every request would make one.
             sticky_by=model.sticky_by if any(each.strategy == "sticky" for each in owners) else (),
@@ -212,6 +237,8 @@ class _ModelBuilder:
             hedge_cap=self._learned.hedge_cap(model.name) if model.hedge else None,
             cache=model.cache,
             longest=max(deadline(0.0, each.timeouts.total) for each in deployments),
+            fallbacks=tuple(names),
+            answer_names=tuple(msgspec.json.encode(each) for each in said),
         )
 
     def _target(self, deployment: Deployment) -> Target:

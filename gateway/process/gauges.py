@@ -39,6 +39,7 @@ def gauges(services: Services, status: ReloadStatus, log: LogGauges | None) -> G
         config_generation=status.generation,
         reloaded_at=datetime.fromisoformat(status.loaded_at).timestamp(),
         reload_ok=status.last_error is None,
+        unserved=services.unserved.counts,
     )
 
 

@@ -11,6 +11,7 @@
     outcomes     how attempts and streams end
     options      what a caller asks of the gateway itself
     protocols    what this package needs of the edges; services has them all
+    unserved     requests to paths that are not served, counted
     in_flight, capture, reservation, disconnect, services
 
 The package knows no ASGI, no HTTP library, no store and no dialect: `protocols` says what it

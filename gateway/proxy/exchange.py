@@ -20,6 +20,7 @@ import trio
 
 from ..config.callers import ANYONE, Caller
 from ..config.snapshot import Snapshot
+from ..core.cache.answers import FALLBACK_HEADER
 from ..core.dialects.base import Dialect
 from ..core.limits.headers import rate_limit_headers
 from ..core.records.client_metadata import note_client
@@ -76,6 +77,10 @@ class Exchange:
         # For the list of exchanges in flight (`in_flight.py`).
         self.progress: Callable[[], int] | None = None
         self.shared = False
+        # Whether providers were to be asked. `shown` is whose attempts the answer came from, if
+        # those of a shared call.
+        self.routed = False
+        self.shown: Record | None = None
         self._scope: trio.CancelScope | None = None
         self._shutting_down = False
         # Its places among the caller's requests and in the gateway, until they are given up.
@@ -230,14 +235,17 @@ class Exchange:
 
     def provenance(self) -> list[tuple[bytes, bytes]]:
         """Return the headers that say how an answer came about."""
-        record = self.record
+        record = self.shown or self.record
         headers: list[tuple[bytes, bytes]] = []
         if record.provider is not None:
             # A wildcard lets callers choose the name: nothing that could end a header.
             model = (record.provider_model or "").encode("ascii", "replace")
             headers.append((b"x-gateway-provider", record.provider.encode("ascii", "replace")))
             headers.append((b"x-gateway-model", model))
-        if record.attempts:
+        if record.fallback_model is not None and not record.cached:
+            name = record.fallback_model.encode("ascii", "replace")
+            headers.append((FALLBACK_HEADER, name))
+        if record.attempts or self.routed:
             headers.append((b"x-gateway-attempts", b"%d" % len(record.attempts)))
         return headers
 

@@ -198,6 +198,10 @@ class Health(Protocol):
         """
         ...
 
+    def unavailable(self, target: Target, now: float) -> Skipped | None:
+        """Return the same where no attempt is asked for; that counts as nothing."""
+        ...
+
     def enter(
         self,
         target: Target,

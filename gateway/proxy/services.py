@@ -13,6 +13,7 @@ from .capture import CaptureLog
 from .in_flight import InFlight
 from .protocols import Health, Limits, Recorder, Tracer, Upstream
 from .traffic.control import TrafficControl
+from .unserved import UnservedRequests
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Services:
     tracer: Tracer | None = None
     captures: CaptureLog | None = None
     in_flight: InFlight = field(default_factory=InFlight)
+    unserved: UnservedRequests = field(default_factory=UnservedRequests)
 
     def configure(self, config: Config, snapshot: Snapshot) -> None:
         """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""

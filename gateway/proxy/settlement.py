@@ -21,7 +21,14 @@ from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
 from ..core.limits.estimate import BYTES_PER_TOKEN
 from ..core.records.pricing import Prices, cost
-from ..core.records.record import AttemptRecord, EndReason, Record, end_reason, milliseconds
+from ..core.records.record import (
+    AttemptRecord,
+    EndReason,
+    Record,
+    SkipRecord,
+    end_reason,
+    milliseconds,
+)
 from ..core.records.shown_name import shortened
 from ..core.records.traceparent import Trace
 from ..core.records.usage import Usage
@@ -34,6 +41,7 @@ from .services import Services
 
 # Cut while the provider was at work, by the caller, its deadline or our exit.
 _CUT: Final = (Cause.CLIENT_GONE, Cause.TOTAL_TIMEOUT, Cause.SHUTDOWN)
+_CUT_WORDS: Final = frozenset(each.value for each in _CUT)
 
 
 class Settlement:
@@ -93,6 +101,21 @@ class Settlement:
         """Note whose answer or refusal is shown."""
         self.record.provider = deployment.provider
         self.record.provider_model = deployment.model
+
+    def fell_back(self, model: str | None) -> None:
+        """Note which fallback model answers, by its public name; None: the one asked for."""
+        self.record.fallback_model = None if model is None else shortened(model)
+
+    def skip(self, deployment: Deployment, reason: str) -> None:
+        """Note a deployment that the request goes past now."""
+        self.record.skipped.append(
+            SkipRecord(
+                provider=deployment.provider,
+                model=deployment.model,
+                reason=reason,
+                at_ms=milliseconds(trio.current_time() - self.started),
+            )
+        )
 
     def reported(self, deployment: Deployment, usage: Usage | None) -> None:
         """Note what the provider says was used; None: it says nothing."""
@@ -179,7 +202,7 @@ class Settlement:
 
         What the limits reserved is settled by the call, which knows what was used.
         """
-        record = msgspec.structs.replace(self.record, attempts=[])
+        record = msgspec.structs.replace(self.record, attempts=[], skipped=[])
         call = Settlement(self._services, record, self.trace)
         call.started, call.prompt = self.started, self.prompt
         call.reservation, self.reservation = self.reservation, None
@@ -193,12 +216,21 @@ class Settlement:
         record.end_reason = self.reason or EndReason.SHUTTING_DOWN
         record.status = status or 499
         record.latency_ms = milliseconds(trio.current_time() - self.started)
+        if record.provider is None:
+            self._name_who_was_asked()
         if self.reservation is not None:
             await self.reservation.settle(self._tokens_used(), record.cost_nano_usd or 0)
         if self._shared is None:
             self._write(record)
         else:
             self._shared.settled(self)
+
+    def _name_who_was_asked(self) -> None:
+        """Let the record of a request that was cut before its answer name the provider."""
+        for row in reversed(self.record.attempts):
+            if row.cause in _CUT_WORDS:
+                self.record.provider, self.record.provider_model = row.provider, row.model
+                return
 
     def _write(self, record: Record) -> None:
         services = self._services

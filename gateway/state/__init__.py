@@ -1,7 +1,7 @@
 """What is short-lived and shared between requests, in two halves.
 
     health  what this process has learned of deployments: breakers, keys, retry budgets,
-            latencies. Local, never awaited
+            latencies. Local, never awaited. `trouble_log` says in the log what becomes of them
     limits  rates, concurrency and budgets, in this process's memory. Everything is awaited, so
             that a store shared by several processes can take its place
 

@@ -26,6 +26,7 @@ from ..core.routing.hedging import HedgeCap
 from ..core.routing.keys import Key
 from ..core.routing.target import Entered, Skipped, SkipReason, Target
 from .health_log import log_abandoned, log_suspect
+from .trouble_log import TroubleLog
 
 # How often in a row a key must be refused before it is set aside for what may be the requests'
 # fault, and to how many callers.
@@ -48,6 +49,7 @@ class LocalHealth:
         self._targets: dict[str, Target] = {}
         self._keys: dict[tuple[str, str], Key] = {}
         self._balancers: dict[_BalancerKey, Balancer] = {}
+        self._trouble = TroubleLog()
         # Each as long as a snapshot has it, so that no reload needs to forget them.
         self._hedge_caps: WeakValueDictionary[str, HedgeCap] = WeakValueDictionary()
 
@@ -96,6 +98,9 @@ class LocalHealth:
     def check(self, target: Target, now: float, source: Source | None = None) -> Skipped | None:
         return target.refusal(now, source)
 
+    def unavailable(self, target: Target, now: float) -> Skipped | None:
+        return target.unavailable(now)
+
     def enter(
         self,
         target: Target,
@@ -122,6 +127,8 @@ class LocalHealth:
             return Skipped(SkipReason.CIRCUIT_OPEN, target.breaker.retry_at(now))
         if not later:
             retries.deposit(now)
+        if permit is Permit.PROBE:
+            self._trouble.breaker(target, now)
         held = None
         if source is not None and target.suspects:
             held = target.suspects.enter(source, now)
@@ -134,6 +141,7 @@ class LocalHealth:
         if entered.permit is Permit.PROBE:
             entered.permit = Permit.NORMAL
             entered.target.breaker.leave(Permit.PROBE, False, now, rng)
+            self._trouble.breaker(entered.target, now)
 
     def leave(
         self,
@@ -162,6 +170,7 @@ class LocalHealth:
             source=entered.source,
             held=entered.held,
         )
+        self._trouble.left(target, sample, now, counts=counts)
         if closed_to is not None:
             log_suspect(entered, closed_to, sample, now)
         if sample.cause is Cause.ABANDONED and counts:
@@ -196,6 +205,7 @@ class LocalHealth:
     def probe_failed(self, provider: str, now: float, rng: Rng) -> None:
         for target in self._of(provider):
             target.breaker.trip(now, rng)
+            self._trouble.breaker(target, now)
 
     # What reports and reloads need...
 
@@ -212,6 +222,7 @@ class LocalHealth:
     def retain(self, targets: Collection[Target]) -> None:
         """Forget what no configuration knows any more; requests in flight keep theirs."""
         kept = {target.name for target in targets}
+        self._trouble.forget(kept)
         self._targets = {name: each for name, each in self._targets.items() if name in kept}
         keys = {key for target in targets for key in target.keyring.keys}
         self._keys = {name: key for name, key in self._keys.items() if key in keys}

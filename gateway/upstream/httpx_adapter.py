@@ -21,6 +21,7 @@ from ..errors import (
     ConnectTimeout,
     PoolTimeout,
     ProtocolViolation,
+    StaleConnection,
     UpstreamFailure,
 )
 from .transport import CallPhase, Response, Transport
@@ -30,6 +31,7 @@ _ERRORS: Final[dict[type[UpstreamFailure], type[httpx.TransportError]]] = {
     ConnectTimeout: httpx.ConnectTimeout,
     PoolTimeout: httpx.PoolTimeout,
     ConnectionLost: httpx.ReadError,
+    StaleConnection: httpx.ReadError,
     ProtocolViolation: httpx.RemoteProtocolError,
 }
 # What httpx raises for a URL that it cannot use: the second where a label after xn-- is no IDNA.
@@ -68,9 +70,16 @@ class HttpxTransport(httpx.AsyncBaseTransport):
 
         response: Response | None = None
         with _translated(request), trio.CancelScope() as scope:
-            response = await self._transport.request(
-                call, pool_timeout=_seconds(timeout.get("pool")), on_phase=begin
-            )
+            pool_timeout = _seconds(timeout.get("pool"))
+            try:
+                response = await self._transport.request(
+                    call, pool_timeout=pool_timeout, on_phase=begin
+                )
+            except StaleConnection:
+                # Nothing that goes this way is paid for or counted.
+                response = await self._transport.request(
+                    call, pool_timeout=pool_timeout, on_phase=begin
+                )
         if response is None:
             if phase is CallPhase.SENDING:
                 raise httpx.WriteTimeout("the request could not be sent in time", request=request)

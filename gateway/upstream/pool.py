@@ -117,6 +117,10 @@ class Pool:
     def retire(self) -> None:
         """Close what is idle now, and each other connection when its request is done."""
         self._retired = True
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close what is idle now."""
         for connection in self._idle:
             connection.close()
         self._idle.clear()
@@ -124,9 +128,7 @@ class Pool:
     def close(self) -> None:
         """Close idle connections, refuse waiting callers, and close used ones when they return."""
         self._closed = True
-        for connection in self._idle:
-            connection.close()
-        self._idle.clear()
+        self.close_idle()
         for waiter in self._waiters:
             waiter.refused = True
             waiter.called.set()

@@ -20,11 +20,16 @@ import trio
 
 from ..core.routing.call import Call, Origin
 from ..core.wire.framing import BodyReader, frame
-from ..errors import ConnectionLost, ProtocolViolation
+from ..errors import ConnectionLost, ProtocolViolation, StaleConnection
 from .connection import UpstreamConnection
 from .dial import dial
 from .heads import HeadReader, RequestHeads, ResponseHead
 from .pool import Pool, PoolPolicy, PoolStats
+
+# Seconds from sending within which the loss of a connection that had been idle says that the
+# provider had closed it before. Its reset needs one round trip, 0.3 s around the world, and as much
+# again if a packet is lost on the way. Whatever is lost later may have been at work.
+STALE_WITHIN: Final = 1.0
 
 
 class CallPhase(enum.Enum):
@@ -157,7 +162,9 @@ class Transport:
         """Send `call` and return its answer once the head has arrived.
 
         Has no deadline of its own but `call.connect_timeout` and the wait for a connection.
-        Raises `UpstreamFailure`, and ValueError if the call can't be written as HTTP.
+        Sends once: whether to send again after a `StaleConnection` is for who calls to decide.
+        The next call then opens a new connection. Raises `UpstreamFailure`, and ValueError if
+        the call can't be written as HTTP.
         """
         head = self._heads.render(call)
         pool = self._pools.get(call.origin)
@@ -173,20 +180,20 @@ class Transport:
                 connection.close()
                 connection = pool.take_idle()
             if connection is not None:
-                reader = HeadReader()
+                reader, sent = HeadReader(), trio.current_time()
                 try:
                     return await _exchange(
                         pool, connection, call, head, reader=reader, on_phase=on_phase
                     )
-                except ConnectionLost:
+                except ConnectionLost as exc:
+                    if reader.started or trio.current_time() - sent > STALE_WITHIN:
+                        raise
                     # The server closed the idle connection while our request was under way.
                     # No byte of an answer came, so it is taken as unprocessed, as browsers
-                    # and nginx do (RFC 9112 section 9.3.1 has the doubt about it), and sent
-                    # once more, on a connection that was never idle.
-                    if reader.started:
-                        raise
-                    connection.close()
-                    connection = None
+                    # and nginx do (RFC 9112 section 9.3.1 has the doubt about it). The pool
+                    # uses the youngest first, so the others have been idle for longer.
+                    pool.close_idle()
+                    raise StaleConnection("a connection that had been idle was closed") from exc
             connection = await dial(call.origin, call.connect_timeout)
             return await _exchange(
                 pool, connection, call, head, reader=HeadReader(), on_phase=on_phase

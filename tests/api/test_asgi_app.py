@@ -615,3 +615,26 @@ async def test_metrics_that_are_off_are_not_there() -> None:
     app.metrics = None
     server = await app.call("GET", "/metrics")
     assert (server.status, server.json["error"]["code"]) == (404, "not_found")
+
+
+async def test_what_is_not_served_is_counted() -> None:
+    app = App()
+    async with app.running():
+        for method, path in (
+            ("POST", "/v1/embeddings"),
+            ("GET", "/v1/chat/completions"),
+            ("GET", "/.env"),
+            ("GET", "/v1/models/nope"),
+        ):
+            scope = {"type": "http", "method": method, "raw_path": path.encode(), "headers": []}
+            server = Server((0, piece(b"")))
+            await app.gateway(scope, server.receive, server.send)
+            assert server.status in (404, 405)
+        running = app.gateway._running
+        assert running is not None
+        assert dict(running.services.unserved.counts) == {
+            ("POST", "/embeddings", "404"): 1,
+            ("GET", "/chat", "405"): 1,
+            # A model that is not there is another matter.
+            ("GET", "other", "404"): 1,
+        }

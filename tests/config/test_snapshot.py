@@ -11,7 +11,7 @@ import pytest
 from gateway.config import schema, snapshot
 from gateway.config.callers import ANYONE, Caller, key_digest
 from gateway.config.checks.cross_check import cross_check
-from gateway.config.schema import Admin, Config, Model, Route, Token
+from gateway.config.schema import Admin, Config, Model, Route, Server, Token
 from gateway.config.snapshot import LearnedState, ServedModel, Snapshot, build_snapshot
 from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.budget import Budget
@@ -386,3 +386,30 @@ def test_a_name_that_an_old_snapshot_resolves_late_gives_nobody_the_old_keys_bac
     assert target.keyring.keys == keys
     (deployment,) = served(new, "all/x").deployments
     assert [key.id for key in keys] == [each.id for each in deployment.credentials]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_fallback_has_a_public_name(kept: bool) -> None:
+    found = taken(
+        models=(
+            Model(name="a/*", routes=(Route(provider="a", model="*"),), fallbacks=("b/*", "c")),
+            Model(name="b/*", routes=(Route(provider="b", model="*"),)),
+            Model(name="c", alias="d"),
+            Model(
+                name="d", routes=(Route(provider="b", model="z"), Route(provider="a", model="y"))
+            ),
+            Model(name="fast", alias="a/x"),
+        ),
+        server=Server(answer_model="asked" if kept else "served"),
+    )
+    for name in ("a/x", "fast"):
+        model = served(found, name)
+        assert model.groups == (1, 1, 2)
+        # Under the names that clients can ask for: the alias, and the family's with its * filled.
+        assert [model.fallback(number) for number in range(4)] == [None, "b/x", "c", "c"]
+        said = [model.answer_name(number) for number in range(4)]
+        asked = msgspec.json.encode(name)
+        assert said == ([asked] * 4 if kept else [asked, b'"b/x"', b'"c"', b'"c"'])
+    alone = served(found, "d")
+    assert [alone.fallback(number) for number in range(2)] == [None, None]
+    assert alone.answer_name(1) == b'"d"'

@@ -96,6 +96,7 @@ def served(
     fallbacks: Sequence[Deployment] = (),
     retry: RetryPolicy | None = None,
     name: str = "m",
+    fallbacks_named: Sequence[str] = (),
     **more: Any,
 ) -> ServedModel:
     """Return the model `name` over `deployments`, bound to `state`."""
@@ -112,6 +113,8 @@ def served(
         ),
         retry=retry or RetryPolicy(),
         fingerprint=b"test",
+        fallbacks=tuple(fallbacks_named),
+        answer_names=tuple(msgspec.json.encode(each) for each in fallbacks_named),
         **more,
     )
 

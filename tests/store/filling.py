@@ -155,6 +155,8 @@ def _day(rng: random.Random, count: int, start: int) -> Iterator[tuple[tuple[Any
                 ("openai-python/3.1.0", "OpenAI/JS 7.2.1", "curl/8.11.0")[number % 3],
                 f"{rng.getrandbits(128):032x}",
                 None,
+                None,
+                None,
             ),
             tries,
         )

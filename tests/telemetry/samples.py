@@ -70,6 +70,7 @@ def state(**changes: Any) -> Gauges:
             SlotGauges("the gateway", 3, 1, None),
             SlotGauges("provider openai", 2, 4, 10),
         ],
+        "unserved": {("GET", "/embeddings", "404"): 3},
         "log": LogGauges(12, 100, 5, 1, False),
         "cache_entries": 8,
         "cache_bytes": 4096,

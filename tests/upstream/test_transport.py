@@ -14,6 +14,7 @@ from gateway.errors import (
     ConnectTimeout,
     PoolTimeout,
     ProtocolViolation,
+    StaleConnection,
 )
 from gateway.upstream.connection import JOIN_LIMIT
 from gateway.upstream.pool import PoolPolicy, PoolStats
@@ -246,17 +247,70 @@ def drop_second(rst: bool) -> Handler:
 
 
 @pytest.mark.parametrize("rst", [False, True])
-async def test_replayed_once_on_a_fresh_connection(rst: bool) -> None:
+async def test_a_closed_idle_connection_is_told_apart_and_replaced_by_the_next_call(
+    rst: bool,
+) -> None:
     async with serving(drop_second(rst)) as server:
         transport = Transport()
         for accepted in (1, 2, 3):
             assert await (await transport.request(server.call())).read(9) == b"ok"
+            with pytest.raises(StaleConnection, match="had been idle"):
+                await transport.request(server.call())
+            # It was not sent again.
             assert server.accepted == accepted
+            assert transport.stats()[server.origin()] == NOTHING
         await transport.aclose()
         assert open_sockets(server.port) == 0
 
 
-async def test_not_replayed_once_a_byte_came() -> None:
+async def test_those_idle_for_longer_are_closed_with_it() -> None:
+    both = trio.Event()
+
+    async def handler(stream: trio.abc.Stream) -> None:
+        await read_request(stream)
+        if server.accepted == 2:
+            both.set()
+        await stream.send_all(OK[:-1])
+        await both.wait()
+        await stream.send_all(OK[-1:])
+        await read_request(stream)
+
+    async with serving(handler) as server:
+        transport = Transport()
+        first, second = [await transport.request(server.call()) for _ in range(2)]
+        await first.read(9)
+        await second.read(9)
+        assert transport.stats()[server.origin()].idle == 2
+        with pytest.raises(StaleConnection):
+            await transport.request(server.call())
+        assert transport.stats()[server.origin()] == NOTHING
+        assert await (await transport.request(server.call())).read(9) == b"ok"
+        assert server.accepted == 3
+        await transport.aclose()
+
+
+async def test_what_is_lost_after_a_silence_may_have_been_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.upstream.transport.STALE_WITHIN", 0.05)
+
+    async def handler(stream: trio.abc.Stream) -> None:
+        await read_request(stream)
+        await stream.send_all(OK)
+        await read_request(stream)
+        await trio.sleep(0.2)
+
+    async with serving(handler) as server:
+        transport = Transport()
+        await (await transport.request(server.call())).read(9)
+        with pytest.raises(ConnectionLost, match="without an answer") as caught:
+            await transport.request(server.call())
+        assert not isinstance(caught.value, StaleConnection)
+        assert server.accepted == 1
+        assert transport.stats()[server.origin()] == NOTHING
+
+
+async def test_not_closed_while_idle_once_a_byte_came() -> None:
     async def handler(stream: trio.abc.Stream) -> None:
         await read_request(stream)
         await stream.send_all(OK)
@@ -266,25 +320,10 @@ async def test_not_replayed_once_a_byte_came() -> None:
     async with serving(handler) as server:
         transport = Transport()
         await (await transport.request(server.call())).read(9)
-        with pytest.raises(ConnectionLost, match="inside the head"):
+        with pytest.raises(ConnectionLost, match="inside the head") as caught:
             await transport.request(server.call())
+        assert not isinstance(caught.value, StaleConnection)
         assert server.accepted == 1
-        assert transport.stats()[server.origin()] == NOTHING
-
-
-async def test_the_replay_is_not_replayed() -> None:
-    async def handler(stream: trio.abc.Stream) -> None:
-        await read_request(stream)
-        if server.accepted == 1:
-            await stream.send_all(OK)
-            await read_request(stream)
-
-    async with serving(handler) as server:
-        transport = Transport()
-        await (await transport.request(server.call())).read(9)
-        with pytest.raises(ConnectionLost):
-            await transport.request(server.call())
-        assert server.accepted == 2
         assert transport.stats()[server.origin()] == NOTHING
 
 

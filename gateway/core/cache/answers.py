@@ -20,7 +20,11 @@ from msgspec import Meta
 from ...errors import InvalidRequest
 
 # Of an answer's head, what belongs to the body and not to how that body came about.
-ABOUT_BODY: Final = frozenset({b"content-type", b"cache-control", b"x-accel-buffering"})
+# Which fallback model answered, by its public name.
+FALLBACK_HEADER: Final = b"x-gateway-fallback"
+ABOUT_BODY: Final = frozenset(
+    {b"content-type", b"cache-control", b"x-accel-buffering", FALLBACK_HEADER}
+)
 HEADER: Final = b"x-gateway-cache"
 HIT: Final = (HEADER, b"hit")
 MISS: Final = (HEADER, b"miss")
@@ -107,6 +111,12 @@ class CachedAnswer(msgspec.Struct, frozen=True):
 def about_body(headers: Sequence[tuple[bytes, bytes]]) -> Pairs:
     """Return those `headers` that are kept with a body."""
     return tuple(pair for pair in headers if pair[0] in ABOUT_BODY)
+
+
+def fallback_named(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    """Return the fallback model that an answer with these `headers` came from."""
+    found = next((value for name, value in headers if name == FALLBACK_HEADER), None)
+    return None if found is None else found.decode("latin-1")
 
 
 def pieces(body: bytes) -> Iterator[bytes]:

@@ -73,6 +73,15 @@ class AttemptRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     span_id: str | None = None
 
 
+class SkipRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A deployment that the request went past `at_ms` after it came, and why."""
+
+    provider: str
+    model: str
+    reason: str
+    at_ms: float = 0.0
+
+
 class Record(msgspec.Struct, kw_only=True):
     """One request. `time` is Unix seconds at its arrival, durations are milliseconds.
 
@@ -82,6 +91,9 @@ class Record(msgspec.Struct, kw_only=True):
     `error_code` is the code of the error that the gateway itself answered with. `client` is
     the caller's address, `session` and `metadata` are what the headers say that the
     configuration wants kept. `trace_id` is that of W3C's traceparent, 32 hexadecimal digits.
+    `provider` of a request that was cut before its answer is the one that was being asked.
+    `fallback_model` is the public name of the fallback that answered; None if the model that was
+    asked for did. `skipped` are the deployments that it went past.
     """
 
     request_id: str
@@ -113,6 +125,8 @@ class Record(msgspec.Struct, kw_only=True):
     user_agent: str | None = None
     trace_id: str | None = None
     metadata: dict[str, str] | None = None
+    fallback_model: str | None = None
+    skipped: list[SkipRecord] = []
 
 
 def milliseconds(seconds: float) -> float:

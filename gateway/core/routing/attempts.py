@@ -1,7 +1,10 @@
 """Which deployment a request tries next, and when. Decides; `proxy/attempts/attempt.py` acts.
 
+    the same route once more, if its idle connection had been closed
     another key of the same route, if its key was at fault
-    routes in the strategy's order, each once, without a wait    a fallback costs no time
+    the model's routes in the strategy's order, each once, without a wait
+    the last of them once more, before the fallbacks, if its trouble may have passed already
+    the routes of its fallbacks, each once, without a wait    a fallback costs no time
     then again, the least tried first, after a wait    full jitter, Retry-After as a floor
 
 until one commits, `max_attempts` are spent, no target is left, or time is short. A silent
@@ -11,19 +14,24 @@ target is not tried again while another exists: it has shown that it can cost a 
 
 from __future__ import annotations
 
-import enum
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import accumulate
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from .backoff import Rng, full_jitter, no_earlier
-from .causes import RULES, Again, Cause
+from .causes import RULES, Again, AttemptFailure, Cause, Stop, Try
 from .retry_budget import RetryBudgetPolicy
 from .timeouts import Seconds, overridden
+
+# What is often over with the next request: another worker behind the same address answers it.
+PASSING: Final = frozenset({Cause.SERVER_ERROR, Cause.CONNECTION_LOST, Cause.STREAM_ERROR})
+# Seconds at most before the quick retry: nothing that a caller would feel, and enough for a load
+# balancer to turn elsewhere.
+QUICK_WAIT: Final = 0.1
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,6 +43,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     max_retry_after   seconds; a provider that asks for more is left alone by this request
     min_attempt_time  seconds that must be left for a try after a silent provider, or a quarter
                       of the request's time if that is less
+    quick_retry       one more attempt at once on a model's own route, after a 5xx or a lost
+                      connection, before its fallbacks are asked
     budget            what keeps retries from multiplying the load of a deployment in trouble
     """
 
@@ -44,6 +54,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     cap: Seconds = 8.0
     max_retry_after: Seconds = 60.0
     min_attempt_time: Seconds = 10.0
+    quick_retry: bool = True
     budget: RetryBudgetPolicy = RetryBudgetPolicy()
 
     def override(self, other: RetryOverrides) -> RetryPolicy:
@@ -60,35 +71,7 @@ class RetryOverrides(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     cap: Seconds | None = None
     max_retry_after: Seconds | None = None
     min_attempt_time: Seconds | None = None
-
-
-class Try(msgspec.Struct, frozen=True):
-    """Start an attempt on target number `target` after `wait` seconds."""
-
-    target: int
-    wait: float = 0.0
-
-
-class Stop(enum.Enum):
-    """There is no further attempt."""
-
-    REJECTED = "rejected"  # the provider's answer stands
-    EXHAUSTED = "exhausted"  # attempts or targets are spent
-    OUT_OF_TIME = "out_of_time"  # the deadline leaves no room
-
-
-class AttemptFailure(msgspec.Struct, frozen=True):
-    """How the attempt on `target` ended.
-
-    `retry_after` is what the provider asked for. `another_key` says that only the key was at
-    fault, and that the target has one more; `probe` that a breaker had let it through as one.
-    """
-
-    target: int
-    cause: Cause
-    retry_after: float | None = None
-    another_key: bool = False
-    probe: bool = False
+    quick_retry: bool | None = None
 
 
 class Attempts:
@@ -119,10 +102,13 @@ class Attempts:
         self._silent: set[int] = set()
         self._out: set[int] = set()
         self._stayed: set[int] = set()  # where a second key has been tried
+        self._renewed: set[int] = set()  # where a closed connection was replaced
+        self._quickened: set[int] = set()  # groups that had their quick retry
         self._not_before: dict[int, float] = {}
         self._first_group = 0
         self._after_silence = False
         self._began = 0.0
+        self._past = 0.0  # the deadline that has passed
 
     def __repr__(self) -> str:
         return f"<Attempts {self._tries} of {self._policy.max_attempts}>"
@@ -132,17 +118,20 @@ class Attempts:
         self._began = now
         return self._next(now, rng)
 
-    def beside(self, running: Collection[int], now: float, rng: Rng) -> Try | None:
+    def beside(
+        self, running: Collection[int], now: float, rng: Rng, *, fallbacks: bool = False
+    ) -> Try | None:
         """Return an attempt to make while those on `running` are under way; None if there is none.
 
-        Only on a target that was not tried: a second attempt on one would be as slow as the first.
+        Only on a target that was not tried: a second attempt on one would be as slow as the
+        first. On one of another model only if `fallbacks` may be asked like this.
         """
         step = self._next(now, rng)
         if not isinstance(step, Try):
             return None
         groups = {self._group(target) for target in running}
         again = self._tries[step.target] > 1 or step.target in running
-        if again or self._group(step.target) not in groups:
+        if again or not (fallbacks or self._group(step.target) in groups):
             self.take_back(step)
             return None
         return step
@@ -170,28 +159,66 @@ class Attempts:
         rule = RULES[failure.cause]
         if failure.cause in self._switch_on:
             self._first_group = max(self._first_group, self._group(failure.target) + 1)
+        elif failure.cause is Cause.TOTAL_TIMEOUT:
+            return self._elsewhere(failure.target, now, rng)
         elif rule.again is Again.NOWHERE:
-            timed_out = failure.cause is Cause.TOTAL_TIMEOUT
-            return Stop.OUT_OF_TIME if timed_out else Stop.REJECTED
+            return Stop.REJECTED
+        if failure.cause is Cause.STALE_CONNECTION and failure.target not in self._renewed:
+            self._renewed.add(failure.target)
+            return self._stay(failure.target, now)
         if failure.probe:
             # It was asked for the breaker's sake, before others that are known to be well. Now
             # the breaker is open again.
             self._made -= 1
             self._out.add(failure.target)
         if failure.another_key and not (failure.probe or self._rather_elsewhere(failure.target)):
-            if self._made >= self._policy.max_attempts:
-                return Stop.EXHAUSTED
-            if now >= self._deadline(failure.target):
-                return Stop.OUT_OF_TIME
-            self._made += 1
             self._stayed.add(failure.target)
-            return Try(failure.target)
+            return self._stay(failure.target, now)
         if failure.another_key:
             self._not_before.pop(failure.target, None)
         else:
             self._note(failure, now, rng)
         self._after_silence = failure.cause in (Cause.FIRST_EVENT_TIMEOUT, Cause.IDLE_TIMEOUT)
-        return self._next(now, rng)
+        return self._quick(failure, now, rng) or self._next(now, rng)
+
+    def _stay(self, target: int, now: float) -> Try | Stop:
+        """Return an attempt on the same target at once, which is no retry of it."""
+        if self._made >= self._policy.max_attempts:
+            return Stop.EXHAUSTED
+        if now >= self._deadline(target):
+            return Stop.OUT_OF_TIME
+        self._made += 1
+        return Try(target)
+
+    def _elsewhere(self, target: int, now: float, rng: Rng) -> Try | Stop:
+        """Return an attempt on a target that has more time than `target`, whose time is up."""
+        self._past = self._deadline(target)
+        self._after_silence = True
+        step = self._next(now, rng)
+        return step if isinstance(step, Try) else Stop.OUT_OF_TIME
+
+    def _quick(self, failure: AttemptFailure, now: float, rng: Rng) -> Try | None:
+        """Return the quick retry of the model that is about to be left; None if it gets none."""
+        target, policy = failure.target, self._policy
+        group = self._group(target)
+        if not policy.quick_retry or failure.cause not in PASSING or group in self._quickened:
+            return None
+        if self._tries[target] > policy.per_target or not self._eligible(target):
+            return None
+        # The fallback must not be lost to it.
+        if policy.max_attempts - self._made < 2:
+            return None
+        best = next(self._candidates(), None)
+        if best is None or self._tries[best] or self._group(best) == group:
+            return None
+        asked = self._not_before.get(target, now) - now
+        wait = max(QUICK_WAIT * rng(), asked)
+        if asked > QUICK_WAIT or now + wait >= self._deadline(target):
+            return None
+        self._quickened.add(group)
+        self._made += 1
+        self._tries[target] += 1
+        return Try(target, wait)
 
     def _rather_elsewhere(self, target: int) -> bool:
         """Say whether to try another target before one more key of this one."""
@@ -254,7 +281,7 @@ class Attempts:
         yield from sorted(loud or again, key=self._tries.__getitem__)
 
     def _eligible(self, target: int) -> bool:
-        if target in self._out:
+        if target in self._out or (self._past and self._deadline(target) <= self._past):
             return False
         return not self._first_group or self._group(target) >= self._first_group
 

@@ -16,6 +16,7 @@ class Cause(enum.Enum):
     CONNECT_TIMEOUT = "connect_timeout"
     POOL_TIMEOUT = "pool_timeout"
     CONNECTION_LOST = "connection_lost"
+    STALE_CONNECTION = "stale_connection"
     PROTOCOL_VIOLATION = "protocol_violation"
     FIRST_EVENT_TIMEOUT = "first_event_timeout"
     IDLE_TIMEOUT = "idle_timeout"
@@ -73,6 +74,9 @@ RULES: Final[dict[Cause, Rule]] = {
     # The provider may have done the work, and a retry may be billed twice; chat completions
     # keep no state, and an answer is worth more than the double cost.
     Cause.CONNECTION_LOST: Rule(Again.ANYWHERE, by_request=True),
+    # The provider closed a connection that had been idle, which it may do at any time: that is no
+    # sign of trouble.
+    Cause.STALE_CONNECTION: Rule(Again.ANYWHERE, failure=None),
     Cause.PROTOCOL_VIOLATION: Rule(Again.ANYWHERE, by_request=True),
     Cause.FIRST_EVENT_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
     Cause.IDLE_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
@@ -112,3 +116,32 @@ RULES: Final[dict[Cause, Rule]] = {
     Cause.SHUTDOWN: Rule(Again.NOWHERE, failure=None),
     Cause.INTERNAL: Rule(Again.NOWHERE, failure=None),
 }
+
+
+class Try(msgspec.Struct, frozen=True):
+    """Start an attempt on target number `target` after `wait` seconds."""
+
+    target: int
+    wait: float = 0.0
+
+
+class Stop(enum.Enum):
+    """There is no further attempt."""
+
+    REJECTED = "rejected"  # the provider's answer stands
+    EXHAUSTED = "exhausted"  # attempts or targets are spent
+    OUT_OF_TIME = "out_of_time"  # the deadline leaves no room
+
+
+class AttemptFailure(msgspec.Struct, frozen=True):
+    """How the attempt on `target` ended.
+
+    `retry_after` is what the provider asked for. `another_key` says that only the key was at
+    fault, and that the target has one more; `probe` that a breaker had let it through as one.
+    """
+
+    target: int
+    cause: Cause
+    retry_after: float | None = None
+    another_key: bool = False
+    probe: bool = False

@@ -25,10 +25,12 @@ class HedgePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """`after`: seconds without a first event, or "p95" of what the deployment usually takes.
 
     max_extra  how many further attempts may run beside the first
+    fallbacks  they may also be made on the model's fallbacks, once its own routes are used up
     """
 
     after: Literal["p95"] | Annotated[float, Meta(gt=0)] = "p95"
     max_extra: Annotated[int, Meta(ge=1, le=5)] = 1
+    fallbacks: bool = False
 
 
 class Quantile:

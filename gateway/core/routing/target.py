@@ -36,8 +36,10 @@ class SkipReason(enum.Enum):
     CIRCUIT_OPEN = "circuit_open"
     RATE_LIMITED = "rate_limited"  # the provider said so to all keys
     KEYS_REFUSED = "keys_refused"
-    BUSY = "busy"  # what the configuration allows the provider is taken
+    BUSY = "busy"  # all places of the provider are taken
+    OVER_LIMIT = "over_limit"  # the configuration's limits for the provider
     RETRY_BUDGET = "retry_budget"
+    CANNOT_SERVE = "cannot_serve"  # its model was found unable to serve this request
 
 
 class Skipped(msgspec.Struct, frozen=True):
@@ -154,8 +156,13 @@ class Target:
     def refusal(self, now: float, source: Source | None = None) -> Skipped | None:
         """Return why an attempt would not be let through now, which counts as rejected."""
         if not self.breaker.available(now):
-            self.clear = False
             self.breaker.rejected += 1
+        return self.unavailable(now, source)
+
+    def unavailable(self, now: float, source: Source | None = None) -> Skipped | None:
+        """Return the same for an attempt that was not asked for."""
+        if not self.breaker.available(now):
+            self.clear = False
             return Skipped(SkipReason.CIRCUIT_OPEN, self.breaker.retry_at(now))
         if source is not None and self.suspects:
             barred = self.suspects.barred(source, now)

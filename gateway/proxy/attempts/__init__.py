@@ -8,6 +8,7 @@
     silence          how long each side of a stream has been quiet
     hedge            a second attempt beside a slow first one
     log              what is written down of an attempt
+    trail            what is written down of the deployments that were gone past
     verdict          the error where no answer can be shown
     answer_headers   which of a provider's headers a caller gets
 

@@ -29,6 +29,7 @@ from ...errors import (
     PoolTimeout,
     ProtocolViolation,
     SendStalled,
+    StaleConnection,
     UnreadableBody,
     UpstreamFailure,
 )
@@ -48,6 +49,7 @@ _CAUSES = {
     ConnectTimeout: Cause.CONNECT_TIMEOUT,
     PoolTimeout: Cause.POOL_TIMEOUT,
     ConnectionLost: Cause.CONNECTION_LOST,
+    StaleConnection: Cause.STALE_CONNECTION,
     ProtocolViolation: Cause.PROTOCOL_VIOLATION,
     UnreadableBody: Cause.UNREADABLE,
     CredentialUnavailable: Cause.AUTH_FAILED,

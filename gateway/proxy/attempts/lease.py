@@ -140,7 +140,7 @@ async def acquire_lease(
             now = trio.current_time()
             if isinstance(granted, LimitRefusal):
                 wait = granted.retry_after
-                return Skipped(SkipReason.BUSY, None if wait is None else now + wait)
+                return Skipped(SkipReason.OVER_LIMIT, None if wait is None else now + wait)
             reservation = Reservation(services.limits, granted)
         entered = health.enter(target, deployment, now, later=later, hedge=hedge, source=source)
         if isinstance(entered, Skipped):

@@ -8,9 +8,8 @@ import msgspec
 import trio
 
 from ...core.records.record import AttemptRecord, EndReason, milliseconds
-from ...core.routing.attempts import AttemptFailure
 from ...core.routing.call import Headers
-from ...core.routing.causes import Cause
+from ...core.routing.causes import AttemptFailure, Cause
 from ...core.routing.health import Sample
 from ...core.routing.target import Target
 from ..exchange import Exchange

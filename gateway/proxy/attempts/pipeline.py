@@ -13,9 +13,9 @@ import trio
 from ...config.snapshot import ServedModel
 from ...core.dialects.base import DialectRequest
 from ...core.records.record import EndReason
-from ...core.routing.attempts import AttemptFailure, Attempts, Stop, Try
+from ...core.routing.attempts import Attempts
 from ...core.routing.blame.source import Source
-from ...core.routing.causes import RULES, Again, Cause
+from ...core.routing.causes import RULES, Again, AttemptFailure, Cause, Stop, Try
 from ...core.routing.deployment import Deployment
 from ...core.routing.hedging import delay
 from ...core.routing.target import Skipped
@@ -31,6 +31,7 @@ from .log import AttemptLog
 from .preface import begin_stream
 from .provider_call import ProviderCalls
 from .relay import Relay
+from .trail import Trail
 from .verdict import RELAYED, unavailable, verdict
 
 # Statuses that call for a retry (openai-python `_base_client.py`), though it is a refusal.
@@ -53,7 +54,6 @@ class Pipeline:
         self._options = options
         self._services = exchange.services
         self._failures: list[tuple[Deployment, Failed]] = []
-        self._skipped: list[Skipped] = []
         self._logs: list[AttemptLog] = []
         self._relay: Relay | None = None
         # A client's own retry is one for the providers, too.
@@ -61,6 +61,7 @@ class Pipeline:
         caller = exchange.caller
         # Without tokens all callers have one name.
         self._source = Source(caller.name if caller.digest else None, request.body)
+        self._trail = Trail(model, exchange.settlement, exchange.services.health)
         self._calls = ProviderCalls(exchange, request, model)
         self._deadline = model.deadlines(exchange.started, exchange.started + options.patience)
 
@@ -68,6 +69,7 @@ class Pipeline:
         """Answer the caller. Raises a GatewayError if no provider's answer is to be shown."""
         model, options, rng = self._model, self._options, self._services.rng
         now = trio.current_time()
+        self._exchange.routed = True
         self._attempts = attempts = Attempts(
             options.retry(model.retry),
             model.order(now, rng, options.sticky_key, probing=options.probing),
@@ -82,9 +84,11 @@ class Pipeline:
                 return
             now = trio.current_time()
             if isinstance(tried, Skipped):
-                self._skipped.append(tried)
+                self._trail.skip(step.target, tried)
                 step = attempts.skip(step, now, rng)
             else:
+                if tried.cause in model.switch_on:
+                    self._trail.leave(tried.target)
                 step = attempts.after(tried, now, rng)
         try:
             await self._give_up(step)
@@ -151,6 +155,7 @@ class Pipeline:
         if isinstance(lease, Skipped):
             return lease
         self._later = True
+        self._trail.begin(number)
         log = AttemptLog(exchange, lease, self._model.targets, number, step.wait)
         self._logs.append(log)
         return log
@@ -170,10 +175,12 @@ class Pipeline:
         return self._winner()
 
     async def _another(self) -> AttemptLog | None:
-        cap = self._model.hedge_cap
+        hedge, cap = self._model.hedge, self._model.hedge_cap
+        assert hedge is not None
         assert cap is not None
         running = [log.number for log in self._logs]
-        step = self._attempts.beside(running, trio.current_time(), self._services.rng)
+        now, rng = trio.current_time(), self._services.rng
+        step = self._attempts.beside(running, now, rng, fallbacks=hedge.fallbacks)
         if step is None:
             return None
         begun: AttemptLog | Skipped | None = None
@@ -182,6 +189,8 @@ class Pipeline:
             if spent:
                 begun = await self._begin(step, hedge=True)
         finally:
+            if isinstance(begun, Skipped):
+                self._trail.skip(step.target, begun)
             if not isinstance(begun, AttemptLog):
                 # Should the others fail, it is the next to be asked.
                 self._attempts.take_back(step)
@@ -195,6 +204,7 @@ class Pipeline:
     async def _deliver(self, log: AttemptLog) -> RelayEnd:
         committed, deployment, exchange = log.outcome, log.lease.deployment, self._exchange
         assert isinstance(committed, Committed)
+        exchange.settlement.fell_back(self._model.fallback(log.number))
         log.first_event()
         client, dialect = exchange.client, exchange.dialect
         rewriter = committed.rewriter
@@ -268,8 +278,9 @@ class Pipeline:
         preface = self._calls.preface
         if preface is not None and preface.writing:
             raise SendStalled("the client took nothing of what came before the first event")
+        skipped, now = self._trail.skipped, trio.current_time()
         if not self._failures:
-            raise unavailable(stop, self._skipped, trio.current_time(), self._services.rng)
+            raise unavailable(stop, skipped, now, self._services.rng)
         deployment, last = self._failures[-1]
         if last.cause in RELAYED and last.answer is not None:
             given = last.answer.headers
@@ -286,6 +297,6 @@ class Pipeline:
             return
         if last.cause is Cause.SHUTDOWN:
             raise self._exchange.shutting_down()
-        error, reason = verdict(stop, self._failures, self._skipped, trio.current_time())
+        error, reason = verdict(stop, self._failures, skipped, now)
         self._exchange.settlement.end(reason, error.message)
         raise error

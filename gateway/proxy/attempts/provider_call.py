@@ -29,7 +29,8 @@ class ProviderCalls:
 
     async def make(self, log: AttemptLog) -> Committed | Failed:
         """Make the attempt of `log`, up to what is worth showing."""
-        request, exchange, name = self._request, self._exchange, self._model.json_name
+        request, exchange = self._request, self._exchange
+        name = self._model.answer_name(log.number)
         deployment, credential = log.lease.deployment, log.lease.credential
         call = deployment.call(
             request.body_for(deployment),

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...core.records.record import EndReason
-from ...core.routing.attempts import Stop
 from ...core.routing.backoff import Rng
-from ...core.routing.causes import Cause
+from ...core.routing.causes import Cause, Stop
 from ...core.routing.deployment import Deployment
 from ...core.routing.target import Skipped, SkipReason
 from ...errors import (
@@ -47,15 +46,31 @@ _INTERNAL: Final = frozenset(
         Cause.CONNECT_FAILED,
         Cause.CONNECT_TIMEOUT,
         Cause.CONNECTION_LOST,
+        Cause.STALE_CONNECTION,
         Cause.PROTOCOL_VIOLATION,
     }
 )
 
 
+# General words: how the gateway stands with its providers is for the operator.
+_WORDS: Final = {
+    SkipReason.CIRCUIT_OPEN: "paused after failures",
+    SkipReason.RATE_LIMITED: "rate limited",
+    SkipReason.KEYS_REFUSED: "not available",
+    SkipReason.BUSY: "busy",
+    SkipReason.OVER_LIMIT: "at its limit",
+    SkipReason.RETRY_BUDGET: "retried too often",
+    SkipReason.CANNOT_SERVE: "cannot serve this request",
+}
+
+# A deployment that was gone past, and why.
+GonePast = tuple[Deployment, Skipped]
+
+
 def verdict(
     stop: Stop,
     failures: Sequence[tuple[Deployment, Failed]],
-    skipped: Sequence[Skipped] = (),
+    skipped: Sequence[GonePast] = (),
     now: float = 0.0,
 ) -> tuple[UpstreamError, EndReason]:
     """Return the error that sums up `failures`, and how the request ended by it.
@@ -65,7 +80,7 @@ def verdict(
     """
     last = failures[-1][1].cause
     causes = {failed.cause for _, failed in failures}
-    message = f"all providers failed: {_list(failures)}"
+    message = f"all providers failed: {_list(failures)}{_not_asked(skipped, failures)}"
     if last in _TIMEOUTS and (stop is Stop.OUT_OF_TIME or causes <= _TIMEOUTS.keys()):
         return ProvidersTimedOut(message), _TIMEOUTS[last]
     if causes == {Cause.RATE_LIMITED}:
@@ -73,33 +88,46 @@ def verdict(
         # One that was passed over, since it is limited as well, may be the first to be back.
         waits += [
             each.until - now
-            for each in skipped
+            for _, each in skipped
             if each.why is SkipReason.RATE_LIMITED and each.until
         ]
         limited = ProvidersRateLimited(message, retry_after=min(waits, default=None))
-        if any(each.why is SkipReason.RETRY_BUDGET for each in skipped):
+        if any(each.why is SkipReason.RETRY_BUDGET for _, each in skipped):
             limited.worth_a_retry = False
         return limited, EndReason.PROVIDERS_FAILED
     return ProvidersFailed(message), EndReason.PROVIDERS_FAILED
 
 
-def unavailable(stop: Stop, skipped: Sequence[Skipped], now: float, rng: Rng) -> GatewayError:
+def unavailable(stop: Stop, skipped: Sequence[GonePast], now: float, rng: Rng) -> GatewayError:
     """Return the error for a request that no deployment was asked for, and when to come back."""
     if stop is Stop.OUT_OF_TIME and not skipped:
         return ProvidersTimedOut("the time was up before a provider could be asked")
-    times = [each.until for each in skipped if each.until is not None]
+    times = [each.until for _, each in skipped if each.until is not None]
     wait = max(0.0, min(times) - now) if times else None
-    reasons = {each.why for each in skipped}
+    reasons = {each.why for _, each in skipped}
     if reasons == {SkipReason.RATE_LIMITED}:
         return ProvidersRateLimited("all providers are rate limited", retry_after=wait)
     if reasons == {SkipReason.KEYS_REFUSED}:
         message = "the gateway has no key that a provider of this model takes"
         return ProvidersUnavailable(message, code="auth_unavailable", retry_after=wait)
-    if reasons == {SkipReason.BUSY}:
+    if reasons and reasons <= {SkipReason.BUSY, SkipReason.OVER_LIMIT}:
         message = "the providers of this model have as much to do as they may"
         return Overloaded(message, retry_after=wait if wait else 1.0 + 4.0 * rng())
-    message = "no provider of this model is healthy at the moment"
+    message = f"no provider of this model is healthy at the moment{_not_asked(skipped, ())}"
     return ProvidersUnavailable(message, retry_after=wait)
+
+
+def _not_asked(skipped: Sequence[GonePast], failures: Sequence[tuple[Deployment, Failed]]) -> str:
+    """Return who was gone past, without those that have failed before."""
+    failed = {deployment.name for deployment, _ in failures}
+    others = [
+        f"{deployment.name}: {_WORDS[each.why]}"
+        for deployment, each in skipped
+        if deployment.name not in failed
+    ]
+    if not others:
+        return ""
+    return f"; not asked: {'; '.join(others)}" if failures else f" ({'; '.join(others)})"
 
 
 def _list(failures: Sequence[tuple[Deployment, Failed]]) -> str:

@@ -23,7 +23,7 @@ from typing import Final
 import structlog
 import trio
 
-from ...core.cache.answers import HIT, MISS, AnswerRecording
+from ...core.cache.answers import HIT, MISS, AnswerRecording, fallback_named
 from ...core.records.record import EndReason
 from ...errors import GatewayError, InternalError, SendStalled, ShuttingDown
 from ..exchange import Exchange
@@ -114,6 +114,7 @@ class _Following:
             return
         if not self._leads:
             self._exchange.settlement.costs_nothing(cached=True)
+            self._exchange.settlement.fell_back(fallback_named(flight.headers))
         if flight.body is not None:
             self.sealed = True
             await self._client.reply(_OK, self._headers(), flight.body)
@@ -150,6 +151,7 @@ class _Following:
         while flight.ended is None:
             await flight.news()
         self._end_as_flight()
+        self._exchange.shown, self._exchange.routed = flight.ended, True
         self.sealed = True
         if flight.body is not None:
             # A provider's refusal, as it came.

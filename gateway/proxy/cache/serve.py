@@ -22,6 +22,7 @@ from ...core.cache.answers import (
     AnswerRecording,
     CachedAnswer,
     about_body,
+    fallback_named,
     pieces,
 )
 from ...core.records.record import EndReason
@@ -77,6 +78,7 @@ async def serve_from_cache(
     """Replay `entry`, which costs nothing. Raises what writing to the client does."""
     client = exchange.client
     exchange.settlement.costs_nothing(cached=True)
+    exchange.settlement.fell_back(fallback_named(entry.headers))
     age = (b"age", entry.age(trio.current_time()))
     sealed = False
     with trio.CancelScope(deadline=deadline) as scope:

@@ -76,6 +76,10 @@ requests: Final = Table(
     Column("trace_id", Text),
     # A JSON object of texts: what else of the request's head was asked to be kept.
     Column("metadata", Text),
+    # The public name of the fallback model that answered.
+    Column("fallback_model", Text),
+    # A JSON list of the deployments that the request went past: provider, model, reason, at_ms.
+    Column("skipped", Text),
 )
 
 attempts: Final = Table(

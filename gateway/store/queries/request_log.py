@@ -107,8 +107,9 @@ def as_dict(row: Row[Any]) -> dict[str, Any]:
     """Return a row of `requests` by column, as JSON can hold it."""
     found = dict(row._mapping)
     found["id"] = str(found["id"])
-    if found["metadata"] is not None:
-        found["metadata"] = msgspec.json.decode(found["metadata"])
+    for name in ("metadata", "skipped"):
+        if found[name] is not None:
+            found[name] = msgspec.json.decode(found[name])
     return found
 
 

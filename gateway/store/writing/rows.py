@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ...core.records.record import WELL, AttemptRecord, Record
+from ...core.records.record import WELL, AttemptRecord, Record, SkipRecord
 
 # PostgreSQL's text cannot hold NUL, and UTF-8 no lone surrogates, which JSON can contain.
 UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -24,6 +24,8 @@ ERROR: Final = 4096
 USER_AGENT: Final = 512
 _METADATA: Final = 1024
 _METADATA_ENTRIES: Final = 32
+# A model has rarely more deployments than this.
+_SKIPPED_ENTRIES: Final = 64
 
 # Sums of these must fit 63 bits, or no batch with that roll-up could be written any more:
 # 9 million requests a day with the most tokens fit, 90,000 with the highest cost.
@@ -79,6 +81,8 @@ def request_row(record: Record, row_id: int) -> Row:
         text(record.user_agent, USER_AGENT),
         text(record.trace_id, NAME),
         None if not record.metadata else _metadata(record.metadata),
+        text(record.fallback_model, NAME),
+        None if not record.skipped else _skipped(record.skipped),
     )
 
 
@@ -141,4 +145,17 @@ def _metadata(metadata: dict[str, str]) -> str:
         text(name, NAME): text(value, _METADATA)
         for name, value in list(metadata.items())[:_METADATA_ENTRIES]
     }
+    return _json.encode(bounded).decode()
+
+
+def _skipped(skipped: list[SkipRecord]) -> str:
+    bounded = [
+        SkipRecord(
+            provider=text(each.provider, NAME) or "",
+            model=text(each.model, NAME) or "",
+            reason=each.reason,
+            at_ms=each.at_ms,
+        )
+        for each in skipped[:_SKIPPED_ENTRIES]
+    ]
     return _json.encode(bounded).decode()

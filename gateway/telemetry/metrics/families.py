@@ -139,6 +139,11 @@ REJECTED: Final = _counter(
 EXHAUSTED: Final = _counter(
     "gateway_retry_budget_exhausted", "Retries not made for want of budget.", "deployment"
 )
+UNSERVED: Final = _counter(
+    "gateway_unserved_requests",
+    'Requests for paths or methods that are not served; path "other" is one of no known API.',
+    *("method", "path", "status"),
+)
 LOG_QUEUE: Final = _gauge("gateway_log_queue_depth", "Records that wait to be stored.")
 LOG_WRITTEN: Final = _counter("gateway_log_written", "Records stored.")
 LOG_JOURNALED: Final = _counter(

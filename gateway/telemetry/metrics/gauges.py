@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -61,7 +61,11 @@ class LogGauges(msgspec.Struct, frozen=True):
 
 
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):
-    """`loop_lag` is in seconds, `reloaded_at` Unix seconds."""
+    """`loop_lag` is in seconds, `reloaded_at` Unix seconds.
+
+    `unserved` are requests to paths that are not served, by method, path and status, since the
+    process began; their number is bounded.
+    """
 
     in_flight: int
     loop_lag: float
@@ -73,6 +77,7 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     config_generation: int = 1
     reloaded_at: float | None = None
     reload_ok: bool = True
+    unserved: Mapping[tuple[str, str, str], int] = {}
 
 
 class GapHistogram(msgspec.Struct, frozen=True):
@@ -124,6 +129,8 @@ class GaugeBoard:
             self._put(families.WAITING, slots.waiting, slots.of)
             if slots.limit is not None:
                 self._put(families.LIMIT, slots.limit, slots.of)
+        for labels, count in gauges.unserved.items():
+            self._follow(families.UNSERVED, count, *labels)
         if gauges.log is not None:
             self._log(gauges.log)
         if gaps is not None and family is not None:

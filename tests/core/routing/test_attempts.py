@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.routing.attempts import AttemptFailure, Attempts, RetryPolicy, Stop, Try
+from gateway.core.routing.attempts import Attempts, RetryPolicy
 from gateway.core.routing.backoff import no_earlier
-from gateway.core.routing.causes import RULES, Again, Cause
+from gateway.core.routing.causes import RULES, Again, AttemptFailure, Cause, Stop, Try
 
 POLICY = RetryPolicy(
     max_attempts=4, per_target=2, base=0.5, cap=8, max_retry_after=60, min_attempt_time=10
@@ -390,7 +390,8 @@ def test_a_retry_may_be_skipped_and_then_all_may_be() -> None:
 
 
 def test_own_routes_come_first_then_fallbacks_then_all_again() -> None:
-    attempts = over([math.inf] * 3, RetryPolicy(max_attempts=6), groups=(2, 1))
+    policy = RetryPolicy(max_attempts=6, quick_retry=False)
+    attempts = over([math.inf] * 3, policy, groups=(2, 1))
     step, steps = attempts.first(0, half), []
     while isinstance(step, Try):
         steps.append((step.target, step.wait))
@@ -494,7 +495,7 @@ def test_a_hedge_that_was_not_begun_is_as_if_it_had_not_been_decided() -> None:
 
 
 def test_a_hedge_stays_in_the_group_of_what_runs() -> None:
-    attempts = over([600] * 3, RetryPolicy(max_attempts=9), groups=(2, 1))
+    attempts = over([600] * 3, RetryPolicy(max_attempts=9, quick_retry=False), groups=(2, 1))
     attempts.first(0, half)
     assert attempts.beside([0], 1, half) == Try(1)
     assert attempts.beside([0, 1], 2, half) is None
@@ -507,8 +508,143 @@ def test_a_hedge_stays_in_the_group_of_what_runs() -> None:
 def test_a_fallback_is_hedged_by_its_like() -> None:
     attempts = over([600] * 3, groups=(1, 2))
     attempts.first(0, half)
-    assert attempts.after(AttemptFailure(0, LOST), 1, half) == Try(1)
+    assert attempts.after(AttemptFailure(0, SILENT), 1, half) == Try(1)
     assert attempts.beside([1], 2, half) == Try(2)
+
+
+def test_a_hedge_may_start_on_a_fallback() -> None:
+    attempts = over([600] * 3, RetryPolicy(max_attempts=9), groups=(1, 2))
+    attempts.first(0, half)
+    assert attempts.beside([0], 1, half) is None
+    assert attempts.beside([0], 1, half, fallbacks=True) == Try(1)
+    assert attempts.beside([0, 1], 2, half, fallbacks=True) == Try(2)
+    assert attempts.beside([0, 1, 2], 3, half, fallbacks=True) is None
+
+
+# The quick retry before a model is left...
+
+PASSING_ONES = [SICK, LOST, Cause.STREAM_ERROR]
+
+
+@pytest.mark.parametrize("cause", PASSING_ONES)
+def test_a_model_gets_one_quick_retry_before_its_fallbacks(cause: Cause) -> None:
+    attempts = over([600] * 3, groups=(1, 2))
+    attempts.first(0, half)
+    assert attempts.after(AttemptFailure(0, cause), 1, half) == Try(0, 0.05)
+    assert attempts.after(AttemptFailure(0, cause), 2, half) == Try(1)
+    assert attempts.after(AttemptFailure(1, cause), 3, half) == Try(2)
+    assert attempts.after(AttemptFailure(2, cause), 4, half) is Stop.EXHAUSTED
+
+
+def test_the_last_route_of_a_model_gets_the_quick_retry() -> None:
+    attempts = over([600] * 3, RetryPolicy(max_attempts=9), groups=(2, 1))
+    attempts.first(0, half)
+    assert attempts.after(AttemptFailure(0, SICK), 1, half) == Try(1)
+    assert attempts.after(AttemptFailure(1, SICK), 2, half) == Try(1, 0.05)
+    assert attempts.after(AttemptFailure(1, SICK), 3, half) == Try(2)
+
+
+def test_each_model_on_the_way_gets_its_own() -> None:
+    attempts = over([600] * 3, RetryPolicy(max_attempts=9), groups=(1, 1, 1))
+    step, steps = attempts.first(0, half), []
+    while isinstance(step, Try):
+        steps.append((step.target, step.wait))
+        step = attempts.after(AttemptFailure(step.target, LOST), 1, half)
+    # The last model is not left for another: what follows are retries after a backoff.
+    assert steps[:5] == [(0, 0), (0, 0.05), (1, 0), (1, 0.05), (2, 0)]
+    assert all(wait >= 0.25 for _, wait in steps[5:])
+
+
+@pytest.mark.parametrize("cause", [each for each in Cause if each not in PASSING_ONES])
+def test_no_quick_retry_of_what_will_not_have_passed(cause: Cause) -> None:
+    attempts = over([600] * 2, groups=(1, 1))
+    attempts.first(0, half)
+    found = attempts.after(AttemptFailure(0, cause), 1, half)
+    if cause is Cause.STALE_CONNECTION:
+        assert found == Try(0)
+        found = attempts.after(AttemptFailure(0, cause), 1, half)
+    assert found == Try(1) or not isinstance(found, Try)
+
+
+@pytest.mark.parametrize(
+    ("policy", "failure"),
+    [
+        pytest.param(RetryPolicy(quick_retry=False), AttemptFailure(0, SICK), id="switched off"),
+        pytest.param(RetryPolicy(max_attempts=2), AttemptFailure(0, SICK), id="fallback's attempt"),
+        pytest.param(RetryPolicy(per_target=0), AttemptFailure(0, SICK), id="no retries at all"),
+        pytest.param(RetryPolicy(), AttemptFailure(0, SICK, 1), id="asked to wait"),
+        pytest.param(RetryPolicy(), AttemptFailure(0, SICK, probe=True), id="only a probe"),
+    ],
+)
+def test_no_quick_retry_where_the_fallback_is_better(
+    policy: RetryPolicy, failure: AttemptFailure
+) -> None:
+    attempts = over([600] * 2, policy, groups=(1, 1))
+    attempts.first(0, half)
+    assert attempts.after(failure, 1, half) == Try(1)
+
+
+def test_no_quick_retry_without_time_for_it() -> None:
+    attempts = over([1.04, 600], groups=(1, 1))
+    attempts.first(0, half)
+    assert attempts.after(AttemptFailure(0, SICK), 1, half) == Try(1)
+
+
+def test_a_quick_retry_that_is_not_let_through_leads_on() -> None:
+    attempts = over([600] * 2, groups=(1, 1))
+    attempts.first(0, half)
+    step = attempts.after(AttemptFailure(0, SICK), 1, half)
+    assert step == Try(0, 0.05)
+    assert attempts.skip(step, 1, half) == Try(1)
+
+
+# A connection that had been closed while idle...
+
+STALE = Cause.STALE_CONNECTION
+
+
+def test_a_closed_connection_is_replaced_at_once_and_counts() -> None:
+    attempts = over([600] * 2, RetryPolicy(max_attempts=3))
+    attempts.first(0, half)
+    assert attempts.after(AttemptFailure(0, STALE), 0.1, half) == Try(0)
+    # It was no retry: another route is still preferred, and the target keeps its retries.
+    assert attempts.after(AttemptFailure(0, SICK), 1, half) == Try(1)
+    assert attempts.after(AttemptFailure(1, SICK), 2, half) is Stop.EXHAUSTED
+
+
+def test_a_single_attempt_is_not_sent_again() -> None:
+    attempts = over([600] * 2, RetryPolicy(max_attempts=1))
+    attempts.first(0, half)
+    assert attempts.after(AttemptFailure(0, STALE), 0.1, half) is Stop.EXHAUSTED
+
+
+def test_a_second_closed_connection_is_a_failure_like_others() -> None:
+    attempts = over([600] * 2)
+    attempts.first(0, half)
+    assert attempts.after(AttemptFailure(0, STALE), 0.1, half) == Try(0)
+    assert attempts.after(AttemptFailure(0, STALE), 0.2, half) == Try(1)
+    assert attempts.after(AttemptFailure(1, STALE), 0.3, half) == Try(1)
+
+
+def test_a_probe_on_a_closed_connection_probes_again() -> None:
+    attempts = over([600] * 2)
+    attempts.first(0, half)
+    assert attempts.after(AttemptFailure(0, STALE, probe=True), 0.1, half) == Try(0)
+    assert attempts.after(AttemptFailure(0, SICK, probe=True), 0.2, half) == Try(1)
+
+
+def test_one_whose_time_is_up_leaves_the_rest_to_those_that_have_more() -> None:
+    attempts = over([20, 600, 20, 600], RetryPolicy(max_attempts=9))
+    attempts.first(0, half)
+    assert attempts.after(AttemptFailure(0, Cause.TOTAL_TIMEOUT), 20, half) == Try(1)
+    assert attempts.after(AttemptFailure(1, SICK), 21, half) == Try(3)
+    assert attempts.after(AttemptFailure(3, Cause.TOTAL_TIMEOUT), 600, half) is Stop.OUT_OF_TIME
+
+
+def test_no_time_is_left_to_replace_a_closed_connection() -> None:
+    attempts = over([5])
+    attempts.first(0, half)
+    assert attempts.after(AttemptFailure(0, STALE), 5, half) is Stop.OUT_OF_TIME
 
 
 def test_what_fails_beside_another_is_remembered() -> None:
@@ -535,6 +671,7 @@ POLICIES = st.builds(
     cap=st.floats(0, 20),
     max_retry_after=SECONDS,
     min_attempt_time=st.floats(0, 30),
+    quick_retry=st.booleans(),
 )
 
 
@@ -551,12 +688,15 @@ class History:
         self.skipped: set[int] = set()
         self.silent: set[int] = set()
         self.stayed: set[int] = set()  # where a second key was tried
+        self.renewed: set[int] = set()  # where a closed connection was replaced
         self.not_before = [0.0] * len(deadlines)
+        self.past = 0.0  # the deadline that was missed
 
     def may(self, number: int) -> bool:
         gone = self.out | self.skipped
         return (
             number not in gone
+            and self.deadlines[number] > self.past
             and self.group[number] >= self.first_group
             and self.tries[number] <= self.policy.per_target
         )
@@ -638,13 +778,15 @@ def test_what_holds_in_every_history(
         history.begin(step)
         running = [step.target]
         while data.draw(st.booleans()):
-            hedge = attempts.beside(running, now, rng)
+            fallbacks = data.draw(st.booleans())
+            hedge = attempts.beside(running, now, rng, fallbacks=fallbacks)
             if hedge is None:
                 break
             history.check(hedge, now)
             assert hedge.target not in running
             assert history.tries[hedge.target] == 0
-            assert history.group[hedge.target] == history.group[running[0]]
+            groups_running = {history.group[number] for number in running}
+            assert fallbacks or history.group[hedge.target] in groups_running
             if data.draw(st.booleans()):
                 attempts.take_back(hedge)
                 break
@@ -679,14 +821,17 @@ def after(
         probe = data.draw(st.booleans())
         failure = AttemptFailure(number, cause, asked, another_key, probe)
         step = attempts.after(failure, now, rng)
-        if probe and (cause in switch_on or RULES[cause].again is not Again.NOWHERE):
+        renewed = cause is STALE and number not in history.renewed
+        if renewed:
+            history.renewed.add(number)
+        elif probe and (cause in switch_on or RULES[cause].again is not Again.NOWHERE):
             history.made -= 1
             history.out.add(number)
             another_key = False
-        if not another_key:
+        if not (another_key or renewed):
             history.failed(failure, now)
             break
-        if number in history.stayed and history.fresh():
+        if not renewed and number in history.stayed and history.fresh():
             history.not_before[number] = 0.0
             break
         if history.made >= history.policy.max_attempts:
@@ -700,8 +845,11 @@ def after(
         history.stayed.add(number)
     if cause in switch_on:
         history.first_group = max(history.first_group, history.group[number] + 1)
+    elif cause is Cause.TOTAL_TIMEOUT:
+        history.past = history.deadlines[number]
+        assert isinstance(step, Try) or step is Stop.OUT_OF_TIME
     elif RULES[cause].again is Again.NOWHERE:
-        assert step is (Stop.OUT_OF_TIME if cause is Cause.TOTAL_TIMEOUT else Stop.REJECTED)
+        assert step is Stop.REJECTED
     elif isinstance(step, Stop):
         possible = [each for each in range(len(history.tries)) if history.may(each)]
         assert step is not Stop.REJECTED

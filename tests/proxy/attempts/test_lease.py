@@ -134,7 +134,10 @@ async def test_when_all_are_open_the_caller_is_told_at_once_and_when_to_come_bac
     assert world.client.headers[b"retry-after"] == b"3"
     assert world.client.headers[b"retry-after-ms"] == b"2500"
     assert world.client.headers[b"x-should-retry"] == b"true"
-    assert b"x-gateway-attempts" not in world.client.headers
+    assert world.client.headers[b"x-gateway-attempts"] == b"0"
+    assert [(each.provider, each.reason) for each in world.record.skipped] == [
+        ("a", "circuit_open")
+    ]
     assert world.record.end_reason == "providers_failed"
     # It was the truth.
     await trio.sleep(2.5)

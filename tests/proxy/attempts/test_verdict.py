@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.routing.attempts import Stop
-from gateway.core.routing.causes import Cause
+from gateway.core.routing.causes import Cause, Stop
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.target import Skipped, SkipReason
 from gateway.errors import ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
@@ -48,6 +47,26 @@ def test_the_message_says_each_failure_once_and_no_addresses() -> None:
     )
 
 
+@pytest.mark.parametrize("why", SkipReason)
+def test_the_message_says_in_general_words_who_was_not_asked(why: SkipReason) -> None:
+    error, _ = verdict(Stop.EXHAUSTED, [(A, BUSY)], [(A, Skipped(why)), (B, Skipped(why))])
+    said, _, others = error.message.partition("; not asked: ")
+    assert said == f"all providers failed: {A.name}: server_error (503 busy)"
+    # One that has failed is no news, and of the other nothing is told but the kind of reason.
+    name, _, words = others.partition(": ")
+    assert name == B.name
+    assert words.replace(" ", "").isalpha()
+
+
+def test_a_503_says_why_there_is_no_provider() -> None:
+    skipped = [(A, Skipped(SkipReason.CIRCUIT_OPEN)), (B, Skipped(SkipReason.BUSY))]
+    error = unavailable(Stop.EXHAUSTED, skipped, 10.0, lambda: 0.5)
+    assert error.message == (
+        "no provider of this model is healthy at the moment "
+        f"({A.name}: paused after failures; {B.name}: busy)"
+    )
+
+
 # Nobody was asked, or not everybody...
 
 
@@ -75,13 +94,20 @@ def test_the_message_says_each_failure_once_and_no_addresses() -> None:
         ([Skipped(SkipReason.KEYS_REFUSED, 40.0)], 503, "auth_unavailable", 30.0, True),
         ([Skipped(SkipReason.BUSY, 12.0), Skipped(SkipReason.BUSY)], 503, "overloaded", 2.0, None),
         ([Skipped(SkipReason.BUSY)], 503, "overloaded", 3.0, None),
+        (
+            [Skipped(SkipReason.OVER_LIMIT, 12.0), Skipped(SkipReason.BUSY)],
+            503,
+            "overloaded",
+            2.0,
+            None,
+        ),
         ([Skipped(SkipReason.RETRY_BUDGET)], 503, "no_healthy_upstream", None, False),
     ],
 )
 def test_nobody_was_asked(
     skipped: list[Skipped], status: int, code: str, wait: float | None, retry: bool | None
 ) -> None:
-    error = unavailable(Stop.EXHAUSTED, skipped, 10.0, lambda: 0.5)
+    error = unavailable(Stop.EXHAUSTED, [(A, each) for each in skipped], 10.0, lambda: 0.5)
     assert (error.status, error.code, error.retry_after) == (status, code, wait)
     assert error.should_retry is retry
 
@@ -91,7 +117,7 @@ def test_there_was_no_time_to_ask_anybody() -> None:
     assert isinstance(error, ProvidersTimedOut)
     assert (error.status, error.code, error.retry_after) == (504, "upstream_timeout", None)
     # Who was passed over says more than the clock.
-    skipped = [Skipped(SkipReason.CIRCUIT_OPEN, 12.5)]
+    skipped = [(A, Skipped(SkipReason.CIRCUIT_OPEN, 12.5))]
     error = unavailable(Stop.OUT_OF_TIME, skipped, 10.0, lambda: 0.5)
     assert (error.status, error.code, error.retry_after) == (503, "no_healthy_upstream", 2.5)
 
@@ -102,15 +128,19 @@ def test_no_time_was_left_to_ask_anybody() -> None:
 
 
 def test_one_that_was_passed_over_may_be_the_first_to_be_back() -> None:
-    passed = [Skipped(SkipReason.RATE_LIMITED, 15.0), Skipped(SkipReason.RATE_LIMITED)]
+    passed = [
+        (B, Skipped(SkipReason.RATE_LIMITED, 15.0)),
+        (B, Skipped(SkipReason.RATE_LIMITED)),
+    ]
     error, _ = verdict(Stop.EXHAUSTED, [(A, LIMITED)], passed, now=10.0)
     assert (error.retry_after, error.should_retry) == (5.0, True)
     # What keeps an open breaker shut is another matter.
-    opened = [Skipped(SkipReason.CIRCUIT_OPEN, 15.0)]
+    opened = [(B, Skipped(SkipReason.CIRCUIT_OPEN, 15.0))]
     error, _ = verdict(Stop.EXHAUSTED, [(A, LIMITED)], opened, now=10.0)
     assert error.retry_after == 20.0
 
 
 def test_without_a_retry_budget_no_wait_is_worth_it() -> None:
-    error, _ = verdict(Stop.EXHAUSTED, [(A, LIMITED)], [Skipped(SkipReason.RETRY_BUDGET)], now=10.0)
+    spent = [(A, Skipped(SkipReason.RETRY_BUDGET))]
+    error, _ = verdict(Stop.EXHAUSTED, [(A, LIMITED)], spent, now=10.0)
     assert (error.status, error.retry_after, error.should_retry) == (429, 20.0, False)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from gateway.core.records.record import AttemptRecord, EndReason
+from gateway.core.records.record import AttemptRecord, EndReason, SkipRecord
 from gateway.store.engine.database import Database
 from gateway.store.engine.ids import SPREAD, id_of
 from gateway.store.engine.schema import attempts, requests
@@ -42,6 +42,8 @@ def test_each_column_gets_its_field() -> None:
         cached_tokens=5,
         reasoning_tokens=6,
         provider_model="m-1",
+        fallback_model="model-4",
+        skipped=[SkipRecord(provider="gone", model="m-2", reason="busy", at_ms=1.5)],
     )
     row = named(requests, rows.request_row(given, 42))
     assert row == {
@@ -76,6 +78,8 @@ def test_each_column_gets_its_field() -> None:
         "user_agent": "curl",
         "trace_id": "ab" * 16,
         "metadata": '{"x-agent":"a1"}',
+        "fallback_model": "model-4",
+        "skipped": '[{"provider":"gone","model":"m-2","reason":"busy","at_ms":1.5}]',
     }
     assert type(row["end_reason"]) is str
 

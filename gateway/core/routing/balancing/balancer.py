@@ -83,6 +83,11 @@ class Balancer(abc.ABC):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self._members)}, down {self._down}>"
 
+    @property
+    def down(self) -> Sequence[int]:
+        """Return those that were not available when an order was last begun."""
+        return self._down
+
     def order(
         self, now: float, rng: Rng, key: bytes | None = None, *, probing: bool = True
     ) -> Iterator[int]:
