@@ -52,6 +52,8 @@ class Server(Table, frozen=True):
     )
     # Relative to the configuration file; "" = none.
     pid_file: str = "gateway.pid"
+    # Says that a gateway without tokens is meant, so that a reload may come to have none.
+    open: bool = False
 
 
 class LimitsConfig(Table, frozen=True):
