@@ -10,7 +10,7 @@ import structlog
 import trio
 
 from ..core.routing.backoff import Rng
-from ..errors import CredentialUnavailable
+from ..errors import CredentialUnavailable, LocalShortage, UpstreamFailure
 from ..providers.oauth import FetchedToken, basic_auth, read_token, token_form
 from ..providers.settings import ClientCredentials, Provider
 
@@ -40,7 +40,7 @@ class RefreshedToken:
         self._client = client
         self._rng = rng
         self._token: FetchedToken | None = None
-        self._error = "there is no token yet"
+        self._error: UpstreamFailure = CredentialUnavailable("there is no token yet")
         self._fetched = trio.Event()
 
     def __repr__(self) -> str:
@@ -48,12 +48,15 @@ class RefreshedToken:
         return f"<RefreshedToken {state}>"
 
     async def get(self) -> bytes:
-        """Return a token that is valid now. Raises CredentialUnavailable within `PATIENCE`."""
+        """Return a token that is valid now.
+
+        Raises CredentialUnavailable within `PATIENCE`; LocalShortage if the fault is our own.
+        """
         with trio.move_on_after(PATIENCE):
             while (token := self._token) is None or token.expires <= time.time():
                 await self._fetched.wait()
             return token.value
-        raise CredentialUnavailable(self._error)
+        raise type(self._error)(str(self._error))
 
     async def run(self) -> None:
         """Fetch tokens until cancelled."""
@@ -65,7 +68,9 @@ class RefreshedToken:
                 self._token = token = await self._fetch()
             except (CredentialUnavailable, httpx.HTTPError, httpx.InvalidURL) as exc:
                 failures += 1
-                self._error = f"no access token: {exc}"
+                ours = isinstance(exc.__cause__, LocalShortage)
+                kind = LocalShortage if ours else CredentialUnavailable
+                self._error = kind(f"no access token: {exc}")
                 _log.warning("no access token", url=self._credentials.token_url, error=str(exc))
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(failures - 1, 10))
                 await trio.sleep(wait * (0.5 + 0.5 * self._rng()))

@@ -19,6 +19,7 @@ from ..errors import (
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
+    LocalShortage,
     PoolTimeout,
     ProtocolViolation,
     UpstreamFailure,
@@ -29,6 +30,8 @@ _ERRORS: Final[dict[type[UpstreamFailure], type[httpx.TransportError]]] = {
     ConnectFailed: httpx.ConnectError,
     ConnectTimeout: httpx.ConnectTimeout,
     PoolTimeout: httpx.PoolTimeout,
+    # The one error of httpx's that is the client's own want.
+    LocalShortage: httpx.PoolTimeout,
     ConnectionLost: httpx.ReadError,
     ProtocolViolation: httpx.RemoteProtocolError,
 }

@@ -20,11 +20,12 @@ import trio
 
 from ..core.routing.call import Call, Origin
 from ..core.wire.framing import BodyReader, frame
-from ..errors import ConnectionLost, ProtocolViolation
+from ..errors import ConnectionLost, LocalShortage, ProtocolViolation
 from .connection import UpstreamConnection
 from .dial import dial
 from .heads import HeadReader, RequestHeads, ResponseHead
 from .pool import Pool, PoolPolicy, PoolStats
+from .shortage import ShortageLog
 
 
 class CallPhase(enum.Enum):
@@ -143,6 +144,7 @@ class Transport:
         self.policy: Final = policy or PoolPolicy()
         self._heads = RequestHeads()
         self._pools: dict[Origin, Pool] = {}
+        self._shortages = ShortageLog()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -191,8 +193,10 @@ class Transport:
             return await _exchange(
                 pool, connection, call, head, reader=HeadReader(), on_phase=on_phase
             )
-        except BaseException:
+        except BaseException as exc:
             pool.forfeit(connection)
+            if isinstance(exc, LocalShortage):
+                self._shortages.note(str(exc))
             raise
 
     async def maintain(

@@ -264,6 +264,8 @@ class Pipeline:
             return
         if last.cause is Cause.SHUTDOWN:
             raise self._exchange.shutting_down()
-        error, reason = verdict(stop, self._failures, self._skipped, trio.current_time())
+        error, reason = verdict(
+            stop, self._failures, self._skipped, trio.current_time(), self._services.rng
+        )
         self._exchange.settlement.end(reason, error.message)
         raise error

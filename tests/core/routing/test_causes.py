@@ -26,6 +26,7 @@ def test_what_is_not_the_providers_doing_says_nothing_of_its_health() -> None:
     silent = {cause for cause, rule in RULES.items() if rule.failure is None}
     assert silent == {
         Cause.POOL_TIMEOUT,
+        Cause.LOCAL_SHORTAGE,
         Cause.TOTAL_TIMEOUT,
         Cause.RATE_LIMITED,
         Cause.AUTH_FAILED,

@@ -6,7 +6,7 @@ from gateway.core.routing.attempts import Stop
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.target import Skipped, SkipReason
-from gateway.errors import ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
+from gateway.errors import Overloaded, ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
 from gateway.proxy.attempts.verdict import unavailable, verdict
 from gateway.proxy.outcomes import Failed
 
@@ -16,6 +16,7 @@ A, B = deployment("a"), deployment("b")
 BUSY = Failed(Cause.SERVER_ERROR, "503 busy", 503)
 LIMITED = Failed(Cause.RATE_LIMITED, "429 slow down", 429, retry_after=20.0)
 SILENT = Failed(Cause.FIRST_EVENT_TIMEOUT, "no content within 60 s")
+OURS = Failed(Cause.LOCAL_SHORTAGE, "could not connect to 10.0.0.7:8000: too many open files")
 REFUSED = Failed(Cause.CONNECT_FAILED, "10.0.0.7:8000 refused the connection")
 
 
@@ -30,6 +31,10 @@ REFUSED = Failed(Cause.CONNECT_FAILED, "10.0.0.7:8000 refused the connection")
         (Stop.EXHAUSTED, [(A, LIMITED), (B, LIMITED)], ProvidersRateLimited, "providers_failed"),
         (Stop.OUT_OF_TIME, [(A, LIMITED)], ProvidersRateLimited, "providers_failed"),
         (Stop.EXHAUSTED, [(A, LIMITED), (B, BUSY)], ProvidersFailed, "providers_failed"),
+        (Stop.EXHAUSTED, [(A, OURS)], Overloaded, "rejected"),
+        (Stop.EXHAUSTED, [(A, OURS), (B, BUSY)], Overloaded, "rejected"),
+        (Stop.EXHAUSTED, [(A, LIMITED), (B, OURS)], Overloaded, "rejected"),
+        (Stop.OUT_OF_TIME, [(A, OURS), (B, SILENT)], Overloaded, "rejected"),
     ],
 )
 def test_who_is_to_blame(
@@ -46,6 +51,13 @@ def test_the_message_says_each_failure_once_and_no_addresses() -> None:
         f"all providers failed: {A.name}: server_error (503 busy), 2 times; "
         f"{B.name}: connect_failed"
     )
+
+
+def test_a_shortage_of_ours_is_worth_a_retry_and_tells_no_addresses() -> None:
+    error, _ = verdict(Stop.EXHAUSTED, [(A, OURS)], rng=lambda: 0.25)
+    assert (error.status, error.code, error.retry_after) == (503, "overloaded", 2.0)
+    assert error.should_retry is None
+    assert "10.0.0.7" not in error.message
 
 
 # Nobody was asked, or not everybody...
