@@ -113,6 +113,11 @@ class Target:
         """Return its share of the usual traffic: less than 1 in the slow start."""
         return self.breaker.factor(now)
 
+    def steady(self, now: float) -> bool:
+        """Say whether it serves nearly all that it is sent: then the retry budget is no bound."""
+        counts = self.breaker if self.breaker.policy.enabled else self.retries
+        return counts.steady(now)
+
     def free_at(self, now: float) -> float:
         """Return when it is available again; `now` if it is."""
         return max(now, self.breaker.retry_at(now) or now, self.keyring.free_at())
@@ -188,11 +193,14 @@ class Target:
         elif counts and cause is Cause.HEDGED and (sample.latency or 0.0) > (usual.value or 0.0):
             # It would have taken longer still.
             usual.add(sample.latency or 0.0, now)
+        # A refusal of the request itself is no failure, and no proof either: callers could keep a
+        # dead deployment's breaker closed with it.
+        failed = None if cause is not None and not failed else failed
+        if failed is not None and not self.breaker.policy.enabled:
+            self.retries.note(failed, now)
         self.breaker.leave(
             permit,
-            # A refusal of the request itself is no failure, and no proof either: callers could
-            # keep a dead deployment's breaker closed with it.
-            None if cause is not None and not failed else failed,
+            failed,
             now,
             rng,
             retry_after=retry_after if cause is Cause.SERVER_ERROR else None,
