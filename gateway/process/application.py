@@ -43,7 +43,6 @@ from .recording import Recording
 from .reloader import Reloader
 
 if TYPE_CHECKING:
-    from ..store.engine.database import Database
     from ..telemetry.metrics.recorder import MetricsRecorder
 
 # A hundred thousand tokens may all be over.
@@ -163,8 +162,7 @@ class Application:
                     nursery.start_soon(self._watch)
                 await parts.prepare(config)
                 running = self._running(parts, recording, parts.adopt(config, callers_of(config)))
-                if recording.database is not None:
-                    await self._recall(recording.database, parts, running, nursery)
+                await self._recall(recording, parts, running, nursery)
                 _warn(config)
                 self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))
                 nursery.start_soon(self._reloader.run)
@@ -199,12 +197,15 @@ class Application:
         return running
 
     async def _recall(
-        self, database: Database, parts: Components, running: Runtime, nursery: trio.Nursery
+        self, recording: Recording, parts: Components, running: Runtime, nursery: trio.Nursery
     ) -> None:
-        """Let budgets go on with what is on record."""
+        """Let budgets go on with what is on record, if there is a database."""
+        if recording.database is None:
+            return
         from .budgets import BudgetSync
 
-        spending = BudgetSync(database, parts.services.limits, lambda: running.snapshot)
+        limits, writer = parts.services.limits, recording.writer
+        spending = BudgetSync(recording.database, limits, lambda: running.snapshot, writer)
         await spending.begin()
         nursery.start_soon(persist, spending.run)
 
