@@ -6,8 +6,8 @@ So the threads are our own, and
 
     one look-up at a time for each name: all who want it share it, and a silent name holds one
     thread, however many requests wait for it
-    a look-up goes on without those who no longer wait, and whoever comes next shares it
-    one that no request waits for any more is not begun
+    a look-up goes on when no request waits for it any more, and the next request shares it
+    a look-up that has not begun is not begun once no request waits for it
     what was found is kept for some seconds, and so is a failure
 """
 
@@ -56,11 +56,12 @@ class _Flight:
 class Resolver(trio.abc.HostnameResolver):
     """What Trio asks for names: see `trio.socket.set_custom_hostname_resolver`.
 
-    `look_up` is `socket.getaddrinfo`, called in threads. Numeric addresses never get here.
+    `look_up` is called in threads; by default it is `socket.getaddrinfo`. Numeric addresses never
+    get here.
     """
 
-    def __init__(self, look_up: LookUp = socket.getaddrinfo, threads: int = MOST_THREADS) -> None:
-        self._look_up = look_up
+    def __init__(self, look_up: LookUp | None = None, threads: int = MOST_THREADS) -> None:
+        self._look_up = look_up or socket.getaddrinfo
         self._free = threads
         self._kept: dict[Query, _Flight] = {}
         self._running: dict[Query, _Flight] = {}

@@ -35,7 +35,7 @@ def spent_in_journals(folder: Path, seconds: float) -> DailySpending:
         try:
             batch, _ = decode(frame.payload)
         except msgspec.DecodeError:
-            # Whoever writes it to the database sets it aside.
+            # It is set aside when the journal is written to the database.
             continue
         for record in batch.records:
             token, cost = text(record.token, NAME), clamped(record.cost_nano_usd, MOST_NANO_USD)
