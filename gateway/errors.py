@@ -27,6 +27,7 @@
     ├── ConnectFailed                   decides what that means, a caller never sees it
     ├── ConnectTimeout
     ├── PoolTimeout
+    ├── LocalShortage
     ├── ConnectionLost              (StaleConnection is one)
     ├── ProtocolViolation
     ├── UnreadableBody
@@ -263,6 +264,10 @@ class PoolTimeout(UpstreamFailure):
     """No connection became free in time: nothing of the request was sent."""
 
 
+class LocalShortage(UpstreamFailure):
+    """We lack descriptors, memory or ports: nothing of the request was sent, by our own fault."""
+
+
 class ConnectionLost(UpstreamFailure):
     """The connection was reset or ended early; the provider may have done the work."""
 
@@ -281,9 +286,6 @@ class UnreadableBody(UpstreamFailure):
 
 class CredentialUnavailable(UpstreamFailure):
     """There is no token or signature to call with: nothing of the request was sent."""
-
-
-# The configuration is at fault...
 
 
 class ConfigError(Exception):

@@ -32,6 +32,7 @@ async def reload(request: AdminRequest) -> Response:
                 "reloaded": True,
                 "generation": outcome.generation,
                 "needs_restart": outcome.needs_restart,
+                "warnings": outcome.warnings,
             }
         )
     raise ConfigurationRejected(outcome.problems)

@@ -108,6 +108,15 @@ def table(path: Path, kind: type[T], environ: Mapping[str, str] = os.environ) ->
     return found
 
 
+def may_be_open(path: Path, environ: Mapping[str, str] = os.environ) -> bool:
+    """Say whether the file says that a gateway without tokens is meant."""
+    try:
+        return table(path, schema.Server, environ).open
+    except ConfigError:
+        # A table with a fault says nothing until that is mended.
+        return False
+
+
 def parse(
     text: str, name: str, environ: Mapping[str, str], tokens: TokensFile | None = None
 ) -> schema.Config:

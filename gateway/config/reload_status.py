@@ -29,14 +29,15 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
     """How one reload went. `generation` is that of the configuration in use after it.
 
     `needs_restart` names settings that the file has changed and that stay as they were, such as
-    `server.bind`; `changed` names those that are in use now. A failed reload has `problems`, and
-    has changed nothing.
+    `server.bind`; `changed` names those that are in use now. `warnings` are what is probably not
+    meant, such as most tokens gone. A failed reload has `problems`, and has changed nothing.
     """
 
     generation: int
     needs_restart: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def reloaded(self) -> bool:
@@ -56,6 +57,8 @@ class ReloadOutcome(msgspec.Struct, frozen=True):
             found[what] = names[:_NAMED]
             if len(names) > _NAMED:
                 found[f"{what}_more"] = len(names) - _NAMED
+        if self.warnings:
+            found["warnings"] = self.warnings
         return found
 
 
@@ -64,6 +67,7 @@ class AppliedReload(msgspec.Struct, frozen=True):
 
     needs_restart: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class ReloadFailure(msgspec.Struct, frozen=True):
@@ -74,13 +78,17 @@ class ReloadFailure(msgspec.Struct, frozen=True):
 
 
 class ReloadStatus(msgspec.Struct, frozen=True):
-    """Which configuration is in use. `last_error` is None once a later reload succeeded."""
+    """Which configuration is in use. `last_error` is None once a later reload succeeded.
+
+    `warnings` are those of the reload that has put it into use.
+    """
 
     path: str
     generation: int
     loaded_at: str
     needs_restart: tuple[str, ...] = ()
     last_error: ReloadFailure | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def hold_fixed(running: Config, loaded: Config) -> tuple[Config, tuple[str, ...]]:

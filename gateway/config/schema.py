@@ -54,6 +54,8 @@ class Server(Table, frozen=True):
     pid_file: str = "gateway.pid"
     # What the answer of a fallback model calls its model: that one, or the one asked for.
     answer_model: Literal["served", "asked"] = "served"
+    # Says that a gateway without tokens is meant, so that a reload may come to have none.
+    open: bool = False
 
 
 class LimitsConfig(Table, frozen=True):

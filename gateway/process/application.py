@@ -27,7 +27,8 @@ from ..config.paths import config_path
 from ..config.pid_path import pid_path
 from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus, hold_fixed
 from ..config.snapshot import Snapshot
-from ..errors import InternalError
+from ..config.vanished import opened, vanished
+from ..errors import ConfigError, InternalError
 from ..lifecycle import Lifecycle
 from ..serve.install import install
 from ..serve.pidfile import PidFile
@@ -42,7 +43,6 @@ from .recording import Recording
 from .reloader import Reloader
 
 if TYPE_CHECKING:
-    from ..store.engine.database import Database
     from ..telemetry.metrics.recorder import MetricsRecorder
 
 # A hundred thousand tokens may all be over.
@@ -162,8 +162,7 @@ class Application:
                     nursery.start_soon(self._watch)
                 await parts.prepare(config)
                 running = self._running(parts, recording, parts.adopt(config, callers_of(config)))
-                if recording.database is not None:
-                    await self._recall(recording.database, parts, running, nursery)
+                await self._recall(recording, parts, running, nursery)
                 _warn(config)
                 self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))
                 nursery.start_soon(self._reloader.run)
@@ -198,12 +197,15 @@ class Application:
         return running
 
     async def _recall(
-        self, database: Database, parts: Components, running: Runtime, nursery: trio.Nursery
+        self, recording: Recording, parts: Components, running: Runtime, nursery: trio.Nursery
     ) -> None:
-        """Let budgets go on with what is on record."""
+        """Let budgets go on with what is on record, if there is a database."""
+        if recording.database is None:
+            return
         from .budgets import BudgetSync
 
-        spending = BudgetSync(database, parts.services.limits, lambda: running.snapshot)
+        limits, writer = parts.services.limits, recording.writer
+        spending = BudgetSync(recording.database, limits, lambda: running.snapshot, writer)
         await spending.begin()
         nursery.start_soon(persist, spending.run)
 
@@ -232,7 +234,7 @@ class Application:
         """
         # A file that hangs, on a network disk say, must not keep the process from its exit.
         loaded = await trio.to_thread.run_sync(
-            _read, self._source, self.config, abandon_on_cancel=True
+            _read, self._source, self.config, self._path, abandon_on_cancel=True
         )
         old, config = self.config, loaded.config
         await parts.prepare(config)
@@ -244,7 +246,7 @@ class Application:
             logs.set_up_logging(config.log.level, config.log.format)
         _warn(config, old)
         await parts.services.forget_limits(running.snapshot)
-        return AppliedReload(loaded.held, loaded.changed)
+        return AppliedReload(loaded.held, loaded.changed, loaded.gone)
 
 
 class _Loaded(NamedTuple):
@@ -254,24 +256,31 @@ class _Loaded(NamedTuple):
     callers: Mapping[bytes, Caller]
     held: tuple[str, ...]
     changed: tuple[str, ...]
+    gone: tuple[str, ...]
     changed_tokens: Mapping[str, list[str]]
 
 
-def _read(source: Source, old: schema.Config) -> _Loaded:
-    """Do in a thread what takes long, half a second and more for 10^5 tokens."""
+def _read(source: Source, old: schema.Config, path: Path) -> _Loaded:
+    """Do in a thread what takes long, half a second and more for 10^5 tokens.
+
+    Raises ConfigError, also where a file that may be cut short would open the gateway.
+    """
     config, held = hold_fixed(old, source())
+    if problem := opened(bool(old.tokens), config):
+        raise ConfigError([f"{path}: {problem}"])
     return _Loaded(
         config,
         callers_of(config),
         held,
         tuple(changes(old, config)),
+        vanished(old, config),
         changed_tokens(old, config),
     )
 
 
 def _warn(config: schema.Config, old: schema.Config | None = None) -> None:
     if not config.tokens and (old is None or old.tokens):
-        _log.warning("no [[tokens]]: whoever reaches the port can use every model")
+        _log.warning("no [[tokens]]: everyone who reaches the port can use every model")
     for note in islice(advice(config, time.time()), _MAX_NOTES):
         _log.warning("configuration: probably not meant", note=note)
 

@@ -2,11 +2,16 @@
 
 Each process counts its own spending at once. What other processes have spent, or earlier ones
 before this one was started, it reads from the roll-ups some seconds later.
+
+What earlier processes spent may not be in the database yet but in the journals that they left. So a
+start waits, for a moment, until these are in the database; and it counts what they hold by itself,
+which is all that is known while the database is away.
 """
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
@@ -22,12 +27,17 @@ from ..errors import StoreUnavailable
 from ..proxy.protocols import Limits
 from ..store.engine.database import Database
 from ..store.queries.spent import name_of, spent_since
+from ..store.writing.journal_spending import spent_in_journals
+from ..store.writing.writer import Writer
 
 INTERVAL: Final = 15.0
 # The part of the time that is spent on asking, when so many tokens make one question take long.
 _SHARE: Final = 0.05
 # Seconds that a starting process waits for the first answer before it serves.
 _TIMEOUT: Final = 5.0
+# Of these, seconds for what is in the journals to be read, and to get into the database.
+_JOURNAL_SECONDS: Final = 1.0
+_ADOPTION_SECONDS: Final = 2.5
 # So many are taken note of at once, and then other tasks run: a thousand take a millisecond.
 _BATCH: Final = 1000
 _TOKEN: Final = "token:"  # noqa: S105  # how scopes begin
@@ -36,14 +46,19 @@ _log = structlog.get_logger(__name__)
 
 
 class BudgetSync:
-    """`snapshot` returns the configuration in use now."""
+    """`snapshot` returns the configuration in use now. `writer` knows of the journals."""
 
     def __init__(
-        self, database: Database, limits: Limits, snapshot: Callable[[], Snapshot]
+        self,
+        database: Database,
+        limits: Limits,
+        snapshot: Callable[[], Snapshot],
+        writer: Writer | None = None,
     ) -> None:
         self._database = database
         self._limits = limits
         self._snapshot = snapshot
+        self._writer = writer
         self._callers: Mapping[bytes, Caller] = {}
         self._by_window: dict[Window, dict[str, Scope]] = {}
 
@@ -53,6 +68,12 @@ class BudgetSync:
     async def begin(self) -> None:
         """Take over what was spent before this process began, unless that takes too long."""
         with trio.move_on_after(_TIMEOUT):
+            writer = self._writer
+            if writer is not None and await self._windows():
+                await self._count_journals(writer)
+                if writer.adoption.opened.is_set():
+                    with trio.move_on_after(_ADOPTION_SECONDS):
+                        await writer.adoption.done.wait()
             await self.refresh()
 
     async def run(self) -> None:
@@ -77,12 +98,29 @@ class BudgetSync:
                 )
                 return False
             # The time that the question was about: it may be another day by now.
-            epoch = max(0.0, starts)
-            found = [(scopes[name], amount) for name, amount in spent.items() if name in scopes]
-            for start in range(0, len(found), _BATCH):
-                await self._limits.recall(found[start : start + _BATCH], epoch)
-                await trio.lowlevel.checkpoint()
+            await self._recall(scopes, spent, max(0.0, starts))
         return True
+
+    async def _count_journals(self, writer: Writer) -> None:
+        daily = await trio.to_thread.run_sync(
+            spent_in_journals, writer.adoption.folder, _JOURNAL_SECONDS, abandon_on_cancel=True
+        )
+        for window, scopes in (await self._windows()).items():
+            starts, _ = bounds(window, time.time())
+            spent: Counter[str] = Counter()
+            for (name, day), amount in daily.items():
+                if day >= starts:
+                    spent[name] += amount
+            await self._recall(scopes, spent, max(0.0, starts))
+
+    async def _recall(
+        self, scopes: Mapping[str, Scope], spent: Mapping[str, int], epoch: float
+    ) -> None:
+        """Take note of what tokens have spent; the ledger keeps the most that it was told."""
+        found = [(scopes[name], amount) for name, amount in spent.items() if name in scopes]
+        for start in range(0, len(found), _BATCH):
+            await self._limits.recall(found[start : start + _BATCH], epoch)
+            await trio.lowlevel.checkpoint()
 
     async def _windows(self) -> dict[Window, dict[str, Scope]]:
         """Return the scopes with a budget by its window and by the token's name on record."""

@@ -11,7 +11,7 @@ import trio
 
 from ..background import persist
 from ..core.routing.backoff import Rng
-from ..errors import CredentialUnavailable, UpstreamFailure
+from ..errors import CredentialUnavailable, LocalShortage, UpstreamFailure
 from ..providers.oauth import FetchedToken, basic_auth, read_token, token_form
 from ..providers.settings import ClientCredentials, Provider
 
@@ -44,7 +44,7 @@ class RefreshedToken:
         self._client = client
         self._rng = rng
         self._token: FetchedToken | None = None
-        self._error = "there is no token yet"
+        self._error: UpstreamFailure = CredentialUnavailable("there is no token yet")
         self._fetched = trio.Event()
         # Set by a request that finds the token expired: the clocks may have been moved, or the
         # machine suspended, which Trio's clock does not notice.
@@ -59,7 +59,8 @@ class RefreshedToken:
     async def get(self) -> bytes:
         """Return a token that is valid now. Raises CredentialUnavailable within `PATIENCE`.
 
-        At once, if the next fetch is too far away to wait for.
+        At once, if the next fetch is too far away to wait for. Raises LocalShortage instead if
+        the fault is our own.
         """
         with trio.move_on_after(PATIENCE) as scope:
             while (token := self._token) is None or token.expires <= time.time():
@@ -69,7 +70,7 @@ class RefreshedToken:
                 await self._fetched.wait()
             else:
                 return token.value
-        raise CredentialUnavailable(self._error)
+        raise type(self._error)(str(self._error))
 
     async def run(self) -> None:
         """Fetch tokens until cancelled."""
@@ -83,7 +84,9 @@ class RefreshedToken:
                 self._token = token = await self._fetch()
             except (UpstreamFailure, httpx.HTTPError, *httpx_adapter.BAD_URL) as exc:
                 failures += 1
-                self._error = f"no access token: {exc}"
+                ours = isinstance(exc.__cause__, LocalShortage)
+                kind = LocalShortage if ours else CredentialUnavailable
+                self._error = kind(f"no access token: {exc}")
                 _log.warning("no access token", url=self._credentials.token_url, error=str(exc))
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(failures - 1, 10))
                 self._retry_at = trio.current_time() + wait * (0.5 + 0.5 * self._rng())

@@ -83,6 +83,7 @@ class Reloader:
             status.loaded_at,
             status.needs_restart,
             ReloadFailure(_now(), problems),
+            status.warnings,
         )
         return ReloadOutcome(status.generation, status.needs_restart, problems)
 
@@ -96,8 +97,8 @@ class Reloader:
             _log.exception("a reload failed")
             return self.note_failure((f"{type(exc).__name__}: {exc}",), cause)
         generation = self.status.generation + 1
-        held, changed = applied.needs_restart, applied.changed
-        self.status = ReloadStatus(self.status.path, generation, _now(), held)
+        held, changed, warnings = applied.needs_restart, applied.changed, applied.warnings
+        self.status = ReloadStatus(self.status.path, generation, _now(), held, None, warnings)
         _log.info(
             "configuration reloaded",
             cause=cause,
@@ -106,7 +107,9 @@ class Reloader:
         )
         if held:
             _log.warning("some changes need a restart", settings=list(held))
-        return ReloadOutcome(generation, held, changed=changed)
+        for warning in warnings:
+            _log.warning("a large part of the configuration is gone", note=warning)
+        return ReloadOutcome(generation, held, changed=changed, warnings=warnings)
 
 
 def _now() -> str:

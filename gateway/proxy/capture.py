@@ -2,12 +2,16 @@
 
 Off, it costs a request one look at `policy`. On, it copies what is written and awaits nothing:
 reading, redacting, compressing and writing are the sink's, on a thread of its own.
+
+A fault of the debug log's own costs a capture and never a request: it is logged, and the request
+goes on without.
 """
 
 from __future__ import annotations
 
 from typing import Final, Protocol
 
+import structlog
 import trio
 
 from ..config.schema import DebugLog
@@ -22,6 +26,8 @@ from .protocols import Client, HeaderPairs
 # Of captures under way and those that wait to be written: 16 of the default's largest.
 ROOM_BYTES: Final = 64 * 1024 * 1024
 
+_log = structlog.get_logger(__name__)
+
 
 class CaptureSink(Protocol):
     """Takes finished captures, and releases each. Must neither wait nor fail."""
@@ -32,7 +38,7 @@ class CaptureSink(Protocol):
 class CaptureLog:
     """Begins and ends captures. `policy` is None while the debug log is off.
 
-    `given_up` counts those for which there was no room.
+    `given_up` counts those for which there was no room, or that met a fault of our own.
     """
 
     def __init__(self, sink: CaptureSink, rng: Rng, room_bytes: int = ROOM_BYTES) -> None:
@@ -52,14 +58,33 @@ class CaptureLog:
     def selects(self, token: str | None, model: str) -> bool:
         """Say whether to `begin` with a request."""
         policy = self.policy
-        return policy is not None and policy.selects(token, model, self._rng)
+        try:
+            return policy is not None and policy.selects(token, model, self._rng)
+        except Exception:  # noqa: BLE001  # of any kind: no request may fail because of it
+            self._failed()
+            return False
 
-    def begin(self, request: CapturedRequest) -> Capture:
+    def begin(self, request: CapturedRequest) -> Capture | None:
         """Start with a request that was selected; every capture must come to its `finish`."""
-        return Capture(request, self.policy or CapturePolicy(), self.room)
+        try:
+            return Capture(request, self.policy or CapturePolicy(), self.room)
+        except Exception:  # noqa: BLE001  # the same
+            self._failed()
+            return None
 
     def finish(self, capture: Capture, record: Record) -> None:
         """Hand the capture on, or let it go if only failures are kept and this was none."""
+        try:
+            self._finish(capture, record)
+        except Exception:  # noqa: BLE001  # the same
+            self._failed()
+            capture.release()
+
+    def _failed(self) -> None:
+        self.given_up += 1
+        _log.exception("a request could not be captured")
+
+    def _finish(self, capture: Capture, record: Record) -> None:
         if capture.given_up:
             self.given_up += 1
         elif capture.policy.keeps(record.status, record.end_reason):
@@ -112,33 +137,49 @@ class CapturingClient:
         await self._client.wait_gone()
 
     async def begin(self, status: int, headers: HeaderPairs) -> None:
-        self._capture.head(status, headers, trio.current_time(), stream=_is_stream(headers))
+        self._head(status, headers, stream=_is_stream(headers))
         await self._client.begin(status, headers)
 
     async def send(self, data: bytes) -> None:
-        self._capture.add(data, trio.current_time())
+        self._add(data)
         await self._client.send(data)
 
     async def finish(self, data: bytes) -> None:
-        self._capture.add(data, trio.current_time())
+        self._add(data)
         await self._client.finish(data)
 
     async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
-        now = trio.current_time()
-        self._capture.head(status, headers, now, stream=False)
-        self._capture.add(body, now)
+        self._head(status, headers, stream=False)
+        self._add(body)
         await self._client.reply(status, headers, body)
 
     async def keep_alive(self, data: bytes) -> None:
-        self._capture.add(data, trio.current_time())
+        self._add(data)
         await self._client.keep_alive(data)
 
     async def refuse(self, error: GatewayError) -> None:
-        now = trio.current_time()
         headers, body = self._dialect.error_reply(error)
-        self._capture.head(error.status, headers, now, stream=False)
-        self._capture.add(body, now)
+        self._head(error.status, headers, stream=False)
+        self._add(body)
         await self._client.refuse(error)
+
+    def _head(self, status: int, headers: HeaderPairs, *, stream: bool) -> None:
+        try:
+            self._capture.head(status, headers, trio.current_time(), stream=stream)
+        except Exception:  # noqa: BLE001  # the caller gets the answer all the same
+            self._give_up()
+
+    def _add(self, data: bytes) -> None:
+        try:
+            self._capture.add(data, trio.current_time())
+        except Exception:  # noqa: BLE001  # the same
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if not self._capture.given_up:
+            _log.exception("an answer could not be captured")
+        self._capture.given_up = True
+        self._capture.release()
 
 
 def _is_stream(headers: HeaderPairs) -> bool:

@@ -117,7 +117,7 @@ class LocalHealth:
         retries, charged = target.retries, False
         if later:
             charged = retries.withdraw(now, target.in_flight)
-            if not charged and (hedge or not target.breaker.steady(now)):
+            if not charged and (hedge or not target.steady(now)):
                 return Skipped(SkipReason.RETRY_BUDGET)
         key = target.keyring.pick(now, source)
         permit = None if key is None else target.enter(now)

@@ -5,6 +5,8 @@ With `serve/` the home of h11. In the order in which to read them:
     transport      one call from its connection to the last byte of its answer
     pool           the connections to one origin, and who gets the next one that is free
     dial           opens a connection: addresses, TLS
+    resolver       names, so that a silent name server keeps no other name waiting
+    shortage       what is our own lack of descriptors or ports, and not a provider's failure
     connection     one connection: h11's state machine over Trio's stream
     heads          what may stand in the head of a request, and of an answer
     httpx_adapter  the transport under httpx's client, where comfort counts more than speed

@@ -13,8 +13,9 @@ import certifi
 import trio
 
 from ..core.routing.call import Origin
-from ..errors import ConnectFailed, ConnectTimeout
+from ..errors import ConnectFailed, ConnectTimeout, LocalShortage
 from .connection import UpstreamConnection, Wire
+from .shortage import shortage
 
 # A model that thinks for minutes sends nothing, and NATs and load balancers forget silent
 # connections, many after 350 s. The Anthropic SDK sets the same (`_DefaultHttpxClient`).
@@ -31,7 +32,7 @@ KEEPALIVE: Final = (
 async def dial(origin: Origin, timeout: float) -> UpstreamConnection:
     """Return a new connection; `timeout` is in seconds, 0 for none.
 
-    Raises `ConnectFailed` and `ConnectTimeout`.
+    Raises `ConnectFailed`, `ConnectTimeout` and `LocalShortage`.
     """
     with trio.move_on_after(timeout or math.inf):
         return await _open(origin)
@@ -43,7 +44,7 @@ async def _open(origin: Origin) -> UpstreamConnection:
         tcp = await trio.open_tcp_stream(origin.host, origin.port)
     except (OSError, UnicodeError, OverflowError, ExceptionGroup) as exc:
         # The odd ones: a name that IDNA refuses, and a port beyond 65535.
-        raise ConnectFailed(f"could not connect to {_where(origin)}: {_reason(exc)}") from exc
+        raise _failure(f"could not connect to {_where(origin)}", exc) from exc
     try:
         for option in KEEPALIVE:
             tcp.setsockopt(*option)
@@ -60,10 +61,17 @@ async def _open(origin: Origin) -> UpstreamConnection:
         return UpstreamConnection(tls)
     except (OSError, UnicodeError, trio.BrokenResourceError) as exc:
         tcp.socket.close()
-        raise ConnectFailed(f"no TLS with {_where(origin)}: {_reason(exc)}") from exc
+        raise _failure(f"no TLS with {_where(origin)}", exc) from exc
     except BaseException:
         tcp.socket.close()
         raise
+
+
+def _failure(what: str, exc: BaseException) -> ConnectFailed | LocalShortage:
+    ours = shortage(exc)
+    if ours is not None:
+        return LocalShortage(f"{what}: {_reason(ours)}")
+    return ConnectFailed(f"{what}: {_reason(exc)}")
 
 
 def _where(origin: Origin) -> str:
@@ -91,6 +99,8 @@ def _context(origin: Origin) -> ssl.SSLContext:
         return tls_context(origin.ca_file)
     except OSError as exc:
         # ssl.SSLError is one too: the file is not PEM.
+        if shortage(exc) is not None:
+            raise LocalShortage(f"cannot read certificates: {_reason(exc)}") from exc
         reason = exc.strerror or exc
         raise ConnectFailed(f"cannot use the CA file {origin.ca_file}: {reason}") from exc
 

@@ -19,6 +19,7 @@ from ..errors import (
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
+    LocalShortage,
     PoolTimeout,
     ProtocolViolation,
     StaleConnection,
@@ -30,6 +31,8 @@ _ERRORS: Final[dict[type[UpstreamFailure], type[httpx.TransportError]]] = {
     ConnectFailed: httpx.ConnectError,
     ConnectTimeout: httpx.ConnectTimeout,
     PoolTimeout: httpx.PoolTimeout,
+    # The one error of httpx's that is the client's own want.
+    LocalShortage: httpx.PoolTimeout,
     ConnectionLost: httpx.ReadError,
     StaleConnection: httpx.ReadError,
     ProtocolViolation: httpx.RemoteProtocolError,

@@ -20,11 +20,12 @@ import trio
 
 from ..core.routing.call import Call, Origin
 from ..core.wire.framing import BodyReader, frame
-from ..errors import ConnectionLost, ProtocolViolation, StaleConnection
+from ..errors import ConnectionLost, LocalShortage, ProtocolViolation, StaleConnection
 from .connection import UpstreamConnection
 from .dial import dial
 from .heads import HeadReader, RequestHeads, ResponseHead
 from .pool import Pool, PoolPolicy, PoolStats
+from .shortage import ShortageLog
 
 # Seconds from sending within which the loss of a connection that had been idle says that the
 # provider had closed it before. Its reset needs one round trip, 0.3 s around the world, and as much
@@ -148,6 +149,7 @@ class Transport:
         self.policy: Final = policy or PoolPolicy()
         self._heads = RequestHeads()
         self._pools: dict[Origin, Pool] = {}
+        self._shortages = ShortageLog()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -198,8 +200,10 @@ class Transport:
             return await _exchange(
                 pool, connection, call, head, reader=HeadReader(), on_phase=on_phase
             )
-        except BaseException:
+        except BaseException as exc:
             pool.forfeit(connection)
+            if isinstance(exc, LocalShortage):
+                self._shortages.note(str(exc))
             raise
 
     async def maintain(

@@ -21,7 +21,12 @@ async def test_reload_says_what_needs_a_restart() -> None:
     )
     server = await world.call("reload", "POST")
     assert server.status == 200
-    assert server.json == {"reloaded": True, "generation": 7, "needs_restart": ["server.bind"]}
+    assert server.json == {
+        "reloaded": True,
+        "generation": 7,
+        "needs_restart": ["server.bind"],
+        "warnings": [],
+    }
     assert world.control.causes == ["admin root"]
     (event,) = world.seen(AuditAction.CONFIG_RELOADED)
     assert (event.result, event.actor, event.client_ip) == (AuditResult.OK, "root", PEER[0])
@@ -30,6 +35,15 @@ async def test_reload_says_what_needs_a_restart() -> None:
         "changed": ("tokens.a.key", "log.level"),
         "needs_restart": ("server.bind",),
     }
+
+
+async def test_a_large_part_that_is_gone_is_said() -> None:
+    warnings = ("[[tokens]]: 8 of 10 are gone; is the file complete?",)
+    world = World(control=Scripted(ReloadOutcome(7, warnings=warnings)))
+    server = await world.call("reload", "POST")
+    assert (server.status, server.json["warnings"]) == (200, list(warnings))
+    (event,) = world.seen(AuditAction.CONFIG_RELOADED)
+    assert event.details["warnings"] == warnings
 
 
 async def test_reload_of_a_bad_file_says_all_that_is_wrong() -> None:

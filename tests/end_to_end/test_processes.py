@@ -327,6 +327,29 @@ async def test_killed_worker_is_replaced_while_the_other_serves(write: Write) ->
             assert await served.exit_status() == 0
 
 
+async def test_a_half_written_file_does_not_open_a_worker_that_is_started_again(
+    write: Write,
+) -> None:
+    async with serving(speaking) as provider:
+        token = '[[tokens]]\nname = "a"\nkey = "sk-key-a"\n'
+        text = config(provider.port, server="drain_delay = 0", tokens=token)
+        file = write(text)
+        async with spawned([*GATEWAY, "--workers", "2"], file) as served:
+            victim, other = children(served.pid)
+            file.write_text(text.replace(token, ""))
+            os.kill(victim, signal.SIGKILL)
+            await until(
+                lambda: "there are none any more" in served.said.decode(), "a refusal", PATIENCE
+            )
+            for _ in range(20):
+                assert (await ask(served.port)).status == 401
+            file.write_text(text)
+            await until(lambda: len(children(served.pid)) == 2, "a new worker", PATIENCE)
+            assert other in children(served.pid)
+            served.terminate()
+            assert await served.exit_status() == 0
+
+
 async def test_workers_leave_when_their_supervisor_is_killed(write: Write) -> None:
     async with serving(speaking) as provider:
         file = write(config(provider.port, server="drain_delay = 0"))

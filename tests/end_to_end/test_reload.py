@@ -191,9 +191,10 @@ async def test_a_demo_provider_can_be_brought_in(write: Write) -> None:
 async def test_tokens_come_and_go(write: Write) -> None:
     async with serving(speaking) as provider:
 
-        def text(*keys: str) -> str:
+        def text(*keys: str, server: str = "") -> str:
             return config(
                 provider.port,
+                server=server,
                 tokens="".join(f'[[tokens]]\nname = "{key}"\nkey = "{key}"\n' for key in keys),
             )
 
@@ -203,10 +204,39 @@ async def test_tokens_come_and_go(write: Write) -> None:
             # Also on a connection from before.
             for key, status in (("sk-key-a", 401), ("sk-key-b", 200)):
                 assert (await kept.get("/v1/models", key=key)).status == status
+            # A file that is cut in front of its tokens, and one that says what it means.
+            refused = await served.to(text())
+            assert not refused.reloaded
+            (problem,) = refused.problems
+            assert "[[tokens]]: there are none any more" in problem
+            assert (await ask(served.port)).status == 401
+            assert (await kept.get("/v1/models", key="sk-key-b")).status == 200
             with structlog.testing.capture_logs() as logs:
-                assert (await served.to(text())).reloaded
+                assert (await served.to(text(server="open = true"))).reloaded
             assert any("no [[tokens]]" in line["event"] for line in logs)
             assert (await ask(served.port)).status == 200
+            # From open to open there is nothing to refuse.
+            assert (await served.to(text())).reloaded
+
+
+async def test_no_beginning_of_a_file_opens_the_gateway(write: Write) -> None:
+    async with serving(speaking) as provider:
+        tokens = "".join(f'[[tokens]]\nname = "t{n}"\nkey = "sk-key-{n}"\n' for n in range(4))
+        text = config(provider.port, tokens=tokens)
+        async with reloading(text, write) as served:
+            lines = text.splitlines(keepends=True)
+            taken: list[int] = []
+            for end in range(len(lines)):
+                outcome = await served.to("".join(lines[:end]))
+                assert (await ask(served.port)).status == 401, end
+                if outcome.reloaded:
+                    taken.append(end)
+                    # What is left of the tokens: most of them are gone.
+                    left = sum(line == "[[tokens]]\n" for line in lines[:end])
+                    if left <= 2:
+                        assert any("[[tokens]]: " in each for each in outcome.warnings), end
+                    assert (await served.to(text)).reloaded
+            assert taken
 
 
 async def test_what_needs_a_restart_is_said_and_the_rest_is_applied(write: Write) -> None:

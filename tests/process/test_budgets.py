@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 import trio
 
 from gateway.config.callers import callers_of
@@ -17,6 +18,8 @@ from gateway.lifecycle import Lifecycle
 from gateway.process.budgets import BudgetSync
 from gateway.process.components import Components
 from gateway.process.recording import Recording
+from gateway.store.writing.batch import Batch, encode
+from gateway.store.writing.journal import Journal
 
 from ..end_to_end.harness import PATIENCE
 from ..end_to_end.provider import until
@@ -97,6 +100,71 @@ async def test_what_is_on_record_counts(tmp_path: Path) -> None:
         assert not await admitted(parts, taken, b"key-of-total")
         nursery.cancel_scope.cancel()
     recording.close()
+
+
+def leave_behind(folder: Path, *records: Record, writer: str = "0" * 16) -> None:
+    """Make the journal of a process that has died."""
+    batches = [Batch(number, [record], []) for number, record in enumerate(records, 1)]
+    journal = Journal.create(folder, writer)
+    for batch in batches:
+        journal.append(batch.number, encode(batch), 1 << 20)
+    journal.close()
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["there", "away"])
+async def test_what_waits_in_a_journal_is_spent_from_the_start(tmp_path: Path, away: bool) -> None:
+    config = parse(CONFIG, "test", os.environ)
+    leave_behind(
+        tmp_path / "gateway.journal",
+        paid("day", 0.6),
+        paid("day", 0.4),
+        paid("total", 1.5),
+        paid("total", 0.5, age=40 * 86_400),
+        paid("other", 9.0),
+    )
+    recording = Recording(config, tmp_path)
+    async with trio.open_nursery() as nursery:
+        if not away:
+            with trio.fail_after(PATIENCE):
+                await recording.start(nursery)
+        parts = Components(config, Lifecycle(), recording, nursery)
+        taken = parts.adopt(config, callers_of(config))
+        assert recording.database is not None
+        limits = parts.services.limits
+        spending = BudgetSync(recording.database, limits, lambda: taken, recording.writer)
+        with trio.fail_after(PATIENCE):
+            await spending.begin()
+        # A budget of one is spent by 0.6 and 0.4, one of two by 1.5 and 0.5.
+        assert not await admitted(parts, taken, b"key-of-day")
+        assert not await admitted(parts, taken, b"key-of-total")
+        nursery.cancel_scope.cancel()
+    recording.close()
+
+
+async def test_a_part_in_the_journal_and_a_part_in_the_database_are_added(tmp_path: Path) -> None:
+    leave_behind(tmp_path / "gateway.journal", paid("day", 0.6), writer="1" * 16)
+    # Nothing is counted twice: it is in the journal and, a moment later, in the database.
+    assert await begun_and_admitted(tmp_path)
+    leave_behind(tmp_path / "gateway.journal", paid("day", 0.4), writer="2" * 16)
+    assert not await begun_and_admitted(tmp_path)
+
+
+async def begun_and_admitted(folder: Path) -> bool:
+    """Start and stop a process; say whether the budget of a day let a request in."""
+    config = parse(CONFIG, "test", os.environ)
+    recording = Recording(config, folder)
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(PATIENCE):
+            await recording.start(nursery)
+        parts = Components(config, Lifecycle(), recording, nursery)
+        taken = parts.adopt(config, callers_of(config))
+        assert recording.database is not None
+        limits = parts.services.limits
+        await BudgetSync(recording.database, limits, lambda: taken, recording.writer).begin()
+        found = await admitted(parts, taken, b"key-of-day")
+        nursery.cancel_scope.cancel()
+    recording.close()
+    return found
 
 
 async def test_a_database_that_is_away_changes_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from trio.testing import MockClock
 
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.routing.causes import Cause
-from gateway.errors import CredentialUnavailable
+from gateway.errors import CredentialUnavailable, LocalShortage
 from gateway.process import credentials as module
 from gateway.process.credentials import Credentials, RefreshedToken
 from gateway.providers.kind import Place
@@ -33,6 +34,24 @@ EVENT = (
     b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"hi"},'
     b'"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 )
+
+
+async def test_a_shortage_of_ours_refuses_no_key(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(trio, "open_tcp_stream", refuse)
+    credentials = ClientCredentials(
+        token_url="http://127.0.0.1:9/token", client_id="gate", client_secret="s3"
+    )
+    token = RefreshedToken(credentials, lambda: http_client(Transport()), half)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(token.run)
+        with pytest.raises(LocalShortage, match="Too many open files"):
+            await token.get()
+        nursery.cancel_scope.cancel()
 
 
 def half() -> float:

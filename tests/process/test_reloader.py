@@ -124,6 +124,26 @@ async def test_what_needs_a_restart_is_a_warning(autojump_clock: MockClock) -> N
     assert warning["settings"] == ["server.bind", "server.pid_file"]
 
 
+async def test_a_part_that_is_gone_is_a_warning_until_the_next_reload(
+    autojump_clock: MockClock,
+) -> None:
+    gone = ("[[tokens]]: 8 of 10 are gone; is the file complete?",)
+    reloader = Reloader(
+        "config.toml", Reloads(AppliedReload(warnings=gone), ConfigError(["faults"]))
+    )
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reloader.run)
+        with structlog.testing.capture_logs() as logs:
+            assert (await reloader.reload("1")).warnings == gone
+        assert [line["note"] for line in logs if line["log_level"] == "warning"] == list(gone)
+        await reloader.reload("2")
+        # The configuration in use is the same one.
+        assert reloader.status.warnings == gone
+        outcome = await reloader.reload("3")
+        assert not (*outcome.warnings, *reloader.status.warnings)
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("count", [1, 100])
 async def test_causes_are_in_the_log_once_each(count: int, autojump_clock: MockClock) -> None:
     reloader = Reloader("config.toml", Reloads())

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import structlog.testing
 import trio
 from trio.testing import MockClock
 
@@ -63,6 +64,7 @@ class Fixture:
             arrived=trio.current_time(),
         )
         capture = self.captures.begin(request)
+        assert capture is not None
         return capture, CapturingClient(client, capture, OPENAI_CHAT)
 
     def finish(self, capture: Capture, **record: Any) -> None:
@@ -321,3 +323,32 @@ async def test_a_cached_answer_is_noted_as_any_other(autojump_clock: MockClock) 
     record, sink = await captured(second, cached=True)
     assert record.end_reason == "cached"
     assert [event.data for event in sink.transcript.events][-1] == "[DONE]"
+
+
+@pytest.mark.parametrize(
+    ("where", "stream"),
+    [
+        ("gateway.core.capture.capture.CapturePolicy.selects", True),
+        ("gateway.core.capture.capture.Capture.__init__", True),
+        ("gateway.core.capture.capture.Capture.head", True),
+        ("gateway.core.capture.capture.Capture.add", True),
+        ("gateway.core.capture.capture.Capture.head", False),
+        ("gateway.core.capture.capture.Capture.add", False),
+        ("gateway.core.capture.capture.CapturePolicy.keeps", True),
+        ("tests.proxy.test_capture.Sink.put", True),
+    ],
+)
+async def test_a_fault_of_the_debug_log_costs_no_request(
+    where: str, stream: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(where, broken)
+    world = World([("a", ok("hi") if stream else answer("hi"))], stream=stream)
+    with structlog.testing.capture_logs() as logs:
+        record, sink = await captured(world)
+    assert (world.client.status, record.end_reason) == (200, "complete")
+    assert b"hi" in world.client.text
+    assert sink.put_in == []
+    assert [line["log_level"] for line in logs] == ["error"]

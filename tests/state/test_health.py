@@ -333,6 +333,42 @@ def test_what_does_not_count_opens_nothing() -> None:
     assert target.breaker.closed
 
 
+@pytest.mark.parametrize("share", [0.2, 1.0])
+def test_without_a_breaker_the_budget_bounds_the_retries(share: float) -> None:
+    health = LocalHealth(BreakerPolicy(enabled=False))
+    target, requests, calls = health.target(DEPLOYMENT), 924, 0
+    for number in range(requests):
+        now = number / 100
+        for attempt in range(3):
+            entered = health.enter(target, DEPLOYMENT, now, later=attempt > 0)
+            if isinstance(entered, Skipped):
+                assert entered.why is SkipReason.RETRY_BUDGET
+                break
+            calls += 1
+            failed = number % 10 < 10 * share
+            health.leave(entered, Sample(Cause.SERVER_ERROR if failed else None), now, half)
+            if not failed:
+                break
+    # The defaults: a fifth of the first attempts, and one a second of a minute from the start.
+    assert calls <= requests + 0.2 * requests + 60 + 3
+    assert target.breaker.opens == 0
+
+
+def test_without_a_breaker_a_steady_deployment_takes_fallbacks_beyond_its_budget() -> None:
+    budget = RetryBudgetPolicy(ratio=0, per_second=0, concurrent_min=0, concurrent_ratio=0)
+    health = LocalHealth(BreakerPolicy(enabled=False), RetryPolicy(budget=budget))
+    target = health.target(DEPLOYMENT)
+    for _ in range(20):
+        health.leave(enter(health, target, 0, later=True), Sample(None), 0, half)
+    # A refusal of the request itself says nothing.
+    health.leave(enter(health, target, 0, later=True), Sample(Cause.REJECTED), 0, half)
+    for _ in range(3):
+        health.leave(enter(health, target, 0), Sample(Cause.SERVER_ERROR), 0, half)
+    assert skipped(health, target, 0, later=True).why is SkipReason.RETRY_BUDGET
+    # What failed a window ago counts no more.
+    assert isinstance(health.enter(target, DEPLOYMENT, 61, later=True), Entered)
+
+
 def test_later_attempts_are_what_first_ones_have_earned() -> None:
     budget = RetryBudgetPolicy(ratio=0.5, per_second=0, concurrent_min=1)
     health = LocalHealth(retry=RetryPolicy(budget=budget))

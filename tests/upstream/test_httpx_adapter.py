@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import AsyncIterator
 
@@ -141,6 +142,16 @@ async def test_write_and_pool_timeouts() -> None:
                     await http.get(url)
                 nursery.cancel_scope.cancel()
         assert stats(transport) == PoolStats(0, 0, 0)
+
+
+async def test_a_shortage_of_ours_is_no_connect_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(trio, "open_tcp_stream", refuse)
+    async with client(Transport()) as http:
+        with pytest.raises(httpx.PoolTimeout, match="Too many open files"):
+            await http.get("http://127.0.0.1:9/")
 
 
 async def test_connect_errors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import math
 from typing import Final
 
@@ -63,6 +64,15 @@ async def test_nobody_there_is_a_failure() -> None:
         pass
     with trio.fail_after(5):
         assert await probe(http_client(Transport()), get(server), 5.0) is False
+
+
+async def test_a_shortage_of_ours_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with serving(answering(OK)) as server:
+        monkeypatch.setattr(trio, "open_tcp_stream", refuse)
+        assert await probe(http_client(Transport()), get(server), 5.0) is None
 
 
 BREAKS_OFF: Final = b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\nhalf"

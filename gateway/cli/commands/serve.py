@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import structlog
@@ -22,6 +23,7 @@ from ...config import load
 from ...config.paths import config_path
 from ...config.pid_path import pid_path
 from ...config.schema import Config
+from ...config.vanished import opened
 from ...errors import ConfigError
 from ...process.application import Application, settle_in
 from ...serve.pidfile import PidFile
@@ -32,6 +34,10 @@ from ...serve.worker import HARD_STOP_AFTER, StartupFailed, serve_worker
 from ...telemetry import logs
 from ...telemetry.metrics.directory import VARIABLE, shared_directory
 from .check import report
+
+# In a worker's environment: the supervisor's configuration has tokens. Without it a worker that
+# is started again while the file is half-written would be open to everyone.
+_WITH_TOKENS: Final = "GATEWAY_WITH_TOKENS"
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +58,9 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
     hangups = SighupReloads(application.reload_by_signal)
     config = _load(file, bind)
     if config is None:
+        return 1
+    if inherited and (problem := opened(_WITH_TOKENS in os.environ, config)):
+        report(ConfigError([f"{file or config_path()}: {problem}"]))
         return 1
     application.use(config, partial(_read, file, bind), file or config_path())
     if inherited:
@@ -101,6 +110,8 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
     config = _load(file, bind)
     if config is None:
         return 1
+    if config.tokens:
+        os.environ[_WITH_TOKENS] = "1"
     if limited := _limited(config):
         _log.warning("limits are counted by each worker for itself", limited=limited)
     try:

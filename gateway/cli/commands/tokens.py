@@ -172,13 +172,15 @@ def revoke(
     name
         The token's name.
     open
-        Go on even if it is the only token, after which the gateway is open to everyone.
+        Go on even if it is the only token, after which the gateway is open to everyone. The
+        configuration must say `open = true` in `[server]` too, or a running gateway would refuse
+        the change and still accept the key.
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     file = config or config_path()
     try:
-        only = tokens_file.remove(file, name, may_open=open)
+        only = tokens_file.remove(file, name, may_open=open and load.may_be_open(file))
     except ConfigError as exc:
         report(exc)
         return 1

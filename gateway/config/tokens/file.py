@@ -76,7 +76,8 @@ def remove(
             raise ConfigError(
                 [
                     f"{name!r} is the only token, and without any the gateway is open to everyone"
-                    " who reaches it; pass --open if that is meant"
+                    " who reaches it; create another one first or, if that is meant, set"
+                    " open = true in [server] and pass --open"
                 ]
             )
         text = without_entry(file.text, number)

@@ -23,12 +23,11 @@ import msgspec
 from msgspec import Meta
 
 from .backoff import Rng
-from .retry_budget import RollingCount
+from .retry_budget import STEADY, RollingCount
 
 LONGEST_RETRY_AFTER: Final = 300.0  # seconds that a provider can keep a breaker open for
 HEALTHY: Final = 30.0  # closed so many seconds takes back one doubling, as in Envoy
 PROBE_GUESS: Final = 1.0  # seconds until a probe under way may have ended: a guess
-STEADY: Final = 0.1  # share of failures of a deployment that is not in trouble
 COLDEST: Final = 0.1  # of the weight, after closing; Envoy's `min_weight_percent`
 
 

@@ -15,6 +15,7 @@ class Cause(enum.Enum):
     CONNECT_FAILED = "connect_failed"
     CONNECT_TIMEOUT = "connect_timeout"
     POOL_TIMEOUT = "pool_timeout"
+    LOCAL_SHORTAGE = "local_shortage"
     CONNECTION_LOST = "connection_lost"
     STALE_CONNECTION = "stale_connection"
     PROTOCOL_VIOLATION = "protocol_violation"
@@ -71,6 +72,8 @@ RULES: Final[dict[Cause, Rule]] = {
     Cause.CONNECT_FAILED: Rule(Again.ANYWHERE),
     Cause.CONNECT_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
     Cause.POOL_TIMEOUT: Rule(Again.ANYWHERE, failure=None),
+    # We have no descriptor or no port left. A target with an idle connection may still answer.
+    Cause.LOCAL_SHORTAGE: Rule(Again.ELSEWHERE, failure=None),
     # The provider may have done the work, and a retry may be billed twice; chat completions
     # keep no state, and an answer is worth more than the double cost.
     Cause.CONNECTION_LOST: Rule(Again.ANYWHERE, by_request=True),

@@ -18,6 +18,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+STEADY: Final = 0.1  # share of failures of a deployment that is not in trouble
 BUCKETS: Final = 10  # a window is forgotten a tenth at a time
 # 0.29 * 100 is a little less than 29.
 ROUNDING: Final = 1e-9
@@ -87,14 +88,24 @@ class RollingCount:
 
 
 class RetryBudget:
-    """One deployment's budget, charged by the attempts that are sent to it."""
+    """One deployment's budget, charged by the attempts that are sent to it.
 
-    __slots__ = ("_first", "_later", "_policy", "exhausted", "retries_in_flight")
+    It also counts how attempts end (`note`) where the breaker is switched off and does not.
+    """
+
+    __slots__ = (
+        "_ended",
+        "_failed",
+        "_first",
+        "_later",
+        "_policy",
+        "exhausted",
+        "retries_in_flight",
+    )
 
     def __init__(self, policy: RetryBudgetPolicy) -> None:
         self._policy = policy
-        self._first = RollingCount(policy.window)
-        self._later = RollingCount(policy.window)
+        self._begin(policy.window)
         self.retries_in_flight = 0
         self.exhausted = 0  # refusals, ever
 
@@ -109,8 +120,7 @@ class RetryBudget:
     def policy(self, policy: RetryBudgetPolicy) -> None:
         if policy.window != self._policy.window:
             # What the old buckets hold has no place in the new ones.
-            self._first = RollingCount(policy.window)
-            self._later = RollingCount(policy.window)
+            self._begin(policy.window)
         self._policy = policy
 
     def deposit(self, now: float) -> None:
@@ -136,6 +146,22 @@ class RetryBudget:
         """End a later attempt that was granted."""
         assert self.retries_in_flight > 0
         self.retries_in_flight -= 1
+
+    def note(self, failed: bool, now: float) -> None:
+        """Take note of how an attempt of any kind has ended."""
+        self._ended.add(now)
+        if failed:
+            self._failed.add(now)
+
+    def steady(self, now: float) -> bool:
+        """Say whether nearly all that ended, as far as that was noted, ended well."""
+        return self._failed.total(now) <= STEADY * self._ended.total(now)
+
+    def _begin(self, window: float) -> None:
+        self._first = RollingCount(window)
+        self._later = RollingCount(window)
+        self._ended = RollingCount(window)
+        self._failed = RollingCount(window)
 
     def _balance(self, now: float) -> float:
         policy = self._policy

@@ -136,6 +136,11 @@ class Target:
         """Return its share of the usual traffic: less than 1 in the slow start."""
         return self.breaker.factor(now)
 
+    def steady(self, now: float) -> bool:
+        """Say whether it serves nearly all that it is sent: then the retry budget is no bound."""
+        counts = self.breaker if self.breaker.policy.enabled else self.retries
+        return counts.steady(now)
+
     def free_at(self, now: float) -> float:
         """Return when it is available again; `now` if it is."""
         return max(now, self._front.retry_at(now) or now, self.keyring.free_at())
@@ -235,6 +240,8 @@ class Target:
             self.usual.add(sample.first_event)
             self.patience.add(sample)
         self._judge_speed(sample, now, failed=bool(failed), soft=soft, counts=counts)
+        if not self.breaker.policy.enabled and (failed or (rule is None and failed is False)):
+            self.retries.note(bool(failed), now)
         started = None if sample.latency is None else now - sample.latency
         if failed and rule is not None:
             retry_after = retry_after if cause is Cause.SERVER_ERROR else None

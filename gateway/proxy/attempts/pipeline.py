@@ -297,6 +297,6 @@ class Pipeline:
             return
         if last.cause is Cause.SHUTDOWN:
             raise self._exchange.shutting_down()
-        error, reason = verdict(stop, self._failures, skipped, now)
+        error, reason = verdict(stop, self._failures, skipped, now, self._services.rng)
         self._exchange.settlement.end(reason, error.message)
         raise error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from ...core.limits.shedding import come_back
 from ...core.records.record import EndReason
 from ...core.routing.backoff import Rng
 from ...core.routing.causes import Cause, Stop
@@ -18,7 +20,6 @@ from ...errors import (
     ProvidersRateLimited,
     ProvidersTimedOut,
     ProvidersUnavailable,
-    UpstreamError,
 )
 from ..outcomes import Failed
 
@@ -45,6 +46,7 @@ _INTERNAL: Final = frozenset(
         Cause.ACCOUNT_REFUSED,
         Cause.CONNECT_FAILED,
         Cause.CONNECT_TIMEOUT,
+        Cause.LOCAL_SHORTAGE,
         Cause.CONNECTION_LOST,
         Cause.STALE_CONNECTION,
         Cause.PROTOCOL_VIOLATION,
@@ -72,14 +74,19 @@ def verdict(
     failures: Sequence[tuple[Deployment, Failed]],
     skipped: Sequence[GonePast] = (),
     now: float = 0.0,
-) -> tuple[UpstreamError, EndReason]:
+    rng: Rng = random.random,
+) -> tuple[GatewayError, EndReason]:
     """Return the error that sums up `failures`, and how the request ended by it.
 
+    503 and a time to come back if one could not be asked for want of something of our own;
     504 if the last to fail ran out of time, or if nothing else ever happened; 429 if every
     provider said so, since a wait cures that; 502 for everything else.
     """
     last = failures[-1][1].cause
     causes = {failed.cause for _, failed in failures}
+    if Cause.LOCAL_SHORTAGE in causes:
+        message = "the gateway can open no further connection; try again in a moment"
+        return Overloaded(message, retry_after=come_back(rng)), EndReason.REJECTED
     message = f"all providers failed: {_list(failures)}{_not_asked(skipped, failures)}"
     if last in _TIMEOUTS and (stop is Stop.OUT_OF_TIME or causes <= _TIMEOUTS.keys()):
         return ProvidersTimedOut(message), _TIMEOUTS[last]

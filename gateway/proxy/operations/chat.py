@@ -117,6 +117,8 @@ def _capture(
             marks=exchange.dialect.stream_marks,
         )
     )
+    if capture is None:
+        return
     exchange.settlement.capture = capture
     exchange.client = CapturingClient(exchange.client, capture, exchange.dialect)
 

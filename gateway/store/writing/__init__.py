@@ -8,6 +8,8 @@ In reading order:
     unwritten    what is not known to be in the database: queue, batch and journals
     journal      one locked file of batches that the database has not confirmed
     backlog      this writer's journals, and those of writers that died
+    adoption     when to look for those journals
+    journal_spending  what journals hold of spending, for budgets at the start
     insert       one transaction: batches, roll-ups, and how far the writer has come
     rows         a record as the rows of its request and attempts
     rollup_rows  what a batch adds to the roll-ups

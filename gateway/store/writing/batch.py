@@ -63,11 +63,11 @@ def encode(batch: Batch) -> bytes:
     """Return a batch as msgpack, whatever texts and numbers callers made up."""
     try:
         return _encoder.encode(batch)
-    except (TypeError, ValueError, OverflowError, RecursionError):
+    except Exception:  # noqa: BLE001  # of one item, which would hold up all others
         return _encoder.encode({
             "number": batch.number,
-            "records": [encodable(record) for record in batch.records],
-            "events": [encodable(event) for event in batch.events],
+            "records": [_encodable_or_error(record) for record in batch.records],
+            "events": [_encodable_or_error(event) for event in batch.events],
         })  # fmt: skip
 
 
@@ -112,6 +112,14 @@ def encodable(value: object, depth: int = 10) -> Any:  # noqa: PLR0911  # a tabl
             }
         case _:
             return encodable(str(value))
+
+
+def _encodable_or_error(item: object) -> Any:
+    """Return the item, or in its place what `decode` sets aside as one that it cannot read."""
+    try:
+        return encodable(item)
+    except Exception as exc:  # noqa: BLE001  # of any kind
+        return {"error": f"{type(exc).__name__}: {exc}"}
 
 
 def _converted(items: list[Any], kind: Callable[..., T], rejected: list[Rejected]) -> list[T]:

@@ -14,10 +14,11 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Table, select
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from ...core.records.audit import AuditEvent
 from ...core.records.record import Record
+from ...errors import GatewayError
 from ..engine.ids import SPREAD, id_of
 from ..engine.schema import attempts, requests, rollups, writers
 from .batch import Batch, Rejected
@@ -28,14 +29,16 @@ T = TypeVar("T")
 
 Chain = Callable[[Connection, Sequence[AuditEvent]], int]
 
-# Errors that a single row can cause. All others come from the database or the gateway's SQL, and
-# would hit every other row, too.
-_BLAMED: Final = (DataError, IntegrityError, TypeError, ValueError, OverflowError, AttributeError)
+# Errors of the database, of its deadline and of the machine hit every other row too. Only these
+# of them are a single row's; and so is whatever the making of a row raises.
+_OF_A_ROW: Final = (DataError, IntegrityError)
+_OF_ALL: Final = (SQLAlchemyError, GatewayError, OSError, MemoryError)
 # How often keys are drawn: ten bits at random, of a later microsecond each time.
 _DRAWS: Final = 8
 _ALONE: Final = 32
 _LOW_BITS: Final = SPREAD.bit_length() - 1
 _KEYS_OF_ROLLUPS: Final = 6
+_REQUEST_ID: Final = [column.name for column in requests.columns].index("request_id")
 
 
 class InsertOutcome(msgspec.Struct):
@@ -64,7 +67,7 @@ def write_batches(
     events = [event for batch in batches for event in batch.events]
     written = work.insert(records, work.records)
     # All rows in one sorted statement: in parts, two processes could lock them crosswise.
-    work.insert(rollup_rows(work.rows, models), work.rollups)
+    work.insert(work.rollup_rows(models), work.rollups)
     # Last, since other processes wait for the chain's lock until this transaction ends.
     written += work.insert(events, lambda some, _draw: chain(connection, some))
     return InsertOutcome(written, work.rejected)
@@ -93,7 +96,9 @@ class _Insertion:
             except IntegrityError as exc:
                 # A key was taken: another process had the same microsecond and the same luck.
                 reason = _reason(exc)
-            except _BLAMED as exc:
+            except Exception as exc:
+                if not _is_of_a_row(exc):
+                    raise
                 reason = _reason(exc)
                 break
         if len(items) == 1:
@@ -115,9 +120,28 @@ class _Insertion:
         self._keys = keys
         self.rows += rows
 
+    def rollup_rows(self, models: RollupModels) -> list[Row]:
+        """Return what the requests add to the roll-ups; those that add up to nothing are set aside.
+
+        They are in the table of requests all the same.
+        """
+        try:
+            return rollup_rows(self.rows, models)
+        except Exception:  # noqa: BLE001  # of one row, which would hold up all others
+            return rollup_rows([row for row in self.rows if self._adds_up(row, models)], models)
+
     def rollups(self, rows: Sequence[Row], _draw: int) -> None:
         """Add to the roll-ups that exist, insert the others."""
         self._connection.exec_driver_sql(self._sql.rollups, [*rows])
+
+    def _adds_up(self, row: Row, models: RollupModels) -> bool:
+        try:
+            rollup_rows([row], models)
+        except Exception as exc:  # noqa: BLE001  # of any kind
+            item = {"request_id": row[_REQUEST_ID]}
+            self.rejected.append(Rejected(item, f"not in the roll-ups: {_reason(exc)}"))
+            return False
+        return True
 
     def _key(self, record: Record, draw: int, keys: set[int]) -> int:
         key = id_of(time_us(record) + draw, random.getrandbits(_LOW_BITS))
@@ -150,7 +174,7 @@ class _Savepoint:
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if error is None:
             self._connection.exec_driver_sql("RELEASE SAVEPOINT part")
-        elif isinstance(error, _BLAMED):
+        elif _is_of_a_row(error):
             self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT part")
             self._connection.exec_driver_sql("RELEASE SAVEPOINT part")
 
@@ -222,6 +246,12 @@ def _copy(connection: Connection, statement: str, rows: Iterable[Row]) -> None:
         raise DBAPIError.instance(
             statement, None, exc, errors.Error, hide_parameters=True, dialect=connection.dialect
         ) from exc
+
+
+def _is_of_a_row(error: BaseException) -> bool:
+    if isinstance(error, _OF_A_ROW):
+        return True
+    return isinstance(error, Exception) and not isinstance(error, _OF_ALL)
 
 
 def _reason(error: BaseException) -> str:

@@ -32,6 +32,7 @@ from ...core.records.record import Record
 from ...errors import StoreUnavailable
 from ..engine.database import Database
 from . import chain
+from .adoption import Adoption
 from .backlog import Backlog
 from .batch import Batch, Rejected
 from .insert import Chain, InsertOutcome, write_batches
@@ -52,10 +53,8 @@ _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 5.0
 # Seconds after which a task goes on that met an unexpected error.
 _AGAIN: Final = 0.25
-# Seconds until a journal is tried again that its disk refused, and between two looks for journals
-# that were left behind.
+# Seconds until a journal is tried again that its disk refused.
 _DISK_PAUSE: Final = 1.0
-ADOPT_INTERVAL: Final = 60.0
 # Seconds at the exit: for the database, and then for the journal.
 EXIT_SECONDS: Final = 3.0
 EXIT_JOURNAL_SECONDS: Final = 2.0
@@ -96,8 +95,7 @@ class Writer:
         self._opened = trio.Event() if opened is None else opened
         if opened is None:
             self._opened.set()
-        self._adopting = False
-        self._adopt_at = -inf
+        self.adoption: Final = Adoption(folder, self._opened)
 
     def __repr__(self) -> str:
         return f"<Writer {self.name} {self.status}>"
@@ -197,7 +195,7 @@ class Writer:
         while True:
             try:
                 if not await self._step(TIMEOUT):
-                    with trio.move_on_at(self._adopt_at):
+                    with trio.move_on_at(self.adoption.next_look):
                         await self._work.wait()
                 pause = 0.0
             except Exception as exc:  # noqa: BLE001  # of any kind: the batch is in the journal
@@ -224,12 +222,10 @@ class Writer:
         return True
 
     async def _adopt(self, timeout: float) -> bool:
-        if again := trio.current_time() >= self._adopt_at:
-            self._adopt_at = trio.current_time() + ADOPT_INTERVAL
-        elif not self._adopting:
+        if (again := self.adoption.look(trio.current_time())) is None:
             return False
         work = await self._unwritten.on_disk(lambda: self._backlog.next_orphaned(again=again))
-        self._adopting = work is not None
+        self.adoption.found(work is not None)
         if work is None:
             return False
         await self._write(work.journal.writer, work.batches, timeout, work.rejected)
@@ -251,7 +247,7 @@ class Writer:
 
     async def _failed(self, error: Exception) -> None:
         self._status.failed(error)
-        self._adopting, self._adopt_at = False, -inf
+        self.adoption.interrupted()
         await self._unwritten.on_disk(self._backlog.release)
         if self._unwritten.batch is not None and (self._unwritten.is_saved or await self._save()):
             self._unwritten.batch = None

@@ -272,6 +272,7 @@ def test_a_token_is_made_and_revoked_without_the_environment_of_the_gateway(conf
     refused = tokens(config, "create", "b", "--models", "nosuch")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "there is no model 'nosuch'" in refused.stderr
+    config.write_text(config.read_text().replace("[server]\n", "[server]\nopen = true\n"))
     assert tokens(config, "revoke", "a", "--open").returncode == 0
     assert stored(config) == []
 
@@ -307,7 +308,12 @@ def test_revoke_of_the_last_token_must_be_meant(config: Path) -> None:
     assert (status, out) == (1, "")
     assert "'a' is the only token" in err
     assert "--open" in err
+    # A running gateway would refuse to be opened by a file that does not say so.
+    status, _, err = outcome(tokens(config, "revoke", "a", "--open"))
+    assert status == 1
+    assert "open = true in [server]" in err
     assert len(stored(config)) == 1
+    config.write_text(config.read_text().replace("[server]\n", "[server]\nopen = true\n"))
     status, out, err = outcome(tokens(config, "revoke", "a", "--open"))
     assert (status, out) == (0, "")
     assert "warning: that was the only token; the gateway is now open to everyone\n" in err

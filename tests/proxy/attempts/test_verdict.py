@@ -5,7 +5,7 @@ import pytest
 from gateway.core.routing.causes import Cause, Stop
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.target import Skipped, SkipReason
-from gateway.errors import ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
+from gateway.errors import Overloaded, ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
 from gateway.proxy.attempts.verdict import unavailable, verdict
 from gateway.proxy.outcomes import Failed
 
@@ -15,6 +15,7 @@ A, B = deployment("a"), deployment("b")
 BUSY = Failed(Cause.SERVER_ERROR, "503 busy", 503)
 LIMITED = Failed(Cause.RATE_LIMITED, "429 slow down", 429, retry_after=20.0)
 SILENT = Failed(Cause.FIRST_EVENT_TIMEOUT, "no content within 60 s")
+OURS = Failed(Cause.LOCAL_SHORTAGE, "could not connect to 10.0.0.7:8000: too many open files")
 REFUSED = Failed(Cause.CONNECT_FAILED, "10.0.0.7:8000 refused the connection")
 
 
@@ -29,6 +30,10 @@ REFUSED = Failed(Cause.CONNECT_FAILED, "10.0.0.7:8000 refused the connection")
         (Stop.EXHAUSTED, [(A, LIMITED), (B, LIMITED)], ProvidersRateLimited, "providers_failed"),
         (Stop.OUT_OF_TIME, [(A, LIMITED)], ProvidersRateLimited, "providers_failed"),
         (Stop.EXHAUSTED, [(A, LIMITED), (B, BUSY)], ProvidersFailed, "providers_failed"),
+        (Stop.EXHAUSTED, [(A, OURS)], Overloaded, "rejected"),
+        (Stop.EXHAUSTED, [(A, OURS), (B, BUSY)], Overloaded, "rejected"),
+        (Stop.EXHAUSTED, [(A, LIMITED), (B, OURS)], Overloaded, "rejected"),
+        (Stop.OUT_OF_TIME, [(A, OURS), (B, SILENT)], Overloaded, "rejected"),
     ],
 )
 def test_who_is_to_blame(
@@ -65,6 +70,13 @@ def test_a_503_says_why_there_is_no_provider() -> None:
         "no provider of this model is healthy at the moment "
         f"({A.name}: paused after failures; {B.name}: busy)"
     )
+
+
+def test_a_shortage_of_ours_is_worth_a_retry_and_tells_no_addresses() -> None:
+    error, _ = verdict(Stop.EXHAUSTED, [(A, OURS)], rng=lambda: 0.25)
+    assert (error.status, error.code, error.retry_after) == (503, "overloaded", 2.0)
+    assert error.should_retry is None
+    assert "10.0.0.7" not in error.message
 
 
 # Nobody was asked, or not everybody...

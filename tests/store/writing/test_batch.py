@@ -75,3 +75,15 @@ def test_what_was_rejected_is_known_by_its_request() -> None:
     assert Rejected(record(1), "").request_id == "req-1"
     assert Rejected({"request_id": "x"}, "").request_id == "x"
     assert Rejected(event(1), "").request_id is None
+
+
+def test_one_item_that_cannot_be_encoded_holds_up_no_other() -> None:
+    class Broken:
+        def __str__(self) -> str:
+            raise KeyError("broken")
+
+    given = Batch(3, [record(1), record(2)], [])
+    given.records[0].metadata = {"a": Broken()}  # type: ignore[dict-item]
+    found, rejected = decode(encode(given))
+    assert [each.request_id for each in found.records] == [given.records[1].request_id]
+    assert [each.item for each in rejected] == [{"error": "KeyError: 'broken'"}]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from gateway.core.records.audit import AuditEvent
+from gateway.errors import StoreUnavailable
 from gateway.store.engine import ids
 from gateway.store.engine.database import Database
 from gateway.store.engine.schema import audit, requests, rollups, writers
@@ -17,7 +18,7 @@ from gateway.store.writing import chain
 from gateway.store.writing import insert as insertion
 from gateway.store.writing.batch import Batch
 from gateway.store.writing.insert import Chain, InsertOutcome, write_batches
-from gateway.store.writing.rollup_rows import RollupModels
+from gateway.store.writing.rollup_rows import RollupModels, rollup_rows
 from gateway.store.writing.rows import request_row
 
 from ..recording import check, check_sums, count, event, record, request_ids
@@ -55,6 +56,73 @@ def test_nothing_is_written_twice(database: Database) -> None:
     # Another's numbers are another's.
     assert write(database, batch(1, 8), writer="other").written == 1
     check(database, range(1, 9), events=1)
+
+
+class Broken(dict[str, str]):
+    """Metadata whose reading fails in a way that was not thought of."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        super().__init__(a="b")
+        self._error = error
+
+    def items(self) -> Any:
+        raise self._error("broken")
+
+
+@pytest.mark.parametrize("error", [KeyError, IndexError, RuntimeError, RecursionError, LookupError])
+def test_one_bad_record_holds_up_no_other(database: Database, error: type[Exception]) -> None:
+    given = batch(1, *range(20), events=1)
+    given.records[7].metadata = Broken(error)
+    found = write(database, given)
+    assert [each.request_id for each in found.rejected] == [given.records[7].request_id]
+    assert error.__name__ in found.rejected[0].reason
+    assert found.written == 20
+    assert write(database, batch(2, 20)).written == 1
+    check(database, [*range(7), *range(8, 21)], events=1)
+
+
+@pytest.mark.parametrize("error", [KeyError, IndexError])
+def test_one_bad_event_holds_up_no_other(database: Database, error: type[Exception]) -> None:
+    given = batch(1, 1, events=5)
+    bad = given.events[2]
+
+    def append(connection: Connection, events: Sequence[AuditEvent]) -> int:
+        if bad in events:
+            raise error("broken")
+        return chain.append(connection, events)
+
+    found = write(database, given, append=append)
+    assert [each.item for each in found.rejected] == [bad]
+    check(database, [1], events=4)
+
+
+def test_one_row_that_does_not_add_up_holds_up_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = batch(1, *range(5))
+    bad = given.records[3].request_id
+
+    def adding(rows: Sequence[Any], models: RollupModels) -> list[Any]:
+        if any(bad in row for row in rows):
+            raise KeyError("broken")
+        return rollup_rows(rows, models)
+
+    monkeypatch.setattr(insertion, "rollup_rows", adding)
+    found = write(database, given)
+    assert [each.request_id for each in found.rejected] == [bad]
+    assert "not in the roll-ups: KeyError" in found.rejected[0].reason
+    assert count(database, requests) == found.written == 5
+    assert count(database, rollups) > 0
+
+
+@pytest.mark.parametrize("error", [OSError, MemoryError, StoreUnavailable])
+def test_what_hits_all_rows_is_blamed_on_none(database: Database, error: type[Exception]) -> None:
+    def fails(connection: Connection, _: Sequence[AuditEvent]) -> int:
+        raise error("not a row's")
+
+    with pytest.raises(error):
+        write(database, batch(1, 1, events=1), append=fails)
+    assert count(database, requests) == 0
 
 
 def test_a_transaction_that_failed_leaves_no_mark(database: Database) -> None:

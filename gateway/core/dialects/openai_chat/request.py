@@ -35,15 +35,15 @@ _TRUE: Final = b"true"
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """`wants_usage`: the client asked for usage in its stream. `stream_options` is the raw
-    value if the client sent an object. `max_tokens` are those of each of the `n` choices."""
+    """`wants_usage`: the client asked for usage in its stream. `usage_options` is the client's
+    `stream_options` with usage asked for. `max_tokens` are those of each of the `n` choices."""
 
     body: bytes
     members: list[JsonMember]
     model: str
     stream: bool
     wants_usage: bool
-    stream_options: bytes | None
+    usage_options: bytes
     user: str | None = None
     max_tokens: int | None = None
     n: int = 1
@@ -57,15 +57,12 @@ class ChatRequest(msgspec.Struct, frozen=True):
         """Return the body to send: the recipient's model name, and usage asked for in streams.
 
         The gateway accounts for every stream, so it asks for usage even if the client did not;
-        the rewriter takes out of the answer what the client did not ask for.
+        the rewriter takes out of the answer what the client did not ask for. Nothing is parsed
+        here any more, so nothing that a client sends can fail here.
         """
         put = {"model": recipient.model_json}
         if self.stream and recipient.stream_usage and not self.wants_usage:
-            put["stream_options"] = (
-                _INCLUDE_USAGE
-                if self.stream_options is None
-                else splice(self.stream_options, put={"include_usage": _TRUE})
-            )
+            put["stream_options"] = self.usage_options
         return splice(self.body, put=put, known=self.members)
 
     def start_stream(
@@ -93,7 +90,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     if not model:
         raise InvalidRequest("model must not be empty", param="model")
     stream = _flag(values.get("stream"), "stream")
-    options, wants_usage = _stream_options(values.get("stream_options"))
+    usage_options, wants_usage = _stream_options(values.get("stream_options"))
     user = values.get("user", b"null")
     return ChatRequest(
         body=body,
@@ -101,7 +98,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         model=model,
         stream=stream,
         wants_usage=wants_usage,
-        stream_options=options,
+        usage_options=usage_options,
         user=_string(user, "user") if user.startswith(b'"') else None,
         max_tokens=_max_tokens(values),
         n=_number(values.get("n", b"1")) or 1,
@@ -155,18 +152,26 @@ def _number(raw: bytes) -> int | None:
     return int(raw) if len(raw) < 10 and raw.isdigit() else None
 
 
-def _stream_options(raw: bytes | None) -> tuple[bytes | None, bool]:
+def _stream_options(raw: bytes | None) -> tuple[bytes, bool]:
+    """Return the options with usage asked for, and whether the client asked for it itself."""
     if raw is None or raw == b"null":
-        return None, False
+        return _INCLUDE_USAGE, False
     if not raw.startswith(b"{"):
         raise InvalidRequest("stream_options must be an object", param="stream_options")
     try:
         options = _OPTIONS.decode(raw)
-    except msgspec.DecodeError as exc:
+        include = bytes(options.get("include_usage", b"null"))
+        if include == _TRUE:
+            return raw, True
+        # `members` has bounds of its own: of the count, of the depth and of duplicate keys.
+        asking = splice(raw, put={"include_usage": _TRUE}, known=members(raw))
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise InvalidRequest("stream_options cannot be read", param="stream_options") from exc
-    include = bytes(options.get("include_usage", b"null"))
-    if include not in (b"true", b"false", b"null"):
+    except InvalidJSON as exc:
+        message = f"stream_options cannot be read: {exc}"
+        raise InvalidRequest(message, param="stream_options") from exc
+    if include not in (b"false", b"null"):
         raise InvalidRequest(
             "stream_options.include_usage must be true or false", param="stream_options"
         )
-    return raw, include == _TRUE
+    return asking, False

@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.core.cache.key import cache_key
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
-from gateway.core.dialects.openai_chat.request import parse_chat
+from gateway.core.dialects.openai_chat.request import ChatRequest, parse_chat
+from gateway.core.limits.estimate import estimate_tokens
 from gateway.core.records.pricing import Prices
 from gateway.core.routing.call import Origin
 from gateway.core.routing.deployment import Credential, Deployment
@@ -128,6 +130,113 @@ def test_no_depth_is_an_accident(place: bytes) -> None:
                 assert depth > 500
             else:
                 assert request.body_for(deployment()).endswith(b"}")
+
+
+LARGE = b'"%b"' % (b"z" * 300_000)
+
+
+@pytest.mark.parametrize("streams", [b"true", b"false", b"null"])
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (b"{" + b",".join(b'"k%d":1' % n for n in range(4097)) + b"}", "more than 4096 members"),
+        (b'{"a":1,"a":2,"z":' + LARGE + b"}", "more than once"),
+        (b'{"a":' + b"[" * 3000 + b"]" * 3000 + b"}", "deep"),
+    ],
+    ids=["many", "twice", "deep"],
+)
+def test_options_that_cannot_be_rewritten_are_refused_when_read(
+    options: bytes, says: str, streams: bytes
+) -> None:
+    with pytest.raises(InvalidRequest, match=says):
+        parse_chat(b'{"model":"x","stream":%b,"stream_options":%b}' % (streams, options))
+
+
+@pytest.mark.parametrize("room", [0, 20, 60, 200, 400])
+def test_no_depth_fails_later_than_it_is_read(room: int) -> None:
+    """The depth that a parser takes depends on how deep in calls it is called itself."""
+
+    def deeper(levels: int, request: ChatRequest) -> bytes:
+        return deeper(levels - 1, request) if levels else request.body_for(deployment())
+
+    for depth in range(800, 1000, 3):
+        options = b'{"a":' + b"[" * depth + b"]" * depth + b"}"
+        try:
+            body = b'{"model":"x","stream":true,"stream_options":%b}' % options
+            request = parse_chat(body)
+        except InvalidRequest:
+            continue
+        assert deeper(room, request).endswith(b',"include_usage":true}}')
+
+
+# Every member that is read, in every shape that JSON has and in some that it has not.
+READ = ("model", "stream", "stream_options", "user", "max_tokens", "max_completion_tokens", "n")
+SCALARS = st.sampled_from(
+    [
+        *(b"null", b"true", b"false", b"0", b"7", b"-1", b"1e400", b"-0", b"0.5", b"NaN"),
+        *(b"9" * 9, b"9" * 10, b"9" * 5000, b'""', b'"x"', b'"theirs"', b'"\\u0000"'),
+        *(b'"\\ud800"', b'"\\ud83d\\ude00"', b'"\xff"', b'"\xc3\xa9"', b'"\n"', b'"' + b"y" * 999),
+        *(LARGE, b"tru", b"", b"\xef\xbb\xbf1", b"[]", b"{}"),
+    ]
+)
+KEYS = st.sampled_from(
+    [
+        *(b'"include_usage"', b'"Include_Usage"', b'"include_us\\u0061ge"', b'"a"', b'""'),
+        *(b'"\\ud800"', b'"\xc3\xa9"', b"a", b'"%b"' % (b"k" * 99)),
+    ]
+)
+SPACE = st.sampled_from([b"", b" ", b"\n\t", b" " * 2000])
+
+
+def nested(inner: bytes, depth: int, opening: bytes) -> bytes:
+    return opening * depth + inner + (b"]" if opening == b"[" else b"}") * depth
+
+
+def as_object(pairs: list[tuple[bytes, bytes]], space: bytes, times: int) -> bytes:
+    numbered = [(b'"k%d"' % n, b"1") for n in range(times)]
+    between = space + b"," + space
+    inside = between.join(key + space + b":" + value for key, value in [*pairs, *numbered])
+    return b"{" + space + inside + b"}"
+
+
+RAW = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.builds(nested, inner, st.integers(900, 1100), st.sampled_from([b"[", b'{"a":']))
+        | st.builds(
+            as_object,
+            st.lists(st.tuples(KEYS, inner), max_size=3),
+            SPACE,
+            st.sampled_from([0, 0, 0, 4093, 4096, 4097]),
+        )
+        | st.lists(inner, max_size=3).map(lambda items: b"[" + b",".join(items) + b"]")
+    ),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None)
+@given(
+    members=st.dictionaries(st.sampled_from(READ), RAW, max_size=4),
+    valid=st.booleans(),
+    stream=st.sampled_from([b"true", b"false", b"null"]),
+    space=SPACE,
+)
+def test_nothing_that_a_caller_sends_is_an_error_of_ours(
+    members: dict[str, bytes], valid: bool, stream: bytes, space: bytes
+) -> None:
+    if valid:  # so that the other members are looked at, and a body is made
+        members = {**members, "model": b'"x"', "stream": stream}
+    pairs = [(b'"%b"' % name.encode(), value) for name, value in members.items()]
+    body = as_object(pairs, space, 0)
+    try:
+        request = OPENAI_CHAT.read_request(body)
+    except InvalidRequest:
+        return
+    for stream_usage in (True, False):
+        assert request.body_for(deployment(stream_usage=stream_usage))
+    estimate_tokens(body, request.answer_tokens)
+    cache_key("d", "n", b"", request.model, b"", body)
 
 
 # What is read...
