@@ -30,9 +30,10 @@ except ImportError:  # pragma: no cover  # not on this platform
 # slower than any honest client reads.
 PIECE: Final = 16384
 # A kernel tells of room in a full buffer once two packets fit in (`tcp_cleanup_rbuf`). That is less
-# than a piece on Ethernet and up to 128 KiB on loopback, where 1 kB/s shows every 108 s (measured).
-# So whoever has such packets gets longer, but at most so many times the timeout.
-MOST_PATIENCE: Final = 4.0
+# than a piece on Ethernet and up to 128 KiB on loopback, where a reader of 1 kB/s shows itself only
+# every 108 to 127 s (measured). So who has such packets gets longer, but at most so many times the
+# timeout: 132 s by default.
+MOST_PATIENCE: Final = 4.4
 _RESET: Final = struct.pack("ii", 1, 0)
 # How often all are looked at, as a part of `send_timeout`, and within these seconds.
 _LOOKS: Final = 16
