@@ -34,8 +34,8 @@ from ..serve.pidfile import PidFile
 from ..serve.policy import ServingPolicy
 from ..serve.sighup import SighupReloads
 from ..telemetry import logs
-from ..telemetry.stderr import in_background
 from ..telemetry.metrics.directory import named_directory
+from ..telemetry.stderr import in_background
 from . import gauges
 from .admin import LazyAdminApi
 from .components import Components

@@ -21,8 +21,9 @@ import trio
 
 from ..errors import SendStalled
 from ..tcp import receive, send_now
-from .progress import PIECE as PIECE
-from .progress import ProgressWatch, SendQueue
+from .progress import PIECE, ProgressWatch, SendQueue
+
+__all__ = ["PIECE", "READ_AHEAD", "ByteStream"]
 
 # Enough to see a client leave behind a pipelined request of ordinary size.
 READ_AHEAD: Final = 65536

@@ -26,7 +26,8 @@ def listen(addresses: Iterable[str], *, send_timeout: float) -> list[socket.sock
 
     A name may have several addresses and then gives as many sockets; ":port" is every address
     of this machine. Port 0 takes a free one. `send_timeout` in seconds becomes the kernel's
-    own limit for connections that have not been taken over yet. Raises `ListenError`, with nothing left open.
+    own limit for connections that have not been taken over yet. Raises `ListenError`, with
+    nothing left open.
     """
     with contextlib.ExitStack() as opened:
         sockets: list[socket.socket] = []

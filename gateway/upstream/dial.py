@@ -13,7 +13,7 @@ import certifi
 import trio
 
 from ..core.routing.call import Origin
-from ..errors import ConnectFailed, ConnectTimeout
+from ..errors import CertificateRefused, ConnectFailed, ConnectTimeout
 from .connection import UpstreamConnection, Wire
 
 # A model that thinks for minutes sends nothing, and NATs and load balancers forget silent
@@ -60,7 +60,8 @@ async def _open(origin: Origin) -> UpstreamConnection:
         return UpstreamConnection(tls)
     except (OSError, UnicodeError, trio.BrokenResourceError) as exc:
         tcp.socket.close()
-        raise ConnectFailed(f"no TLS with {_where(origin)}: {_reason(exc)}") from exc
+        failure = CertificateRefused if _is_about_certificates(exc) else ConnectFailed
+        raise failure(f"no TLS with {_where(origin)}: {_reason(exc)}") from exc
     except BaseException:
         tcp.socket.close()
         raise
@@ -86,13 +87,19 @@ def _reason(exc: BaseException) -> str:
     return str(exc) or "the connection was closed"
 
 
+def _is_about_certificates(exc: BaseException | None) -> bool:
+    while exc is not None and not isinstance(exc, ssl.SSLCertVerificationError):
+        exc = exc.__cause__
+    return exc is not None
+
+
 def _context(origin: Origin) -> ssl.SSLContext:
     try:
         return tls_context(origin.ca_file)
     except OSError as exc:
         # ssl.SSLError is one too: the file is not PEM.
         reason = exc.strerror or exc
-        raise ConnectFailed(f"cannot use the CA file {origin.ca_file}: {reason}") from exc
+        raise CertificateRefused(f"cannot use the CA file {origin.ca_file}: {reason}") from exc
 
 
 # Reading the system's certificates takes tens of milliseconds.

@@ -31,6 +31,11 @@ async def answers(port: int) -> bool:
         return False
 
 
+async def answering(port: int) -> None:
+    while not await answers(port):  # noqa: ASYNC110  # it is another process
+        await trio.sleep(0.1)
+
+
 def full_pipe() -> tuple[int, int]:
     """Return a pipe's ends to read and to write; nothing more fits in."""
     reader, writer = os.pipe()
@@ -48,11 +53,13 @@ async def test_output_that_is_not_read_stops_nothing(stuck: str, write: Write) -
     """The output is a pipe that is full and is not read, as when a log shipper hangs."""
     port = lasting_port()
     async with serving([(0.0, b"not HTTP at all\r\n\r\n")]) as provider:
-        text = config(provider.port, server="drain_delay = 0").replace("127.0.0.1:0", f"127.0.0.1:{port}")
+        text = config(provider.port, server="drain_delay = 0").replace(
+            "127.0.0.1:0", f"127.0.0.1:{port}"
+        )
         file = write(text + '\n[log]\nlevel = "debug"\n')
         reader, writer = full_pipe()
-        process = subprocess.Popen(  # noqa: S603  # our own command
-            GATEWAY,
+        process = await trio.lowlevel.open_process(
+            list(GATEWAY),
             env={**os.environ, "GATEWAY_CONFIG": str(file), "PYTHONPATH": str(ROOT)},
             cwd=file.parent,
             stdin=subprocess.DEVNULL,
@@ -62,8 +69,7 @@ async def test_output_that_is_not_read_stops_nothing(stuck: str, write: Write) -
         os.close(writer)
         try:
             with trio.fail_after(PATIENCE):
-                while not await answers(port):
-                    await trio.sleep(0.1)
+                await answering(port)
             for _ in range(40):
                 with trio.fail_after(PATIENCE):
                     assert (await ask(port)).status in (502, 503)
@@ -73,7 +79,8 @@ async def test_output_that_is_not_read_stops_nothing(stuck: str, write: Write) -
             assert process.returncode == 0
         finally:
             process.kill()
-            process.wait()
+            with trio.CancelScope(shield=True):
+                await process.wait()
             os.close(reader)
 
 
@@ -100,10 +107,14 @@ with in_background():
 """
     process = await trio.lowlevel.open_process(
         [sys.executable, "-c", script],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    assert process.stdout and process.stderr and process.stdin
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
     with trio.fail_after(PATIENCE):
         took = await process.stdout.receive_some()
         await process.stdin.aclose()

@@ -23,6 +23,7 @@ from ...core.routing.cooldown import asked_wait
 from ...core.routing.deployment import Credential, Deployment
 from ...core.routing.timeouts import deadline
 from ...errors import (
+    CertificateRefused,
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
@@ -37,12 +38,16 @@ from ..protocols import Upstream, UpstreamResponse
 # What is read of a failed answer, for its message: errors are short, and nobody waits long
 # for one.
 ERROR_BYTES = 64 * 1024
+# One that is relayed is read whole. OpenAI's longest repeat a prompt's beginning; what is larger
+# than this is no error message, and half of it must not be sent as if it were the whole.
+RELAYED_ERROR_BYTES = 1024 * 1024
 ERROR_SECONDS = 5.0
 
 _CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
 
 _CAUSES = {
     ConnectFailed: Cause.CONNECT_FAILED,
+    CertificateRefused: Cause.CERTIFICATE_REFUSED,
     ConnectTimeout: Cause.CONNECT_TIMEOUT,
     PoolTimeout: Cause.POOL_TIMEOUT,
     ConnectionLost: Cause.CONNECTION_LOST,
@@ -206,8 +211,11 @@ async def _read_error(
     """Read a failed answer; all of it if it is to be relayed, a little for its message if not."""
     relayed = cause is Cause.REJECTED
     with trio.move_on_after(ERROR_SECONDS):
-        limit = limits.response if relayed else ERROR_BYTES
-        body = await _read_up_to(response, limit)
+        limit = min(limits.response, RELAYED_ERROR_BYTES)
+        body = await _read_up_to(response, limit + 1 if relayed else ERROR_BYTES)
+        if len(body) > limit:
+            message = f"{response.status}, and its body is larger than {limit} bytes"
+            return Failed(Cause.PROTOCOL_VIOLATION, message, response.status)
         return Failed(
             deployment.refusals.of_body(cause, response.status, body[:ERROR_BYTES]),
             f"{response.status} {deployment.dialect.read_error(body)}".rstrip(),

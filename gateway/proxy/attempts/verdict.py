@@ -36,6 +36,7 @@ _INTERNAL: Final = frozenset(
     {
         Cause.AUTH_FAILED,
         Cause.CONNECT_FAILED,
+        Cause.CERTIFICATE_REFUSED,
         Cause.CONNECT_TIMEOUT,
         Cause.CONNECTION_LOST,
         Cause.PROTOCOL_VIOLATION,
