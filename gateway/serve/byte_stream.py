@@ -188,7 +188,7 @@ class ByteStream:
 
     # Writing...
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | memoryview) -> None:
         """Return when the client's side has taken `data`, or at once when it is gone.
 
         Cancelled or failed in between, the connection is lost: the rest could not be framed
@@ -203,7 +203,7 @@ class ByteStream:
                     self._progress.begin(self)
                 if sent == len(data):
                     return
-                data = data[sent:]
+                data = memoryview(data)[sent:]
             async with self._writing:
                 if not self.gone:
                     await self._write_pieces(data)
@@ -219,7 +219,7 @@ class ByteStream:
         if self.stalled is not None:
             raise SendStalled(self.stalled)
 
-    async def _write_pieces(self, data: bytes) -> None:
+    async def _write_pieces(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         for start in range(0, len(data), PIECE):
             piece = view[start : start + PIECE]

@@ -25,6 +25,9 @@ Scope = dict[str, Any]
 _BODILESS: Final = frozenset({204, 304})
 # How a head ends to which h11 has added chunked framing, in its own spelling.
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
+# A larger body is written as it is, in a write of its own: a client that takes it slowly holds it
+# once, not once more with its framing.
+_COPIED: Final = 65536
 # h11 needs some 25 us for a chunk however small it is, and one read can bring 10,000 of them:
 # a quarter of a second in which every other request would wait.
 _CHUNKS_AT_ONCE: Final = 200
@@ -164,22 +167,36 @@ class RequestCycle:
     async def _send_body(self, body: bytes, more: bool) -> None:
         if self.response is None or self.complete:
             raise RuntimeError("The response is not under way")
-        output = self._held
+        output, self._held = self._held, b""
         if body and not self.bodiless:
-            if self._chunked:
+            if len(body) > _COPIED:
+                output = await self._send_uncopied(output, body)
+            elif self._chunked:
                 # What h11 would write, for a tenth of the price; its state stays the same.
                 output += b"%x\r\n%b\r\n" % (len(body), body)
             else:
                 output += self._parser.send(h11.Data(data=body))
         if not more:
             output += self._parser.send(h11.EndOfMessage())
-        self._held = b""
         # An empty piece with more to come asks for the head alone.
         if output:
             await self._stream.write(output)
         if not more:
             self.complete = True
             self._host.answer_complete()
+
+    async def _send_uncopied(self, head: bytes, body: bytes) -> bytes:
+        """Write `head` and `body`, and return what frames the body's end."""
+        end = b""
+        if self._chunked:
+            head += b"%x\r\n" % len(body)
+            end = b"\r\n"
+        else:
+            for piece in self._parser.send_with_data_passthrough(h11.Data(data=body)) or ():
+                assert piece is body  # a length, or the connection's end, adds nothing
+        await self._stream.write(head)
+        await self._stream.write(body)
+        return end
 
     # The request's body...
 
