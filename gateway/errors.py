@@ -253,7 +253,11 @@ class UpstreamFailure(Exception):
 
 
 class ConnectFailed(UpstreamFailure):
-    """DNS, TCP or TLS failed: nothing of the request was sent."""
+    """DNS, TCP or TLS failed (`CertificateRefused`): nothing of the request was sent."""
+
+
+class CertificateRefused(ConnectFailed):
+    """It is not who we call, or we can't tell: it will not be another the next moment."""
 
 
 class ConnectTimeout(UpstreamFailure):

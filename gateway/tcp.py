@@ -31,7 +31,7 @@ async def receive(sock: trio.socket.SocketType, limit: int) -> bytes:
             continue
 
 
-def send_now(sock: trio.socket.SocketType, data: bytes) -> int:
+def send_now(sock: trio.socket.SocketType, data: bytes | memoryview) -> int:
     """Return how many bytes of `data` the kernel took without waiting.
 
     Not a checkpoint. Raises OSError when the connection is lost or closed.

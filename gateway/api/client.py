@@ -5,6 +5,10 @@ Two things about Hypercorn shape it. `send()` never fails because the caller lef
 taking the rest of the body leaves Hypercorn's reader blocked for ever, with the task and the
 socket (measured; a test guards it). So during the whole life of a request one task receives:
 `read_body`, then `wait_gone`, and `_finish_early` for an answer that comes before.
+
+Our own server (`serve/cycle.py`) adds to `http.disconnect` what Hypercorn can't tell: `malformed`,
+the body can't be read and the caller still waits for an answer, and `stalled`, the caller was
+dropped since it took nothing or its machine does not answer.
 """
 
 from __future__ import annotations
@@ -16,7 +20,14 @@ from typing import Any, Final
 import trio
 
 from ..core.dialects.base import Dialect
-from ..errors import BodyTimeout, BodyTooLarge, ClientGone, GatewayError, SendStalled
+from ..errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    ClientGone,
+    GatewayError,
+    InvalidRequest,
+    SendStalled,
+)
 from ..lifecycle import Lifecycle
 from ..proxy.protocols import HeaderPairs
 
@@ -62,8 +73,12 @@ class AsgiClient:
         # All of the body has been taken from Hypercorn.
         self._body_ended = not has_body
         self._gone = False
+        self._malformed: str | None = None
+        self.sealed = False
         self._finishing = False
         self._stalled = False
+        # Why the caller was dropped, if it did not leave.
+        self._dropped: str | None = None
 
     def carry(self, headers: Callable[[], Awaitable[HeaderPairs]]) -> None:
         """Ask `headers` when the answer's head is sent, and add those that it does not have.
@@ -81,7 +96,10 @@ class AsgiClient:
         self._before_last = call
 
     async def read_body(self, limit: int, seconds: float) -> bytes:
-        """Return the body. Raises BodyTooLarge (413), BodyTimeout (408), ClientGone."""
+        """Return the body.
+
+        Raises InvalidRequest (400), BodyTooLarge (413), BodyTimeout (408), ClientGone.
+        """
         too_large = BodyTooLarge(f"the body is larger than {limit} bytes")
         if self._content_length is not None and self._content_length > limit:
             raise too_large
@@ -91,6 +109,8 @@ class AsgiClient:
         with trio.CancelScope(deadline=trio.current_time() + seconds):
             while not self._body_ended:
                 piece = await self._next()
+                if self._malformed is not None:
+                    raise InvalidRequest(self._malformed)
                 size += len(piece)
                 if size > limit:
                     raise too_large
@@ -104,10 +124,13 @@ class AsgiClient:
         Never returns once the last message is on its way: Hypercorn reports a disconnect while
         it finishes a request, and to cancel on that would cancel the recycling of the connection.
         Nor once a write has stalled: the disconnect is then ours, and the writer knows of it.
+        Raises SendStalled when the caller did not leave but was dropped, while nothing was written.
         """
         await self._until_gone()
         if self._finishing or self._stalled:
             await trio.sleep_forever()
+        if self._dropped is not None and self.status is not None:
+            raise SendStalled(self._dropped)
 
     async def begin(self, status: int, headers: HeaderPairs) -> None:
         own: list[tuple[bytes, bytes]] = [*headers, *self._always]
@@ -132,6 +155,7 @@ class AsgiClient:
         await self.send(data)
 
     async def finish(self, data: bytes) -> None:
+        self.sealed = True
         call, self._before_last = self._before_last, None
         if call is not None and len(data) <= SMALL:
             await call()
@@ -157,6 +181,9 @@ class AsgiClient:
     async def _next(self) -> bytes:
         message = await self._receive()
         if message["type"] == "http.disconnect":
+            self._malformed = message.get("malformed")
+            if self._malformed is not None:
+                return b""
             self._gone = True
             raise ClientGone
         self._body_ended = not message.get("more_body", False)
@@ -167,7 +194,7 @@ class AsgiClient:
         await self.send(data)
         with trio.move_on_after(LINGER_SECONDS), contextlib.suppress(ClientGone):
             size = 0
-            while not self._body_ended and size < LINGER_BYTES:
+            while not self._body_ended and self._malformed is None and size < LINGER_BYTES:
                 size += len(await self._next())
         async with trio.open_nursery() as nursery:
             # Hypercorn's own disconnect needs room in its queue, also while the body still comes.
@@ -179,3 +206,4 @@ class AsgiClient:
         while not self._gone:
             message = await self._receive()
             self._gone = message["type"] == "http.disconnect"
+            self._dropped = message.get("stalled")

@@ -64,16 +64,19 @@ def serve(
         A pipe to write a byte to when connections are accepted.
     """
     # Imported late: `gateway check` and `--help` need none of the server.
+    from ..telemetry.stderr import in_background
     from .commands.serve import InheritedDescriptors, serve_one, serve_several
 
     if workers < 1:
         app.error_console.print("--workers must be at least 1")
         return 2
-    if listen_fds:
-        return serve_one(config, bind, InheritedDescriptors(listen_fds, lifeline_fd, ready_fd))
-    if workers > 1:
-        return serve_several(config, bind, workers)
-    return serve_one(config, bind, None)
+    with in_background():
+        if listen_fds:
+            inherited = InheritedDescriptors(listen_fds, lifeline_fd, ready_fd)
+            return serve_one(config, bind, inherited)
+        if workers > 1:
+            return serve_several(config, bind, workers)
+        return serve_one(config, bind, None)
 
 
 @app.command

@@ -9,7 +9,7 @@ import gc
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,6 +36,7 @@ from ..serve.policy import ServingPolicy
 from ..serve.sighup import SighupReloads
 from ..telemetry import logs
 from ..telemetry.metrics.directory import named_directory
+from ..telemetry.stderr import in_background
 from . import gauges
 from .admin import LazyAdminApi
 from .components import Components
@@ -146,6 +147,12 @@ class Application:
 
     @asynccontextmanager
     async def _start(self) -> AsyncIterator[Runtime]:
+        with in_background() if self._watch is not None else nullcontext():
+            async with self._started() as running:
+                yield running
+
+    @asynccontextmanager
+    async def _started(self) -> AsyncIterator[Runtime]:
         # Before the file is read, so that what changes in it from then on is not missed.
         hangups = SighupReloads(self.reload_by_signal) if self._watch is not None else None
         config = self.config

@@ -26,7 +26,10 @@ async def admit(
     caller, services = exchange.caller, exchange.services
     reservation: Reservation | None = None
     if caller.scopes:
-        granted = await services.limits.admit(caller.scopes, demand, longest + EXPIRY_GRACE)
+        granted = await services.traffic.turns.admitted(
+            caller.scopes,
+            lambda: services.limits.admit(caller.scopes, demand, longest + EXPIRY_GRACE),
+        )
         if isinstance(granted, LimitRefusal):
             raise _refusal(granted)
         reservation = Reservation(services.limits, granted)

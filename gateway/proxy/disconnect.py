@@ -7,28 +7,34 @@ from typing import Protocol
 
 import trio
 
-from ..errors import ClientGone
+from ..errors import ClientGone, SendStalled
 
 
 class Departure(Protocol):
     """What of a `Client` is needed here."""
 
     async def wait_gone(self) -> None:
-        """Return when the caller has left."""
+        """Return when the caller has left. Raises SendStalled when it was dropped."""
         ...
 
 
 async def cancel_on_disconnect(client: Departure, work: Callable[[], Awaitable[None]]) -> None:
-    """Do `work` until it is done or the caller leaves; then raise ClientGone."""
+    """Do `work` until it is done or the caller leaves; then raise ClientGone.
+
+    Raises SendStalled if the caller did not leave but was dropped, since it took nothing.
+    """
     error: Exception | None = None
-    gone = False
+    end: Exception | None = None
 
     async def watch() -> None:
-        nonlocal gone
+        nonlocal end
         # The only sign of a client that left: Hypercorn's `send` keeps returning normally
         # (docs/discussion/closing.rst).
-        await client.wait_gone()
-        gone = True
+        try:
+            await client.wait_gone()
+            end = ClientGone()
+        except SendStalled as exc:
+            end = exc
         nursery.cancel_scope.cancel("client disconnected")
 
     async with trio.open_nursery() as nursery:
@@ -40,5 +46,5 @@ async def cancel_on_disconnect(client: Departure, work: Callable[[], Awaitable[N
         nursery.cancel_scope.cancel("work done")
     if error is not None:
         raise error
-    if gone:
-        raise ClientGone
+    if end is not None:
+        raise end

@@ -147,10 +147,10 @@ class Exchange:
             self.settlement.end(EndReason.SEND_TIMEOUT, str(exc))
 
     async def cancel_on_disconnect(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` until it is done or the caller leaves; then raise ClientGone."""
+        """Do `work` until it is done or the caller leaves; then raise ClientGone or SendStalled."""
         try:
             await cancel_on_disconnect(self.client, work)
-        except ClientGone:
+        except (ClientGone, SendStalled):
             if self.settlement.reason is None:
                 raise
 
@@ -262,8 +262,12 @@ class Exchange:
 
     async def _refuse(self, error: GatewayError) -> None:
         self.settlement.refused(error)
-        if self.client.status is None:
-            await self.client.refuse(error)
+        client = self.client
+        if client.status is None:
+            await client.refuse(error)
+        elif self.record.stream and not client.sealed:
+            # As in `conclude`: half an answer must not look like a whole one.
+            await client.send(self.dialect.error_event(error.message, error.code, error.type))
 
     def _shut_down(self) -> None:
         self._shutting_down = True

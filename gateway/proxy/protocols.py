@@ -75,6 +75,11 @@ class Client(Protocol):
         """Return the status that was sent, which commits the answer; None before."""
         ...
 
+    @property
+    def sealed(self) -> bool:
+        """Say whether the last write has begun, so that nothing can be said behind it."""
+        ...
+
     async def read_body(self, limit: int, seconds: float) -> bytes:
         """Return the request's body. Raises BodyTooLarge, BodyTimeout, ClientGone."""
         ...

@@ -6,6 +6,7 @@ The one home of Hypercorn. In the order in which to read them:
     sockets           listening sockets, with the options that Hypercorn does not set
     connection        one client's connection, from its first request to its last
     byte_stream       its bytes: a socket that is watched for as long as it lives
+    progress          whether a client takes what it is sent, or is to be dropped
     gate              which requests are let in, and how the others are answered
     cycle             one request and its answer, between h11 and an ASGI app
     open_connections  the connections of a worker, and how a drain closes them

@@ -3,14 +3,16 @@
 Watching never stops while the connection lives, or a client that leaves behind a pipelined
 request would go unseen (Hypercorn parks its reader there). Reading is bounded instead: a task
 that waits for input gets all there is, and without one only a little is read ahead. Writing is
-bounded in time, not shielded as in Hypercorn, where a client that does not read pins its request
-for ever.
+bounded by the client's progress (`progress.py`), not shielded as in Hypercorn, where a client that
+does not read pins its request for ever.
 
 Every fault on either side ends in `lose`, which closes the socket and wakes every waiting task.
 """
 
 from __future__ import annotations
 
+import errno
+import math
 import select
 from collections.abc import Callable
 from typing import Any, Final
@@ -19,14 +21,17 @@ import trio
 
 from ..errors import SendStalled
 from ..tcp import receive, send_now
+from .progress import PIECE, ProgressWatch, SendQueue
 
-# A piece must be taken whole within the timeout. 16 KiB is one TLS record, and in 30 s a rate
-# of 550 bytes a second: slower than any honest client reads.
-PIECE: Final = 16384
+__all__ = ["PIECE", "READ_AHEAD", "ByteStream"]
+
 # Enough to see a client leave behind a pipelined request of ordinary size.
 READ_AHEAD: Final = 65536
 # Beyond that the socket is not read but asked, which takes a system call each time.
 HANG_UP_INTERVAL: Final = 1.0
+# How much of the requests that are sent behind one is thrown away. No client sends so much before
+# it has an answer; one that does is asked again, as above, and held up by TCP.
+SKIPPED_BYTES: Final = 16 << 20
 # After the last answer, how long and how much to go on reading. Closing a socket that holds
 # unread input resets it, and the client may lose the answer to that (RFC 9112 section 9.6).
 LINGER_SECONDS: Final = 1.0
@@ -36,20 +41,36 @@ _LOST: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class ByteStream:
-    """`transport` is the socket stream, `stream` the same or TLS over it."""
+    """`transport` is the socket stream, `stream` the same or TLS over it.
 
-    def __init__(self, stream: Any, transport: Any, send_timeout: float) -> None:
+    `progress` watches what the client takes. Where the kernel does not say it, each piece must be
+    taken within `send_timeout`. `stalled` says why the client was dropped, if it did not leave.
+    """
+
+    def __init__(
+        self, stream: Any, transport: Any, send_timeout: float, progress: ProgressWatch
+    ) -> None:
         self.gone = False
+        self.overrun = False
+        self.stalled: str | None = None
+        self.written = 0
+        self.watched = False
+        self.queue: SendQueue | None = None
         self.inbox = bytearray()
         self._stream = stream
         self._transport = transport
         self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
+        if isinstance(transport, trio.SocketStream):
+            self.queue = SendQueue(transport.socket)
+            self.queue.lift_kernel_limit()
+        self._progress = progress
         self._send_timeout = send_timeout
         self._writing = trio.Lock()
         self._arrivals = trio.lowlevel.ParkingLot()
         self._endings = trio.lowlevel.ParkingLot()
         self._room = trio.lowlevel.ParkingLot()
         self._lingered: int | None = None
+        self._skipped = 0
 
     async def lose(self) -> None:
         """Close at once; a task that is writing or waiting returns. Idempotent."""
@@ -62,18 +83,41 @@ class ByteStream:
             self.wake()
             self._room.unpark_all()
 
+    async def drop(self, why: str) -> None:
+        """Close since the client takes nothing; a task that is writing raises `SendStalled`."""
+        if self.stalled is None and not self.gone:
+            self.stalled = why
+            if self.queue is not None:
+                self.queue.discard_on_close()
+        await self.lose()
+
+    def _note_fault(self, fault: BaseException) -> None:
+        """Tell a client whose machine answers no more from one that closed its connection."""
+        for each in (fault, fault.__cause__):
+            if isinstance(each, OSError) and each.errno == errno.ETIMEDOUT and not self.gone:
+                self.stalled = self.stalled or "the client's machine does not answer any more"
+
     # Reading...
 
-    async def read(self, on_unasked: Callable[[], None]) -> None:
-        """Read until the end; `on_unasked` is called for input that no task waits for."""
+    async def read(
+        self, on_unasked: Callable[[], None], all_asked: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Read until the end; `on_unasked` is called for input that no task waits for.
+
+        `all_asked` says whether what waits to be taken is no part of a request that is being
+        answered. If so much of it has come that no more is read, it is thrown away after a while,
+        and `overrun` says so: else a client that leaves behind it would not be seen.
+        """
         try:
             while True:
                 while (limit := self._wanted()) <= 0:
                     with trio.move_on_after(HANG_UP_INTERVAL) as pause:
                         await self._room.park()
-                    if pause.cancelled_caught and self._hung_up():
-                        await self.lose()
-                        return
+                    if pause.cancelled_caught:
+                        if self._hung_up():
+                            await self.lose()
+                            return
+                        self.overrun = self.overrun or all_asked()
                 data = await (
                     receive(self._socket, limit)
                     if self._socket is not None
@@ -86,20 +130,22 @@ class ByteStream:
                     if self._lingered >= LINGER_BYTES:
                         break
                     continue
+                if self.overrun:
+                    self._skipped += len(data)
+                    continue
                 self.inbox += data
                 if self._arrivals:
                     self._arrivals.unpark_all()
                 else:
                     on_unasked()
-        except _LOST:
-            pass
+        except _LOST as fault:
+            self._note_fault(fault)
         await self.lose()
 
     def _hung_up(self) -> bool:
         """Say whether the client has left behind more input than is read ahead.
 
-        A FIN behind more than the kernel takes as well does not arrive; then only the end of
-        the request, or its deadline, makes room for it.
+        A FIN behind more than the kernel takes as well does not arrive.
         """
         descriptor = self._transport.socket.fileno()
         if descriptor < 0 or not hasattr(select, "POLLRDHUP"):
@@ -111,6 +157,8 @@ class ByteStream:
     def _wanted(self) -> int:
         if self._arrivals or self._lingered is not None:
             return READ_AHEAD
+        if self.overrun:
+            return min(READ_AHEAD, SKIPPED_BYTES - self._skipped)
         return READ_AHEAD - len(self.inbox)
 
     def take(self, count: int | None = None) -> bytes:
@@ -140,7 +188,7 @@ class ByteStream:
 
     # Writing...
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | memoryview) -> None:
         """Return when the client's side has taken `data`, or at once when it is gone.
 
         Cancelled or failed in between, the connection is lost: the rest could not be framed
@@ -150,27 +198,37 @@ class ByteStream:
             # The usual case: no other task writes and the kernel has room, so nothing waits.
             if self._socket is not None and not self.gone and not self._writing.locked():
                 sent = send_now(self._socket, data)
+                self.written += sent
+                if not self.watched:
+                    self._progress.begin(self)
                 if sent == len(data):
                     return
-                data = data[sent:]
+                data = memoryview(data)[sent:]
             async with self._writing:
                 if not self.gone:
                     await self._write_pieces(data)
-        except SendStalled:
-            await self.lose()
+        except SendStalled as stalled:
+            await self.drop(str(stalled))
             raise
-        except _LOST:
+        except _LOST as fault:
+            self._note_fault(fault)
             await self.lose()
         except BaseException:
             await self.lose()
             raise
+        if self.stalled is not None:
+            raise SendStalled(self.stalled)
 
-    async def _write_pieces(self, data: bytes) -> None:
+    async def _write_pieces(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
-        timeout = self._send_timeout
         for start in range(0, len(data), PIECE):
+            piece = view[start : start + PIECE]
+            self.written += len(piece)
+            if not self.watched:
+                self._progress.begin(self)
+            timeout = math.inf if self.watched else self._send_timeout
             with trio.CancelScope(deadline=trio.current_time() + timeout) as patience:
-                await self._stream.send_all(view[start : start + PIECE])
+                await self._stream.send_all(piece)
             if patience.cancelled_caught:
                 raise SendStalled(f"the client took too little for {timeout:g} s")
 

@@ -54,7 +54,9 @@ class ClientConnection(TCPServer):
         self._run_app: Any = app
         self._tls = isinstance(stream, trio.SSLStream)
         self._transport: Any = stream.transport_stream if self._tls else stream
-        self._byte_stream = ByteStream(stream, self._transport, self._policy.send_timeout)
+        self._byte_stream = ByteStream(
+            stream, self._transport, self._policy.send_timeout, connections.progress
+        )
         self._cycle: RequestCycle | None = None
         self._served = 0
 
@@ -69,12 +71,13 @@ class ClientConnection(TCPServer):
             with self._connections.joined(self):
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    nursery.start_soon(self._byte_stream.read, self._take_over)
+                    nursery.start_soon(self._byte_stream.read, self._take_over, self._all_asked)
                     nursery.start_soon(self._serve)
         except Exception:  # noqa: BLE001
             # One connection's fault must not end the worker and all the others with it.
             await self.config.log.exception("Error in a connection")
         finally:
+            self._connections.progress.forget(self._byte_stream)
             await trio.aclose_forcefully(self._transport)
 
     def retire(self) -> None:
@@ -130,7 +133,8 @@ class ClientConnection(TCPServer):
 
     def _recycle(self, cycle: RequestCycle) -> bool:
         """Make ready for the next request; say whether there can be one."""
-        if self._byte_stream.gone or self.context.terminated.is_set() or not cycle.reusable:
+        stream = self._byte_stream
+        if stream.gone or stream.overrun or self.context.terminated.is_set() or not cycle.reusable:
             return False
         self._cycle = None
         return True
@@ -140,6 +144,9 @@ class ClientConnection(TCPServer):
         # for the last one. Only this case costs a new task.
         if self._cycle is not None and self._cycle.complete and self._recycle(self._cycle):
             self._nursery.start_soon(self._serve)
+
+    def _all_asked(self) -> bool:
+        return self._cycle is not None and self._cycle.body_ended
 
     async def _next_request(self) -> RequestCycle | HeadRefusal | None:
         """Return what to run the app on, or refuse; None when nothing more will come."""
@@ -250,6 +257,7 @@ class ClientConnection(TCPServer):
         headers = self._connections.answer_headers(self.config)
         limit = self._policy.max_requests_per_connection
         last = 0 < limit <= self._served
-        if last or self._connections.lifecycle.leaving or self.context.terminated.is_set():
+        ending = self._byte_stream.overrun or self.context.terminated.is_set()
+        if last or ending or self._connections.lifecycle.leaving:
             return [*headers, (b"connection", b"close")]
         return headers

@@ -25,9 +25,15 @@ Scope = dict[str, Any]
 _BODILESS: Final = frozenset({204, 304})
 # How a head ends to which h11 has added chunked framing, in its own spelling.
 _CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
+# A larger body is written as it is, in a write of its own: a client that takes it slowly holds it
+# once, not once more with its framing.
+_COPIED: Final = 65536
 # h11 needs some 25 us for a chunk however small it is, and one read can bring 10,000 of them:
 # a quarter of a second in which every other request would wait.
 _CHUNKS_AT_ONCE: Final = 200
+
+
+_CLOSE: Final = (b"connection", b"close")
 
 
 class CycleHost(Protocol):
@@ -44,7 +50,6 @@ class CycleHost(Protocol):
 
 class RequestCycle:
     __slots__ = (
-        "_body_ended",
         "_chunked",
         "_crowded",
         "_held",
@@ -53,6 +58,7 @@ class RequestCycle:
         "_stream",
         "began",
         "bodiless",
+        "body_ended",
         "complete",
         "refusal",
         "response",
@@ -72,7 +78,8 @@ class RequestCycle:
         self._host = host
         self._parser = parser
         self.bodiless = scope["method"] == "HEAD"
-        self._body_ended = False
+        # All of the request has been taken from the connection.
+        self.body_ended = False
         self._chunked = False
         # The last look at the body found more chunks than are parsed at once.
         self._crowded = False
@@ -88,12 +95,15 @@ class RequestCycle:
         return self.complete and self._finish_body() and self._parser.states == _BOTH_DONE
 
     async def receive(self) -> Message:
-        """ASGI's receive. Says `http.disconnect` when the client leaves or has its answer."""
+        """ASGI's receive. Says `http.disconnect` when the client leaves or has its answer.
+
+        Also when the body turns out malformed, and then it can still be answered.
+        """
         while not (self.complete or self.refusal or self._stream.gone):
             if self._crowded:
                 self._crowded = False
                 await trio.lowlevel.checkpoint()
-            elif self._body_ended:
+            elif self.body_ended:
                 await self._stream.wait_end()
             elif message := self._next_message():
                 return message
@@ -104,7 +114,19 @@ class RequestCycle:
                 await self._stream.write(self._parser.send(proceed))
             else:
                 await self._stream.wait_arrival()
-        return {"type": "http.disconnect"}
+        return self._disconnected()
+
+    def _disconnected(self) -> Message:
+        """Return ASGI's message, with the reason if it is not that the client closed.
+
+        An app that does not know these members sees a client that left.
+        """
+        message = {"type": "http.disconnect"}
+        if self.refusal is not None:
+            message["malformed"] = self.refusal.message
+        elif self._stream.stalled is not None:
+            message["stalled"] = self._stream.stalled
+        return message
 
     async def send(self, message: Message) -> None:
         """ASGI's send. Once the client is gone it does nothing; `receive` told the app.
@@ -113,7 +135,7 @@ class RequestCycle:
         """
         # Cancelled here, before h11 has moved on, the answer can still be ended properly.
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._stream.gone or self.refusal:
+        if self._stream.gone:
             await trio.lowlevel.checkpoint()
         elif message["type"] == "http.response.body":
             await self._send_body(message.get("body", b""), message.get("more_body", False))
@@ -133,6 +155,8 @@ class RequestCycle:
         headers = list(message.get("headers", ()))
         # An app that closes by itself has said so already.
         headers += [pair for pair in self._host.answer_headers() if pair not in headers]
+        if self.refusal is not None and _CLOSE not in headers:
+            headers.append(_CLOSE)
         event = h11.Response(status_code=message["status"], headers=headers)
         # Held back for the first of the body: one segment and one system call less.
         self._held = self._parser.send(event)
@@ -143,22 +167,36 @@ class RequestCycle:
     async def _send_body(self, body: bytes, more: bool) -> None:
         if self.response is None or self.complete:
             raise RuntimeError("The response is not under way")
-        output = self._held
+        output, self._held = self._held, b""
         if body and not self.bodiless:
-            if self._chunked:
+            if len(body) > _COPIED:
+                output = await self._send_uncopied(output, body)
+            elif self._chunked:
                 # What h11 would write, for a tenth of the price; its state stays the same.
                 output += b"%x\r\n%b\r\n" % (len(body), body)
             else:
                 output += self._parser.send(h11.Data(data=body))
         if not more:
             output += self._parser.send(h11.EndOfMessage())
-        self._held = b""
         # An empty piece with more to come asks for the head alone.
         if output:
             await self._stream.write(output)
         if not more:
             self.complete = True
             self._host.answer_complete()
+
+    async def _send_uncopied(self, head: bytes, body: bytes) -> bytes:
+        """Write `head` and `body`, and return what frames the body's end."""
+        end = b""
+        if self._chunked:
+            head += b"%x\r\n" % len(body)
+            end = b"\r\n"
+        else:
+            for piece in self._parser.send_with_data_passthrough(h11.Data(data=body)) or ():
+                assert piece is body  # a length, or the connection's end, adds nothing
+        await self._stream.write(head)
+        await self._stream.write(body)
+        return end
 
     # The request's body...
 
@@ -169,20 +207,20 @@ class RequestCycle:
             self._parse_body(parts.append)
         except h11.RemoteProtocolError as error:
             self.refusal = gate.bad(f"The request's body is malformed: {str(error)[:200]}.")
-            return {"type": "http.disconnect"}
-        if parts or self._body_ended:
+            return self._disconnected()
+        if parts or self.body_ended:
             body = b"".join(parts)
-            return {"type": "http.request", "body": body, "more_body": not self._body_ended}
+            return {"type": "http.request", "body": body, "more_body": not self.body_ended}
         return None
 
     def _finish_body(self) -> bool:
         """Skip what the app left of the body, if it is little and all here already."""
-        if not self._body_ended:
+        if not self.body_ended:
             try:
                 self._parse_body(lambda _: None)
             except h11.RemoteProtocolError:
                 return False
-        return self._body_ended
+        return self.body_ended
 
     def _parse_body(self, keep: Callable[[bytes], None]) -> None:
         for _ in range(_CHUNKS_AT_ONCE):
@@ -190,7 +228,7 @@ class RequestCycle:
             if type(event) is h11.Data:
                 keep(event.data)
             elif type(event) is h11.EndOfMessage:
-                self._body_ended = True
+                self.body_ended = True
                 self._stream.put_back(self._parser.trailing_data[0])
                 return
             elif data := self._stream.take():

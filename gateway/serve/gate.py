@@ -25,6 +25,8 @@ _REQUEST_LINE: Final = re.compile(rb"([^ ]+) ([^ ]+) HTTP/(\d)\.(\d)\r\n")
 _ORIGIN_FORM: Final = re.compile(rb"/[!-\"$-~]*")
 # RFC 3986 section 3.2.2 and 3.2.3 without user information: a name or an address, and a port.
 _HOST: Final = re.compile(rb"(?:[\w\-.~%!$&'()*+,;=]*|\[[\w:.%\-~]+\])(?::\d*)?", re.ASCII)
+# RFC 9110 section 10.1.1: a list, perhaps with empty members, of what is all the same.
+_MET: Final = re.compile(rb"(?:100-continue)?(?:[ \t]*,[ \t]*(?:100-continue)?)*", re.IGNORECASE)
 # RFC 9110 section 5.5: CR, LF and NUL are dangerous, other control bytes are never needed.
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -41,6 +43,7 @@ def bad(message: str) -> HeadRefusal:
 
 HEAD_TOO_LATE: Final = HeadRefusal(408, "The request's head did not arrive in time.")
 APP_FAILED: Final = HeadRefusal(500, "The server failed to answer this request.")
+_EXPECTATION: Final = HeadRefusal(417, "Only the expectation 100-continue can be met.")
 WRONG_HOST: Final = HeadRefusal(404, "This host is not served here.")
 _TOO_LARGE: Final = HeadRefusal(431, "The request's header fields are too large.")
 
@@ -107,6 +110,9 @@ def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Hea
             sized = True
         elif name == b"transfer-encoding":
             chunked = True
+        elif name == b"expect" and not _MET.fullmatch(value):
+            # RFC 9110 section 10.1.1.
+            return _EXPECTATION
     if hosts > 1 or (hosts == 0 and version != b"1.0"):
         # RFC 9112 section 3.2 has no other answer to either.
         return bad("Exactly one Host header is required.")

@@ -20,6 +20,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from ..lifecycle import Lifecycle, Phase
 from .policy import ServingPolicy
+from .progress import ProgressWatch
 
 # How long exchanges that were ended have to send their last event and settle.
 END_GRACE: Final = 5.0
@@ -39,6 +40,7 @@ class OpenConnections:
     def __init__(self, policy: PolicySource, lifecycle: Lifecycle) -> None:
         self.policy = policy
         self.lifecycle = lifecycle
+        self.progress = ProgressWatch(lambda: policy().send_timeout)
         self._members: set[TrackedConnection] = set()
         self._context: WorkerContext | None = None
         self._adopted = trio.Event()
@@ -86,7 +88,9 @@ class OpenConnections:
         self._hurried.set()
 
     async def watch(self) -> None:
-        """Close connections in good order when the worker stops accepting. Run one per worker.
+        """Drop clients that take nothing, and close all in good order once none is accepted.
+
+        Run one per worker.
 
         Belongs into a nursery that outlives the server, such as the one of the app's lifespan,
         and is cancelled with it.
@@ -96,10 +100,17 @@ class OpenConnections:
             main = threading.current_thread() is threading.main_thread()
             if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 nursery.start_soon(self._obey_sigterm)
+            looking = trio.CancelScope()
+            nursery.start_soon(self._look_within, looking)
             await self._adopted.wait()
             if self._context is not None:
                 await self._context.terminated.wait()
             await self._close_all()
+            looking.cancel("every connection was closed")
+
+    async def _look_within(self, scope: trio.CancelScope) -> None:
+        with scope:
+            await self.progress.run()
 
     async def _close_all(self) -> None:
         self.lifecycle.start_drain()

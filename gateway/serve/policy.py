@@ -8,8 +8,9 @@ import msgspec
 class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How patient the server is with a connection, and how it leaves. Times in seconds.
 
-    A client must take 16 KiB of its answer every `send_timeout`. `header_timeout` runs from a
-    request's first byte to the end of its head, `keep_alive_timeout` while there is none.
+    A client must take 16 KiB of what waits for it every `send_timeout` (`progress.py`).
+    `header_timeout` runs from a request's first byte to the end of its head,
+    `keep_alive_timeout` while there is none.
     The answer to a connection's `max_requests_per_connection`th request says
     `connection: close`, and the connection ends with it; 0 is never.
     `max_header_bytes` and `max_headers` bound one request's head.

@@ -26,7 +26,8 @@ def listen(addresses: Iterable[str], *, send_timeout: float) -> list[socket.sock
 
     A name may have several addresses and then gives as many sockets; ":port" is every address
     of this machine. Port 0 takes a free one. `send_timeout` in seconds becomes the kernel's
-    own limit as well. Raises `ListenError`, with nothing left open.
+    own limit for connections that have not been taken over yet. Raises `ListenError`, with
+    nothing left open.
     """
     with contextlib.ExitStack() as opened:
         sockets: list[socket.socket] = []
@@ -78,8 +79,8 @@ def _open(address: str, send_timeout: float) -> list[socket.socket]:
             if hasattr(socket, "TCP_KEEPIDLE"):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEP_IDLE)
             if hasattr(socket, "TCP_USER_TIMEOUT"):
-                # Ends what sits in the kernel when the process has long forgotten it. A second
-                # later than our own timeout, which can say what happened.
+                # For connections that are not ours yet, or never become so. Ours lift it and
+                # measure themselves (`progress.py`): it takes slow readers for dead ones.
                 milliseconds = int(send_timeout * 1000) + 1000
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
             if family == socket.AF_INET6:

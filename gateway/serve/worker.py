@@ -9,6 +9,7 @@ SIGHUP     read the configuration again, also during a drain
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -32,6 +33,7 @@ from .sighup import SighupReloads
 
 HARD_STOP_AFTER: Final = 10.0
 HARD_STOP_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
+LAST_WORDS_SECONDS: Final = 0.5
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -181,9 +183,17 @@ class _Leaving:
 
 
 def _hard_stop() -> None:
-    # From a thread, since a fault that holds up the drain may hold up the event loop as well.
-    os.write(2, b"gateway: still not drained, giving up\n")
+    # From a thread, since a fault that holds up the drain may hold up the event loop as well. The
+    # last words from another: stderr may be what everything waits for.
+    speaking = threading.Thread(target=_say_last_words, daemon=True)
+    speaking.start()
+    speaking.join(LAST_WORDS_SECONDS)
     os._exit(HARD_STOP_STATUS)
+
+
+def _say_last_words() -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, b"gateway: still not drained, giving up\n")
 
 
 def _startup_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:

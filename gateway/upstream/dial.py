@@ -13,7 +13,7 @@ import certifi
 import trio
 
 from ..core.routing.call import Origin
-from ..errors import ConnectFailed, ConnectTimeout, LocalShortage
+from ..errors import CertificateRefused, ConnectFailed, ConnectTimeout, LocalShortage
 from .connection import UpstreamConnection, Wire
 from .shortage import shortage
 
@@ -61,6 +61,8 @@ async def _open(origin: Origin) -> UpstreamConnection:
         return UpstreamConnection(tls)
     except (OSError, UnicodeError, trio.BrokenResourceError) as exc:
         tcp.socket.close()
+        if _is_about_certificates(exc):
+            raise CertificateRefused(f"no TLS with {_where(origin)}: {_reason(exc)}") from exc
         raise _failure(f"no TLS with {_where(origin)}", exc) from exc
     except BaseException:
         tcp.socket.close()
@@ -94,6 +96,12 @@ def _reason(exc: BaseException) -> str:
     return str(exc) or "the connection was closed"
 
 
+def _is_about_certificates(exc: BaseException | None) -> bool:
+    while exc is not None and not isinstance(exc, ssl.SSLCertVerificationError):
+        exc = exc.__cause__
+    return exc is not None
+
+
 def _context(origin: Origin) -> ssl.SSLContext:
     try:
         return tls_context(origin.ca_file)
@@ -102,7 +110,7 @@ def _context(origin: Origin) -> ssl.SSLContext:
         if shortage(exc) is not None:
             raise LocalShortage(f"cannot read certificates: {_reason(exc)}") from exc
         reason = exc.strerror or exc
-        raise ConnectFailed(f"cannot use the CA file {origin.ca_file}: {reason}") from exc
+        raise CertificateRefused(f"cannot use the CA file {origin.ca_file}: {reason}") from exc
 
 
 # Reading the system's certificates takes tens of milliseconds.

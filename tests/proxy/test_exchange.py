@@ -217,6 +217,11 @@ async def test_a_mistake_in_the_middle_ends_the_answer_unfinished(
     assert (record.status, record.end_reason) == (200, "internal_error")
     assert world.causes == ["internal_error"]
     assert world.client.finished_at is None
+    # The caller is told, in the shape that its SDK raises an error for.
+    *_, last = world.client.text.removesuffix(b"\n\n").split(b"\n\n")
+    error = msgspec.json.decode(last.removeprefix(b"data: "))["error"]
+    assert (error["code"], error["type"]) == ("internal_error", "server_error")
+    assert b"[DONE]" not in world.client.text
     assert len(log.entries) == 1
 
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import select
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
 import structlog
 import trio
+import trio.testing
 from structlog.testing import LogCapture
 from trio.testing import MockClock
 
@@ -249,3 +252,31 @@ async def test_a_pipe_is_written_in_pieces_that_can_not_be_torn(
     assert [msgspec.json.decode(line)["request_id"] for line in lines] == [
         f"req_{number}" for number in range(52)
     ]
+
+
+async def test_a_full_disk_is_complained_about_once_a_minute(
+    autojump_clock: MockClock, tmp_path: Path, log: LogCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with (tmp_path / "records").open("wb") as out:
+        recorder = LineRecorder(out.fileno())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(recorder.run)
+            monkeypatch.setattr(os, "write", full)
+            for number in range(1500):  # 150 s
+                recorder.record(record(number))
+                await trio.sleep(BATCH_SECONDS)
+                # A worker thread takes no virtual time.
+                await trio.testing.wait_all_tasks_blocked()
+            monkeypatch.setattr(os, "write", write)
+            recorder.record(record(1500))
+            await trio.sleep(3 * BATCH_SECONDS)
+            nursery.cancel_scope.cancel("seen enough")
+    events = [each["event"] for each in log.entries]
+    assert 2 <= events.count("request records lost") <= 4
+    assert len(events) <= 8
+    assert "request records are written again" in events

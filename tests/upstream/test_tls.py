@@ -9,7 +9,7 @@ import trio
 import trustme
 from msgspec.structs import replace
 
-from gateway.errors import ConnectFailed, ConnectTimeout
+from gateway.errors import CertificateRefused, ConnectFailed, ConnectTimeout
 from gateway.upstream import dial
 from gateway.upstream.pool import PoolStats
 from gateway.upstream.transport import Transport
@@ -67,7 +67,7 @@ async def test_a_bad_certificate(
 ) -> None:
     async with serving(replying(OK), context(authority, name)) as server:
         transport = Transport()
-        with pytest.raises(ConnectFailed, match=reason):
+        with pytest.raises(CertificateRefused, match=reason):
             await get(transport, server, ca_file if trusted else None)
         assert open_sockets(server.port) == 0
 

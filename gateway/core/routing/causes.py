@@ -13,6 +13,7 @@ import msgspec
 
 class Cause(enum.Enum):
     CONNECT_FAILED = "connect_failed"
+    CERTIFICATE_REFUSED = "certificate_refused"
     CONNECT_TIMEOUT = "connect_timeout"
     POOL_TIMEOUT = "pool_timeout"
     LOCAL_SHORTAGE = "local_shortage"
@@ -70,6 +71,8 @@ class Rule(msgspec.Struct, frozen=True):
 RULES: Final[dict[Cause, Rule]] = {
     # Nothing was sent: always safe to go on.
     Cause.CONNECT_FAILED: Rule(Again.ANYWHERE),
+    # The same machine shows the same certificate; and it may not be the provider's at all.
+    Cause.CERTIFICATE_REFUSED: Rule(Again.ELSEWHERE),
     Cause.CONNECT_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
     Cause.POOL_TIMEOUT: Rule(Again.ANYWHERE, failure=None),
     # We have no descriptor or no port left. A target with an idle connection may still answer.

@@ -21,6 +21,7 @@ from ...core.routing.cooldown import asked_wait
 from ...core.routing.deployment import Credential, Deployment
 from ...core.routing.timeouts import deadline
 from ...errors import (
+    CertificateRefused,
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
@@ -42,11 +43,15 @@ from .reading.body import read_up_to, read_whole, readable
 from .reading.first_events import read_stream
 from .reading.reported_error import ERROR_BYTES, reported_error, wait_of
 
-# The body of a failed answer is waited for only so long: errors are short.
+# A refusal that is relayed is read whole. OpenAI's longest repeat a prompt's beginning; what is
+# larger than this is no error message, and half of it must not be sent as if it were the whole.
+RELAYED_ERROR_BYTES = 1024 * 1024
+# Seconds that the body of a failed answer is waited for: errors are short.
 ERROR_SECONDS = 5.0
 
 _CAUSES = {
     ConnectFailed: Cause.CONNECT_FAILED,
+    CertificateRefused: Cause.CERTIFICATE_REFUSED,
     ConnectTimeout: Cause.CONNECT_TIMEOUT,
     PoolTimeout: Cause.POOL_TIMEOUT,
     LocalShortage: Cause.LOCAL_SHORTAGE,
@@ -175,11 +180,14 @@ async def _read_error(
     """Read a failed answer; all of it if it is to be relayed, a little for its message if not."""
     relayed = cause is Cause.REJECTED
     with trio.move_on_after(ERROR_SECONDS):
-        limit = limits.response if relayed else ERROR_BYTES
+        limit = min(limits.response, RELAYED_ERROR_BYTES)
         try:
-            body = await read_up_to(response, limit)
+            body = await read_up_to(response, limit + 1 if relayed else ERROR_BYTES)
         except UnreadableBody as exc:
             return _unreadable_error(response, deployment, cause, str(exc))
+        if len(body) > limit:
+            message = f"{response.status}, and its body is larger than {limit} bytes"
+            return Failed(Cause.PROTOCOL_VIOLATION, message, response.status)
         return Failed(
             deployment.refusals.of_body(cause, response.status, body[:ERROR_BYTES]),
             f"{response.status} {deployment.dialect.read_error(body)}".rstrip(),

@@ -45,6 +45,7 @@ _INTERNAL: Final = frozenset(
         Cause.AUTH_FAILED,
         Cause.ACCOUNT_REFUSED,
         Cause.CONNECT_FAILED,
+        Cause.CERTIFICATE_REFUSED,
         Cause.CONNECT_TIMEOUT,
         Cause.LOCAL_SHORTAGE,
         Cause.CONNECTION_LOST,

@@ -88,6 +88,10 @@ class FanOutClient:
 
     # What the pipeline calls...
 
+    @property
+    def sealed(self) -> bool:
+        return self.whole
+
     async def read_body(self, limit: int, seconds: float) -> bytes:
         raise RuntimeError("the first caller of a shared call has read the body")
 

@@ -117,6 +117,10 @@ class RecordingClient:
     def status(self) -> int | None:
         return self._client.status
 
+    @property
+    def sealed(self) -> bool:
+        return self._client.sealed
+
     async def read_body(self, limit: int, seconds: float) -> bytes:
         return await self._client.read_body(limit, seconds)
 

@@ -3,10 +3,12 @@
 In reading order:
 
     slots     the right to be under way, for the gateway or one provider, and the queue for it
+    turns     a short wait for a place that a caller is about to give up
     control   all slots of the process, and the configuration's limits for them
     lag       how late the event loop is
     overload  turns requests away before they cost anything, by lag and number
     probing   active health checks of providers
 
-Limits of callers (rates, budgets) are not here: `proxy/admission.py` asks `Limits` for them.
+Limits of callers (rates, budgets) are not here: `proxy/admission.py` asks `Limits` for them,
+through `turns`.
 """

@@ -12,6 +12,7 @@ from ...providers.settings import Provider
 from .lag import LoopLag
 from .overload import Overload
 from .slots import Slots
+from .turns import Turns
 
 
 class TrafficControl:
@@ -20,6 +21,7 @@ class TrafficControl:
     def __init__(self, lifecycle: Lifecycle) -> None:
         self.lag = LoopLag()
         self.gaps = GapCounts()
+        self.turns = Turns()
         self.overload = Overload(OverloadPolicy(), self.lag, lifecycle)
         self.everyone = Slots(
             "the gateway", None, LimitsConfig().max_queue, LimitsConfig().queue_timeout

@@ -14,7 +14,7 @@ from trio.testing import MockClock
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
-from gateway.errors import ConnectFailed, ConnectionLost, ProtocolViolation
+from gateway.errors import CertificateRefused, ConnectFailed, ConnectionLost, ProtocolViolation
 from gateway.proxy.options import ClientOptions
 
 from ..scripts import (
@@ -75,6 +75,16 @@ BROKEN_STARTS: dict[str, tuple[list[Step], str, float]] = {
     "silence after the head": ([(1, Head()), (0, STALL)], "first_event_timeout", 60),
     "stall after the role": ([(1, Head()), (0, ROLE), (0, STALL)], "first_event_timeout", 60),
     "503 that stalls": ([(0, Head(503)), (0, STALL)], "server_error", 5),
+    "400 without end": (
+        [(0, Head(400)), *[(0, b"x" * 65536)] * 2000],
+        "protocol_violation",
+        0,
+    ),
+    "wrong certificate": (
+        fails(CertificateRefused("no TLS")),
+        "certificate_refused",
+        0,
+    ),
     "400 that stalls": ([(0, Head(400)), (0, STALL)], "protocol_violation", 5),
 }
 
@@ -572,6 +582,31 @@ async def test_what_is_shortened_in_the_middle_of_our_key_has_none_of_it(
     # Three of its first characters name no key: they are all the same.
     assert error.startswith("401 xxx")
     assert "sk-p" not in error
+
+
+async def test_a_certificate_that_is_refused_is_not_tried_again(autojump_clock: MockClock) -> None:
+    """Three attempts would be three times the same; a reset would be tried again."""
+    world = World([("a", fails(CertificateRefused("no TLS with a:443: its certificate is old")))])
+    record = await world.run()
+    assert world.causes == ["certificate_refused"]
+    assert (record.status, record.end_reason) == (502, "providers_failed")
+    # Addresses are the operator's business.
+    assert "a:443" not in world.client.error["message"]
+    assert "a:443" in (record.attempts[0].error or "")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_refusal_without_end_is_cut_and_not_shown(
+    autojump_clock: MockClock, *, stream: bool
+) -> None:
+    endless: list[Step] = [(0, Head(422)), *[(0, b"x" * 65536)] * 2000]
+    world = World([("a", endless)] * 3, routes=["a"], stream=stream)
+    record = await world.run()
+    # One attempt reads at most so much, however many there are.
+    assert record.status == 502
+    assert len(world.client.text) < 2000
+    assert record.end_reason == "providers_failed"
+    assert "body is larger than 1048576 bytes" in (record.attempts[0].error or "")
 
 
 async def test_a_provider_that_cannot_stream_is_not_asked_again(autojump_clock: MockClock) -> None:

@@ -87,19 +87,18 @@ async def read_whole(response: UpstreamResponse, limit: int, idle: float) -> byt
     the connection alive (DeepSeek does, api-docs.deepseek.com/quick_start/rate_limit): neither
     is a beginning, and `total` bounds that wait. Raises ProtocolViolation over `limit` bytes.
     """
-    pieces: list[bytes] = []
-    size = 0
+    # Not a list of pieces to join: thousands of small ones leave holes that the allocator keeps.
+    body = bytearray()
     begun = False
     with trio.CancelScope() as silence:
         while piece := await response.receive_some():
-            pieces.append(piece)
-            size += len(piece)
-            if size > limit:
+            body += piece
+            if len(body) > limit:
                 raise ProtocolViolation(f"the answer is larger than {limit} bytes")
             begun = begun or not piece.isspace()
             if begun:
                 silence.deadline = deadline(trio.current_time(), idle)
-        return b"".join(pieces)
+        return bytes(body)
     return None
 
 
