@@ -159,12 +159,16 @@ class RateLimited(CallerError):
 
 
 class QuotaExceeded(CallerError):
-    """The caller's budget is spent; OpenAI's own words for it."""
+    """The caller's budget is spent, or reserved for requests under way; OpenAI's words for it."""
 
     status = 429
     code = "insufficient_quota"
     type = "insufficient_quota"
-    should_retry: ClassVar[bool | None] = False
+
+    @property
+    def should_retry(self) -> bool:  # type: ignore[override]
+        """Say yes to a short wait: until requests under way have ended, or the window has."""
+        return self.retry_after is not None and self.retry_after <= 60
 
 
 # The providers are at fault...

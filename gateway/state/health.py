@@ -8,6 +8,7 @@ load are not its own, and each breaker learns within a few requests.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 from weakref import WeakValueDictionary
@@ -27,6 +28,7 @@ from ..core.routing.target import Entered, Skipped, SkipReason, Target
 
 # How often in a row a deployment's only key must be refused before it is set aside for it.
 DOUBTS: Final = 3
+
 
 _BalancerKey = tuple[StrategyName, tuple[tuple[str, float, float], ...]]
 
@@ -71,10 +73,7 @@ class LocalHealth:
         self, strategy: StrategyName, deployments: Sequence[Deployment], targets: Sequence[Target]
     ) -> Balancer:
         """Return the one that balances exactly these already, or a new one."""
-        shape = tuple(
-            (each.state_key, each.weight, each.prices.input + each.prices.output)
-            for each in deployments
-        )
+        shape = tuple((each.state_key, each.weight, _price(each)) for each in deployments)
         found = self._balancers.get((strategy, shape))
         if found is None:
             members = [
@@ -245,3 +244,9 @@ class LocalHealth:
         if not self.has_another_key(entered, now) and keyring.doubt(key) < DOUBTS:
             return 0.0
         return keyring.refuse(key, now, sample.error, everywhere=False)
+
+
+def _price(deployment: Deployment) -> float:
+    # What is not known may be dear: `cheapest` takes it last.
+    price = deployment.prices.together
+    return math.inf if price is None else price

@@ -197,7 +197,7 @@ async def _read_answer(
         cause = Cause.STREAM_ERROR if exc.error else Cause.PROTOCOL_VIOLATION
         message = f"{exc}: {deployment.dialect.read_error(body)}" if exc.error else str(exc)
         return Failed(cause, message, response.status)
-    return Committed(response, answer.body, usage=answer.usage)
+    return Committed(response, answer.body, usage=answer.usage, text_tokens=answer.text_tokens)
 
 
 async def _read_error(

@@ -185,8 +185,7 @@ class Pipeline:
         rewriter = committed.rewriter
         if rewriter is None:
             await committed.response.aclose()
-            exchange.settlement.reported(deployment, committed.usage)
-            exchange.settlement.answered(len(committed.output))
+            exchange.settlement.answered(committed.usage, committed.text_tokens)
             try:
                 await client.reply(200, (*dialect.answer_headers, *headers), committed.output)
             except SendStalled as exc:
@@ -207,7 +206,7 @@ class Pipeline:
             return await relay.run()
         finally:
             await committed.response.aclose()
-            exchange.settlement.reported(deployment, rewriter.usage)
+            exchange.settlement.answered(rewriter.usage, rewriter.text_tokens)
             exchange.settlement.streamed(rewriter.events, rewriter.malformed)
 
     async def _finish(self, cut: Failed | None, end: RelayEnd | None) -> None:

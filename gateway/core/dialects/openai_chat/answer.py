@@ -5,7 +5,8 @@ from __future__ import annotations
 from ...wire.json_scan import NOTHING
 from ...wire.splice import InvalidJSON, members, splice
 from ..base import Answer, NotAnAnswer
-from .usage import read_usage
+from .text_meter import answer_tokens
+from .usage import UsageReports
 
 
 def rewrite_answer(body: bytes, model: bytes) -> Answer:
@@ -21,5 +22,12 @@ def rewrite_answer(body: bytes, model: bytes) -> Answer:
     fields = {member.key: body[member.value_start : member.end] for member in found}
     if "choices" not in fields and fields.get("error", b"null") not in NOTHING:
         raise NotAnAnswer("the answer is an error with status 200", error=True)
-    usage = read_usage(fields["usage"]) if "usage" in fields else None
-    return Answer(splice(body, replace={"model": model}, known=found), usage)
+    reports = UsageReports()
+    for name, add in (("usage", reports.add), ("x_groq", reports.add_nested)):
+        if name in fields:
+            add(fields[name])
+    usage = reports.usage
+    # Counted only where it is needed: it takes longer than all the rest.
+    silent = usage is None or not usage.output_tokens
+    tokens = answer_tokens(fields.get("choices")) if silent else 0
+    return Answer(splice(body, replace={"model": model}, known=found), usage, tokens)

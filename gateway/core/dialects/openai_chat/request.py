@@ -7,7 +7,6 @@ prefix, keep hitting.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -26,6 +25,7 @@ from ...wire.splice import (
 from ..base import Answer, Recipient, StreamRewriter
 from .answer import rewrite_answer
 from .stream import ChatStreamRewriter
+from .token_limits import TokenLimits, read_token_limits
 
 _STRING: Final = msgspec.json.Decoder(str)
 # Values are not decoded: callers choose them, and 30 MiB of empty lists become 700.
@@ -36,7 +36,7 @@ _TRUE: Final = b"true"
 
 class ChatRequest(msgspec.Struct, frozen=True):
     """`wants_usage`: the client asked for usage in its stream. `stream_options` is the raw
-    value if the client sent an object. `max_tokens` are those of each of the `n` choices."""
+    value if the client sent an object."""
 
     body: bytes
     members: list[JsonMember]
@@ -45,13 +45,17 @@ class ChatRequest(msgspec.Struct, frozen=True):
     wants_usage: bool
     stream_options: bytes | None
     user: str | None = None
-    max_tokens: int | None = None
-    n: int = 1
+    limits: TokenLimits = TokenLimits()
 
     @property
     def answer_tokens(self) -> int:
         """Return how many tokens the caller allows the whole answer; 0 if it does not say."""
-        return (self.max_tokens or 0) * self.n
+        return (self.limits.max_tokens or 0) * self.limits.n
+
+    @property
+    def answers(self) -> int:
+        """Return how many answers the caller wants."""
+        return self.limits.n
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send: the recipient's model name, and usage asked for in streams.
@@ -99,8 +103,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         wants_usage=wants_usage,
         stream_options=options,
         user=_string(user, "user") if user.startswith(b'"') else None,
-        max_tokens=_max_tokens(values),
-        n=_number(values.get("n", b"1")) or 1,
+        limits=read_token_limits(values),
     )
 
 
@@ -137,32 +140,38 @@ def _flag(raw: bytes | None, name: str) -> bool:
     return True
 
 
-def _max_tokens(values: Mapping[str, bytes]) -> int | None:
-    """Return what the caller allows the answer; what is no such number is the provider's affair."""
-    # The newer name first; null is as good as absent.
-    for name in ("max_completion_tokens", "max_tokens"):
-        raw = values.get(name, b"null")
-        if raw != b"null":
-            return _number(raw)
-    return None
-
-
-def _number(raw: bytes) -> int | None:
-    return int(raw) if len(raw) < 10 and raw.isdigit() else None
-
-
 def _stream_options(raw: bytes | None) -> tuple[bytes | None, bool]:
     if raw is None or raw == b"null":
         return None, False
     if not raw.startswith(b"{"):
         raise InvalidRequest("stream_options must be an object", param="stream_options")
-    try:
-        options = _OPTIONS.decode(raw)
-    except msgspec.DecodeError as exc:
-        raise InvalidRequest("stream_options cannot be read", param="stream_options") from exc
-    include = bytes(options.get("include_usage", b"null"))
+    options = _option_values(raw)
+    include = options.get("include_usage", b"null")
     if include not in (b"true", b"false", b"null"):
         raise InvalidRequest(
             "stream_options.include_usage must be true or false", param="stream_options"
         )
     return raw, include == _TRUE
+
+
+def _option_values(raw: bytes) -> dict[str, bytes]:
+    """Return the members of `stream_options`, which a provider must read as the gateway does.
+
+    A second `include_usage`, or one in other letters, could switch off the report of usage.
+    """
+    try:
+        _OPTIONS.decode(raw)
+        found = members(raw)
+        check_unique(found)
+    except DuplicateKey as exc:
+        message = shortened(f"stream_options: {exc}")
+        raise InvalidRequest(message, code="duplicate_key", param="stream_options") from exc
+    except (InvalidJSON, msgspec.DecodeError) as exc:
+        raise InvalidRequest("stream_options cannot be read", param="stream_options") from exc
+    for member in found:
+        if member.key.casefold() == "include_usage" != member.key:
+            raise InvalidRequest(
+                f"stream_options.{member.key} must be written include_usage",
+                param="stream_options",
+            )
+    return {member.key: raw[member.value_start : member.end] for member in found}

@@ -20,7 +20,8 @@ from ...records.usage import Usage
 from ...wire.json_scan import NOTHING, check_utf8
 from ...wire.splice import InvalidJSON, JsonMember, members, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
-from .usage import read_usage
+from .text_meter import TextMeter
+from .usage import UsageReports
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -32,11 +33,14 @@ _Found = msgspec.Raw | msgspec.UnsetType
 class _Choice(msgspec.Struct, gc=False):
     delta: _Found = msgspec.UNSET
     finish_reason: _Found = msgspec.UNSET
+    # Moonshot reports it here, in the last chunk.
+    usage: _Found = msgspec.UNSET
 
 
 class _Chunk(msgspec.Struct, gc=False):
     model: _Found = msgspec.UNSET
     usage: _Found = msgspec.UNSET
+    x_groq: _Found = msgspec.UNSET
     error: _Found = msgspec.UNSET
     choices: list[_Choice] | None = None
 
@@ -66,9 +70,10 @@ class ChatStreamRewriter:
         self.finished = False
         self.error: bytes | None = None
         self.broken: str | None = None
-        self.usage: Usage | None = None
         self.events = 0
         self.malformed = 0
+        self._reports = UsageReports()
+        self._text = TextMeter()
         self._keep_usage = keep_usage
         self._decoder = SseDecoder(max_event_bytes)
         self._model = model
@@ -76,6 +81,16 @@ class ChatStreamRewriter:
         # stands. What the last one began with, up to the name's end, and what came of it.
         self._old_head = b"-"
         self._new_head = b""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Return what the provider has reported so far."""
+        return self._reports.usage
+
+    @property
+    def text_tokens(self) -> int:
+        """Return about how many tokens of text have come so far."""
+        return self._text.tokens
 
     @property
     def ended(self) -> bool:
@@ -128,10 +143,11 @@ class ChatStreamRewriter:
         choices = chunk.choices
         if choices:
             self._note(choices)
+        if chunk.x_groq is not msgspec.UNSET:
+            self._reports.add_nested(chunk.x_groq)
         if chunk.usage is not msgspec.UNSET:
             if chunk.usage != _NULL:
-                # The last report counts: who sends one with every chunk sends running totals.
-                self.usage = read_usage(chunk.usage) or self.usage
+                self._reports.add(chunk.usage)
                 if not choices and not self._keep_usage:
                     return None
             if not self._keep_usage:
@@ -149,6 +165,10 @@ class ChatStreamRewriter:
             # Some servers send "" until there is a reason.
             if reason is not msgspec.UNSET and bytes(reason) not in NOTHING:
                 self.finished = self.meaningful = True
+            if choice.delta is not msgspec.UNSET:
+                self._text.add(choice.delta)
+            if choice.usage is not msgspec.UNSET:
+                self._reports.add(choice.usage)
         if not self.meaningful:
             self.meaningful = any(_has_content(choice.delta) for choice in choices)
 
@@ -193,13 +213,16 @@ class ChatStreamRewriter:
         # As float: int() refuses numbers with more than 4300 digits.
         choices = json.loads(fields.get("choices", b"null"), parse_int=float)
         usage = fields.get("usage", b"null")
-        self.usage = read_usage(usage) or self.usage
+        self._reports.add(usage)
         if not choices and usage != b"null" and not self._keep_usage:
             return None
         # No telling what it means, but it says something: let it through rather than hold it.
         self.meaningful = True
         if isinstance(choices, list) and any(_finishes(choice) for choice in choices):
             self.finished = True
+        self._text.add_found(choices)
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            self._reports.add_found(choices[0].get("usage"))
         remove = () if self._keep_usage else ("usage",)
         return splice(data, replace={"model": self._model}, remove=remove)
 
