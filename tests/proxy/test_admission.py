@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import time
 from collections.abc import Callable
@@ -36,6 +37,7 @@ from .scripts import (
     DONE,
     EOF,
     SILENCE,
+    STALL,
     STOP,
     TOTALS,
     Head,
@@ -387,7 +389,7 @@ async def test_who_leaves_after_a_first_report_pays_for_what_came_since(
     """Some report the prompt in the first chunk, and the answer in the last."""
     process = Process(caller(LARGE, Budget(usd=1.0, window="total")))
     first = chunk("hi", usage={"prompt_tokens": 500, "completion_tokens": 1})
-    steps: list[Step] = [(1, Head()), (0, first), (0, delta("content", WORDS)), *SILENCE[1:]]
+    steps: list[Step] = [(1, Head()), (0, first), (0, delta("content", WORDS)), (0, STALL)]
     client = ScriptedClient(body(), leaves_at=2)
     record = await process.request(("a", steps), client=client).run()
     assert (record.input_tokens, record.output_tokens) == (500, 1)
@@ -407,13 +409,16 @@ async def test_a_report_of_nothing_is_no_report(autojump_clock: MockClock) -> No
     assert record.reported_cost_nano_usd == 250_000_000
 
 
-async def test_an_answer_at_no_known_price_has_no_cost(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("leaves", [math.inf, 2.0])
+async def test_an_answer_at_no_known_price_has_no_cost(
+    autojump_clock: MockClock, leaves: float
+) -> None:
+    client = ScriptedClient(body(), leaves_at=leaves)
     process = Process(caller(LARGE, Budget(usd=1.0, window="total")))
     half = msgspec.structs.replace(deployment("b"), prices=Prices(input=2.0))
-    for client in (None, ScriptedClient(body(), leaves_at=2)):
-        world = process.request(("b", TALK), routes=[half], client=client)
-        record = await world.run()
-        assert record.cost_nano_usd is None
+    record = await process.request(("b", TALK), routes=[half], client=client).run()
+    assert record.first_event_ms == 1000
+    assert record.cost_nano_usd is None
     (account,) = process.state.limits.ledger
     assert account.spending is not None
     assert (account.spending.spent, account.spending.reserved) == (0, 0)
@@ -437,8 +442,8 @@ async def test_only_what_a_budget_can_pay_is_let_in_at_once(
     worlds = []
     async with trio.open_nursery() as nursery:
         for number in range(20):
-            leaves = {"leaves_at": 5.0} if end == "gone" else {}
-            client = ScriptedClient(body(**says), **leaves)
+            leaves = 5.0 if end == "gone" else math.inf
+            client = ScriptedClient(body(stream=True, **says), leaves_at=leaves)
             # Of those that come too late none reaches a provider.
             world = process.request(*[plays[end]] * (number < 3), client=client)
             worlds.append(world)
