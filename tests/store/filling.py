@@ -143,7 +143,9 @@ def _day(rng: random.Random, count: int, start: int) -> Iterator[tuple[tuple[Any
                 output_tokens if reported else None,
                 input_tokens // 3 if reported else None,
                 0 if reported else None,
+                *((0, 0, 0, 0, 0) if reported else (None,) * 5),
                 cost,
+                None,
                 latency,
                 first_event,
                 len(tries),
@@ -196,6 +198,10 @@ def _roll_up(connection: Connection, period: int, start: int) -> None:
         "errors": count_of(of.failed),
         "cached": count_of(of.cached),
         "attempts": total(of.attempts),
+        "cost_unknown": count_of(
+            of.cost_nano_usd.is_(None)
+            & (of.input_tokens.is_not(None) | of.first_event_us.is_not(None))
+        ),
         **{
             name: total(of[name])
             for name in (
@@ -203,7 +209,9 @@ def _roll_up(connection: Connection, period: int, start: int) -> None:
                 "output_tokens",
                 "cached_tokens",
                 "reasoning_tokens",
+                "cache_write_tokens",
                 "cost_nano_usd",
+                "reported_cost_nano_usd",
                 "latency_us",
                 "first_event_us",
             )
