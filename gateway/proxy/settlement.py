@@ -140,9 +140,9 @@ class Settlement:
             self._estimate(row, prices, Usage(self.prompt))
             return self.prompt
         if not isinstance(outcome, Committed) and self.record.first_event_ms is None:
-            if self.reservation is not None and cause in _CUT:
+            if cause in _CUT:
                 self._unanswered += self.prompt
-                self._estimate(row, prices, Usage(self.prompt))
+                self._guess(row, prices, Usage(self.prompt))
             return 0
         reported = self._reported
         if reported is not None and reported.total:
@@ -155,9 +155,15 @@ class Settlement:
                 self._estimate(row, prices, used)
         else:
             used = self._used = Usage(self.prompt, self._text)
-            if self.reservation is not None:
-                self._estimate(row, prices, used)
+            self._guess(row, prices, used)
         return used.total
+
+    def _guess(self, row: AttemptRecord, prices: Prices, usage: Usage) -> None:
+        """Charge `usage`, of which nothing was reported, to a caller with limits."""
+        if self.reservation is None:
+            self._charge(None)
+        else:
+            self._estimate(row, prices, usage)
 
     def _estimate(self, row: AttemptRecord, prices: Prices, usage: Usage) -> None:
         row.cost_nano_usd = cost(usage, prices)

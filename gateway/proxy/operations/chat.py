@@ -7,7 +7,7 @@ from ...core.cache.answers import cache_control
 from ...core.cache.key import cache_key
 from ...core.capture.capture import CapturedRequest
 from ...core.dialects.base import DialectRequest
-from ...core.limits.estimate import ANSWER_TOKENS, estimate_tokens
+from ...core.limits.estimate import ANSWER_TOKENS, MOST_TOKENS, estimate_tokens
 from ...core.limits.ledger import Demand
 from ...core.records.pricing import most_cost
 from ..access import authenticate, authorize
@@ -128,8 +128,8 @@ def _demand(exchange: Exchange, request: DialectRequest, model: ServedModel) -> 
     """
     if not (exchange.caller.scopes or exchange.snapshot.provider_scopes or model.hedge):
         return _NOTHING
-    tokens = estimate_tokens(request.body, request.answer_tokens)
-    prompt = exchange.settlement.prompt = tokens - min(tokens, request.answer_tokens)
+    prompt = exchange.settlement.prompt = estimate_tokens(request.body, 0)
+    tokens = prompt + min(request.answer_tokens, MOST_TOKENS)
     if not any(scope.budget is not None for scope in exchange.caller.scopes):
         return Demand(tokens)
     answer = request.answer_tokens or ANSWER_TOKENS * request.answers

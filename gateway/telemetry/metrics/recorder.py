@@ -56,8 +56,6 @@ PROVIDER_LIMIT: Final = "provider_limit"
 _REFUSING: Final = frozenset(
     {EndReason.PROVIDERS_FAILED, EndReason.TOTAL_TIMEOUT, EndReason.SHUTTING_DOWN}
 )
-# The cells of what many groups have in common.
-_Usage = tuple[Cells, Cells, Cells, Cells, Cells]
 
 
 class _Group:
@@ -71,7 +69,7 @@ class _Group:
         self.duration = duration
         # Made when there is something to count: a refusal has neither.
         self.first_event: Cells | None = None
-        self.usage: _Usage | None = None
+        self.usage: list[Cells] | None = None
         # A series that is there and 0 would say that nothing was spent.
         self.cost: Cells | None = None
         self.cost_unknown: Cells | None = None
@@ -182,19 +180,14 @@ class MetricsRecorder:
     def _count_tokens(self, group: _Group, record: Record) -> None:
         usage = group.usage
         if usage is None:
-            made = [self._open(families.TOKENS, *group.labels, each) for each in _TYPES]
-            usage = group.usage = (made[0], made[1], made[2], made[3], made[4])
+            usage = [self._open(families.TOKENS, *group.labels, each) for each in _TYPES]
+            group.usage = usage
         taken, given, cached, reasoning, written = usage
-        if record.input_tokens:
-            taken[0] += record.input_tokens
-        if record.output_tokens:
-            given[0] += record.output_tokens
-        if record.cached_tokens:
-            cached[0] += record.cached_tokens
-        if record.reasoning_tokens:
-            reasoning[0] += record.reasoning_tokens
-        if record.cache_write_tokens:
-            written[0] += record.cache_write_tokens
+        taken[0] += record.input_tokens or 0
+        given[0] += record.output_tokens or 0
+        cached[0] += record.cached_tokens or 0
+        reasoning[0] += record.reasoning_tokens or 0
+        written[0] += record.cache_write_tokens or 0
 
     def _count_cost(self, group: _Group, record: Record) -> None:
         if record.cost_nano_usd is not None:
