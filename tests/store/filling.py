@@ -111,7 +111,8 @@ def _day(rng: random.Random, count: int, start: int) -> Iterator[tuple[tuple[Any
         input_tokens, output_tokens = int(rng.expovariate(1 / 900)), int(rng.expovariate(1 / 250))
         reported = not failed
         first_event = latency // 5 if stream and reported else None
-        cost = input_tokens * 150 + output_tokens * 600 if reported and not cached else None
+        paid = 0 if cached else input_tokens * 150 + output_tokens * 600
+        cost = paid if reported else None
         tries: list[tuple[Any, ...]] = []
         if not cached and provider is not None:
             cause = None if reported else _CAUSES[fault % len(_CAUSES)]

@@ -79,14 +79,15 @@ def test_costs_that_are_not_known_are_not_nothing(database: Database) -> None:
             connection.execute(rollups.insert(), [row])
 
     database.write_now(store)
-    found = database.read_now(lambda c: costs(c, Filter(), now=NOW))
+    minute: dict[str, Any] = {"since": END - MINUTE, "until": END}
+    found = database.read_now(lambda c: costs(c, Filter(**minute)))
     assert (found.cost_nano_usd, found.cost_unknown) == (8, 4)
     by_model = {row["model"]: (row["cost_nano_usd"], row["share"]) for row in found.rows}
     assert by_model == {"a": (None, None), "b": (6, 0.75), "c": (2, 0.25), "d": (0, 0.0)}
     assert [row["model"] for row in found.rows][:2] == ["b", "c"]
-    only = database.read_now(lambda c: costs(c, Filter(model=("a",)), now=NOW))
+    only = database.read_now(lambda c: costs(c, Filter(model=("a",), **minute)))
     assert (only.cost_nano_usd, only.cost_unknown) == (None, 3)
-    figures = database.read_now(lambda c: summary(c, Filter(), now=NOW))
+    figures = database.read_now(lambda c: summary(c, Filter(**minute)))
     assert (figures.total.cost_nano_usd, figures.total.cost_unknown) == (8, 4)
     shown = {group.name: group.figures.cost_nano_usd for group in figures.models}
     assert shown == {"a": None, "b": 6, "c": 2, "d": 0}
