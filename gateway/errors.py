@@ -23,16 +23,6 @@
         ├── Overloaded           503
         └── StoreUnavailable     503
 
-    UpstreamFailure                     one exchange with one provider failed; an attempt
-    ├── ConnectFailed                   decides what that means, a caller never sees it
-    ├── ConnectTimeout
-    ├── PoolTimeout
-    ├── LocalShortage
-    ├── ConnectionLost              (StaleConnection is one)
-    ├── ProtocolViolation
-    ├── UnreadableBody
-    └── CredentialUnavailable
-
     ConfigError                         the configuration is at fault; says file, table and key
 
     ClientGone                          the caller's connection ended, by its hand...
@@ -161,12 +151,16 @@ class RateLimited(CallerError):
 
 
 class QuotaExceeded(CallerError):
-    """The caller's budget is spent; OpenAI's own words for it."""
+    """The caller's budget is spent, or reserved for requests under way; OpenAI's words for it."""
 
     status = 429
     code = "insufficient_quota"
     type = "insufficient_quota"
-    should_retry: ClassVar[bool | None] = False
+
+    @property
+    def should_retry(self) -> bool:  # type: ignore[override]
+        """Say yes to a short wait: until requests under way have ended, or the window has."""
+        return self.retry_after is not None and self.retry_after <= 60
 
 
 # The providers are at fault...
@@ -243,53 +237,6 @@ class StoreUnavailable(GatewayFault):
 
     status = 503
     code = "store_unavailable"
-
-
-# One exchange with one provider...
-
-
-class UpstreamFailure(Exception):
-    """One exchange with one provider failed, in a way that the transport can name."""
-
-
-class ConnectFailed(UpstreamFailure):
-    """DNS, TCP or TLS failed (`CertificateRefused`): nothing of the request was sent."""
-
-
-class CertificateRefused(ConnectFailed):
-    """It is not who we call, or we can't tell: it will not be another the next moment."""
-
-
-class ConnectTimeout(UpstreamFailure):
-    """Connecting took longer than `connect_timeout`: nothing of the request was sent."""
-
-
-class PoolTimeout(UpstreamFailure):
-    """No connection became free in time: nothing of the request was sent."""
-
-
-class LocalShortage(UpstreamFailure):
-    """We lack descriptors, memory or ports: nothing of the request was sent, by our own fault."""
-
-
-class ConnectionLost(UpstreamFailure):
-    """The connection was reset or ended early; the provider may have done the work."""
-
-
-class StaleConnection(ConnectionLost):
-    """A connection that had been idle was lost at once, as if closed before the request came."""
-
-
-class ProtocolViolation(UpstreamFailure):
-    """The provider's bytes are not what its protocol allows."""
-
-
-class UnreadableBody(UpstreamFailure):
-    """The body is compressed in a way that the gateway does not read, or is damaged."""
-
-
-class CredentialUnavailable(UpstreamFailure):
-    """There is no token or signature to call with: nothing of the request was sent."""
 
 
 class ConfigError(Exception):

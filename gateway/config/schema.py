@@ -73,24 +73,44 @@ class LimitsConfig(Table, frozen=True):
 
 
 class Route(Table, frozen=True):
+    """Where a model is served. Prices are USD per million tokens; what has none costs null."""
+
     provider: str
     model: Name
-    input_price: Price = 0.0
+    input_price: Price | None = None
     cached_input_price: Price | None = None
-    output_price: Price = 0.0
+    cache_write_price: Price | None = None
+    input_audio_price: Price | None = None
+    input_image_price: Price | None = None
+    output_price: Price | None = None
+    output_audio_price: Price | None = None
+    output_image_price: Price | None = None
     weight: Price = 1.0
     timeouts: TimeoutOverrides = TimeoutOverrides()
+
+    def prices(self, model: str) -> Prices:
+        """Return the prices of one `model` of the route.
+
+        A family's models have those of their route, all the same. Prices per model are to be
+        looked up here.
+        """
+        return Prices(
+            input=self.input_price,
+            output=self.output_price,
+            cached_input=self.cached_input_price,
+            cache_write=self.cache_write_price,
+            input_audio=self.input_audio_price,
+            output_audio=self.output_audio_price,
+            input_image=self.input_image_price,
+            output_image=self.output_image_price,
+        )
 
     def terms(self, model: str, timeouts: Timeouts, pattern: str | None) -> RouteTerms:
         """Return what the route says of one `model`; `timeouts` are those of its provider."""
         return RouteTerms(
             model=model,
             timeouts=timeouts.override(self.timeouts),
-            prices=Prices(
-                input=self.input_price,
-                output=self.output_price,
-                cached_input=self.cached_input_price,
-            ),
+            prices=self.prices(model),
             weight=self.weight,
             pattern=pattern,
         )

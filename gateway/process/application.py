@@ -8,11 +8,11 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -20,15 +20,13 @@ import trio
 from ..api.asgi_app import AsgiApp, Runtime
 from ..background import persist
 from ..config import load, schema
-from ..config.callers import Caller, callers_of
-from ..config.changes import changed_tokens, changes
+from ..config.callers import callers_of
 from ..config.checks.advice import advice
 from ..config.paths import config_path
 from ..config.pid_path import pid_path
-from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus, hold_fixed
+from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus
 from ..config.snapshot import Snapshot
-from ..config.vanished import opened, vanished
-from ..errors import ConfigError, InternalError
+from ..errors import InternalError
 from ..lifecycle import Lifecycle
 from ..serve.install import install
 from ..serve.pidfile import PidFile
@@ -42,15 +40,13 @@ from .admin import LazyAdminApi
 from .components import Components
 from .recording import Recording
 from .reloader import Reloader
+from .reread import Source, read_again
 
 if TYPE_CHECKING:
     from ..telemetry.metrics.recorder import MetricsRecorder
 
 # A hundred thousand tokens may all be over.
 _MAX_NOTES = 20
-
-# Reads and checks a configuration; raises ConfigError.
-Source = Callable[[], schema.Config]
 
 _log = structlog.get_logger(__name__)
 
@@ -241,7 +237,7 @@ class Application:
         """
         # A file that hangs, on a network disk say, must not keep the process from its exit.
         loaded = await trio.to_thread.run_sync(
-            _read, self._source, self.config, self._path, abandon_on_cancel=True
+            read_again, self._source, self.config, self._path, abandon_on_cancel=True
         )
         old, config = self.config, loaded.config
         await parts.prepare(config)
@@ -254,35 +250,6 @@ class Application:
         _warn(config, old)
         await parts.services.forget_limits(running.snapshot)
         return AppliedReload(loaded.held, loaded.changed, loaded.gone)
-
-
-class _Loaded(NamedTuple):
-    """What a file says, and how that differs from the configuration in use."""
-
-    config: schema.Config
-    callers: Mapping[bytes, Caller]
-    held: tuple[str, ...]
-    changed: tuple[str, ...]
-    gone: tuple[str, ...]
-    changed_tokens: Mapping[str, list[str]]
-
-
-def _read(source: Source, old: schema.Config, path: Path) -> _Loaded:
-    """Do in a thread what takes long, half a second and more for 10^5 tokens.
-
-    Raises ConfigError, also where a file that may be cut short would open the gateway.
-    """
-    config, held = hold_fixed(old, source())
-    if problem := opened(bool(old.tokens), config):
-        raise ConfigError([f"{path}: {problem}"])
-    return _Loaded(
-        config,
-        callers_of(config),
-        held,
-        tuple(changes(old, config)),
-        vanished(old, config),
-        changed_tokens(old, config),
-    )
 
 
 def _warn(config: schema.Config, old: schema.Config | None = None) -> None:

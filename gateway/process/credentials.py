@@ -11,9 +11,9 @@ import trio
 
 from ..background import persist
 from ..core.routing.backoff import Rng
-from ..errors import CredentialUnavailable, LocalShortage, UpstreamFailure
 from ..providers.oauth import FetchedToken, basic_auth, read_token, token_form
 from ..providers.settings import ClientCredentials, Provider
+from ..transport_errors import CredentialUnavailable, LocalShortage, UpstreamFailure
 
 if TYPE_CHECKING:
     import httpx

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Meta
 
-from ..errors import CredentialUnavailable
+from ..transport_errors import CredentialUnavailable
 from .settings import ClientCredentials
 
 # RFC 6749 section 5.1 has `expires_in` only as recommended. Without it a token is taken to last

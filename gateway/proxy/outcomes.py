@@ -33,14 +33,16 @@ class Failed(msgspec.Struct, frozen=True):
 class Committed(msgspec.Struct):
     """An answer to show. `output` is what there is of it so far, already rewritten.
 
-    `rewriter` is None when the answer is not a stream, and then `output` is all of it. `sent`
-    are the call's headers, which a provider may still quote.
+    `rewriter` is None when the answer is not a stream, and then `output` is all of it, with
+    about `text_tokens` of text where `usage` does not say it. `sent` are the call's headers,
+    which a provider may still quote.
     """
 
     response: UpstreamResponse
     output: bytes
     rewriter: StreamRewriter | None = None
     usage: Usage | None = None
+    text_tokens: int = 0
     sent: Headers = ()
 
 

@@ -19,7 +19,6 @@ import trio
 
 from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
-from ..core.limits.estimate import BYTES_PER_TOKEN
 from ..core.records.pricing import Prices, cost
 from ..core.records.record import (
     AttemptRecord,
@@ -40,7 +39,7 @@ from .reservation import Reservation
 from .services import Services
 
 # Cut while the provider was at work, by the caller, its deadline or our exit.
-_CUT: Final = (Cause.CLIENT_GONE, Cause.TOTAL_TIMEOUT, Cause.SHUTDOWN)
+_CUT: Final = (Cause.CLIENT_GONE, Cause.ABANDONED, Cause.TOTAL_TIMEOUT, Cause.SHUTDOWN)
 _CUT_WORDS: Final = frozenset(each.value for each in _CUT)
 
 
@@ -62,8 +61,14 @@ class Settlement:
         self._services = services
         # About how many tokens were sent to a provider and cut before it answered.
         self._unanswered = 0
-        # About how many tokens a whole answer has.
-        self._answered = 0
+        # What the provider says of its answer, and about how many tokens of text it has.
+        self._reported: Usage | None = None
+        self._text = 0
+        # What the answer took: as reported, and estimated where that says too little.
+        self._used: Usage | None = None
+        # What is known to have been spent, and whether all of it is.
+        self._spent = 0
+        self._all_known = True
         self._shared: _SharedRecord | None = None
 
     def __repr__(self) -> str:
@@ -117,24 +122,29 @@ class Settlement:
             )
         )
 
-    def reported(self, deployment: Deployment, usage: Usage | None) -> None:
-        """Note what the provider says was used; None: it says nothing."""
+    def answered(self, usage: Usage | None, text_tokens: int) -> None:
+        """Note what the provider says was used, None: nothing, and about how much text came."""
+        self._reported, self._text = usage, text_tokens
         if usage is None:
             return
         record = self.record
+        record.reported_cost_nano_usd = usage.reported_cost
+        if not usage.total:
+            # No answer takes no tokens at all: this provider does not count them.
+            return
         record.input_tokens = usage.input_tokens
         record.output_tokens = usage.output_tokens
         record.cached_tokens = usage.cached_tokens
         record.reasoning_tokens = usage.reasoning_tokens
-        self._charge(cost(usage, deployment.prices))
+        record.cache_write_tokens = usage.cache_write_tokens
+        record.input_audio_tokens = usage.input_audio_tokens
+        record.input_image_tokens = usage.input_image_tokens
+        record.output_audio_tokens = usage.output_audio_tokens
+        record.output_image_tokens = usage.output_image_tokens
 
     def streamed(self, events: int, malformed: int) -> None:
         """Note how many events there were, and how many could not be read."""
         self.record.events, self.record.malformed_events = events, malformed
-
-    def answered(self, size: int) -> None:
-        """Note a whole answer of `size` bytes."""
-        self._answered = size // BYTES_PER_TOKEN
 
     def attempt_ended(
         self,
@@ -143,45 +153,57 @@ class Settlement:
         outcome: Committed | Failed | None,
         cause: Cause | None,
     ) -> int:
-        """Charge for what no provider reports of an attempt; return its tokens, or about them.
+        """Charge for an attempt; return its tokens, or about how many.
 
-        Usage comes with a stream's last event: a limited caller that leaves before it would pay
-        nothing, and have no budget at all.
+        Usage comes with a stream's last event. A caller with limits that leaves before it would
+        pay nothing and have no budget at all, so what it took is estimated.
         """
         if cause is Cause.HEDGED:
             # The provider has read the prompt and will want it paid; more is not known.
             self._estimate(row, prices, Usage(self.prompt))
             return self.prompt
-        tokens = self._tokens_used() if isinstance(outcome, Committed) else 0
-        # Of a whole answer it is known, though its caller may not have taken it in time.
-        if self.reservation is not None and self.record.input_tokens is None:
-            if isinstance(outcome, Committed):
-                self._estimate(row, prices, Usage(self.prompt, self._answer_tokens()))
-            elif cause in _CUT:
+        if not isinstance(outcome, Committed) and self.record.first_event_ms is None:
+            if cause in _CUT:
                 self._unanswered += self.prompt
-                self._estimate(row, prices, Usage(self.prompt))
-        return tokens
+                self._guess(row, prices, Usage(self.prompt))
+            return 0
+        reported = self._reported
+        if reported is not None and reported.total:
+            # A whole answer is known to the end, though its caller may not have taken all of it.
+            whole = cause is None or not self.record.stream
+            used = self._used = reported.with_text(self._text, whole=whole)
+            if used is reported:
+                self._charge(cost(used, prices))
+            else:
+                self._estimate(row, prices, used)
+        else:
+            used = self._used = Usage(self.prompt, self._text)
+            self._guess(row, prices, used)
+        return used.total
+
+    def _guess(self, row: AttemptRecord, prices: Prices, usage: Usage) -> None:
+        """Charge `usage`, of which nothing was reported, to a caller with limits."""
+        if self.reservation is None:
+            self._charge(None)
+        else:
+            self._estimate(row, prices, usage)
 
     def _estimate(self, row: AttemptRecord, prices: Prices, usage: Usage) -> None:
         row.cost_nano_usd = cost(usage, prices)
         self._charge(row.cost_nano_usd)
 
-    def _charge(self, nano_usd: int) -> None:
+    def _charge(self, nano_usd: int | None) -> None:
         # Added: a race may have been lost before, which costs as well.
-        self.record.cost_nano_usd = (self.record.cost_nano_usd or 0) + nano_usd
+        if nano_usd is None:
+            self._all_known = False
+        else:
+            self._spent += nano_usd
+        # A sum that lacks a part would look like the whole.
+        self.record.cost_nano_usd = self._spent if self._all_known else None
 
     def _tokens_used(self) -> int:
         """Return how many tokens the request took; about how many, if no provider said it."""
-        record = self.record
-        if record.input_tokens is not None:
-            return record.input_tokens + (record.output_tokens or 0)
-        if record.first_event_ms is None:
-            return self._unanswered
-        return self.prompt + self._answer_tokens()
-
-    def _answer_tokens(self) -> int:
-        # A token an event is what most providers send.
-        return self.record.events or self._answered
+        return self._unanswered if self._used is None else self._used.total
 
     # How it ended...
 
@@ -219,7 +241,7 @@ class Settlement:
         if record.provider is None:
             self._name_who_was_asked()
         if self.reservation is not None:
-            await self.reservation.settle(self._tokens_used(), record.cost_nano_usd or 0)
+            await self.reservation.settle(self._tokens_used(), self._spent)
         if self._shared is None:
             self._write(record)
         else:

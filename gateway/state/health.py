@@ -8,6 +8,7 @@ load are not its own, and each breaker learns within a few requests.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 from weakref import WeakValueDictionary
@@ -32,6 +33,7 @@ from .trouble_log import TroubleLog
 # fault, and to how many callers.
 DOUBTS: Final = 3
 DOUBTERS: Final = 2
+
 
 _BalancerKey = tuple[StrategyName, tuple[tuple[str, float, float], ...]]
 
@@ -77,10 +79,7 @@ class LocalHealth:
         self, strategy: StrategyName, deployments: Sequence[Deployment], targets: Sequence[Target]
     ) -> Balancer:
         """Return the one that balances exactly these already, or a new one."""
-        shape = tuple(
-            (each.state_key, each.weight, each.prices.input + each.prices.output)
-            for each in deployments
-        )
+        shape = tuple((each.state_key, each.weight, _price(each)) for each in deployments)
         found = self._balancers.get((strategy, shape))
         if found is None:
             members = [
@@ -291,3 +290,9 @@ class LocalHealth:
         if doubts.count < DOUBTS or doubts.callers < DOUBTERS:
             return 0.0 if doubts.count == 1 else None
         return keyring.refuse(key, now, sample.error, everywhere=False)
+
+
+def _price(deployment: Deployment) -> float:
+    # What is not known may be dear: `cheapest` takes it last.
+    price = deployment.prices.together
+    return math.inf if price is None else price

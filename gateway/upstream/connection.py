@@ -7,8 +7,8 @@ from typing import Final
 
 import trio
 
-from ..errors import ConnectionLost
 from ..tcp import receive, send_now
+from ..transport_errors import ConnectionLost
 
 # A stream may hold 256 KiB in the gateway before its provider is made to wait: this read, those
 # in the channel behind it, and what is on its way to the caller. With an eighth for each read

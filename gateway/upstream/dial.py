@@ -13,7 +13,7 @@ import certifi
 import trio
 
 from ..core.routing.call import Origin
-from ..errors import CertificateRefused, ConnectFailed, ConnectTimeout, LocalShortage
+from ..transport_errors import CertificateRefused, ConnectFailed, ConnectTimeout, LocalShortage
 from .connection import UpstreamConnection, Wire
 from .shortage import shortage
 

@@ -14,7 +14,7 @@ import h11
 import msgspec
 
 from ..core.routing.call import Call, Headers
-from ..errors import ProtocolViolation
+from ..transport_errors import ProtocolViolation
 
 # Large enough for any provider; what is larger is an attack or a mistake.
 MAX_HEAD: Final = 64 * 1024

@@ -15,7 +15,7 @@ import httpx
 import trio
 
 from ..core.routing.call import Call, Origin
-from ..errors import (
+from ..transport_errors import (
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,

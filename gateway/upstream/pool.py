@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import trio
 
-from ..errors import ConnectFailed, PoolTimeout
+from ..transport_errors import ConnectFailed, PoolTimeout
 from .connection import UpstreamConnection
 
 _CLOSED: Final = "the transport is closed"

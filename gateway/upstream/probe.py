@@ -8,7 +8,7 @@ import httpx
 import trio
 
 from ..core.routing.call import Call
-from ..errors import UpstreamFailure
+from ..transport_errors import UpstreamFailure
 from .http_client import read_some
 from .httpx_adapter import BAD_URL
 

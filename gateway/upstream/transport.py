@@ -20,7 +20,7 @@ import trio
 
 from ..core.routing.call import Call, Origin
 from ..core.wire.framing import BodyReader, frame
-from ..errors import ConnectionLost, LocalShortage, ProtocolViolation, StaleConnection
+from ..transport_errors import ConnectionLost, LocalShortage, ProtocolViolation, StaleConnection
 from .connection import UpstreamConnection
 from .dial import dial
 from .heads import HeadReader, RequestHeads, ResponseHead

@@ -28,7 +28,8 @@ ADMIN: Final = "sk-admin-of-the-tests"
 ADMINS: Final = f'[[admins]]\nname = "root"\nkey = "{ADMIN}"\n'
 _SUMS: Final = (
     *("cached", "attempts", "input_tokens", "output_tokens", "cached_tokens"),
-    *("reasoning_tokens", "cost_nano_usd", "latency_us", "first_event_us"),
+    *("reasoning_tokens", "cache_write_tokens", "cost_nano_usd", "reported_cost_nano_usd"),
+    *("latency_us", "first_event_us"),
 )
 
 

@@ -212,6 +212,48 @@ async def test_sdk_does_not_try_again_without_budget() -> None:
     assert len(provider.asked) == 1
 
 
+@BOTH_KINDS
+@pytest.mark.parametrize("says", [{"max_tokens": 1000}, {"max_tokens": 5e2, "n": 2}, {}])
+async def test_a_budget_holds_with_many_at_once(stream: bool, says: dict[str, Any]) -> None:
+    # Each may cost 2 thousandths of a dollar and its prompt.
+    text = token('budget = { usd = 0.0041, window = "total" }')
+    replies: list[Reply] = []
+
+    async def call() -> None:
+        replies.append(await ask(gateway.port, key=KEY, stream=stream, **says))
+
+    async with (
+        serving(slow(1.0), slow(1.0), slow(1.0), speaking) as provider,
+        in_process(config(provider.port, tokens=text)) as gateway,
+    ):
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(call)
+        served = [reply for reply in replies if reply.status == 200]
+        refusals = [reply for reply in replies if reply.status == 429]
+        # The third finds a little left.
+        assert (len(served), len(refusals)) in ((2, 18), (3, 17))
+        for reply in refusals:
+            assert reply.error["code"] == "insufficient_quota"
+            assert "reserved for your requests under way" in reply.error["message"]
+            assert (reply.headers["retry-after"], reply.headers["x-should-retry"]) == ("1", "true")
+        # They cost 39 millionths each: the rest is there again.
+        await until(lambda: gateway.lifecycle.in_flight == 0, "all ended")
+        assert (await ask(gateway.port, key=KEY, stream=stream, **says)).status == 200
+
+
+@pytest.mark.parametrize("name", ["Include_Usage", "INCLUDE_USAGE"])
+async def test_no_spelling_turns_the_usage_of_a_stream_off(name: str) -> None:
+    text = token('budget = { usd = 1, window = "total" }')
+    async with (
+        serving(speaking) as provider,
+        in_process(config(provider.port, tokens=text)) as gateway,
+    ):
+        reply = await ask(gateway.port, key=KEY, stream=True, stream_options={name: False})
+        assert (reply.status, reply.error["param"]) == (400, "stream_options")
+    assert provider.asked == []
+
+
 async def test_sdk_raises_authentication_error_for_an_expired_key() -> None:
     text = token("expires_at = 2020-01-01T00:00:00Z") + token(
         "expires_at = 2999-01-01T00:00:00+01:00", "other"

@@ -16,7 +16,6 @@ from trio.testing import MockClock
 
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.routing.causes import Cause
-from gateway.errors import CredentialUnavailable, LocalShortage
 from gateway.process import credentials as module
 from gateway.process.credentials import Credentials, RefreshedToken
 from gateway.providers.kind import Place
@@ -24,6 +23,7 @@ from gateway.providers.registry import KINDS
 from gateway.providers.settings import ClientCredentials, Provider
 from gateway.proxy.attempts.attempt import PreparedCall, SizeLimits, attempt_stream
 from gateway.proxy.outcomes import Committed, Failed
+from gateway.transport_errors import CredentialUnavailable, LocalShortage
 from gateway.upstream.http_client import http_client
 from gateway.upstream.transport import Transport
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.errors import CredentialUnavailable
 from gateway.providers.oauth import basic_auth, read_token, token_form
 from gateway.providers.settings import ClientCredentials
+from gateway.transport_errors import CredentialUnavailable
 
 CREDENTIALS = ClientCredentials(
     token_url="https://login.example.com/token", client_id="gate way", client_secret="a:b/c"

@@ -16,16 +16,9 @@ import trio
 
 from gateway.core.dialects.openai_chat.errors import error_reply
 from gateway.core.routing.call import Call
-from gateway.errors import (
-    BodyTimeout,
-    BodyTooLarge,
-    ClientGone,
-    ConnectTimeout,
-    GatewayError,
-    SendStalled,
-    UpstreamFailure,
-)
+from gateway.errors import BodyTimeout, BodyTooLarge, ClientGone, GatewayError, SendStalled
 from gateway.proxy.protocols import HeaderPairs
+from gateway.transport_errors import ConnectTimeout, UpstreamFailure
 
 
 class Mark(enum.Enum):

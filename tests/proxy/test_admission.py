@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
@@ -18,6 +20,7 @@ from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.estimate import estimate_tokens
 from gateway.core.limits.ledger import Demand, Scope, ScopeLimits
+from gateway.core.records.pricing import Prices
 from gateway.core.routing.hedging import HedgeCap, HedgePolicy
 from gateway.errors import GatewayError
 from gateway.lifecycle import Lifecycle
@@ -34,6 +37,7 @@ from .scripts import (
     DONE,
     EOF,
     SILENCE,
+    STALL,
     STOP,
     TOTALS,
     Head,
@@ -44,7 +48,7 @@ from .scripts import (
     ok,
     status,
 )
-from .world import KEY, Records, State, World, body
+from .world import KEY, Records, State, World, body, deployment
 
 PROMPT = estimate_tokens(body(), 0)
 USED = 120  # what TOTALS say
@@ -187,14 +191,14 @@ async def test_tokens_are_reserved_and_then_settled(autojump_clock: MockClock) -
     assert left(client, "tokens")[:2] == ["1000", str(1000 - USED - PROMPT)]
 
 
-async def test_an_answer_without_usage_is_counted_by_its_events(
+async def test_an_answer_without_usage_is_counted_by_its_text(
     autojump_clock: MockClock,
 ) -> None:
     process = Process(caller(ScopeLimits(tpm=1000)))
     steps: list[Step] = [(0, Head()), *[(0, chunk("hi"))] * 6, (0, STOP + DONE), (0, EOF)]
     await process.ask(("a", steps))
     client = await process.ask(("a", ok()))
-    assert left(client, "tokens")[1] == str(1000 - (PROMPT + 7) - PROMPT)
+    assert left(client, "tokens")[1] == str(1000 - (PROMPT + 6) - PROMPT)
 
 
 async def test_what_failed_took_no_tokens(autojump_clock: MockClock) -> None:
@@ -279,7 +283,7 @@ def limited_process() -> Process:
 TALK: list[Step] = [(1, Head()), *[(0, chunk("hi"))] * 6, (9, STOP + TOTALS + DONE), (0, EOF)]
 
 
-async def test_who_leaves_before_the_usage_pays_for_the_prompt_and_each_event(
+async def test_who_leaves_before_the_usage_pays_for_the_prompt_and_the_text(
     autojump_clock: MockClock,
 ) -> None:
     """Usage comes last: whoever never stays for it would have no limit at all."""
@@ -336,8 +340,129 @@ async def test_a_whole_answer_without_usage_costs_about_what_its_length_says(
     assert (record.status, record.input_tokens) == (200, None)
     cost, tokens = charged(process)
     prompt = estimate_tokens(body(stream=False), 0)
-    assert 50 < tokens - prompt < 80
+    assert tokens - prompt == 50
     assert cost == prompt * 2_000 + (tokens - prompt) * 8_000
+
+
+WORDS = "word " * 250  # 1,250 bytes: 313 tokens
+LARGE = ScopeLimits(tpm=100_000)
+
+
+def delta(name: str, value: object) -> bytes:
+    """Return an event that brings `value` as the member `name` of its delta."""
+    found = {"model": "real", "choices": [{"index": 0, "delta": {name: value}}]}
+    return b"data: %b\n\n" % msgspec.json.encode(found)
+
+
+SPOKEN = {
+    "content": WORDS,
+    "reasoning_content": WORDS,
+    "reasoning": WORDS,
+    "refusal": WORDS,
+    "tool_calls": [{"index": 0, "function": {"arguments": WORDS}}],
+}
+
+
+@pytest.mark.parametrize("name", SPOKEN)
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_stream_without_usage_costs_what_its_text_says(
+    autojump_clock: MockClock, name: str, gone: bool
+) -> None:
+    """Two events of 250 words are hundreds of tokens, whether their caller stays or leaves."""
+    process = Process(caller(LARGE, Budget(usd=1.0, window="total")))
+    steps: list[Step] = [(1, Head()), *[(0, delta(name, SPOKEN[name]))] * 2]
+    steps += [(9, STOP + DONE), (0, EOF)]
+    client = ScriptedClient(body(), leaves_at=2) if gone else ScriptedClient(body())
+    record = await process.request(("a", steps), client=client).run()
+    assert record.end_reason == ("client_gone" if gone else "complete")
+    assert (record.input_tokens, record.output_tokens) == (None, None)
+    tokens = -(-2 * len(WORDS) // 4)
+    assert record.cost_nano_usd == PROMPT * 2_000 + tokens * 8_000
+    (account,) = process.state.limits.ledger
+    assert account.spending is not None
+    assert (account.spending.spent, account.spending.reserved) == (record.cost_nano_usd, 0)
+
+
+async def test_who_leaves_after_a_first_report_pays_for_what_came_since(
+    autojump_clock: MockClock,
+) -> None:
+    """Some report the prompt in the first chunk, and the answer in the last."""
+    process = Process(caller(LARGE, Budget(usd=1.0, window="total")))
+    first = chunk("hi", usage={"prompt_tokens": 500, "completion_tokens": 1})
+    steps: list[Step] = [(1, Head()), (0, first), (0, delta("content", WORDS)), (0, STALL)]
+    client = ScriptedClient(body(), leaves_at=2)
+    record = await process.request(("a", steps), client=client).run()
+    assert (record.input_tokens, record.output_tokens) == (500, 1)
+    assert record.cost_nano_usd == 500 * 2_000 + 313 * 8_000
+    assert record.attempts[0].cost_nano_usd == record.cost_nano_usd
+
+
+async def test_a_report_of_nothing_is_no_report(autojump_clock: MockClock) -> None:
+    nothing = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "cost": 0.25}
+    process = Process(caller(LARGE, Budget(usd=1.0, window="total")))
+    steps: list[Step] = [(1, Head()), (0, delta("content", WORDS))]
+    steps += [(0, STOP + chunk(usage=nothing) + DONE), (0, EOF)]
+    record = await process.request(("a", steps)).run()
+    assert (record.input_tokens, record.output_tokens) == (None, None)
+    assert record.cost_nano_usd == PROMPT * 2_000 + 313 * 8_000
+    # But what it says of money is noted.
+    assert record.reported_cost_nano_usd == 250_000_000
+
+
+@pytest.mark.parametrize("leaves", [math.inf, 2.0])
+async def test_an_answer_at_no_known_price_has_no_cost(
+    autojump_clock: MockClock, leaves: float
+) -> None:
+    client = ScriptedClient(body(), leaves_at=leaves)
+    process = Process(caller(LARGE, Budget(usd=1.0, window="total")))
+    half = msgspec.structs.replace(deployment("b"), prices=Prices(input=2.0))
+    record = await process.request(("b", TALK), routes=[half], client=client).run()
+    assert record.first_event_ms == 1000
+    assert record.cost_nano_usd is None
+    (account,) = process.state.limits.ledger
+    assert account.spending is not None
+    assert (account.spending.spent, account.spending.reserved) == (0, 0)
+
+
+# 1,000 tokens of answer at 8 USD a million, and a prompt.
+AT_MOST = 8_000_000 + estimate_tokens(body(max_tokens=1000), 0) * 2_000
+
+
+@pytest.mark.parametrize("says", [{"max_tokens": 1000}, {"max_tokens": 500, "n": 2}, {}])
+@pytest.mark.parametrize("end", ["complete", "gone", "failed"])
+async def test_only_what_a_budget_can_pay_is_let_in_at_once(
+    autojump_clock: MockClock, says: dict[str, int], end: str
+) -> None:
+    process = Process(caller(None, Budget(usd=2 * AT_MOST / 1e9, window="total")))
+    plays = {
+        "complete": ("a", ok(after=5)),
+        "gone": ("a", SILENCE),
+        "failed": ("a", status(400, after=5)),
+    }
+    worlds = []
+    async with trio.open_nursery() as nursery:
+        for number in range(20):
+            leaves = 5.0 if end == "gone" else math.inf
+            client = ScriptedClient(body(stream=True, **says), leaves_at=leaves)
+            # Of those that come too late none reaches a provider.
+            world = process.request(*[plays[end]] * (number < 3), client=client)
+            worlds.append(world)
+            nursery.start_soon(world.exchange)
+    refused = [world for world in worlds if world.client.status == 429]
+    # The third finds a little left: a prompt is a few tokens longer or shorter than that.
+    assert 17 <= len(refused) <= 18
+    assert len(worlds) - len(refused) in (2, 3)
+    for world in refused:
+        assert world.client.error["code"] == "insufficient_quota"
+        assert world.client.error["message"].endswith("is reserved for your requests under way")
+        assert world.client.headers[b"retry-after"] == b"1"
+        assert world.client.headers[b"x-should-retry"] == b"true"
+    # All that was reserved and not spent is there again.
+    (account,) = process.state.limits.ledger
+    assert account.spending is not None
+    assert account.spending.reserved == 0
+    assert account.spending.spent < account.spending.limit // 10
+    assert (await process.ask(("a", ok()))).status == 200
 
 
 async def test_what_a_provider_refused_or_failed_costs_nothing(autojump_clock: MockClock) -> None:

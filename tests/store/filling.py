@@ -111,7 +111,8 @@ def _day(rng: random.Random, count: int, start: int) -> Iterator[tuple[tuple[Any
         input_tokens, output_tokens = int(rng.expovariate(1 / 900)), int(rng.expovariate(1 / 250))
         reported = not failed
         first_event = latency // 5 if stream and reported else None
-        cost = input_tokens * 150 + output_tokens * 600 if reported and not cached else None
+        paid = 0 if cached else input_tokens * 150 + output_tokens * 600
+        cost = paid if reported else None
         tries: list[tuple[Any, ...]] = []
         if not cached and provider is not None:
             cause = None if reported else _CAUSES[fault % len(_CAUSES)]
@@ -143,7 +144,9 @@ def _day(rng: random.Random, count: int, start: int) -> Iterator[tuple[tuple[Any
                 output_tokens if reported else None,
                 input_tokens // 3 if reported else None,
                 0 if reported else None,
+                *((0, 0, 0, 0, 0) if reported else (None,) * 5),
                 cost,
+                None,
                 latency,
                 first_event,
                 len(tries),
@@ -198,6 +201,10 @@ def _roll_up(connection: Connection, period: int, start: int) -> None:
         "errors": count_of(of.failed),
         "cached": count_of(of.cached),
         "attempts": total(of.attempts),
+        "cost_unknown": count_of(
+            of.cost_nano_usd.is_(None)
+            & (of.input_tokens.is_not(None) | of.first_event_us.is_not(None))
+        ),
         **{
             name: total(of[name])
             for name in (
@@ -205,7 +212,9 @@ def _roll_up(connection: Connection, period: int, start: int) -> None:
                 "output_tokens",
                 "cached_tokens",
                 "reasoning_tokens",
+                "cache_write_tokens",
                 "cost_nano_usd",
+                "reported_cost_nano_usd",
                 "latency_us",
                 "first_event_us",
             )

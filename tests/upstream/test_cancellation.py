@@ -12,7 +12,7 @@ import trio.testing
 import trustme
 
 from gateway.core.routing.call import Call
-from gateway.errors import PoolTimeout, StaleConnection
+from gateway.transport_errors import PoolTimeout, StaleConnection
 from gateway.upstream.pool import PoolPolicy, PoolStats
 from gateway.upstream.transport import Response, Transport
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.routing.call import Call, Headers, Origin
-from gateway.errors import ProtocolViolation
+from gateway.transport_errors import ProtocolViolation
 from gateway.upstream import heads
 from gateway.upstream.heads import MAX_HEAD, MAX_INFORMATIONAL, HeadReader, RequestHeads
 

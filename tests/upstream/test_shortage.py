@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from gateway.core.routing.call import Call, Origin
-from gateway.errors import ConnectFailed, LocalShortage
+from gateway.transport_errors import ConnectFailed, LocalShortage
 from gateway.upstream.shortage import INTERVAL, ShortageLog, check_descriptors, shortage
 from gateway.upstream.transport import Transport
 

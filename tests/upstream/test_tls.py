@@ -9,7 +9,7 @@ import trio
 import trustme
 from msgspec.structs import replace
 
-from gateway.errors import CertificateRefused, ConnectFailed, ConnectTimeout
+from gateway.transport_errors import CertificateRefused, ConnectFailed, ConnectTimeout
 from gateway.upstream import dial
 from gateway.upstream.pool import PoolStats
 from gateway.upstream.transport import Transport

@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from gateway.core.routing.call import Call, Origin
-from gateway.errors import (
+from gateway.transport_errors import (
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,

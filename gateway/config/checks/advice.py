@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...providers.registry import KINDS
-from ..catalog import Names
-from ..schema import Config, Route
+from ..schema import Config
 
 
 def advice(config: Config, epoch: float) -> Iterator[str]:
@@ -27,26 +26,23 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
             yield f"{where} models: is empty, so the key may use no model"
         if token.expires_at is not None and token.expires_at.timestamp() <= epoch:
             yield f"{where} expires_at: is over; the key is refused"
-    yield from _free_models(config)
+    yield from _unpriced_routes(config)
 
 
-def _free_models(config: Config) -> Iterator[str]:
-    """Name the models without a price whose use spends nothing of a token's budget."""
-    limited = [token for token in config.tokens if token.budget is not None]
-    if not limited:
-        return
-    names = Names(config.models)
-    everyone = any("*" in token.models for token in limited)
-    wanted = {name for token in limited for name in token.models}
+def _unpriced_routes(config: Config) -> Iterator[str]:
+    """Name every route whose answers, or a part of them, have no known cost."""
+    limited = any(token.budget is not None for token in config.tokens)
+    spent = ", and spends nothing of any token's budget" if limited else ""
     for model in config.models:
-        ways = list(names.follow(model.name))
-        free = ways and any(map(_is_free, ways[-1].model.routes))
-        if free and (everyone or model.name in wanted):
-            yield (
-                f"[[models]] {model.name!r}: has a route without prices, and what it serves spends "
-                "nothing of any token's budget; give its routes input_price and output_price"
-            )
-
-
-def _is_free(route: Route) -> bool:
-    return not (route.input_price or route.output_price)
+        for number, route in enumerate(model.routes):
+            known = {
+                "input_price": route.input_price,
+                "output_price": route.output_price,
+            }
+            missing = [name for name, price in known.items() if price is None]
+            if missing:
+                yield (
+                    f"[[models]] {model.name!r} routes[{number}] ({route.provider}/{route.model}): "
+                    f"has no {' and no '.join(missing)}: what it serves has an unknown cost (null)"
+                    f"{spent}; the price of what is free is 0"
+                )

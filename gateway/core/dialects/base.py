@@ -44,10 +44,14 @@ class NotAnAnswer(ValueError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A whole answer as the caller gets it; `usage` None: the provider reported none."""
+    """A whole answer as the caller gets it; `usage` None: the provider reported none.
+
+    `text_tokens` is about how many tokens its text has, where the usage does not say it.
+    """
 
     body: bytes
     usage: Usage | None
+    text_tokens: int = 0
 
 
 class ModelEntry(msgspec.Struct, frozen=True):
@@ -76,9 +80,18 @@ class StreamRewriter(Protocol):
     said: int
     error: bytes | None
     broken: str | None
-    usage: Usage | None
     events: int
     malformed: int
+
+    @property
+    def usage(self) -> Usage | None:
+        """Return what the provider has reported so far; None: nothing."""
+        ...
+
+    @property
+    def text_tokens(self) -> int:
+        """Return about how many tokens the text has that has come so far."""
+        ...
 
     @property
     def ended(self) -> bool:
@@ -149,6 +162,11 @@ class DialectRequest(Protocol):
     @property
     def answer_tokens(self) -> int:
         """Return how many tokens the caller allows the whole answer; 0 if it does not say."""
+        ...
+
+    @property
+    def answers(self) -> int:
+        """Return how many answers the caller wants at once."""
         ...
 
     def body_for(self, recipient: Recipient) -> bytes:

@@ -107,8 +107,12 @@ class Account(msgspec.Struct, gc=False):
         if spending is not None and (spending := spending.at(epoch)).exhausted:
             budget = spending.budget
             window = "in total" if budget.window == "total" else f"per {budget.window}"
-            message = f"you have used up your budget of {budget.usd:.12g} USD {window}"
-            yield spending.ends - epoch, LimitKind.BUDGET, message
+            of = f"your budget of {budget.usd:.12g} USD {window}"
+            if spending.spent >= spending.limit:
+                yield spending.ends - epoch, LimitKind.BUDGET, f"you have used up {of}"
+            else:
+                message = f"what is left of {of} is reserved for your requests under way"
+                yield CONCURRENT_WAIT, LimitKind.BUDGET, message
 
 
 def open_account(scope: Scope, epoch: float) -> Account:

@@ -3,6 +3,11 @@
 Windows are calendar ones in UTC, since bills are: a day, an ISO week (from Monday), a month, or
 all time. A cost counts when it is known: an answer that ends after midnight is charged to the
 new day, and what it had reserved of the old one is gone with the old one.
+
+While a request is under way, what it may cost is reserved. Requests are admitted as long as spent
+and reserved money together are less than the budget. So all requests under way cost no more than
+was left, but for the last one admitted, which may cost more than was left for it, and for those
+that cost more than was reserved, since they did not say how long their answers may become.
 """
 
 from __future__ import annotations
@@ -18,6 +23,9 @@ Window = Literal["day", "week", "month", "total"]
 
 NANO_PER_USD: Final = 1_000_000_000
 DAY: Final = 86_400  # seconds; Unix time has no leap seconds
+
+# A sixteenth of the dearest cost is forgotten with each cheaper request: half of it with eleven.
+_FORGETTING: Final = 4
 
 
 class Budget(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -52,6 +60,7 @@ def bounds(window: Window, epoch: float) -> tuple[float, float]:
 class Spending(msgspec.Struct, gc=False):
     """What `budget` has spent and reserved in one window, in nano-dollars.
 
+    `usual` is what the dearest of the last requests cost; it sinks with each cheaper one.
     When the window is over another takes its place. A reserve is given back to the window that
     it was made in: one that outlives its window changes nothing in the next.
     """
@@ -62,19 +71,28 @@ class Spending(msgspec.Struct, gc=False):
     limit: int
     spent: int = 0
     reserved: int = 0
+    usual: int = 0
 
     @property
     def exhausted(self) -> bool:
-        # Not `+ cost > limit`: an estimate that is too high would make the last of a budget
+        # Not `+ cost > limit`: a request that says too much would make the last of a budget
         # unusable for good. The excess is at most what one request costs more than was left.
         return self.spent + self.reserved >= self.limit
+
+    def spend(self, cost: int) -> None:
+        """Charge what a request cost."""
+        self.spent += cost
+        if cost:
+            self.usual = max(cost, self.usual - (self.usual >> _FORGETTING))
 
     def at(self, epoch: float) -> Spending:
         """Return the spending that counts at `epoch`: this one, or that of a new window."""
         if self.starts <= epoch < self.ends:
             return self
         if epoch >= self.ends:
-            return begin(self.budget, epoch)
+            new = begin(self.budget, epoch)
+            new.usual = self.usual
+            return new
         # The clock was set back. What is spent stays spent, but only until the window ends by the
         # new time: a clock that was a year ahead for a second must not lock a caller out for a
         # year.

@@ -17,6 +17,10 @@ BYTES_PER_TOKEN: Final = 4  # of English text and of JSON, by OpenAI's rule of t
 # megabyte, which by length would be 250,000.
 TOKENS_PER_FILE: Final = 1000
 
+# Tokens of an answer whose request does not say how long it may become; a long answer in a chat
+# has about 700 words.
+ANSWER_TOKENS: Final = 1000
+
 # It is looked for so often and no more: 30 MiB of nothing but marks would take a second. The
 # OpenAI API takes 500 images in a request.
 MOST_FILES: Final = 2000

@@ -42,10 +42,15 @@ __all__ = [
 
 
 class Demand(msgspec.Struct, frozen=True, gc=False):
-    """One request's estimate: tokens of prompt and answer, and their cost in nano-dollars."""
+    """What one request will take: tokens of prompt and answer, and nano-dollars.
+
+    `cost` is the most that it can cost, if it is `bounded` by what the request says; otherwise an
+    estimate, and a budget reserves at least what the dearest of the caller's last requests cost.
+    """
 
     tokens: int = 0
     cost: int = 0
+    bounded: bool = True
 
 
 class LimitRefusal(msgspec.Struct, frozen=True):
@@ -68,8 +73,9 @@ class LimitStatus(msgspec.Struct, frozen=True):
     tokens: BucketLevel | None
 
 
-# What a grant has taken from one account: seconds of both buckets, and where the cost is reserved.
-_Charge = tuple[Account, float, float, Spending | None]
+# What a grant has taken from one account: seconds of both buckets, and where how much of its
+# budget is reserved.
+_Charge = tuple[Account, float, float, Spending | None, int]
 
 
 class Grant:
@@ -139,9 +145,11 @@ class Ledger:
             requests, bucket, spending = account.requests, account.tokens, account.spending
             request_charge = 0.0 if requests is None else requests.take(1, now)
             token_charge = 0.0 if bucket is None else bucket.take(tokens, now)
+            reserved = 0
             if spending is not None:
-                spending.reserved += demand.cost
-            charges.append((account, request_charge, token_charge, spending))
+                reserved = demand.cost if demand.bounded else max(demand.cost, spending.usual)
+                spending.reserved += reserved
+            charges.append((account, request_charge, token_charge, spending, reserved))
         grant = Grant(demand, charges, expires)
         if expires != math.inf:
             self._expiring.add(grant)
@@ -167,7 +175,7 @@ class Ledger:
         """End the lease of `grant` before its use is known. Does nothing if it has ended."""
         if grant.leased:
             grant.leased = False
-            for account, _, _, _ in grant.charges:
+            for account, *_ in grant.charges:
                 account.leases -= 1
 
     def settle(self, grant: Grant, tokens: int, cost: int, now: float, epoch: float) -> None:
@@ -177,15 +185,15 @@ class Ledger:
         if the grant has been settled or voided.
         """
         charges = self._end(grant)
-        for account, _, token_charge, reserved_in in charges:
+        for account, _, token_charge, reserved_in, reserved in charges:
             if account.tokens is not None:
                 account.tokens.settle(token_charge, tokens, now)
             if reserved_in is not None:
-                reserved_in.reserved -= grant.demand.cost
+                reserved_in.reserved -= reserved
             spending = account.spending
             if spending is not None:
                 spending = account.spending = spending.at(epoch)
-                spending.spent += cost
+                spending.spend(cost)
 
     def void(self, grant: Grant, now: float, epoch: float) -> None:
         """Give back all that `grant` took, the request included, and end its lease.
@@ -193,13 +201,13 @@ class Ledger:
         Does nothing if the grant has been settled or voided.
         """
         charges = self._end(grant)
-        for account, request_charge, token_charge, reserved_in in charges:
+        for account, request_charge, token_charge, reserved_in, reserved in charges:
             if account.requests is not None:
                 account.requests.settle(request_charge, 0, now)
             if account.tokens is not None:
                 account.tokens.settle(token_charge, 0, now)
             if reserved_in is not None:
-                reserved_in.reserved -= grant.demand.cost
+                reserved_in.reserved -= reserved
 
     def status(self, scope: Scope, now: float) -> LimitStatus:
         """Return what is left of the requests and tokens of `scope`; charges nothing."""
@@ -246,11 +254,11 @@ class Ledger:
         for grant in expired:
             self._expiring.discard(grant)
             self.release(grant)
-            for _, _, _, reserved_in in grant.charges:
+            for _, _, _, reserved_in, reserved in grant.charges:
                 if reserved_in is not None:
-                    reserved_in.reserved -= grant.demand.cost
+                    reserved_in.reserved -= reserved
             # Settled late, it has no reserve to give back a second time.
-            grant.charges = [(*charge[:3], None) for charge in grant.charges]
+            grant.charges = [(*charge[:3], None, 0) for charge in grant.charges]
         self._next_expiry = min((grant.expires for grant in self._expiring), default=math.inf)
         return bool(expired)
 

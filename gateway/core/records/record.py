@@ -86,7 +86,8 @@ class Record(msgspec.Struct, kw_only=True):
     """One request. `time` is Unix seconds at its arrival, durations are milliseconds.
 
     Tokens are None where no provider reported any. `cost_nano_usd` is in billionths of a
-    dollar. `status` is what the caller saw, or 499 (nginx's) if it had left before. `cached`
+    dollar, None where it is not known; `reported_cost_nano_usd` is what the provider itself says
+    of the answer. `status` is what the caller saw, or 499 (nginx's) if it had left before. `cached`
     says that the answer was made for an earlier or another request, which has its cost.
     `error_code` is the code of the error that the gateway itself answered with. `client` is
     the caller's address, `session` and `metadata` are what the headers say that the
@@ -111,7 +112,13 @@ class Record(msgspec.Struct, kw_only=True):
     output_tokens: int | None = None
     cached_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
+    output_image_tokens: int | None = None
     cost_nano_usd: int | None = None
+    reported_cost_nano_usd: int | None = None
     latency_ms: float = 0.0
     first_event_ms: float | None = None
     attempts: list[AttemptRecord] = []

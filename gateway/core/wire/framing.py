@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from ...errors import ConnectionLost, ProtocolViolation
+from ...transport_errors import ConnectionLost, ProtocolViolation
 
 # Extensions are ignored, so long ones have no use. Go bounds them too, after CVE-2023-39326.
 MAX_CHUNK_LINE: Final = 1024

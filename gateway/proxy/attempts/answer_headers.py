@@ -7,6 +7,7 @@ from functools import cache
 from typing import Final
 
 from ...core.routing.deployment import Deployment
+from ..outcomes import Failed
 from ..protocols import HeaderPairs
 
 # The limits keep their names, which clients pace themselves by if they have none here.
@@ -16,7 +17,9 @@ _LIMITS: Final = {
     for name in (b"x-ratelimit-%b-requests" % each, b"x-ratelimit-%b-tokens" % each)
 }
 # Of a rejection that is relayed as it came, inflated if it was compressed.
-ABOUT_BODY: Final = {b"content-type": b"content-type"}
+_ABOUT_BODY: Final = {b"content-type": b"content-type"}
+# Statuses that call for a retry (openai-python `_base_client.py`), though it is a refusal.
+_RETRIED: Final = frozenset({429, *range(500, 600)})
 
 
 @cache
@@ -39,10 +42,22 @@ def provider_headers(
     `limited` says that the caller has limits of ours: those and the provider's in one answer
     would make no sense together.
     """
-    return clean(headers, passed_on(deployment.dialect.provider_headers, limits=not limited))
+    return _clean(headers, passed_on(deployment.dialect.provider_headers, limits=not limited))
 
 
-def clean(headers: HeaderPairs, names: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+def refusal_headers(
+    deployment: Deployment, refusal: Failed, *, limited: bool
+) -> list[tuple[bytes, bytes]]:
+    """Return what a caller gets of the headers of a `refusal` that is relayed as it came."""
+    given = () if refusal.answer is None else refusal.answer.headers
+    shown = [*(_clean(given, _ABOUT_BODY) or deployment.dialect.answer_headers)]
+    if refusal.status in _RETRIED and refusal.retry_after is None:
+        # OpenAI's SDKs repeat these by themselves, and this one would be refused again.
+        shown.append((b"x-should-retry", b"false"))
+    return shown + provider_headers(deployment, given, limited=limited)
+
+
+def _clean(headers: HeaderPairs, names: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
     """Return those `headers` that have a new name in `names`, under it."""
     # A control character would be legal for h11 and end up on a terminal.
     return [

@@ -20,17 +20,16 @@ from ...core.routing.causes import Cause
 from ...core.routing.cooldown import asked_wait
 from ...core.routing.deployment import Credential, Deployment
 from ...core.routing.timeouts import deadline
-from ...errors import (
+from ...errors import InvalidRequest, SendStalled
+from ...transport_errors import (
     CertificateRefused,
     ConnectFailed,
     ConnectionLost,
     ConnectTimeout,
     CredentialUnavailable,
-    InvalidRequest,
     LocalShortage,
     PoolTimeout,
     ProtocolViolation,
-    SendStalled,
     StaleConnection,
     UnreadableBody,
     UpstreamFailure,
@@ -171,7 +170,7 @@ async def _read_answer(
             return reported_error(response, deployment, exc.error, str(exc))
         cause = Cause.UNREADABLE if exc.final else Cause.PROTOCOL_VIOLATION
         return Failed(cause, str(exc), response.status)
-    return Committed(response, answer.body, usage=answer.usage)
+    return Committed(response, answer.body, usage=answer.usage, text_tokens=answer.text_tokens)
 
 
 async def _read_error(

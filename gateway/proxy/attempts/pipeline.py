@@ -6,8 +6,6 @@ between them: it waits, keeps the request's deadline, and writes down what each 
 
 from __future__ import annotations
 
-from typing import Final
-
 import trio
 
 from ...config.snapshot import ServedModel
@@ -23,8 +21,7 @@ from ...errors import GatewayError, SendStalled
 from ..exchange import Exchange
 from ..options import DEFAULT, ServingOptions
 from ..outcomes import Committed, Failed, RelayEnd
-from ..protocols import HeaderPairs
-from .answer_headers import ABOUT_BODY, clean, provider_headers
+from .answer_headers import provider_headers, refusal_headers
 from .hedge import Race
 from .lease import acquire_lease
 from .log import AttemptLog
@@ -33,9 +30,6 @@ from .provider_call import ProviderCalls
 from .relay import Relay
 from .trail import Trail
 from .verdict import RELAYED, unavailable, verdict
-
-# Statuses that call for a retry (openai-python `_base_client.py`), though it is a refusal.
-_RETRIED: Final = frozenset({429, *range(500, 600)})
 
 
 class Pipeline:
@@ -209,11 +203,11 @@ class Pipeline:
         client, dialect = exchange.client, exchange.dialect
         rewriter = committed.rewriter
         if rewriter is None:
-            shown = self._passed_on(deployment, committed.response.headers)
+            given, limited = committed.response.headers, exchange.caller.limited
+            shown = provider_headers(deployment, given, limited=limited)
             headers = (*shown, *exchange.provenance())
             await committed.response.aclose()
-            exchange.settlement.reported(deployment, committed.usage)
-            exchange.settlement.answered(len(committed.output))
+            exchange.settlement.answered(committed.usage, committed.text_tokens)
             try:
                 await client.reply(200, (*dialect.answer_headers, *headers), committed.output)
             except SendStalled as exc:
@@ -235,7 +229,7 @@ class Pipeline:
             return await relay.run()
         finally:
             await committed.response.aclose()
-            exchange.settlement.reported(deployment, rewriter.usage)
+            exchange.settlement.answered(rewriter.usage, rewriter.text_tokens)
             exchange.settlement.streamed(rewriter.events, rewriter.malformed)
 
     async def _finish(self, cut: Failed | None, end: RelayEnd | None) -> None:
@@ -270,9 +264,6 @@ class Pipeline:
             self._attempts.failed(failure, now, rng)
         return found[-1][0]
 
-    def _passed_on(self, deployment: Deployment, headers: HeaderPairs) -> list[tuple[bytes, bytes]]:
-        return provider_headers(deployment, headers, limited=self._exchange.caller.limited)
-
     async def _give_up(self, stop: Stop) -> None:
         """Tell the caller how the last attempt, or all of them, failed."""
         preface = self._calls.preface
@@ -283,17 +274,9 @@ class Pipeline:
             raise unavailable(stop, skipped, now, self._services.rng)
         deployment, last = self._failures[-1]
         if last.cause in RELAYED and last.answer is not None:
-            given = last.answer.headers
-            about_body = clean(given, ABOUT_BODY) or deployment.dialect.answer_headers
-            if last.status in _RETRIED and last.retry_after is None:
-                # OpenAI's SDKs repeat these by themselves, and this one would be refused again.
-                about_body = [*about_body, (b"x-should-retry", b"false")]
-            await self._exchange.relay_rejection(
-                deployment,
-                last.answer,
-                last.message,
-                [*about_body, *self._passed_on(deployment, given)],
-            )
+            limited = self._exchange.caller.limited
+            headers = refusal_headers(deployment, last, limited=limited)
+            await self._exchange.relay_rejection(deployment, last.answer, last.message, headers)
             return
         if last.cause is Cause.SHUTDOWN:
             raise self._exchange.shutting_down()

@@ -21,7 +21,8 @@ import trio
 from ...core.dialects.base import StreamRewriter
 from ...core.records.gaps import GapCounts
 from ...core.records.record import EndReason
-from ...errors import SendStalled, UpstreamFailure
+from ...errors import SendStalled
+from ...transport_errors import UpstreamFailure
 from ..outcomes import Committed, RelayEnd
 from ..protocols import Client, UpstreamResponse
 from .own_keys import without_secrets

@@ -7,9 +7,9 @@ from ...core.cache.answers import cache_control
 from ...core.cache.key import cache_key
 from ...core.capture.capture import CapturedRequest
 from ...core.dialects.base import DialectRequest
-from ...core.limits.estimate import estimate_tokens
+from ...core.limits.estimate import ANSWER_TOKENS, MOST_TOKENS, estimate_tokens
 from ...core.limits.ledger import Demand
-from ...core.records.pricing import input_cost
+from ...core.records.pricing import most_cost
 from ..access import authenticate, authorize
 from ..admission import admit
 from ..attempts.pipeline import Pipeline
@@ -124,15 +124,23 @@ def _capture(
 
 
 def _demand(exchange: Exchange, request: DialectRequest, model: ServedModel) -> Demand:
-    """Estimate what the request will take, where somebody counts it."""
+    """Return what the request will take, as far as limits count it.
+
+    With a budget that is the most that it can cost on the dearest of its routes.
+    """
     if not (exchange.caller.scopes or exchange.snapshot.provider_scopes or model.hedge):
         return _NOTHING
-    tokens = estimate_tokens(request.body, request.answer_tokens)
-    prompt = exchange.settlement.prompt = tokens - min(tokens, request.answer_tokens)
-    # The answer may turn out short: reserving its price would refuse what could be paid.
-    prices = [each.prices for each in model.deployments]
-    cost = max((input_cost(prompt, each) for each in prices), default=0)
-    return Demand(tokens, cost)
+    prompt = exchange.settlement.prompt = estimate_tokens(request.body, 0)
+    tokens = prompt + min(request.answer_tokens, MOST_TOKENS)
+    if not any(scope.budget is not None for scope in exchange.caller.scopes):
+        return Demand(tokens)
+    answer = request.answer_tokens or ANSWER_TOKENS * request.answers
+    # Of each attempt that loses a race the prompt is paid, too.
+    prompts = prompt * (1 + (model.hedge.max_extra if model.hedge else 0))
+    most = max((most_cost(prompts, answer, each.prices) for each in model.deployments), default=0)
+    return Demand(tokens, min(most, MOST_COST), bounded=request.answer_tokens > 0)
 
 
 _NOTHING = Demand()
+# In nano-dollars: ten times the largest budget there can be, and still exact as a float.
+MOST_COST = 10**19

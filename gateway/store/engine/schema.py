@@ -63,7 +63,15 @@ requests: Final = Table(
     Column("output_tokens", BigInteger),
     Column("cached_tokens", BigInteger),
     Column("reasoning_tokens", BigInteger),
+    Column("cache_write_tokens", BigInteger),
+    Column("input_audio_tokens", BigInteger),
+    Column("output_audio_tokens", BigInteger),
+    Column("input_image_tokens", BigInteger),
+    Column("output_image_tokens", BigInteger),
+    # NULL where it is not known.
     Column("cost_nano_usd", BigInteger),
+    # What the provider itself says.
+    Column("reported_cost_nano_usd", BigInteger),
     Column("latency_us", BigInteger, nullable=False),
     Column("first_event_us", BigInteger),
     Column("attempts", SmallInteger, nullable=False),
@@ -138,7 +146,11 @@ rollups: Final = Table(
     Column("output_tokens", BigInteger, nullable=False),
     Column("cached_tokens", BigInteger, nullable=False),
     Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False, server_default="0"),
+    # The sum of the costs that are known, and how many requests were answered at another.
     Column("cost_nano_usd", BigInteger, nullable=False),
+    Column("cost_unknown", BigInteger, nullable=False, server_default="0"),
+    Column("reported_cost_nano_usd", BigInteger, nullable=False, server_default="0"),
     Column("latency_us", BigInteger, nullable=False),
     Column("first_event_us", BigInteger, nullable=False),
     # A day has fewer requests than 2**31; with eight bytes each these were most of the database.

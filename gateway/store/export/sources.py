@@ -140,7 +140,9 @@ _USAGE: Final = tuple(
     if column.name != "period" and column.name not in {*LATENCY, *FIRST_EVENT}
 )
 _QUANTILES: Final = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-_USAGE_COST: Final = [column.name for column in _USAGE].index("cost_nano_usd")
+_USAGE_COST, _USAGE_UNKNOWN = (
+    [column.name for column in _USAGE].index(name) for name in ("cost_nano_usd", "cost_unknown")
+)
 
 
 class UsageSource(RowSource):
@@ -202,6 +204,11 @@ class UsageSource(RowSource):
             # The table has "" for what a request did not have.
             [cell or None for cell in column] if isinstance(table.type, Text) else column
             for table, column in zip(_USAGE, read, strict=False)
+        ]
+        # Nothing is known where every cost is unknown: that is not a cost of 0.
+        columns[_USAGE_COST] = [
+            None if unknown and not cost else cost
+            for cost, unknown in zip(columns[_USAGE_COST], columns[_USAGE_UNKNOWN], strict=True)
         ]
         columns.append(columns[_USAGE_COST])
         first, second = len(_USAGE), len(_USAGE) + len(LATENCY)

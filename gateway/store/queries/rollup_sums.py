@@ -31,7 +31,10 @@ COUNTS: Final = (
     "output_tokens",
     "cached_tokens",
     "reasoning_tokens",
+    "cache_write_tokens",
     "cost_nano_usd",
+    "cost_unknown",
+    "reported_cost_nano_usd",
 )
 _of: Final = rollups.c
 
@@ -45,6 +48,17 @@ class RollupSpan(NamedTuple):
     period: int
     start: int
     end: int
+
+
+def counts_of(sums: Sequence[int]) -> dict[str, int | None]:
+    """Return the sums of `COUNTS` by name, which are the first of `sums`.
+
+    `cost_nano_usd` is None where costs are unknown and none is known.
+    """
+    counts: dict[str, int | None] = dict(zip(COUNTS, sums, strict=False))
+    if counts["cost_unknown"] and not counts["cost_nano_usd"]:
+        counts["cost_nano_usd"] = None
+    return counts
 
 
 def whole_minutes(window: Window, now: float | None) -> tuple[int, int]:

@@ -37,7 +37,11 @@ class Quantiles(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """What a group of requests came to; `errors` are those that failed."""
+    """What a group of requests came to; `errors` are those that failed.
+
+    `cost_nano_usd` is the sum of the known costs, None if none is known; `cost_unknown` says how
+    many requests were answered at a cost that is not.
+    """
 
     requests: int
     errors: int
@@ -47,7 +51,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     output_tokens: int
     cached_tokens: int
     reasoning_tokens: int
-    cost_nano_usd: int
+    cache_write_tokens: int
+    cost_nano_usd: int | None
+    cost_unknown: int
+    reported_cost_nano_usd: int
     latency_us: Quantiles
     first_event_us: Quantiles
 
@@ -195,7 +202,7 @@ def _busiest(
 
 
 def _figures(sums: Sequence[int]) -> Figures:
-    counts = dict(zip(COUNTS, sums, strict=False))
+    counts: dict[str, Any] = rollup_sums.counts_of(sums)
     first = len(COUNTS)
     return Figures(
         **counts,

@@ -27,7 +27,8 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
     `since` and `until` (microseconds) are what was asked for to whole minutes outwards. A row has
     `time` (microseconds, the start of its bucket) if there are buckets, a value for each of what
     was grouped by, which is "" for requests that had none, and the sums of `COUNTS`, of which
-    `errors` are requests that failed.
+    `errors` are requests that failed. `cost_nano_usd` is the sum of the costs that are known, None
+    if none is, and `cost_unknown` says how many requests were answered at a cost that is not.
     """
 
     since: int
@@ -36,11 +37,15 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CostReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What each group cost in all, costliest first; `share` is its part of the whole, up to 1."""
+    """What each group cost in all, costliest first.
+
+    `share` is its part of the known costs of all, up to 1; None where its own is not known.
+    """
 
     since: int
     until: int
-    cost_nano_usd: int
+    cost_nano_usd: int | None
+    cost_unknown: int
     rows: list[dict[str, Any]]
 
 
@@ -80,8 +85,8 @@ def usage(
     for key, sums in found.items():
         row = {"time": key[0]} if width else {}
         rows.append({**row, **dict(zip(by, key[1:], strict=True)),
-                     **dict(zip(COUNTS, sums, strict=True))})  # fmt: skip
-    rows.sort(key=lambda row: (row.get("time", 0), -row["cost_nano_usd"], -row["requests"]))
+                     **rollup_sums.counts_of(sums)})  # fmt: skip
+    rows.sort(key=lambda row: (row.get("time", 0), -(row["cost_nano_usd"] or 0), -row["requests"]))
     return UsageReport(since=since, until=until, rows=rows)
 
 
@@ -94,6 +99,18 @@ def costs(
 ) -> CostReport:
     """Return what each group cost and its share; raises InvalidRequest as `usage` does."""
     used = usage(connection, wanted, group_by=group_by, now=now)
-    total = sum(row["cost_nano_usd"] for row in used.rows)
-    rows = [{**row, "share": row["cost_nano_usd"] / total if total else 0.0} for row in used.rows]
-    return CostReport(since=used.since, until=used.until, cost_nano_usd=total, rows=rows)
+    total = sum(row["cost_nano_usd"] or 0 for row in used.rows)
+    unknown = sum(row["cost_unknown"] for row in used.rows)
+    return CostReport(
+        since=used.since,
+        until=used.until,
+        cost_nano_usd=None if unknown and not total else total,
+        cost_unknown=unknown,
+        rows=[{**row, "share": _share(row["cost_nano_usd"], total)} for row in used.rows],
+    )
+
+
+def _share(cost: int | None, total: int) -> float | None:
+    if cost is None:
+        return None
+    return cost / total if total else 0.0

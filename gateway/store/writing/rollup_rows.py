@@ -18,7 +18,7 @@ MODELS_PER_HOUR: Final = 1000
 _HOURS: Final = 4
 
 _SECOND: Final = 1_000_000
-_SUMS: Final = 11
+_SUMS: Final = 14
 _FIRST_EVENT: Final = _SUMS + BUCKETS
 _COLUMNS: Final = _SUMS + 2 * BUCKETS
 
@@ -29,6 +29,7 @@ _FAILED: Final = _at["failed"]
 _CACHED, _ATTEMPTS, _COST = _at["cached"], _at["attempts"], _at["cost_nano_usd"]
 _INPUT, _OUTPUT = _at["input_tokens"], _at["output_tokens"]
 _CACHED_TOKENS, _REASONING = _at["cached_tokens"], _at["reasoning_tokens"]
+_WRITTEN, _REPORTED = _at["cache_write_tokens"], _at["reported_cost_nano_usd"]
 _LATENCY, _FIRST = _at["latency_us"], _at["first_event_us"]
 
 _REJECTED: Final = EndReason.REJECTED.value
@@ -89,13 +90,19 @@ def rollup_rows(rows: Iterable[Row], models: RollupModels) -> list[Row]:
         sums[5] += row[_OUTPUT] or 0
         sums[6] += row[_CACHED_TOKENS] or 0
         sums[7] += row[_REASONING] or 0
-        sums[8] += row[_COST] or 0
+        sums[8] += row[_WRITTEN] or 0
+        cost, first = row[_COST], row[_FIRST]
+        if cost is not None:
+            sums[9] += cost
+        elif first is not None or row[_INPUT] is not None:
+            # Answered, so it costs something.
+            sums[10] += 1
+        sums[11] += row[_REPORTED] or 0
         latency = row[_LATENCY]
-        sums[9] += latency
+        sums[12] += latency
         sums[_SUMS + bucket_of(latency)] += 1
-        first = row[_FIRST]
         if first is not None:
-            sums[10] += first
+            sums[13] += first
             sums[_FIRST_EVENT + bucket_of(first)] += 1
     hours = _wider(minutes, HOUR)
     found = [

@@ -87,7 +87,12 @@ TOKENS: Final = _counter(
 )
 COST: Final = _counter(
     "gateway_cost_usd",
-    "What answers cost in US dollars, estimated where no usage was reported.",
+    "What answers cost in US dollars, estimated where no usage was reported; known costs only.",
+    *("model", "provider", "token"),
+)
+COST_UNKNOWN: Final = _counter(
+    "gateway_cost_unknown_requests",
+    "Requests that were answered at a cost that is not known: no price or no usage.",
     *("model", "provider", "token"),
 )
 ATTEMPTS: Final = _counter(

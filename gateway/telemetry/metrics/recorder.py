@@ -56,14 +56,12 @@ PROVIDER_LIMIT: Final = "provider_limit"
 _REFUSING: Final = frozenset(
     {EndReason.PROVIDERS_FAILED, EndReason.TOTAL_TIMEOUT, EndReason.SHUTTING_DOWN}
 )
-# The cells of what many groups have in common.
-_Usage = tuple[Cells, Cells, Cells, Cells, Cells]
 
 
 class _Group:
     """The cells of requests that have model, provider, token, status and end in common."""
 
-    __slots__ = ("duration", "first_event", "labels", "requests", "usage")
+    __slots__ = ("cost", "cost_unknown", "duration", "first_event", "labels", "requests", "usage")
 
     def __init__(self, labels: tuple[str, str, str], requests: Cells, duration: Cells) -> None:
         self.labels = labels
@@ -71,7 +69,10 @@ class _Group:
         self.duration = duration
         # Made when there is something to count: a refusal has neither.
         self.first_event: Cells | None = None
-        self.usage: _Usage | None = None
+        self.usage: list[Cells] | None = None
+        # A series that is there and 0 would say that nothing was spent.
+        self.cost: Cells | None = None
+        self.cost_unknown: Cells | None = None
 
 
 class MetricsRecorder:
@@ -134,8 +135,10 @@ class MetricsRecorder:
         if record.cached:
             # Its tokens and its cost are those of the request that it was made for.
             self._open(families.CACHE_HITS, group.labels[0])[0] += 1.0
-        elif record.input_tokens is not None or record.cost_nano_usd:
-            self._count_usage(group, record)
+        else:
+            if record.input_tokens is not None:
+                self._count_tokens(group, record)
+            self._count_cost(group, record)
         if record.attempts:
             self._count_attempts(record.attempts)
         if record.end_reason is EndReason.REJECTED or (
@@ -174,23 +177,28 @@ class MetricsRecorder:
         if isinstance(self._storage, SharedCells):
             self._storage.close()
 
-    def _count_usage(self, group: _Group, record: Record) -> None:
+    def _count_tokens(self, group: _Group, record: Record) -> None:
         usage = group.usage
         if usage is None:
-            made = [self._open(families.TOKENS, *group.labels, each) for each in _TYPES]
-            cost = self._open(families.COST, *group.labels)
-            usage = group.usage = (made[0], made[1], made[2], made[3], cost)
-        taken, given, cached, reasoning, cost = usage
-        if record.input_tokens:
-            taken[0] += record.input_tokens
-        if record.output_tokens:
-            given[0] += record.output_tokens
-        if record.cached_tokens:
-            cached[0] += record.cached_tokens
-        if record.reasoning_tokens:
-            reasoning[0] += record.reasoning_tokens
-        if record.cost_nano_usd:
-            cost[0] += record.cost_nano_usd / _NANO
+            usage = [self._open(families.TOKENS, *group.labels, each) for each in _TYPES]
+            group.usage = usage
+        taken, given, cached, reasoning, written = usage
+        taken[0] += record.input_tokens or 0
+        given[0] += record.output_tokens or 0
+        cached[0] += record.cached_tokens or 0
+        reasoning[0] += record.reasoning_tokens or 0
+        written[0] += record.cache_write_tokens or 0
+
+    def _count_cost(self, group: _Group, record: Record) -> None:
+        if record.cost_nano_usd is not None:
+            if group.cost is None:
+                group.cost = self._open(families.COST, *group.labels)
+            group.cost[0] += record.cost_nano_usd / _NANO
+        elif record.input_tokens is not None or record.first_event_ms is not None:
+            # Answered, so it costs something.
+            if group.cost_unknown is None:
+                group.cost_unknown = self._open(families.COST_UNKNOWN, *group.labels)
+            group.cost_unknown[0] += 1.0
 
     def _count_attempts(self, attempts: list[AttemptRecord]) -> None:
         before: AttemptRecord | None = None
@@ -268,7 +276,7 @@ class MetricsRecorder:
                     self._label(label).add(value)
 
 
-_TYPES: Final = ("input", "output", "cached", "reasoning")
+_TYPES: Final = ("input", "output", "cached", "reasoning", "cache_write")
 
 
 def _storage(directory: Path | None) -> MemoryCells | SharedCells:

@@ -118,6 +118,7 @@ class SpanMaker:
                 "gateway.attempts": len(record.attempts),
                 "gateway.cached": record.cached,
                 "gateway.cost_usd": _dollars(record.cost_nano_usd),
+                "gateway.reported_cost_usd": _dollars(record.reported_cost_nano_usd),
                 "gateway.time_to_first_token": _seconds(record.first_event_ms),
             }
         )
@@ -132,6 +133,7 @@ class SpanMaker:
                 "gen_ai.usage.input_tokens": record.input_tokens,
                 "gen_ai.usage.output_tokens": record.output_tokens,
                 "gen_ai.usage.cache_read.input_tokens": record.cached_tokens,
+                "gen_ai.usage.cache_creation.input_tokens": record.cache_write_tokens or None,
                 "gen_ai.usage.reasoning.output_tokens": record.reasoning_tokens,
             }
         first_event = _seconds(attempt.first_event_ms)

@@ -14,7 +14,8 @@ from gateway.providers.settings import Probe, Provider
 
 NOW = 1_700_000_000.0
 PRICED = Route(provider="p", model="x", input_price=1, output_price=2)
-FREE = Route(provider="p", model="x")
+UNPRICED = Route(provider="p", model="x")
+FREE = Route(provider="p", model="x", input_price=0, output_price=0)
 BUDGET = Budget(usd=1, window="day")
 
 
@@ -66,19 +67,32 @@ def test_what_is_probably_not_meant(fields: dict[str, Any], note: str) -> None:
     assert found[0].startswith(note)
 
 
+HALF = Route(provider="p", model="y", input_price=1)
+OTHER_HALF = Route(provider="q", model="z", output_price=0, cached_input_price=1)
+NONE = "has no input_price and no output_price"
+
+
 @pytest.mark.parametrize(
-    ("models", "may_use", "named"),
+    ("models", "named"),
     [
-        ((Model(name="m", routes=(PRICED,)),), ("*",), []),
-        ((Model(name="m", routes=(PRICED, FREE)),), ("*",), ["m"]),
-        ((Model(name="m", routes=(FREE,)), Model(name="n", routes=(FREE,))), ("n",), ["n"]),
-        ((Model(name="m", routes=(FREE,)), Model(name="a", alias="m")), ("a",), ["a"]),
-        ((Model(name="o/*", routes=(FREE,)),), ("o/*",), ["o/*"]),
+        ((Model(name="m", routes=(PRICED, FREE)), Model(name="a", alias="m")), {}),
+        ((Model(name="m", routes=(PRICED, UNPRICED)),), {"'m' routes[1] (p/x)": NONE}),
+        (
+            (Model(name="m", routes=(HALF, OTHER_HALF)), Model(name="o/*", routes=(UNPRICED,))),
+            {
+                "'m' routes[0] (p/y)": "has no output_price:",
+                "'m' routes[1] (q/z)": "has no input_price:",
+                "'o/*' routes[0] (p/x)": NONE,
+            },
+        ),
     ],
 )
-def test_a_budget_that_nothing_is_spent_of(
-    models: tuple[Model, ...], may_use: tuple[str, ...], named: list[str]
+def test_routes_without_or_with_half_a_price(
+    models: tuple[Model, ...], named: dict[str, str]
 ) -> None:
-    found = notes(models=models, tokens=(token(models=may_use, budget=BUDGET),))
-    assert [note.partition(":")[0] for note in found] == [f"[[models]] {name!r}" for name in named]
-    assert notes(models=models, tokens=(token(models=may_use),)) == []
+    found = notes(models=models)
+    assert len(found) == len(named)
+    for note, (route, what) in zip(found, named.items(), strict=True):
+        assert note.startswith(f"[[models]] {route}: {what}")
+        assert "budget" not in note
+    assert all("budget" in note for note in notes(models=models, tokens=(token(budget=BUDGET),)))

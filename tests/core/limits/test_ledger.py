@@ -83,12 +83,13 @@ REFUSALS: list[tuple[Sequence[Scope], LimitKind, float | None]] = [
     ([token(rpm=1)], LimitKind.REQUESTS, 60.0),
     ([token(tpm=60)], LimitKind.TOKENS, 20.0),
     ([token(max_concurrent=1)], LimitKind.CONCURRENT, 1.0),
-    ([token(budget=DOLLAR)], LimitKind.BUDGET, 43_200.0),
-    ([token(budget=Budget(usd=1, window="total"))], LimitKind.BUDGET, None),
+    # Reserved is not spent: it may be there again in a moment.
+    ([token(budget=DOLLAR)], LimitKind.BUDGET, 1.0),
+    ([token(budget=Budget(usd=1, window="total"))], LimitKind.BUDGET, 1.0),
     # The longest wait of all counts...
     ([token(rpm=2, tpm=60)], LimitKind.TOKENS, 20.0),
     ([token(rpm=1, tpm=60, max_concurrent=1)], LimitKind.REQUESTS, 60.0),
-    ([token(rpm=1, budget=DOLLAR)], LimitKind.BUDGET, 43_200.0),
+    ([token(rpm=1, budget=DOLLAR)], LimitKind.REQUESTS, 60.0),
     # ... and in whatever scope it is.
     ([SHARED, token(rpm=1)], LimitKind.REQUESTS, 60.0),
     ([token(rpm=1), SHARED], LimitKind.REQUESTS, 60.0),
@@ -248,6 +249,60 @@ def test_what_a_reserve_holds_back_is_there_again_when_it_costs_less() -> None:
     granted(ledger.admit([scope], Demand(), 0.0, EPOCH))
 
 
+def test_a_reserved_budget_says_so_and_a_spent_one_says_that() -> None:
+    ledger = Ledger()
+    scope = token(budget=DOLLAR)
+    grant = granted(ledger.admit([scope], Demand(0, 10**9), 0.0, EPOCH))
+    held = refused(ledger.admit([scope], Demand(), 0.0, EPOCH))
+    assert held.message == (
+        "what is left of your budget of 1 USD per day is reserved for your requests under way"
+    )
+    ledger.settle(grant, 0, 10**9, 0.0, EPOCH)
+    spent_up = refused(ledger.admit([scope], Demand(), 0.0, EPOCH))
+    assert spent_up.message == "you have used up your budget of 1 USD per day"
+    assert spent_up.retry_after == 43_200.0
+
+
+def test_only_what_fits_into_a_budget_is_let_in_at_once() -> None:
+    ledger = Ledger()
+    scope = token(budget=Budget(usd=0.02, window="day"))
+    demand = Demand(0, 10**7)
+    found = [ledger.admit([scope], demand, 0.0, EPOCH) for _ in range(20)]
+    grants = [each for each in found if isinstance(each, Grant)]
+    assert len(grants) == 2
+    for grant in grants:
+        ledger.settle(grant, 0, 10**7, 0.0, EPOCH)
+    assert spent(ledger) == (2 * 10**7, 0)
+
+
+def test_who_does_not_say_how_much_reserves_what_the_last_requests_cost() -> None:
+    ledger = Ledger()
+    scope = token(budget=DOLLAR)
+    vague = Demand(0, 10**6, bounded=False)
+    ledger.settle(granted(ledger.admit([scope], vague, 0.0, EPOCH)), 0, 10**8, 0.0, EPOCH)
+    grants = [granted(ledger.admit([scope], vague, 0.0, EPOCH)) for _ in range(9)]
+    assert spent(ledger) == (10**8, 9 * 10**8)
+    refused(ledger.admit([scope], vague, 0.0, EPOCH))
+    # Each of them gives back what it has reserved, however much the usual cost has changed.
+    ledger.settle(grants.pop(), 0, 10**6, 0.0, EPOCH)
+    ledger.void(grants.pop(), 0.0, EPOCH)
+    assert spent(ledger) == (10**8 + 10**6, 7 * 10**8)
+    exact = granted(ledger.admit([scope], Demand(0, 5), 0.0, EPOCH))
+    assert spent(ledger) == (10**8 + 10**6, 7 * 10**8 + 5)
+    for grant in (*grants, exact):
+        ledger.settle(grant, 0, 0, 0.0, EPOCH)
+    assert spent(ledger) == (10**8 + 10**6, 0)
+
+
+def test_what_requests_usually_cost_is_forgotten_with_time_and_kept_over_midnight() -> None:
+    ledger = Ledger()
+    scope = token(budget=DOLLAR)
+    for cost in (10**8, *[10**6] * 40):
+        ledger.settle(granted(ledger.admit([scope], Demand(), 0.0, EPOCH)), 0, cost, 0.0, EPOCH)
+    granted(ledger.admit([scope], Demand(0, 1, bounded=False), 0.0, EPOCH + 86_400))
+    assert 10**6 <= spent(ledger)[1] < 10**7
+
+
 def test_standing_charges_nothing_and_opens_no_account() -> None:
     ledger = Ledger()
     scope = token(60, 600)
@@ -382,9 +437,11 @@ class Model:
             found[LimitKind.CONCURRENT] = 1.0
         day = int(epoch // 86_400)
         if self.budget is not None:
-            gone = self.days.get(day, 0) + self.reserved(day)
-            if gone >= self.budget.nano:
+            spent = self.days.get(day, 0)
+            if spent >= self.budget.nano:
                 found[LimitKind.BUDGET] = float((day + 1) * 86_400 - epoch)
+            elif spent + self.reserved(day) >= self.budget.nano:
+                found[LimitKind.BUDGET] = 1.0
         return found
 
 
@@ -438,7 +495,12 @@ class Admission(RuleBasedStateMachine):
             place = path[[self.scopes[n] for n in path].index(found.scope)]
             assert self.models[place].obstacles(demand, self.epoch)[found.kind] == longest
             assert state(self.ledger, float(self.epoch)) == before
-            if longest is not None and not any(LimitKind.CONCURRENT in each for each in expected):
+            # A wait for requests under way is a guess.
+            guessed = any(
+                LimitKind.CONCURRENT in each or each.get(LimitKind.BUDGET) == 1.0
+                for each in expected
+            )
+            if longest is not None and not guessed:
                 self._come_back(path, demand, Fraction(longest))
             return
         assert not any(expected), expected

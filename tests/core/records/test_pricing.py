@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.records.pricing import Prices, cost, input_cost
+from gateway.core.records.pricing import Prices, cost, most_cost
 from gateway.core.records.usage import Usage
 
 
@@ -12,7 +12,16 @@ from gateway.core.records.usage import Usage
     ("usage", "prices", "nano_dollars"),
     [
         (Usage(), Prices(input=1, output=1), 0),
-        (Usage(5, 7), Prices(), 0),
+        # No price: the cost is not known, which is not nothing.
+        (Usage(5, 7), Prices(), None),
+        (Usage(5, 7), Prices(input=1), None),
+        (Usage(5, 7), Prices(output=1), None),
+        (Usage(5, 7), Prices(cached_input=1, input_audio=1), None),
+        # What is free has a price, which is 0.
+        (Usage(5, 7), Prices(input=0, output=0), 0),
+        (Usage(), Prices(), 0),
+        # The half that is known is all that was used.
+        (Usage(1000, 0, 1000), Prices(cached_input=1), 1_000_000),
         (Usage(1, 0), Prices(input=1), 1_000),
         (Usage(0, 1), Prices(output=1), 1_000),
         (Usage(1_000_000, 1_000_000), Prices(input=2.5, output=10), 12_500_000_000),
@@ -27,35 +36,62 @@ from gateway.core.records.usage import Usage
         (Usage(10, 0, 50), Prices(input=1, cached_input=0.5), 5_000),
         # Reasoning tokens are part of the output.
         (Usage(0, 10, 0, 8), Prices(output=1), 10_000),
+        (Usage(32, 103, 0, 94), Prices(1, 10), 1_062_000),
+        (Usage(1000, 10, 900), Prices(1, 10, 0.1), 290_000),
+        # Cache writes, audio and pictures: at their own prices, or at those of other tokens.
+        (Usage(1000, 10, 100, cache_write_tokens=800), Prices(1, 10, 0.1, 1.25), 1_210_000),
+        (Usage(1000, 10, 100, cache_write_tokens=800), Prices(1, 10, 0.1), 1_010_000),
+        (Usage(100, 10, input_audio_tokens=60), Prices(1, 10, input_audio=100), 6_140_000),
+        (Usage(100, 10, input_audio_tokens=60), Prices(1, 10), 200_000),
+        (Usage(100, 10, input_image_tokens=60), Prices(1, 10, input_image=2), 260_000),
+        (Usage(0, 10, output_audio_tokens=9), Prices(1, 10, output_audio=20), 190_000),
+        (Usage(0, 10, output_image_tokens=9), Prices(1, 10, output_image=30), 280_000),
+        # More of all kinds than there was.
+        (Usage(10, 0, 8, cache_write_tokens=8), Prices(1, 1, 0.5, 2), 8_000),
         # Rounded to the nearest.
         (Usage(1, 0), Prices(input=0.0006), 1),
         (Usage(1, 0), Prices(input=0.0004), 0),
     ],
 )
-def test_cost(usage: Usage, prices: Prices, nano_dollars: int) -> None:
+def test_cost(usage: Usage, prices: Prices, nano_dollars: int | None) -> None:
     found = cost(usage, prices)
     assert found == nano_dollars
-    assert isinstance(found, int)
+    assert found is None or isinstance(found, int)
 
 
 @pytest.mark.parametrize(
-    ("tokens", "prices", "nano_dollars"),
+    ("prompt", "answer", "prices", "nano_dollars"),
     [
-        (0, Prices(input=2.5), 0),
-        (1000, Prices(), 0),
-        (1000, Prices(output=10), 0),
-        (1000, Prices(input=2.5, output=10), 2_500_000),
-        # An estimate knows nothing of the provider's cache.
-        (1000, Prices(input=1, cached_input=0), 1_000_000),
-        (1, Prices(input=0.0006), 1),
-        (1, Prices(input=0.0004), 0),
+        (0, 0, Prices(2.5, 10), 0),
+        (1000, 0, Prices(2.5, 10), 2_500_000),
+        (1000, 1000, Prices(2.5, 10), 12_500_000),
+        # What is not known is reserved nothing.
+        (1000, 1000, Prices(), 0),
+        (1000, 1000, Prices(output=10), 10_000_000),
+        # The prompt may be one that is written to the cache, the answer one that is spoken.
+        (1000, 0, Prices(1, 10, 0.1, 1.25), 1_250_000),
+        (1000, 1000, Prices(1, 10, input_audio=40, output_audio=80), 120_000_000),
+        (1000, 1000, Prices(1, 10, input_image=2, output_image=30), 32_000_000),
     ],
 )
-def test_input_cost(tokens: int, prices: Prices, nano_dollars: int) -> None:
-    found = input_cost(tokens, prices)
+def test_most_cost(prompt: int, answer: int, prices: Prices, nano_dollars: int) -> None:
+    found = most_cost(prompt, answer, prices)
     assert found == nano_dollars
     assert isinstance(found, int)
-    assert found == cost(Usage(tokens, 0), prices)
+
+
+COUNT = st.integers(0, 1_000_000)
+ANY_PRICE = st.none() | st.floats(0, 1000)
+
+
+@given(
+    st.builds(Usage, *([COUNT] * 9)),
+    st.builds(Prices, st.floats(0, 1000), st.floats(0, 1000), *([ANY_PRICE] * 6)),
+)
+def test_nothing_costs_more_than_the_most(usage: Usage, prices: Prices) -> None:
+    found = cost(usage, prices)
+    assert found is not None
+    assert 0 <= found <= most_cost(usage.input_tokens, usage.output_tokens, prices) + 1
 
 
 TOKENS = st.integers(0, 10_000_000)
@@ -68,5 +104,6 @@ def test_cost_lies_between_its_bounds(
 ) -> None:
     found = cost(Usage(tokens, output, cached), Prices(price, output_price, cheap))
     prices = (price, price if cheap is None else cheap)
+    assert found is not None
     assert found >= int((tokens * min(prices) + output * output_price) * 999.999)
     assert found <= round((tokens * max(prices) + output * output_price) * 1000.001) + 1

@@ -13,6 +13,8 @@ def test_a_record_says_nothing_it_does_not_know() -> None:
             ["token", "model", "provider", "provider_model", "error", "user", "client"]
         ),
         **dict.fromkeys(["input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"]),
+        **dict.fromkeys(["cache_write_tokens", "input_audio_tokens", "output_audio_tokens"]),
+        **dict.fromkeys(["input_image_tokens", "output_image_tokens", "reported_cost_nano_usd"]),
         **dict.fromkeys(["cost_nano_usd", "first_event_ms", "error_code", "session"]),
         **dict.fromkeys(["user_agent", "trace_id", "metadata", "fallback_model"]),
         "skipped": [],

@@ -16,7 +16,7 @@ from gateway.core.wire.framing import (
     FixedBody,
     frame,
 )
-from gateway.errors import ConnectionLost, ProtocolViolation
+from gateway.transport_errors import ConnectionLost, ProtocolViolation
 
 WIRE = b"4\r\nWiki\r\n5;ext=1\r\npedia\r\nD\r\n in\r\n\r\nchunks\r\n0\r\nx-sum: 1\r\n\r\n"
 TEXT = b"Wikipedia in\r\n\r\nchunks"

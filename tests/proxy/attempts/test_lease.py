@@ -20,12 +20,12 @@ from gateway.core.routing.breaker import BreakerState
 from gateway.core.routing.call import Call
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.errors import ConnectFailed, ConnectionLost, ConnectTimeout, UpstreamFailure
 from gateway.lifecycle import Lifecycle
 from gateway.proxy.attempts.lease import LAGGING
 from gateway.proxy.options import ClientOptions
 from gateway.proxy.traffic.control import TrafficControl
 from gateway.state import health, health_log
+from gateway.transport_errors import ConnectFailed, ConnectionLost, ConnectTimeout, UpstreamFailure
 
 from ..scripts import (
     DONE,

@@ -14,8 +14,13 @@ from trio.testing import MockClock
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
-from gateway.errors import CertificateRefused, ConnectFailed, ConnectionLost, ProtocolViolation
 from gateway.proxy.options import ClientOptions
+from gateway.transport_errors import (
+    CertificateRefused,
+    ConnectFailed,
+    ConnectionLost,
+    ProtocolViolation,
+)
 
 from ..scripts import (
     DONE,

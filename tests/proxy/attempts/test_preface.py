@@ -9,7 +9,7 @@ from trio.testing import MockClock
 from gateway.config.schema import Server
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.core.routing.timeouts import Timeouts
-from gateway.errors import ConnectionLost
+from gateway.transport_errors import ConnectionLost
 
 from ..scripts import (
     DONE,

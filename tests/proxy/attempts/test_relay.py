@@ -10,7 +10,6 @@ from trio.testing import MockClock
 from gateway.config.schema import Server
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.routing.timeouts import Timeouts
-from gateway.errors import ConnectionLost, ProtocolViolation
 from gateway.proxy.attempts import relay
 from gateway.proxy.attempts.relay import (
     CHUNKS_IN_FLIGHT,
@@ -19,6 +18,7 @@ from gateway.proxy.attempts.relay import (
     LAST_MOMENT,
     USAGE_GRACE,
 )
+from gateway.transport_errors import ConnectionLost, ProtocolViolation
 
 from ..scripts import DONE, EOF, ROLE, STALL, STOP, TOTALS, Head, ScriptedClient, Step, chunk
 from ..world import World, body, deployment

@@ -7,8 +7,8 @@ from trio.testing import MockClock
 
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.causes import Cause
-from gateway.errors import StaleConnection
 from gateway.proxy.options import ClientOptions
+from gateway.transport_errors import StaleConnection
 
 from ..scripts import EOF, STALL, Head, Play, ScriptedClient, answer, fails, ok, status
 from ..world import State, World, body, deployment

@@ -16,9 +16,10 @@ from gateway.config.schema import Server
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.routing.timeouts import Timeouts
-from gateway.errors import ConnectionLost, ShuttingDown
+from gateway.errors import ShuttingDown
 from gateway.proxy.cache.coalesce import join
 from gateway.proxy.exchange import Exchange
+from gateway.transport_errors import ConnectionLost
 
 from ..crowd import Crowd, Visit
 from ..scripts import (

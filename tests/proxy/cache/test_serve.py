@@ -17,8 +17,9 @@ from gateway.core.cache.answers import (
     CachePolicy,
 )
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
-from gateway.errors import ConnectionLost, InvalidRequest
+from gateway.errors import InvalidRequest
 from gateway.proxy.cache.serve import RecordingClient
+from gateway.transport_errors import ConnectionLost
 
 from ..crowd import Crowd, Visit
 from ..scripts import (

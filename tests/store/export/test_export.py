@@ -288,6 +288,24 @@ def test_usage_with_costs_quantiles_and_counts(database: Database) -> None:
     assert by_day["model"] == "by day"
 
 
+@pytest.mark.parametrize(
+    ("cost", "unknown", "shown"),
+    [
+        (0, 2, (None, None)),
+        (5, 2, (5, "0.000000005")),
+        (0, 0, (0, "0.000000000")),
+    ],
+)
+def test_a_cost_that_is_not_known_is_not_nothing(
+    database: Database, cost: int, unknown: int, shown: tuple[int | None, str | None]
+) -> None:
+    start = TIME // HOUR_US * HOUR_US
+    store(database, rollups_=[rollup(start, cost_nano_usd=cost, cost_unknown=unknown)])
+    (found,) = lines(database, ExportKind.USAGE, Filter())
+    assert (found["cost_nano_usd"], found["cost_usd"]) == shown
+    assert found["cost_unknown"] == unknown
+
+
 @pytest.mark.parametrize("page_rows", [1, 3, 1000])
 def test_usage_filters_and_order(database: Database, page_rows: int) -> None:
     start = TIME // HOUR_US * HOUR_US

@@ -6,14 +6,15 @@ from typing import Any, Final
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from gateway.errors import InvalidRequest
 from gateway.store.engine.database import Database
-from gateway.store.engine.schema import requests
+from gateway.store.engine.schema import requests, rollups
 from gateway.store.queries import usage as module
 from gateway.store.queries.filters import Filter
 from gateway.store.queries.rollup_sums import COUNTS, DIMENSIONS
+from gateway.store.queries.stats import summary
 from gateway.store.queries.usage import BUCKETS, CostReport, UsageReport, costs, usage
 
 from ..filling import MODELS, PROVIDERS, TOKENS, fill
@@ -36,7 +37,13 @@ def ask(database: Database, wanted: Filter, **options: Any) -> UsageReport:
 
 
 def counted(row: Row) -> list[int]:
-    values = {"requests": 1, "errors": row["failed"], "cached": row["cached"]}
+    answered = row["input_tokens"] is not None or row["first_event_us"] is not None
+    values = {
+        "requests": 1,
+        "errors": row["failed"],
+        "cached": row["cached"],
+        "cost_unknown": answered and row["cost_nano_usd"] is None,
+    }
     return [int((values | row).get(name) or 0) if name not in values else int(values[name])
             for name in COUNTS]  # fmt: skip
 
@@ -60,6 +67,30 @@ def expected(
         key = (time, *("" if row[name] is None else row[name] for name in group_by))
         found[key] = [a + b for a, b in zip(found[key], counted(row), strict=True)]
     return dict(found)
+
+
+def test_costs_that_are_not_known_are_not_nothing(database: Database) -> None:
+    def store(connection: Connection) -> None:
+        for model, cost, unknown in (("a", 0, 3), ("b", 6, 1), ("c", 2, 0), ("d", 0, 0)):
+            row: Row = {column.name: 0 for column in rollups.columns}
+            row |= {"period": 60, "start": END - MINUTE, "model": model, "provider": "p"}
+            row |= {"token": "t", "status": 200, "requests": 4}
+            row |= {"cost_nano_usd": cost, "cost_unknown": unknown}
+            connection.execute(rollups.insert(), [row])
+
+    database.write_now(store)
+    minute: dict[str, Any] = {"since": END - MINUTE, "until": END}
+    found = database.read_now(lambda c: costs(c, Filter(**minute)))
+    assert (found.cost_nano_usd, found.cost_unknown) == (8, 4)
+    by_model = {row["model"]: (row["cost_nano_usd"], row["share"]) for row in found.rows}
+    assert by_model == {"a": (None, None), "b": (6, 0.75), "c": (2, 0.25), "d": (0, 0.0)}
+    assert [row["model"] for row in found.rows][:2] == ["b", "c"]
+    only = database.read_now(lambda c: costs(c, Filter(model=("a",), **minute)))
+    assert (only.cost_nano_usd, only.cost_unknown) == (None, 3)
+    figures = database.read_now(lambda c: summary(c, Filter(**minute)))
+    assert (figures.total.cost_nano_usd, figures.total.cost_unknown) == (8, 4)
+    shown = {group.name: group.figures.cost_nano_usd for group in figures.models}
+    assert shown == {"a": None, "b": 6, "c": 2, "d": 0}
 
 
 def few(*values: str) -> st.SearchStrategy[tuple[str, ...]]:

@@ -59,8 +59,10 @@ def test_they_are_what_adding_up_one_by_one_gives(records: list[Record]) -> None
             sums = expected.setdefault((period, start, *labels), Counter())
             sums["requests"] += 1
             sums["errors"] += each.end_reason not in WELL
-            for name in NAMES[8:17]:
+            for name in {*NAMES[8:20]} - {"cost_unknown"}:
                 sums[name] += row[name] or 0
+            answered = each.input_tokens is not None or each.first_event_ms is not None
+            sums["cost_unknown"] += answered and each.cost_nano_usd is None
             sums[LATENCY[bucket_of(row["latency_us"])]] += 1
             if row["first_event_us"] is not None:
                 sums[FIRST_EVENT[bucket_of(row["first_event_us"])]] += 1
@@ -69,6 +71,22 @@ def test_they_are_what_adding_up_one_by_one_gives(records: list[Record]) -> None
     for row in found:
         sums = expected[tuple(row[name] for name in NAMES[:6])]
         assert {name: row[name] for name in NAMES[6:]} == {name: sums[name] for name in NAMES[6:]}
+
+
+def test_a_cost_that_is_not_known_is_counted() -> None:
+    cases: list[tuple[dict[str, Any], int]] = [
+        ({}, 0),
+        ({"input_tokens": 5}, 1),
+        ({"input_tokens": 5, "cost_nano_usd": 0}, 0),
+        ({"first_event_ms": 1.0}, 1),
+        ({"first_event_ms": 1.0, "cost_nano_usd": 7, "reported_cost_nano_usd": 9}, 0),
+    ]
+    for fields, unknown in cases:
+        given = {"input_tokens": None, "first_event_ms": None, "cost_nano_usd": None, **fields}
+        for row in rolled(record(1, **given)):
+            assert row["cost_unknown"] == unknown
+            assert row["cost_nano_usd"] == fields.get("cost_nano_usd", 0)
+            assert row["reported_cost_nano_usd"] == fields.get("reported_cost_nano_usd", 0)
 
 
 def test_each_request_counts_in_its_minute_its_hour_and_its_day() -> None:

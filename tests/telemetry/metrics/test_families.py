@@ -49,6 +49,7 @@ def exposed() -> dict[str, set[str]]:
     other.attempts[1].provider = "azure"
     metrics.record(other)
     metrics.record(settled(cached=True, end_reason=EndReason.CACHED))
+    metrics.record(settled(cost_nano_usd=None))
     metrics.record(refused("rate_limit_exceeded"))
     metrics.publish()
     found: dict[str, set[str]] = {}

@@ -113,6 +113,26 @@ def test_unknown_usage_counts_nothing() -> None:
     assert total(metrics, "gateway_cost_usd_total") == 5
 
 
+def test_a_cost_that_is_not_known_is_counted_and_no_series_says_0() -> None:
+    metrics = make()
+    metrics.record(settled(cost_nano_usd=None))
+    metrics.record(settled(cost_nano_usd=None, input_tokens=None))
+    metrics.record(settled(cost_nano_usd=None, input_tokens=None, first_event_ms=None))
+    assert "gateway_cost_usd" not in parse(metrics)
+    assert total(metrics, "gateway_tokens_total", type="input") == 100
+    assert total(metrics, "gateway_cost_unknown_requests_total", token="team") == 2
+    # What is free has a cost, which is 0.
+    metrics.record(settled(cost_nano_usd=0))
+    assert "gateway_cost_usd" in parse(metrics)
+    assert total(metrics, "gateway_cost_unknown_requests_total") == 2
+
+
+def test_tokens_that_were_written_to_a_cache_are_counted() -> None:
+    metrics = make()
+    metrics.record(settled(cache_write_tokens=8))
+    assert total(metrics, "gateway_tokens_total", type="cache_write") == 8
+
+
 def test_a_cached_answer_costs_nothing_again() -> None:
     metrics = make()
     metrics.record(settled(cached=True, end_reason=EndReason.CACHED, attempts=[]))

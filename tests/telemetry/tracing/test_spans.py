@@ -211,6 +211,14 @@ def test_an_attempts_cost_is_what_the_others_leave(maker: SpanMaker) -> None:
     request, first, second = maker.spans(record, TRACE)
     costs = [attributes(span)["gateway.cost_usd"] for span in (request, first, second)]
     assert costs == [5.0, 2.0, 3.0]
+    # A part that is not known makes the whole unknown, and what a provider says stands beside.
+    record.cost_nano_usd, record.reported_cost_nano_usd = None, 7_000_000_000
+    record.cache_write_tokens = 5
+    request, first, second = maker.spans(record, TRACE)
+    costs = [attributes(span).get("gateway.cost_usd") for span in (request, first, second)]
+    assert costs == [None, 2.0, None]
+    assert attributes(request)["gateway.reported_cost_usd"] == 7.0
+    assert attributes(second)["gen_ai.usage.cache_creation.input_tokens"] == 5
 
 
 @pytest.mark.parametrize(

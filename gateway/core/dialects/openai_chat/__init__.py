@@ -4,13 +4,15 @@
     request   what of a request concerns the gateway, and how it goes to a provider
     stream    the rewriter of a stream: provider's bytes in, caller's bytes out
     answer    a whole answer under the requested name
-    usage     the token counts of both
+    usage     the token counts of both, in every spelling
     errors    OpenAI's error object, read and written
     models    the list of models
 
     chunk, choice_ends     what `stream` reads of an event, and which choices are complete
     faults                 the forms of an error with status 200
     unstreamed, assembled  an answer that came instead of a stream, and the other way round
+    token_limits           how long a request lets its answer become
+    text_meter             how much text has come, where no usage is reported
 
 Read `request`, then `stream`. Everything is spliced in the bytes: see `core/wire/splice.py`.
 """

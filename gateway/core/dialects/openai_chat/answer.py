@@ -7,7 +7,8 @@ from ...wire.sse import looks_like_events
 from ..base import Answer, NotAnAnswer
 from .assembled import assemble
 from .faults import reported_by_answer
-from .usage import read_usage
+from .text_meter import answer_tokens
+from .usage import UsageReports
 
 
 def rewrite_answer(body: bytes, model: bytes, choices: int = 1) -> Answer:
@@ -27,5 +28,12 @@ def rewrite_answer(body: bytes, model: bytes, choices: int = 1) -> Answer:
     error = reported_by_answer(body, fields)
     if error is not None:
         raise NotAnAnswer("the answer is an error with status 200", error=error)
-    usage = read_usage(fields["usage"]) if "usage" in fields else None
-    return Answer(splice(body, replace={"model": model}, known=found), usage)
+    reports = UsageReports()
+    for name, add in (("usage", reports.add), ("x_groq", reports.add_nested)):
+        if name in fields:
+            add(fields[name])
+    usage = reports.usage
+    # Counted only where it is needed: it takes longer than all the rest.
+    silent = usage is None or not usage.output_tokens
+    tokens = answer_tokens(fields.get("choices")) if silent else 0
+    return Answer(splice(body, replace={"model": model}, known=found), usage, tokens)

@@ -43,7 +43,7 @@ def assemble(body: bytes, model: bytes, choices: int) -> Answer:
     except (ValueError, TypeError, AttributeError, RecursionError) as exc:
         # Members of other types than the API has.
         raise NotAnAnswer("a stream instead of an answer: its chunks differ", final=True) from exc
-    return Answer(answer, rewriter.usage)
+    return Answer(answer, rewriter.usage, rewriter.text_tokens)
 
 
 def _assemble(events: bytes) -> bytes:

@@ -19,12 +19,15 @@ class Choice(msgspec.Struct, gc=False):
     delta: Found = msgspec.UNSET
     finish_reason: Found = msgspec.UNSET
     error: Found = msgspec.UNSET
+    # Moonshot reports it here, in the last chunk.
+    usage: Found = msgspec.UNSET
     index: int = 0
 
 
 class Chunk(msgspec.Struct, gc=False):
     model: Found = msgspec.UNSET
     usage: Found = msgspec.UNSET
+    x_groq: Found = msgspec.UNSET
     error: Found = msgspec.UNSET
     choices: list[Choice] | None = None
 
@@ -47,6 +50,7 @@ _ENVELOPE: Final = frozenset(
         "service_tier",
         "obfuscation",
         "provider",
+        "x_groq",
     }
 )
 # Data that was never an event of this API, such as `ping` or `null`. Half an event has quotes,

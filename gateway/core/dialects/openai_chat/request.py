@@ -7,7 +7,6 @@ prefix, keep hitting.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -26,17 +25,16 @@ from ...wire.splice import (
 from ..base import Answer, Recipient, StreamRewriter
 from .answer import rewrite_answer
 from .stream import ChatStreamRewriter
+from .token_limits import TokenLimits, read_token_limits
 
 _STRING: Final = msgspec.json.Decoder(str)
-# Values are not decoded: callers choose them, and 30 MiB of empty lists become 700.
-_OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _INCLUDE_USAGE: Final = b'{"include_usage":true}'
 _TRUE: Final = b"true"
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
     """`wants_usage`: the client asked for usage in its stream. `usage_options` is the client's
-    `stream_options` with usage asked for. `max_tokens` are those of each of the `n` choices."""
+    `stream_options` with usage asked for."""
 
     body: bytes
     members: list[JsonMember]
@@ -45,13 +43,17 @@ class ChatRequest(msgspec.Struct, frozen=True):
     wants_usage: bool
     usage_options: bytes
     user: str | None = None
-    max_tokens: int | None = None
-    n: int = 1
+    limits: TokenLimits = TokenLimits()
 
     @property
     def answer_tokens(self) -> int:
         """Return how many tokens the caller allows the whole answer; 0 if it does not say."""
-        return (self.max_tokens or 0) * self.n
+        return (self.limits.max_tokens or 0) * self.limits.n
+
+    @property
+    def answers(self) -> int:
+        """Return how many answers the caller wants."""
+        return self.limits.n
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send: the recipient's model name, and usage asked for in streams.
@@ -73,11 +75,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
             keep_usage=self.wants_usage,
             max_event_bytes=max_event_bytes,
             asked_usage=self.wants_usage or recipient.stream_usage,
-            choices=self.n,
+            choices=self.answers,
         )
 
     def rewrite_answer(self, recipient: Recipient, name: bytes, body: bytes) -> Answer:
-        return rewrite_answer(body, name, self.n)
+        return rewrite_answer(body, name, self.answers)
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -100,8 +102,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         wants_usage=wants_usage,
         usage_options=usage_options,
         user=_string(user, "user") if user.startswith(b'"') else None,
-        max_tokens=_max_tokens(values),
-        n=_number(values.get("n", b"1")) or 1,
+        limits=read_token_limits(values),
     )
 
 
@@ -138,40 +139,43 @@ def _flag(raw: bytes | None, name: str) -> bool:
     return True
 
 
-def _max_tokens(values: Mapping[str, bytes]) -> int | None:
-    """Return what the caller allows the answer; what is no such number is the provider's affair."""
-    # The newer name first; null is as good as absent.
-    for name in ("max_completion_tokens", "max_tokens"):
-        raw = values.get(name, b"null")
-        if raw != b"null":
-            return _number(raw)
-    return None
-
-
-def _number(raw: bytes) -> int | None:
-    return int(raw) if len(raw) < 10 and raw.isdigit() else None
-
-
 def _stream_options(raw: bytes | None) -> tuple[bytes, bool]:
     """Return the options with usage asked for, and whether the client asked for it itself."""
     if raw is None or raw == b"null":
         return _INCLUDE_USAGE, False
     if not raw.startswith(b"{"):
         raise InvalidRequest("stream_options must be an object", param="stream_options")
-    try:
-        options = _OPTIONS.decode(raw)
-        include = bytes(options.get("include_usage", b"null"))
-        if include == _TRUE:
-            return raw, True
-        # `members` has bounds of its own: of the count, of the depth and of duplicate keys.
-        asking = splice(raw, put={"include_usage": _TRUE}, known=members(raw))
-    except (msgspec.DecodeError, RecursionError) as exc:
-        raise InvalidRequest("stream_options cannot be read", param="stream_options") from exc
-    except InvalidJSON as exc:
-        message = f"stream_options cannot be read: {exc}"
-        raise InvalidRequest(message, param="stream_options") from exc
-    if include not in (b"false", b"null"):
+    found = _option_members(raw)
+    values = {member.key: raw[member.value_start : member.end] for member in found}
+    include = values.get("include_usage", b"null")
+    if include not in (_TRUE, b"false", b"null"):
         raise InvalidRequest(
             "stream_options.include_usage must be true or false", param="stream_options"
         )
-    return asking, False
+    if include == _TRUE:
+        return raw, True
+    return splice(raw, put={"include_usage": _TRUE}, known=found), False
+
+
+def _option_members(raw: bytes) -> list[JsonMember]:
+    """Return the members of `stream_options`, which a provider must read as the gateway does.
+
+    A second `include_usage`, or one in other letters, could switch off the report of usage.
+    `members` has bounds of its own: of the count, of the depth and of duplicate keys.
+    """
+    try:
+        found = members(raw)
+        check_unique(found)
+    except DuplicateKey as exc:
+        message = shortened(f"stream_options: {exc}")
+        raise InvalidRequest(message, code="duplicate_key", param="stream_options") from exc
+    except (InvalidJSON, RecursionError) as exc:
+        message = shortened(f"stream_options cannot be read: {exc}")
+        raise InvalidRequest(message, param="stream_options") from exc
+    for member in found:
+        if member.key.casefold() == "include_usage" != member.key:
+            raise InvalidRequest(
+                f"stream_options.{shortened(member.key)} must be written include_usage",
+                param="stream_options",
+            )
+    return found

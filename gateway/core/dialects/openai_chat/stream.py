@@ -21,21 +21,18 @@ import msgspec
 
 from ...records.usage import Usage
 from ...wire.json_scan import NOTHING, check_utf8
-from ...wire.splice import InvalidJSON, JsonMember, members, splice
+from ...wire.splice import InvalidJSON, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
 from .choice_ends import ChoiceEnds
 from .chunk import CHUNK, NULL, Choice, delta_says, fails, index_of, is_bare_word, says_more
 from .faults import FAILED, named, reported, reported_by_choice, silent, values
+from .model_name import ModelRenamer
+from .text_meter import TextMeter
 from .unstreamed import as_stream
-from .usage import read_usage
+from .usage import UsageReports
 
 DONE: Final = b"data: [DONE]\n\n"
 
-_MODEL_KEY: Final = b'"model"'
-# Every escaped spelling of the key "model" has one of its letters, all U+0064 to U+006F, as
-# \u006X.
-_ESCAPED_LETTER: Final = b"\\u006"
-_BACKSLASH: Final = 0x5C
 _LF: Final = 0x0A
 _NULL_USAGE: Final = b',"usage":null}'
 _USAGE_KEY: Final = b'"usage"'
@@ -70,19 +67,31 @@ class ChatStreamRewriter:
         self.said = 0
         self.error: bytes | None = None
         self.broken: str | None = None
-        self.usage: Usage | None = None
         self.events = 0
         self.malformed = 0
+        self._reports = UsageReports()
+        self._reported = False
+        self._text = TextMeter()
         self._keep_usage = keep_usage
         self._asked_usage = asked_usage
         self._ends = ChoiceEnds(choices)
         self._index = -1  # of the choice that spoke last
         self._decoder = SseDecoder(max_event_bytes)
+        renamer = ModelRenamer(model)
+        # Bound once: they are called for every event.
         self._model = model
-        # The events of a stream begin alike: id, created and model, which is where the name
-        # stands. What the last one began with, up to the name's end, and what came of it.
-        self._old_head = b"-"
-        self._new_head = b""
+        self._set_model = renamer.set_model
+        self._renamed = renamer.renamed
+
+    @property
+    def usage(self) -> Usage | None:
+        """Return what the provider has reported so far."""
+        return self._reports.usage
+
+    @property
+    def text_tokens(self) -> int:
+        """Return about how many tokens of text have come so far."""
+        return self._text.tokens
 
     @property
     def ended(self) -> bool:
@@ -92,7 +101,7 @@ class ChatStreamRewriter:
     @property
     def awaits_usage(self) -> bool:
         """Say whether the provider was asked for usage and has not reported any yet."""
-        return self._asked_usage and self.usage is None
+        return self._asked_usage and not self._reported
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what the caller gets for `chunk`."""
@@ -162,13 +171,13 @@ class ChatStreamRewriter:
             self.error = data if chunk.model is msgspec.UNSET else self._set_model(data)
             return None
         choices = chunk.choices
-        if self._note(choices) if choices else FAILED in data:
-            error = reported_by_choice(data) if choices else reported(data, values(data))
-            if error is not None:
-                self.error = self._renamed(error)
-                return None
+        if (self._note(choices) if choices else FAILED in data) and self._fails(data, choices):
+            return None
         if not self.meaningful and _PROGRESS in data:
             self.progressed = True
+        if chunk.x_groq is not msgspec.UNSET:
+            self._reports.add_nested(chunk.x_groq)
+            self._note_report()
         if chunk.usage is not msgspec.UNSET:
             if chunk.usage != NULL:
                 self._note_usage(chunk.usage)
@@ -183,13 +192,22 @@ class ChatStreamRewriter:
                     data = splice(data, remove=("usage",))
         return data if chunk.model is msgspec.UNSET else self._set_model(data)
 
+    def _fails(self, data: bytes, choices: list[Choice] | None) -> bool:
+        """Take note of the error that an event seems to report; say whether it does."""
+        error = reported_by_choice(data) if choices else reported(data, values(data))
+        if error is None:
+            return False
+        self.error = self._renamed(error)
+        return True
+
     def _note_usage(self, raw: bytes | msgspec.Raw) -> None:
-        usage = read_usage(raw)
-        if usage is not None:
-            if self.usage is None:
-                self.said += 1
-            # The last report counts: who sends one with every chunk sends running totals.
-            self.usage = usage
+        self._reports.add(raw)
+        self._note_report()
+
+    def _note_report(self) -> None:
+        if not self._reported and self._reports.usage is not None:
+            self._reported = True
+            self.said += 1
 
     def _note(self, choices: list[Choice]) -> bool:
         """Take note of an event's choices; say whether one of them reports an error."""
@@ -209,6 +227,10 @@ class ChatStreamRewriter:
                 self._end_choice(choice.index)
             if choice.error is not msgspec.UNSET and bytes(choice.error) not in NOTHING:
                 return True
+            if choice.delta is not msgspec.UNSET:
+                self._text.add(choice.delta)
+            if choice.usage is not msgspec.UNSET:
+                self._note_usage(choice.usage)
         if looks and any(delta_says(choice.delta) for choice in choices):
             self.meaningful = True
             self.said += 1
@@ -224,34 +246,6 @@ class ChatStreamRewriter:
         self.finished = self._ends.all_ended
         self.meaningful = True
         self.said += 1
-
-    def _renamed(self, data: bytes) -> bytes:
-        return splice(data, replace={"model": self._model})
-
-    def _set_model(self, data: bytes) -> bytes:
-        """Return `data`, an object that has a model, under the requested name."""
-        old = self._old_head
-        # A second model further on, plain or with escapes, is for the thorough way.
-        if (
-            data.startswith(old)
-            and data.find(_MODEL_KEY, len(old)) < 0
-            and (_BACKSLASH not in data or _ESCAPED_LETTER not in data)
-        ):
-            return self._new_head + data[len(old) :]
-        found = members(data)
-        self._learn(data, found)
-        return splice(data, replace={"model": self._model}, known=found)
-
-    def _learn(self, data: bytes, found: list[JsonMember]) -> None:
-        """Note how `data` begins, if its first "model" is the object's own."""
-        first = data.find(_MODEL_KEY)
-        for member in found:
-            if member.key == "model" and member.start == first:
-                # The byte after the name belongs to it too: 4 is a beginning of 42.
-                self._old_head = data[: member.end + 1]
-                self._new_head = (
-                    data[: member.value_start] + self._model + data[member.end : member.end + 1]
-                )
 
     def _rewrite_odd(self, data: bytes) -> bytes | None:
         """Handle what the typed reading refuses: the end, odd shapes, lone surrogates, no JSON."""
@@ -285,11 +279,14 @@ class ChatStreamRewriter:
         # No telling what it means, but it says something: let it through rather than hold it.
         self.meaningful = True
         self.said += 1
+        self._text.add_found(choices)
         for choice in found:
             if isinstance(choice, dict):
+                self._reports.add_found(choice.get("usage"))
                 index = index_of(choice)
                 self._see(index)
                 if choice.get("finish_reason"):
                     self._end_choice(index)
+        self._note_report()
         remove = () if self._keep_usage else ("usage",)
         return splice(data, replace={"model": self._model}, remove=remove)

@@ -9,7 +9,7 @@ import trio
 
 from ....core.routing.timeouts import deadline
 from ....core.wire.inflate import Damaged, Inflater, UnknownEncoding, inflater
-from ....errors import ProtocolViolation, UnreadableBody, UpstreamFailure
+from ....transport_errors import ProtocolViolation, UnreadableBody, UpstreamFailure
 from ...protocols import HeaderPairs, UpstreamResponse
 
 # They describe the bytes on the wire, which are not what is read here.

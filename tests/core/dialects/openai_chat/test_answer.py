@@ -41,6 +41,17 @@ def test_an_answer_without_model_and_usage_stays_as_it_is(body: bytes) -> None:
     assert (answer.body, answer.usage) == (body, None)
 
 
+def test_text_counts_where_usage_says_nothing_of_it() -> None:
+    words = "word " * 250
+    choices = f'"choices":[{{"message":{{"role":"assistant","content":"{words}"}}}}]'
+    for usage in ("", ',"usage":null', ',"usage":{"prompt_tokens":7,"completion_tokens":0}'):
+        assert rewrite_answer(f"{{{choices}{usage}}}".encode(), MODEL).text_tokens == 313
+    said = f'{{{choices},"usage":{{"prompt_tokens":7,"completion_tokens":3}}}}'
+    assert rewrite_answer(said.encode(), MODEL).text_tokens == 0
+    groq = f'{{{choices},"x_groq":{{"usage":{{"prompt_tokens":7,"completion_tokens":3}}}}}}'
+    assert rewrite_answer(groq.encode(), MODEL).usage == Usage(7, 3)
+
+
 def test_each_of_two_models_changes() -> None:
     assert (
         rewrite_answer(b'{"model":1,"model":2}', MODEL).body == b'{"model":"mine","model":"mine"}'

@@ -284,46 +284,36 @@ def test_user_is_noted_if_it_is_a_string(raw: bytes, user: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rest", "tokens"),
+    ("rest", "tokens", "answers"),
     [
-        (b"", None),
-        (b',"max_tokens":7', 7),
-        (b',"max_completion_tokens":7', 7),
-        (b',"max_tokens":0', 0),
-        # The newer name counts, whichever comes first.
-        (b',"max_tokens":7,"max_completion_tokens":9', 9),
-        (b',"max_completion_tokens":9,"max_tokens":7', 9),
-        (b',"max_tokens":7,"max_completion_tokens":null', 7),
-        (b',"max_tokens":null', None),
-        (b',"max_tokens":999999999', 999_999_999),
-        # What is no such number is the provider's affair.
-        (b',"max_tokens":9999999999', None),
-        (b',"max_tokens":-1', None),
-        (b',"max_tokens":1.0', None),
-        (b',"max_tokens":1e3', None),
-        (b',"max_tokens":"7"', None),
-        (b',"max_tokens":true', None),
-        (b',"max_tokens":[7]', None),
+        (b"", 0, 1),
+        (b',"n":4', 0, 4),
+        (b',"max_tokens":7', 7, 1),
+        (b',"max_tokens":7,"n":4', 28, 4),
+        (b',"max_completion_tokens":1,"max_tokens":4000,"n":1.28e2', 512_000, 128),
     ],
 )
-def test_max_tokens(rest: bytes, tokens: int | None) -> None:
-    assert parse_chat(b'{"model":"x"%b}' % rest).max_tokens == tokens
+def test_every_choice_may_take_what_is_allowed(rest: bytes, tokens: int, answers: int) -> None:
+    request = parse_chat(b'{"model":"x"%b}' % rest)
+    assert (request.answer_tokens, request.answers) == (tokens, answers)
 
 
 @pytest.mark.parametrize(
-    ("rest", "tokens"),
+    ("options", "code"),
     [
-        (b"", 0),
-        (b',"n":4', 0),
-        (b',"max_tokens":7', 7),
-        (b',"max_tokens":7,"n":4', 28),
-        (b',"max_tokens":7,"n":null', 7),
-        (b',"max_tokens":7,"n":0', 7),
-        (b',"max_tokens":7,"n":"4"', 7),
+        (b'{"Include_Usage":false}', "invalid_request"),
+        (b'{"INCLUDE_USAGE":true}', "invalid_request"),
+        (b'{"x":{},"Include\\u005fUsage":false}', "invalid_request"),
+        (b'{"include_usage":true,"include_usage":false}', "duplicate_key"),
+        (b'{"include_usage":true,"Include_Usage":false}', "duplicate_key"),
+        (b'{"include_usage":false,"include\\u005fusage":true}', "duplicate_key"),
+        (b'{"a":1,"a":2}', "duplicate_key"),
     ],
 )
-def test_every_choice_may_take_what_is_allowed(rest: bytes, tokens: int) -> None:
-    assert parse_chat(b'{"model":"x"%b}' % rest).answer_tokens == tokens
+def test_usage_cannot_be_switched_off_in_other_words(options: bytes, code: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_chat(b'{"model":"x","stream":true,"stream_options":%b}' % options)
+    assert (caught.value.code, caught.value.param) == (code, "stream_options")
 
 
 # What is sent...

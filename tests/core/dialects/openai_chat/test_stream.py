@@ -177,6 +177,44 @@ def test_usage_is_noted_and_shown_to_who_asked(
     assert all(json.loads(found.data or b"")["choices"] for found in shown)
 
 
+SPREAD = {
+    "Moonshot": [
+        content("a"),
+        b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop","usage":%b}]}' % USAGE,
+    ],
+    "Moonshot, oddly": [
+        content("a"),
+        b'{"choices":[{"delta":{"content":"\\ud800"},"usage":%b,"finish_reason":1}]}' % USAGE,
+        b'{"choices":[{"delta":1,"usage":%b}],"x":"\\ud800"}' % USAGE,
+    ],
+    "Groq": [content("a"), content("b", f',"x_groq":{{"id":"x","usage":{USAGE.decode()}}}')],
+    "in two halves": [
+        content("a", ',"usage":{"prompt_tokens":7,"completion_tokens":0}'),
+        content("b", ',"usage":{"completion_tokens":3}'),
+    ],
+}
+
+
+@pytest.mark.parametrize("datas", SPREAD.values(), ids=[*SPREAD])
+@pytest.mark.parametrize("keep_usage", [False, True])
+def test_usage_is_found_wherever_it_is(datas: list[bytes], keep_usage: bool) -> None:
+    outcome = rewrite(b"".join(map(event, datas)), keep_usage=keep_usage)
+    assert outcome.usage == Usage(input_tokens=7, output_tokens=3)
+
+
+def test_text_is_measured() -> None:
+    rewriter = ChatStreamRewriter(MODEL, keep_usage=False, max_event_bytes=1 << 20)
+    assert rewriter.text_tokens == 0
+    words = "word " * 250
+    rewriter.feed(event(b'{"choices":[{"delta":{"role":"assistant"}}]}'))
+    assert rewriter.text_tokens == 0
+    rewriter.feed(event(content(words)))
+    assert rewriter.text_tokens == 313
+    rewriter.feed(event(b'{"choices":[{"delta":{"content":"word"},"index":"odd"},7]}'))
+    assert rewriter.text_tokens == 314
+    assert rewriter.usage is None
+
+
 def test_without_usage_there_is_none() -> None:
     assert rewrite(event(content("a")) + DONE).usage is None
 

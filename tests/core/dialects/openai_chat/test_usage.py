@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import random
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.dialects.openai_chat.usage import read_usage
+from gateway.core.dialects.openai_chat.usage import UsageReports, read_usage
 from gateway.core.records.usage import Usage
 
 
@@ -30,7 +32,102 @@ from gateway.core.records.usage import Usage
         (b'{"prompt_tokens":7,"prompt_tokens_details":null}', Usage(7, 0)),
         (b'{"prompt_tokens":7,"prompt_tokens_details":[4]}', Usage(7, 0)),
         (b'{"prompt_tokens":7,"prompt_tokens_details":{"cached_tokens":null}}', Usage(7, 0)),
+        # xAI and Gemini: reasoning is beside the completion, and in the total.
+        (
+            b'{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,'
+            b'"completion_tokens_details":{"reasoning_tokens":94}}',
+            Usage(32, 103, 0, 94),
+        ),
+        (b'{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135}', Usage(32, 103)),
+        # Others: it is in it.
+        (
+            b'{"prompt_tokens":500,"completion_tokens":500,"total_tokens":1000,'
+            b'"completion_tokens_details":{"reasoning_tokens":200}}',
+            Usage(500, 500, 0, 200),
+        ),
+        # Totals that are too small, or not there: more reasoning than output is beside it.
+        (b'{"prompt_tokens":32,"completion_tokens":9,"total_tokens":3}', Usage(32, 9)),
+        (
+            b'{"prompt_tokens":32,"completion_tokens":9,'
+            b'"completion_tokens_details":{"reasoning_tokens":94}}',
+            Usage(32, 103, 0, 94),
+        ),
+        (
+            b'{"prompt_tokens":32,"completion_tokens":9,"reasoning_tokens":94}',
+            Usage(32, 103, 0, 94),
+        ),
+        # A report without a prompt.
+        (b'{"completion_tokens":9,"total_tokens":41}', Usage(32, 9)),
+        # Cached tokens in every spelling.
+        (
+            b'{"prompt_tokens":1000,"completion_tokens":10,"cached_tokens":900}',
+            Usage(1000, 10, 900),
+        ),
+        (
+            b'{"prompt_tokens":1000,"completion_tokens":10,"prompt_cache_hit_tokens":900,'
+            b'"prompt_cache_miss_tokens":100}',
+            Usage(1000, 10, 900),
+        ),
+        (b'{"prompt_tokens":1000,"num_cached_tokens":900}', Usage(1000, 0, 900)),
+        (
+            b'{"input_tokens":1000,"output_tokens":10,"total_tokens":1010,'
+            b'"input_tokens_details":{"cached_tokens":900},'
+            b'"output_tokens_details":{"reasoning_tokens":4}}',
+            Usage(1000, 10, 900, 4),
+        ),
+        # Anthropic counts them beside its input tokens; gateways in front of it do either.
+        (
+            b'{"input_tokens":10,"output_tokens":5,"cache_read_input_tokens":900,'
+            b'"cache_creation_input_tokens":90}',
+            Usage(1000, 5, 900, cache_write_tokens=90),
+        ),
+        (
+            b'{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,'
+            b'"cache_read_input_tokens":900,"cache_creation_input_tokens":90}',
+            Usage(1000, 5, 900, cache_write_tokens=90),
+        ),
+        (
+            b'{"prompt_tokens":1000,"completion_tokens":5,"total_tokens":1105,'
+            b'"cache_read_input_tokens":90,"cache_creation_input_tokens":10}',
+            Usage(1100, 5, 90, cache_write_tokens=10),
+        ),
+        (
+            b'{"prompt_tokens":1000,"completion_tokens":5,"total_tokens":1005,'
+            b'"cache_read_input_tokens":900,"cache_creation_input_tokens":90}',
+            Usage(1000, 5, 900, cache_write_tokens=90),
+        ),
+        (
+            b'{"prompt_tokens":1000,"completion_tokens":5,'
+            b'"prompt_tokens_details":{"cached_tokens":0,"cache_write_tokens":700}}',
+            Usage(1000, 5, cache_write_tokens=700),
+        ),
+        (
+            b'{"prompt_tokens":1000,"completion_tokens":5,'
+            b'"prompt_tokens_details":{"cache_creation_input_tokens":700}}',
+            Usage(1000, 5, cache_write_tokens=700),
+        ),
+        (
+            b'{"prompt_tokens":9,"completion_tokens":7,'
+            b'"prompt_tokens_details":{"audio_tokens":3,"image_tokens":4},'
+            b'"completion_tokens_details":{"audio_tokens":5,"image_tokens":1}}',
+            Usage(9, 7, 0, 0, 0, 3, 4, 5, 1),
+        ),
+        # Costs as providers report them.
+        (b'{"prompt_tokens":7,"cost":0.000027750}', Usage(7, reported_cost=27_750)),
+        (b'{"prompt_tokens":7,"cost":1e-7}', Usage(7, reported_cost=100)),
+        (b'{"prompt_tokens":7,"cost":"0.25"}', Usage(7, reported_cost=250_000_000)),
+        (b'{"prompt_tokens":7,"cost":{"total_cost":0.006}}', Usage(7, reported_cost=6_000_000)),
+        (b'{"prompt_tokens":7,"estimated_cost":0.5}', Usage(7, reported_cost=500_000_000)),
+        (b'{"prompt_tokens":7,"cost_in_usd_ticks":1721250}', Usage(7, reported_cost=172_125)),
+        (b'{"prompt_tokens":0,"cost":0.5}', Usage(reported_cost=500_000_000)),
+        (b'{"prompt_tokens":7,"cost":null}', Usage(7)),
+        (b'{"prompt_tokens":7,"cost":true}', Usage(7)),
+        (b'{"prompt_tokens":7,"cost":-1}', Usage(7)),
+        (b'{"prompt_tokens":7,"cost":"1e9999999"}', Usage(7)),
+        (b'{"prompt_tokens":7,"cost":"NaN"}', Usage(7)),
+        (b'{"prompt_tokens":7,"cost":[1]}', Usage(7)),
         (b'{"prompt_tokens":0,"completion_tokens":0}', None),
+        (b'{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}', None),
         (b"{}", None),
         (b"null", None),
         (b"[7,3]", None),
@@ -51,4 +148,72 @@ def test_read_usage(raw: bytes, usage: Usage | None) -> None:
 @given(st.binary(max_size=60))
 def test_anything_can_be_read(raw: bytes) -> None:
     usage = read_usage(raw)
-    assert usage is None or usage.input_tokens or usage.output_tokens
+    assert usage is None or usage.total or usage.reported_cost is not None
+
+
+SPREAD = [
+    # The prompt in the first report, the answer in the last.
+    (
+        [b'{"prompt_tokens":32,"completion_tokens":0}', b'{"completion_tokens":9}'],
+        Usage(32, 9),
+    ),
+    (
+        [
+            b'{"prompt_tokens":32,"prompt_tokens_details":{"cached_tokens":30}}',
+            b'{"prompt_tokens":0,"completion_tokens":9,"total_tokens":135,'
+            b'"prompt_tokens_details":{"cached_tokens":0}}',
+        ],
+        Usage(32, 103, 30),
+    ),
+    # Running totals.
+    ([b'{"prompt_tokens":5,"completion_tokens":%d}' % n for n in range(1, 9)], Usage(5, 8)),
+    (
+        [
+            b'{"prompt_tokens":5,"completion_tokens":%d,"total_tokens":%d}' % (n, n + 5)
+            for n in range(1, 9)
+        ],
+        Usage(5, 8),
+    ),
+    # A first guess that is put right, with a total or without.
+    (
+        [
+            b'{"prompt_tokens":100,"completion_tokens":1,"total_tokens":101}',
+            b'{"prompt_tokens":50,"completion_tokens":20}',
+        ],
+        Usage(50, 20),
+    ),
+    # What follows and says nothing changes nothing.
+    ([b'{"prompt_tokens":5,"completion_tokens":8}', b"null", b"{}", b"[", b'{"a":1}'], Usage(5, 8)),
+    (
+        [
+            b'{"prompt_tokens":5,"completion_tokens":8}',
+            b'{"prompt_tokens":0,"completion_tokens":0,"cost":0.5}',
+        ],
+        Usage(5, 8, reported_cost=500_000_000),
+    ),
+    ([b"null", b"{}"], None),
+]
+
+
+@pytest.mark.parametrize(("reports", "usage"), SPREAD)
+def test_reports_add_up_to_one_usage(reports: list[bytes], usage: Usage | None) -> None:
+    found = UsageReports()
+    for report in reports:
+        found.add(report)
+    assert found.usage == usage
+
+
+def test_what_a_provider_makes_up_is_not_kept() -> None:
+    found = UsageReports()
+    for number in range(1000):
+        found.add(b'{"prompt_tokens":5,"%d":%d}' % (number, random.getrandbits(60)))
+    assert len(repr(found)) < 200
+
+
+def test_usage_of_groq() -> None:
+    found = UsageReports()
+    for raw in (b'{"id":"x"}', b"[]", b"{", b'{"usage":null}'):
+        found.add_nested(raw)
+    assert found.usage is None
+    found.add_nested(b'{"id":"x","usage":{"prompt_tokens":5,"completion_tokens":8}}')
+    assert found.usage == Usage(5, 8)
