@@ -350,7 +350,6 @@ async def look_around(served: Served, file: Path, sinks: Sinks) -> None:
         sinks.add(f"{' '.join(command)} stderr", done.stderr or "-")
 
 
-@pytest.mark.timeout(120)
 async def test_no_key_is_written_or_shown_anywhere(
     on_record: Kept, postgres: PostgresServer, write: Write
 ) -> None:

@@ -68,7 +68,6 @@ async def is_all_there(load: Load, on_record: Kept) -> None:
 # PostgreSQL...
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("trouble", ["killed", "frozen"])
 async def test_postgresql_is_away_under_load(
     trouble: str, postgres: PostgresServer, on_postgresql: Kept, write: Write
@@ -105,7 +104,6 @@ async def test_postgresql_is_away_under_load(
     note("p99_ms_afterwards", load.p99(ended))
 
 
-@pytest.mark.timeout(120)
 async def test_postgresql_is_away_at_the_start(
     postgres: PostgresServer, on_postgresql: Kept, write: Write
 ) -> None:
@@ -132,7 +130,6 @@ async def test_postgresql_is_away_at_the_start(
 # SQLite...
 
 
-@pytest.mark.timeout(120)
 async def test_sqlite_is_locked_by_another_process(
     on_sqlite: Kept, tmp_path: Path, write: Write
 ) -> None:
@@ -157,7 +154,6 @@ async def test_sqlite_is_locked_by_another_process(
     note("p99_ms_while_locked", load.p99(began, ended))
 
 
-@pytest.mark.timeout(120)
 async def test_disk_is_full(tmp_path: Path) -> None:
     with SmallDisk(tmp_path / "disk", "8m") as disk, kept(SQLITE, disk.folder) as on_disk:
         file = disk.folder / "config.toml"
@@ -218,7 +214,6 @@ def fill(file: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("engine", "kills"), [("sqlite", rounds(3, 10)), ("postgresql", rounds(2, 10))]
 )
@@ -262,7 +257,6 @@ async def test_sigkill_loses_one_flush_interval(
     note("lost", [len(each.difference(found)) for each in recent])
 
 
-@pytest.mark.timeout(120)
 async def test_sigterm_loses_nothing(on_record: Kept, write: Write) -> None:
     async with spawned(GATEWAY, write(demo(store=on_record.store))) as served:
         async with loading(served.port) as load:

@@ -338,7 +338,6 @@ async def loaded(port: int) -> AsyncIterator[Load]:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(120)
 async def test_many_reloads_under_load_fail_no_request(write: Write) -> None:
     reloads = rounds(200, 1000)
     async with serving(speaking) as first, serving(speaking) as second:
