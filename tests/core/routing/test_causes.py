@@ -62,6 +62,7 @@ def test_what_a_request_may_have_brought_about_is_an_answer_or_its_loss() -> Non
         Cause.NOT_A_STREAM,
         Cause.TRUNCATED,
         Cause.ABANDONED,
+        Cause.UNREADABLE,
     }
 
 

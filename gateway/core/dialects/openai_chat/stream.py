@@ -21,12 +21,12 @@ import msgspec
 
 from ...records.usage import Usage
 from ...wire.json_scan import NOTHING, check_utf8
+from ...wire.model_name import ModelRenamer
 from ...wire.splice import InvalidJSON, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
 from .choice_ends import ChoiceEnds
 from .chunk import CHUNK, NULL, Choice, delta_says, fails, index_of, is_bare_word, says_more
 from .faults import FAILED, named, reported, reported_by_choice, silent, values
-from .model_name import ModelRenamer
 from .text_meter import TextMeter
 from .unstreamed import as_stream
 from .usage import UsageReports

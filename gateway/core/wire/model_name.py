@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...wire.splice import JsonMember, members, splice
+from .splice import JsonMember, members, splice
 
 _MODEL_KEY: Final = b'"model"'
 # Every escaped spelling of the key "model" has one of its letters, all U+0064 to U+006F, as
