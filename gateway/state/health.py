@@ -128,15 +128,22 @@ class LocalHealth:
             retries.deposit(now)
         if permit is Permit.PROBE:
             self._trouble.breaker(target, now)
-        held = None
-        if source is not None and target.suspects:
-            held = target.suspects.enter(source, now)
-        probes = permit is Permit.PROBE or (held is not None and held.permit is Permit.PROBE)
-        return Entered(target, deployment, key, permit, probes, charged, source, held)
+        entered = Entered(target, deployment, key, permit, permit is Permit.PROBE, charged, source)
+        if source is not None and target.suspects.known:
+            held = entered.held = target.suspects.enter(source, now)
+            own = held is not None and held.permit is Permit.PROBE
+            entered.trial = not own and target.suspects.kept_out is not None
+            target.suspects.trial |= entered.trial
+            entered.probes |= own or entered.trial
+        return entered
 
     def answered(self, entered: Entered, now: float, rng: Rng) -> None:
+        suspects = entered.target.suspects
         if entered.held is not None:
-            entered.target.suspects.answered(entered.held, now, rng)
+            suspects.answered(entered.held, now, rng)
+        if entered.trial:
+            entered.trial = suspects.trial = False
+            suspects.start_over()
         if entered.permit is Permit.PROBE:
             entered.permit = Permit.NORMAL
             entered.target.breaker.leave(Permit.PROBE, False, now, rng)
@@ -155,6 +162,8 @@ class LocalHealth:
         target = entered.target
         if entered.charged:
             target.retries.finish()
+        if entered.trial:
+            target.suspects.trial = False
         # Half of a pool at most is left out for its rate of failures: beyond that the fault is
         # rarely theirs, and half the answers are better than none.
         out = sum(each.breaker.ejected_by_rate for each in pool) if sample.cause else 0

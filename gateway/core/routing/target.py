@@ -16,7 +16,7 @@ from .backoff import Rng
 from .blame.patience import Patience
 from .blame.source import Source
 from .blame.suspects import Held, Suspect, Suspects
-from .breaker import Breaker, BreakerPolicy, Permit
+from .breaker import PROBE_GUESS, Breaker, BreakerPolicy, Permit
 from .causes import RULES, Cause
 from .deployment import Deployment
 from .health import AttemptStats, DeploymentStatus, KeyStatus, PeakEwma, Sample
@@ -54,7 +54,8 @@ class Entered(msgspec.Struct, eq=False):
 
     `probes` says that it was let through to test an open breaker; the permit is given back with
     the first sign of life, long before it leaves. `charged` says that it holds a place in the
-    retry budget. `held` is what it holds of its caller's own breaker, if the caller is a suspect.
+    retry budget. `held` is what it holds of its caller's own breaker, if the caller is a suspect;
+    `trial` that it was let through to learn whether only that of another is to blame.
     """
 
     target: Target
@@ -65,6 +66,7 @@ class Entered(msgspec.Struct, eq=False):
     charged: bool
     source: Source | None = None
     held: Held | None = None
+    trial: bool = False
 
     @property
     def key_id(self) -> str:
@@ -152,7 +154,7 @@ class Target:
         A deployment that is closed to one caller and has answered no other since is shown as
         that caller finds it. Others are let through all the same, should it be their turn.
         """
-        if self.suspects and self.breaker.closed:
+        if self.suspects.known and self.breaker.closed:
             suspect = self.suspects.kept_out
             if suspect is not None:
                 return suspect.breaker
@@ -169,10 +171,13 @@ class Target:
         if not self.breaker.available(now):
             self.clear = False
             return Skipped(SkipReason.CIRCUIT_OPEN, self.breaker.retry_at(now))
-        if source is not None and self.suspects:
+        if source is not None and self.suspects.known:
             barred = self.suspects.barred(source, now)
             if barred is not None:
                 return Skipped(SkipReason.CIRCUIT_OPEN, barred.breaker.retry_at(now))
+            if self.suspects.trial and self.suspects.kept_out is not None:
+                self.breaker.rejected += 1
+                return Skipped(SkipReason.CIRCUIT_OPEN, now + PROBE_GUESS)
         if not self.keyring.usable(now):
             self.clear = False
             refused = self.keyring.all_refused
@@ -239,11 +244,12 @@ class Target:
         if sample.first_event is not None and failed is False:
             self.usual.add(sample.first_event)
             self.patience.add(sample)
-        self._judge_speed(sample, now, failed=bool(failed), soft=soft, counts=counts)
+        if cause is not None:
+            self._judge_speed(sample, now, failed=bool(failed), soft=soft, counts=counts)
         if not self.breaker.policy.enabled and (failed or (rule is None and failed is False)):
             self.retries.note(bool(failed), now)
-        started = None if sample.latency is None else now - sample.latency
         if failed and rule is not None:
+            started = None if sample.latency is None else now - sample.latency
             retry_after = retry_after if cause is Cause.SERVER_ERROR else None
             blame = self.suspects.failed(
                 source,
@@ -275,7 +281,8 @@ class Target:
         # a dead deployment's breaker closed with it.
         if rule is None and failed is False:
             self.left_late = 0
-            self.suspects.succeeded(source, held, now, rng)
+            if self.suspects.known or self.suspects.in_a_row:
+                self.suspects.succeeded(source, held, now, rng)
             self.breaker.leave(permit, False, now, rng)
             return None
         if held is not None:

@@ -1003,6 +1003,36 @@ async def test_a_caller_whose_requests_fail_is_kept_out_and_no_other(
         assert world.client.status == 200
 
 
+async def test_others_come_one_at_a_time_until_one_is_answered(autojump_clock: MockClock) -> None:
+    """It may be the deployment, which a crowd would only keep from recovering."""
+    state = State()
+    for _ in range(5):
+        await asked_for(state, ("a", status(500)), **by("one"))
+    upstream = Answering({"a": LONG})
+    worlds = [World([], routes=["a"], state=state, **by(f"other {n}")) for n in range(20)]
+    for world in worlds:
+        world.upstream = upstream
+    upstream._by_provider = {"a": [(1, Head()), *LONG[1:]]}
+    await all_at_once(worlds[:10])
+    assert [world.client.status for world in worlds[:10]].count(200) == 1
+    refused = next(world for world in worlds[:10] if world.client.status == 503)
+    assert refused.client.headers[b"retry-after"] == b"1"
+    await all_at_once(worlds[10:])
+    assert {world.client.status for world in worlds[10:]} == {200}
+
+
+async def test_a_trial_whose_caller_leaves_gives_the_next_its_turn(
+    autojump_clock: MockClock,
+) -> None:
+    state = State()
+    for _ in range(5):
+        await asked_for(state, ("a", status(500)), **by("one"))
+    client = ScriptedClient(body(), leaves_at=0.5)
+    await asked_for(state, ("a", ok(after=9)), client=client, **by("other"))
+    world = await asked_for(state, ("a", ok()), **by("other"))
+    assert world.client.status == 200
+
+
 async def test_a_dead_provider_is_left_alone_with_the_second_caller(
     autojump_clock: MockClock,
 ) -> None:

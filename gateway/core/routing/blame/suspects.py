@@ -79,24 +79,31 @@ class Blame(msgspec.Struct, frozen=True):
 
 
 class Suspects:
-    """The suspects of one deployment. `opens` is how often one's own breaker has opened."""
+    """The suspects of one deployment, `known` by their names.
 
-    __slots__ = ("_in_a_row", "_known", "_neutral", "_own", "_policy", "opens")
+    `opens` is how often one's own breaker has opened. While one is kept out and nobody has been
+    served since, others are let through one at a time, on `trial`: it may be the deployment.
+    """
+
+    __slots__ = ("_in_a_row", "_neutral", "_own", "_policy", "known", "opens", "trial")
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
-        self._known: dict[str | int, Suspect] = {}
+        self.known: dict[str | int, Suspect] = {}
         # Of the failures since the last success: those that no request brings about, those that
         # one may, and whose the latter are. Two names are as good as many.
         self._neutral = self._own = 0
         self._in_a_row: set[str | int] = set()
         self.opens = 0
+        self.trial = False
 
     def __repr__(self) -> str:
-        return f"<Suspects {list(self._known.values())}>"
+        return f"<Suspects {list(self.known.values())}>"
 
-    def __len__(self) -> int:
-        return len(self._known)
+    @property
+    def in_a_row(self) -> bool:
+        """Say whether anything has failed since the last success."""
+        return self._neutral > 0 or self._own > 0
 
     @property
     def policy(self) -> BreakerPolicy:
@@ -106,21 +113,21 @@ class Suspects:
     def policy(self, policy: BreakerPolicy) -> None:
         if policy.window != self._policy.window:
             # What was counted in the old window has no place in the new one.
-            self._known.clear()
+            self.known.clear()
         self._policy = policy
-        for suspect in self._known.values():
+        for suspect in self.known.values():
             suspect.breaker.policy = policy
 
     @property
     def kept_out(self) -> Suspect | None:
         """Return one that is kept out; None if there is none, or if others were served since."""
-        if not (self._neutral or self._own):
+        if not self.in_a_row:
             return None
-        return next((each for each in self._known.values() if not each.breaker.closed), None)
+        return next((each for each in self.known.values() if not each.breaker.closed), None)
 
     def barred(self, source: Source, now: float) -> Suspect | None:
         """Return the suspect that `source` is, if it is kept out now."""
-        suspect = self._known.get(source.name)
+        suspect = self.known.get(source.name)
         if suspect is None or not suspect.concerned(source) or suspect.breaker.available(now):
             return None
         suspect.breaker.rejected += 1
@@ -128,7 +135,7 @@ class Suspects:
 
     def enter(self, source: Source, now: float) -> Held | None:
         """Let through an attempt that is not barred; None if nothing is known of its caller."""
-        suspect = self._known.get(source.name)
+        suspect = self.known.get(source.name)
         if suspect is None:
             return None
         permit = suspect.breaker.enter(now) if suspect.concerned(source) else Permit.NORMAL
@@ -147,7 +154,7 @@ class Suspects:
 
     def succeeded(self, source: Source | None, held: Held | None, now: float, rng: Rng) -> None:
         """Take note of a good answer."""
-        if self._neutral or self._own:
+        if self.in_a_row:
             self.start_over()
         suspect = self._of(source, held)
         if suspect is None:
@@ -155,7 +162,7 @@ class Suspects:
         suspect.requests.add(now)
         suspect.breaker.leave(Permit.NORMAL if held is None else held.permit, False, now, rng)
         if suspect.breaker.closed and not suspect.failures.total(now):
-            self._known.pop(suspect.name, None)
+            self.known.pop(suspect.name, None)
 
     def failed(
         self,
@@ -198,7 +205,7 @@ class Suspects:
             )
             opened = suspect if suspect.breaker.opens > before else None
             self.opens += opened is not None
-        worst = max(self._known.values(), key=lambda each: each.failures.total(now), default=None)
+        worst = max(self.known.values(), key=lambda each: each.failures.total(now), default=None)
         return Blame(
             len(self._in_a_row) > 1
             or self._neutral + min(self._own, 1) >= self._policy.consecutive_failures,
@@ -223,17 +230,17 @@ class Suspects:
     def _of(self, source: Source | None, held: Held | None) -> Suspect | None:
         if held is not None:
             return held.suspect
-        return self._known.get(source.name) if self._known and source is not None else None
+        return self.known.get(source.name) if self.known and source is not None else None
 
     def _add(self, source: Source, now: float) -> Suspect:
-        if len(self._known) >= MOST:
+        if len(self.known) >= MOST:
             quiet = [
                 name
-                for name, each in self._known.items()
+                for name, each in self.known.items()
                 if each.breaker.closed and not each.failures.total(now)
             ]
             # The oldest, if all of them still fail.
-            for name in quiet or [next(iter(self._known))]:
-                del self._known[name]
-        found = self._known[source.name] = Suspect(source, self._policy)
+            for name in quiet or [next(iter(self.known))]:
+                del self.known[name]
+        found = self.known[source.name] = Suspect(source, self._policy)
         return found
