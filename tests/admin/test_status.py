@@ -52,6 +52,7 @@ async def test_status_shows_what_is_known(autojump_clock: MockClock) -> None:
         "loaded_at": "2026-11-23T08:00:00.000+00:00",
         "needs_restart": [],
         "last_error": {"at": problem.at, "problems": list(problem.problems)},
+        "warnings": [],
     }
     (shown,) = found["deployments"]
     assert shown["name"] == "a/real"
