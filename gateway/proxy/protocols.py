@@ -14,9 +14,10 @@ from ..core.routing.backoff import Rng
 from ..core.routing.blame.source import Source
 from ..core.routing.breaker import BreakerPolicy
 from ..core.routing.call import Call
+from ..core.routing.causes import Skipped
 from ..core.routing.deployment import Deployment
 from ..core.routing.health import DeploymentStatus, Sample
-from ..core.routing.target import Entered, Skipped, Target
+from ..core.routing.target import Entered, Target
 from ..errors import GatewayError
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]

@@ -10,34 +10,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from typing import Final
 from weakref import WeakValueDictionary
-
-import structlog
 
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
 from ..core.routing.balancing.strategies import Balancer, PoolMember, StrategyName, balancer
 from ..core.routing.blame.source import Source
 from ..core.routing.breaker import BreakerPolicy, Permit
-from ..core.routing.causes import RULES, Cause
+from ..core.routing.causes import Cause, Skipped, SkipReason
 from ..core.routing.deployment import Credential, Deployment
 from ..core.routing.health import DeploymentStatus, Sample
 from ..core.routing.hedging import HedgeCap
 from ..core.routing.keys import Key
-from ..core.routing.target import Entered, Skipped, SkipReason, Target
+from ..core.routing.target import Entered, Target
 from .health_log import log_abandoned, log_suspect
+from .key_verdicts import judge_key
 from .trouble_log import TroubleLog
 
-# How often in a row a key must be refused before it is set aside for what may be the requests'
-# fault, and to how many callers.
-DOUBTS: Final = 3
-DOUBTERS: Final = 2
-
-
 _BalancerKey = tuple[StrategyName, tuple[tuple[str, float, float], ...]]
-
-_log = structlog.get_logger(__name__)
 
 
 class LocalHealth:
@@ -183,7 +173,7 @@ class LocalHealth:
             log_suspect(entered, closed_to, sample, now)
         if sample.cause is Cause.ABANDONED and counts:
             log_abandoned(entered, sample)
-        self._judge_key(entered, sample, now)
+        judge_key(entered, sample, now)
 
     def abandoned(self, entered: Entered, seconds: float, *, whole: bool) -> bool:
         return entered.target.patience.exceeded(Sample(Cause.CLIENT_GONE, seconds, whole=whole))
@@ -249,56 +239,6 @@ class LocalHealth:
             found = self._keys[provider, credential.id] = Key(credential.id, credential.label)
         found.label = credential.label
         return found
-
-    def _judge_key(self, entered: Entered, sample: Sample, now: float) -> None:
-        keyring, key, cause = entered.target.keyring, entered.key, sample.cause
-        if cause is Cause.RATE_LIMITED:
-            seconds = keyring.limit(key, now, sample.retry_after)
-            _log.info(
-                "provider limits a key",
-                deployment=entered.deployment.name,
-                key=key.label,
-                seconds=round(seconds, 3),
-            )
-        elif cause is Cause.AUTH_FAILED and sample.status is None:
-            # There was no token to call with, so none was refused. It may be there again at any
-            # moment, and the task that fetches it has logged why it is not.
-            return
-        elif cause in (Cause.AUTH_FAILED, Cause.ACCOUNT_REFUSED):
-            known = keyring.why_refused(key) is not None
-            rests = self._set_aside(entered, sample, now)
-            if rests is None:
-                return
-            log = _log.info if known else _log.error
-            log(
-                "provider refuses a key; it is set aside" if rests else "provider refuses a key",
-                deployment=entered.deployment.name,
-                key=key.label,
-                seconds=round(rests, 3),
-                error=sample.error,
-            )
-        elif cause is None or RULES[cause].failure is False:
-            keyring.accepted(key, now)
-
-    def _set_aside(self, entered: Entered, sample: Sample, now: float) -> float | None:
-        """Leave a refused key alone; return for how many seconds, None if that is no news.
-
-        401 is about the key and nothing else, and so is what the provider says of our account in
-        words that are known. Any other 402 or 403 may be about this one request: a filter that
-        dislikes the prompt, more tokens than what is left pays for, a model of a family that is
-        not ours. It sets a key aside when several callers are refused in a row, and nobody is
-        served in between.
-        """
-        keyring, key = entered.target.keyring, entered.key
-        certain = sample.cause is Cause.ACCOUNT_REFUSED or sample.status not in (402, 403)
-        if certain:
-            return keyring.refuse(key, now, sample.error, everywhere=True)
-        if entered.deployment.pattern is not None:
-            return 0.0
-        doubts = keyring.doubt(key, entered.source)
-        if doubts.count < DOUBTS or doubts.callers < DOUBTERS:
-            return 0.0 if doubts.count == 1 else None
-        return keyring.refuse(key, now, sample.error, everywhere=False)
 
 
 def _price(deployment: Deployment) -> float:

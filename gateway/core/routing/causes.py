@@ -151,3 +151,22 @@ class AttemptFailure(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     another_key: bool = False
     probe: bool = False
+
+
+class SkipReason(enum.Enum):
+    """What kept an attempt from being sent."""
+
+    CIRCUIT_OPEN = "circuit_open"
+    RATE_LIMITED = "rate_limited"  # the provider said so to all keys
+    KEYS_REFUSED = "keys_refused"
+    BUSY = "busy"  # all places of the provider are taken
+    OVER_LIMIT = "over_limit"  # the configuration's limits for the provider
+    RETRY_BUDGET = "retry_budget"
+    CANNOT_SERVE = "cannot_serve"  # its model was found unable to serve this request
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """An attempt that was not let through; `until` is when it might be, if that is known."""
+
+    why: SkipReason
+    until: float | None = None

@@ -6,7 +6,6 @@ Outside of `core/` and `state/` a target only names its deployment: `Health` act
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,7 +16,7 @@ from .blame.patience import Patience
 from .blame.source import Source
 from .blame.suspects import Held, Suspect, Suspects
 from .breaker import PROBE_GUESS, Breaker, BreakerPolicy, Permit
-from .causes import RULES, Cause
+from .causes import RULES, Cause, Skipped, SkipReason
 from .deployment import Deployment
 from .health import AttemptStats, DeploymentStatus, KeyStatus, PeakEwma, Sample
 from .hedging import Quantile
@@ -28,25 +27,6 @@ from .retry_budget import RetryBudget, RetryBudgetPolicy
 # once would otherwise look like the fastest of all and attract the traffic it fails.
 PENALTY: Final = 5.0
 WORST: Final = 300.0
-
-
-class SkipReason(enum.Enum):
-    """What kept an attempt from being sent."""
-
-    CIRCUIT_OPEN = "circuit_open"
-    RATE_LIMITED = "rate_limited"  # the provider said so to all keys
-    KEYS_REFUSED = "keys_refused"
-    BUSY = "busy"  # all places of the provider are taken
-    OVER_LIMIT = "over_limit"  # the configuration's limits for the provider
-    RETRY_BUDGET = "retry_budget"
-    CANNOT_SERVE = "cannot_serve"  # its model was found unable to serve this request
-
-
-class Skipped(msgspec.Struct, frozen=True):
-    """An attempt that was not let through; `until` is when it might be, if that is known."""
-
-    why: SkipReason
-    until: float | None = None
 
 
 class Entered(msgspec.Struct, eq=False):

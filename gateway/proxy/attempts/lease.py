@@ -18,9 +18,10 @@ import trio
 from ...config.snapshot import Snapshot
 from ...core.limits.ledger import Demand, LimitRefusal
 from ...core.routing.blame.source import Source
+from ...core.routing.causes import Skipped, SkipReason
 from ...core.routing.deployment import Credential, Deployment
 from ...core.routing.health import Sample
-from ...core.routing.target import Entered, Skipped, SkipReason, Target
+from ...core.routing.target import Entered, Target
 from ...errors import Overloaded
 from ..reservation import EXPIRY_GRACE, Reservation
 from ..services import Services

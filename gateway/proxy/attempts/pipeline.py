@@ -13,10 +13,9 @@ from ...core.dialects.base import DialectRequest
 from ...core.records.record import EndReason
 from ...core.routing.attempts import Attempts
 from ...core.routing.blame.source import Source
-from ...core.routing.causes import RULES, Again, AttemptFailure, Cause, Stop, Try
+from ...core.routing.causes import RULES, Again, AttemptFailure, Cause, Skipped, Stop, Try
 from ...core.routing.deployment import Deployment
 from ...core.routing.hedging import delay
-from ...core.routing.target import Skipped
 from ...errors import GatewayError, SendStalled
 from ..exchange import Exchange
 from ..options import DEFAULT, ServingOptions

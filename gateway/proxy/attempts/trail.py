@@ -13,8 +13,8 @@ from typing import Final
 import trio
 
 from ...config.snapshot import ServedModel
+from ...core.routing.causes import Skipped, SkipReason
 from ...core.routing.deployment import Deployment
-from ...core.routing.target import Skipped, SkipReason
 from ..protocols import Health
 from ..settlement import Settlement
 

@@ -10,9 +10,8 @@ from typing import Final
 from ...core.limits.shedding import come_back
 from ...core.records.record import EndReason
 from ...core.routing.backoff import Rng
-from ...core.routing.causes import Cause, Stop
+from ...core.routing.causes import Cause, Skipped, SkipReason, Stop
 from ...core.routing.deployment import Deployment
-from ...core.routing.target import Skipped, SkipReason
 from ...errors import (
     GatewayError,
     Overloaded,

@@ -6,18 +6,12 @@ from hypothesis import strategies as st
 
 from gateway.core.routing.blame.source import Source
 from gateway.core.routing.breaker import BreakerPolicy, BreakerState, Permit
-from gateway.core.routing.causes import RULES, Cause
+from gateway.core.routing.causes import RULES, Cause, Skipped, SkipReason
 from gateway.core.routing.health import Sample
 from gateway.core.routing.hedging import MIN_SAMPLES
 from gateway.core.routing.keys import Key
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.routing.target import (
-    PENALTY,
-    WORST,
-    Skipped,
-    SkipReason,
-    Target,
-)
+from gateway.core.routing.target import PENALTY, WORST, Target
 
 POLICY = BreakerPolicy(consecutive_failures=3, open_time=5, successes=2, slow_start=10)
 

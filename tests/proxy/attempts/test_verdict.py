@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.routing.causes import Cause, Stop
+from gateway.core.routing.causes import Cause, Skipped, SkipReason, Stop
 from gateway.core.routing.deployment import Deployment
-from gateway.core.routing.target import Skipped, SkipReason
 from gateway.errors import Overloaded, ProvidersFailed, ProvidersRateLimited, ProvidersTimedOut
 from gateway.proxy.attempts.verdict import unavailable, verdict
 from gateway.proxy.outcomes import Failed
