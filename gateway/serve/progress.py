@@ -34,6 +34,9 @@ PIECE: Final = 16384
 # every 108 to 127 s (measured). So who has such packets gets longer, but at most so many times the
 # timeout: 132 s by default.
 MOST_PATIENCE: Final = 4.4
+# A timeout below this many seconds is meant to be short, and gets less.
+SHORT: Final = 5.0
+MOST_PATIENCE_WHEN_SHORT: Final = 3.5
 _RESET: Final = struct.pack("ii", 1, 0)
 # How often all are looked at, as a part of `send_timeout`, and within these seconds.
 _LOOKS: Final = 16
@@ -85,7 +88,8 @@ class Progress:
     __slots__ = ("_credit", "_most", "_new", "_rate", "_taken", "_written")
 
     def __init__(self, send_timeout: float, step: int, written: int, held: int) -> None:
-        self._most = self._credit = send_timeout * min(max(1.0, step / PIECE), MOST_PATIENCE)
+        most = MOST_PATIENCE if send_timeout >= SHORT else MOST_PATIENCE_WHEN_SHORT
+        self._most = self._credit = send_timeout * min(max(1.0, step / PIECE), most)
         self._rate = send_timeout / PIECE
         self._new = True
         self._written = written

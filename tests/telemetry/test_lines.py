@@ -6,18 +6,17 @@ import fcntl
 import os
 import select
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
 import structlog
 import trio
-import trio.testing
 from structlog.testing import LogCapture
 from trio.testing import MockClock
 
 from gateway.core.records.record import AttemptRecord, EndReason, Record
 from gateway.telemetry import lines
+from gateway.telemetry.line_file import Written
 from gateway.telemetry.lines import BATCH_SECONDS, FLUSH_SECONDS, LineRecorder
 
 
@@ -255,28 +254,20 @@ async def test_a_pipe_is_written_in_pieces_that_can_not_be_torn(
 
 
 async def test_a_full_disk_is_complained_about_once_a_minute(
-    autojump_clock: MockClock, tmp_path: Path, log: LogCapture, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, pipe: tuple[int, int], log: LogCapture
 ) -> None:
-    write = os.write
-
-    def full(descriptor: int, data: bytes) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with (tmp_path / "records").open("wb") as out:
-        recorder = LineRecorder(out.fileno())
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(recorder.run)
-            monkeypatch.setattr(os, "write", full)
-            for number in range(1500):  # 150 s
-                recorder.record(record(number))
-                await trio.sleep(BATCH_SECONDS)
-                # A worker thread takes no virtual time.
-                await trio.testing.wait_all_tasks_blocked()
-            monkeypatch.setattr(os, "write", write)
-            recorder.record(record(1500))
-            await trio.sleep(3 * BATCH_SECONDS)
-            nursery.cancel_scope.cancel("seen enough")
-    events = [each["event"] for each in log.entries]
-    assert 2 <= events.count("request records lost") <= 4
-    assert len(events) <= 8
-    assert "request records are written again" in events
+    recorder = LineRecorder(pipe[1])
+    full = Written(0, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    for _ in range(1500):  # 150 s
+        recorder._settle([b"{}"], full)
+        await trio.sleep(BATCH_SECONDS)
+    recorder._settle([b"{}"], Written(1, None))
+    assert recorder.dropped == 1500
+    said = [(each["event"], each.get("records", each.get("total"))) for each in log.entries]
+    assert said[:2] == [("request records lost", 1), ("request records dropped", 1)]
+    assert [event for event, _ in said].count("request records lost") == 3
+    assert log.entries[-1]["event"] == "request records are written again"
+    assert log.entries[-1]["dropped"] == 1500
+    # The next episode is news.
+    recorder._settle([b"{}"], full)
+    assert log.entries[-2]["event"] == "request records lost"
