@@ -66,14 +66,20 @@ def test_an_older_database(file: Path, capsys: Captured) -> None:
     name = f"sqlite:///{file.with_name('gateway.db')}"
     run("upgrade", file, capsys)
     with sqlite3.connect(file.with_name("gateway.db")) as connection:
-        connection.execute("DROP INDEX ix_requests_failed")
-        connection.execute("UPDATE alembic_version SET version_num = '0002'")
+        for column in ("cache_write_tokens", "cost_unknown", "reported_cost_nano_usd"):
+            connection.execute(f"ALTER TABLE rollups DROP COLUMN {column}")
+        for column in (
+            *("cache_write_tokens", "input_audio_tokens", "output_audio_tokens"),
+            *("input_image_tokens", "output_image_tokens", "reported_cost_nano_usd"),
+        ):
+            connection.execute(f"ALTER TABLE requests DROP COLUMN {column}")
+        connection.execute("UPDATE alembic_version SET version_num = '0003'")
     connection.close()
-    said = f"{name}: not up to date: 0003 missing; run `gateway db upgrade`\n"
+    said = f"{name}: not up to date: 0004 missing; run `gateway db upgrade`\n"
     assert run("check", file, capsys) == (1, said, "")
     status, out, err = run("upgrade", file, capsys)
     assert (status, err) == (0, "")
-    assert f"{name}: applied revision 0003\n" in out
+    assert f"{name}: applied revision 0004\n" in out
 
 
 def test_a_newer_database(file: Path, capsys: Captured) -> None:
@@ -136,5 +142,5 @@ def test_an_upgrade_is_on_record(file: Path, capsys: Captured) -> None:
     )
     database.close()
     assert [(action, msgspec.json.decode(details)) for action, details in rows] == [
-        ("migrated", {"revisions": ["0001", "0002", "0003"]})
+        ("migrated", {"revisions": ["0001", "0002", "0003", "0004"]})
     ]

@@ -143,6 +143,9 @@ def _flag(raw: bytes | None, name: str) -> bool:
 def _stream_options(raw: bytes | None) -> tuple[bytes | None, bool]:
     if raw is None or raw == b"null":
         return None, False
+    if raw == _INCLUDE_USAGE:
+        # As every SDK writes it.
+        return raw, True
     if not raw.startswith(b"{"):
         raise InvalidRequest("stream_options must be an object", param="stream_options")
     options = _option_values(raw)

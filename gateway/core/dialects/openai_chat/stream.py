@@ -54,6 +54,7 @@ _ESCAPED_LETTER: Final = b"\\u006"
 _BACKSLASH: Final = 0x5C
 _LF: Final = 0x0A
 _NULL: Final = msgspec.Raw(b"null")
+_UNSET: Final = msgspec.UNSET
 _NULL_USAGE: Final = b',"usage":null}'
 _USAGE_KEY: Final = b'"usage"'
 
@@ -136,16 +137,17 @@ class ChatStreamRewriter:
             chunk = _CHUNK.decode(data)
         except (msgspec.DecodeError, InvalidJSON, RecursionError):
             return self._rewrite_odd(data)
-        if chunk.error is not msgspec.UNSET and bytes(chunk.error) not in NOTHING:
+        if chunk.error is not _UNSET and bytes(chunk.error) not in NOTHING:
             # OpenRouter's is a chunk like the others, with an error in it.
             self.error = data if chunk.model is msgspec.UNSET else self._set_model(data)
             return None
         choices = chunk.choices
         if choices:
             self._note(choices)
-        if chunk.x_groq is not msgspec.UNSET:
+            self._text.event(choices, len(data))
+        if chunk.x_groq is not _UNSET:
             self._reports.add_nested(chunk.x_groq)
-        if chunk.usage is not msgspec.UNSET:
+        if chunk.usage is not _UNSET:
             if chunk.usage != _NULL:
                 self._reports.add(chunk.usage)
                 if not choices and not self._keep_usage:
@@ -157,17 +159,15 @@ class ChatStreamRewriter:
                     data = data[:end] + b"}"
                 else:
                     data = splice(data, remove=("usage",))
-        return data if chunk.model is msgspec.UNSET else self._set_model(data)
+        return data if chunk.model is _UNSET else self._set_model(data)
 
     def _note(self, choices: list[_Choice]) -> None:
         for choice in choices:
             reason = choice.finish_reason
             # Some servers send "" until there is a reason.
-            if reason is not msgspec.UNSET and bytes(reason) not in NOTHING:
+            if reason is not _UNSET and bytes(reason) not in NOTHING:
                 self.finished = self.meaningful = True
-            if choice.delta is not msgspec.UNSET:
-                self._text.add(choice.delta)
-            if choice.usage is not msgspec.UNSET:
+            if choice.usage is not _UNSET:
                 self._reports.add(choice.usage)
         if not self.meaningful:
             self.meaningful = any(_has_content(choice.delta) for choice in choices)
