@@ -143,6 +143,9 @@ def _stream_options(raw: bytes | None) -> tuple[bytes, bool]:
     """Return the options with usage asked for, and whether the client asked for it itself."""
     if raw is None or raw == b"null":
         return _INCLUDE_USAGE, False
+    if raw == _INCLUDE_USAGE:
+        # As every SDK writes it.
+        return raw, True
     if not raw.startswith(b"{"):
         raise InvalidRequest("stream_options must be an object", param="stream_options")
     found = _option_members(raw)

@@ -34,6 +34,7 @@ from .usage import UsageReports
 DONE: Final = b"data: [DONE]\n\n"
 
 _LF: Final = 0x0A
+_UNSET: Final = msgspec.UNSET
 _NULL_USAGE: Final = b',"usage":null}'
 _USAGE_KEY: Final = b'"usage"'
 # llama.cpp sends `prompt_progress` if a request has `return_progress` (tools/server/README.md);
@@ -166,19 +167,20 @@ class ChatStreamRewriter:
             chunk = CHUNK.decode(data)
         except (msgspec.DecodeError, InvalidJSON, RecursionError):
             return self._rewrite_odd(data)
-        if chunk.error is not msgspec.UNSET and bytes(chunk.error) not in NOTHING:
+        if chunk.error is not _UNSET and bytes(chunk.error) not in NOTHING:
             # OpenRouter's is a chunk like the others, with an error in it.
-            self.error = data if chunk.model is msgspec.UNSET else self._set_model(data)
+            self.error = data if chunk.model is _UNSET else self._set_model(data)
             return None
         choices = chunk.choices
-        if (self._note(choices) if choices else FAILED in data) and self._fails(data, choices):
+        failed = self._note(choices, len(data)) if choices else FAILED in data
+        if failed and self._fails(data, choices):
             return None
         if not self.meaningful and _PROGRESS in data:
             self.progressed = True
-        if chunk.x_groq is not msgspec.UNSET:
+        if chunk.x_groq is not _UNSET:
             self._reports.add_nested(chunk.x_groq)
             self._note_report()
-        if chunk.usage is not msgspec.UNSET:
+        if chunk.usage is not _UNSET:
             if chunk.usage != NULL:
                 self._note_usage(chunk.usage)
                 if not choices and not self._keep_usage and not says_more(data):
@@ -190,7 +192,7 @@ class ChatStreamRewriter:
                     data = data[:end] + b"}"
                 else:
                     data = splice(data, remove=("usage",))
-        return data if chunk.model is msgspec.UNSET else self._set_model(data)
+        return data if chunk.model is _UNSET else self._set_model(data)
 
     def _fails(self, data: bytes, choices: list[Choice] | None) -> bool:
         """Take note of the error that an event seems to report; say whether it does."""
@@ -209,27 +211,22 @@ class ChatStreamRewriter:
             self._reported = True
             self.said += 1
 
-    def _note(self, choices: list[Choice]) -> bool:
+    def _note(self, choices: list[Choice], length: int) -> bool:
         """Take note of an event's choices; say whether one of them reports an error."""
+        self._text.event(choices, length)
         looks = self.finished or not self.meaningful
         for choice in choices:
             if choice.index != self._index:
                 self._see(choice.index)
             reason = choice.finish_reason
             # Some servers send "" until there is a reason.
-            if (
-                reason is not msgspec.UNSET
-                and reason != NULL
-                and (said := bytes(reason)) not in NOTHING
-            ):
+            if reason is not _UNSET and reason != NULL and (said := bytes(reason)) not in NOTHING:
                 if said == FAILED:
                     return True
                 self._end_choice(choice.index)
-            if choice.error is not msgspec.UNSET and bytes(choice.error) not in NOTHING:
+            if choice.error is not _UNSET and bytes(choice.error) not in NOTHING:
                 return True
-            if choice.delta is not msgspec.UNSET:
-                self._text.add(choice.delta)
-            if choice.usage is not msgspec.UNSET:
+            if choice.usage is not _UNSET:
                 self._note_usage(choice.usage)
         if looks and any(delta_says(choice.delta) for choice in choices):
             self.meaningful = True

@@ -2,14 +2,15 @@
 
 Content, reasoning, refusals and the arguments of tools are what a model has made; keys, roles,
 ids and base64 are not. To look into every delta of a stream would cost as much as everything
-else that is done with it. So every delta is counted by its length, and how much of that is no
-text is learned from the first ones and from every sixteenth.
+else that is done with it. So most events are counted by their length, and how much of that is no
+text is learned from the first ones and from every 32nd.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -19,7 +20,7 @@ _DECODER: Final = msgspec.json.Decoder()
 # These are never learned from others: a picture in base64 is long, and so is what is sent at once.
 _LARGE: Final = 1024
 _FIRST: Final = 8
-_EVERY: Final = 16
+_EVERY: Final = 32
 # Members that hold no text of the model's: names, marks, base64, and OpenRouter's copy of its
 # `reasoning`.
 _NO_TEXT: Final = frozenset(
@@ -36,57 +37,92 @@ _SAME: Final = ("reasoning_content", "reasoning")
 _DEPTH: Final = 12
 
 
-class TextMeter:
-    """Counts the text of the deltas of one answer. `pieces` are those that had some."""
+class _Choice(Protocol):
+    @property
+    def delta(self) -> msgspec.Raw | msgspec.UnsetType: ...
 
-    __slots__ = ("_around", "_deltas", "pieces", "size")
+
+class TextMeter:
+    """Counts the text of one answer as its events come."""
+
+    __slots__ = ("_around", "_first", "_pieces", "_size", "_skipped", "_unseen")
 
     def __init__(self) -> None:
-        self.size = 0
-        self.pieces = 0
-        self._deltas = 0
+        self._size = 0
+        self._pieces = 0
+        # How much of an event is no text, how many are to be measured before any is passed over,
+        # and how many may still be; of those that were, the bytes.
         self._around = 0
+        self._first = _FIRST
+        self._unseen = 0
+        self._skipped = 0
 
     def __repr__(self) -> str:
-        return f"<TextMeter {self.size} bytes in {self.pieces} pieces>"
+        return f"<TextMeter {self.size} bytes>"
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes of text have come."""
+        return self._size + self._passed_over()[0]
 
     @property
     def tokens(self) -> int:
         """Return about how many tokens the text has: a piece is hardly less than one."""
-        return max(-(-self.size // BYTES_PER_TOKEN), self.pieces)
+        size, pieces = self._passed_over()
+        return max(-(-(self._size + size) // BYTES_PER_TOKEN), self._pieces + pieces)
 
-    def add(self, delta: msgspec.Raw) -> None:
-        """Count one delta, as JSON."""
-        length = len(delta)
-        self._deltas = deltas = self._deltas + 1
-        if deltas > _FIRST and deltas % _EVERY and length < _LARGE:
-            length -= self._around
-            if length > 0:
-                self.size += length
-                self.pieces += 1
+    def event(self, choices: Sequence[_Choice], length: int) -> None:
+        """Count one event of `length` bytes, with these choices."""
+        if self._unseen and length < _LARGE:
+            self._unseen -= 1
+            self._skipped += length
             return
-        self._measure(delta, length)
+        self._measure(choices, length)
 
-    def _measure(self, delta: msgspec.Raw, length: int) -> None:
-        try:
-            found = _DECODER.decode(delta)
-        except (msgspec.DecodeError, RecursionError):
-            # Lone surrogates, for one. No telling how much of it is text.
-            found = bytes(delta).decode("utf-8", "replace")
-        size = text_size(found)
+    def _passed_over(self) -> tuple[int, int]:
+        """Return the text of the events since the last one that was measured, and their number."""
+        if not self._skipped:
+            return 0, 0
+        count = _EVERY - self._unseen
+        size = self._skipped - count * self._around
+        return (size, count) if size > 0 else (0, 0)
+
+    def _measure(self, choices: Sequence[_Choice], length: int) -> None:
+        size = sum(
+            _measured(choice.delta) for choice in choices if isinstance(choice.delta, msgspec.Raw)
+        )
         if size:
-            self.size += size
-            self.pieces += 1
-        if size and length < _LARGE:
+            self._size += size
+            self._pieces += 1
+        if length >= _LARGE:
+            # No example for others, and they go on being passed over.
+            return
+        passed_over, pieces = self._passed_over()
+        self._size += passed_over
+        self._pieces += pieces
+        self._skipped = 0
+        if size:
             # Escapes make a text longer in JSON than it is; by this they are no text either.
-            self._around = max(0, length - size)
+            self._around = length - size
+        if self._first:
+            self._first -= 1
+        else:
+            self._unseen = _EVERY
 
     def add_found(self, delta: object) -> None:
         """Count one delta that has been decoded."""
         size = text_size(delta)
         if size:
-            self.size += size
-            self.pieces += 1
+            self._size += size
+            self._pieces += 1
+
+
+def _measured(delta: msgspec.Raw) -> int:
+    try:
+        return text_size(_DECODER.decode(delta))
+    except (msgspec.DecodeError, RecursionError):
+        # Lone surrogates, for one. No telling how much of it is text.
+        return len(delta)
 
 
 def text_size(found: object, depth: int = _DEPTH) -> int:
