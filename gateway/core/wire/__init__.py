@@ -3,7 +3,9 @@
     sse         server-sent events: bytes in, events out, and back again
     framing     how long a response's body is, and where in the bytes it lies (RFC 9112)
     json_scan   the top-level members of a JSON object and where they stand
+    inflate     gzip and deflate, within a limit
     splice      rewrite some of them in the bytes, and leave every other byte alone
+    model_name  the name of the model in a stream's events, by what they begin with
 
 Every decoder has `feed(data)` and gives the same result however its input is cut. Read `sse`,
 then `splice`.
