@@ -55,7 +55,7 @@ def asked(headers: Mapping[bytes, bytes]) -> ClientOptions:
     """Return what the head asks of the gateway itself. Raises InvalidRequest (400)."""
     timeout = request_timeout(headers)
     return ClientOptions(
-        patience=math.inf if timeout is None else timeout,
+        timeout=math.inf if timeout is None else timeout,
         single=_flag(headers, b"x-gateway-no-retry"),
         # openai-python counts its own retries in it.
         repeated=headers.get(b"x-stainless-retry-count", b"0") != b"0",

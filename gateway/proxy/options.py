@@ -18,13 +18,13 @@ from ..core.routing.attempts import RetryPolicy
 class ClientOptions(msgspec.Struct, frozen=True):
     """What the request's head asks for.
 
-    patience  seconds for the whole request; infinite if the caller does not say
+    timeout  seconds for the whole request; infinite if the caller does not say
     single    make one attempt only
     repeated  this is a retry of the client's own
     cache     the value of `x-gateway-cache`
     """
 
-    patience: float = math.inf
+    timeout: float = math.inf
     single: bool = False
     repeated: bool = False
     cache: bytes | None = None
@@ -33,7 +33,7 @@ class ClientOptions(msgspec.Struct, frozen=True):
 class ServingOptions(msgspec.Struct, frozen=True):
     """How one request is to be served. `sticky_key` is what its deployment depends on."""
 
-    patience: float = math.inf
+    timeout: float = math.inf
     single: bool = False
     repeated: bool = False
     sticky_key: bytes | None = None
@@ -45,7 +45,7 @@ class ServingOptions(msgspec.Struct, frozen=True):
 
         Not with a single attempt, nor in haste: a silent deployment could take all of it.
         """
-        return not self.single and self.patience == math.inf
+        return not self.single and self.timeout == math.inf
 
     def retry(self, policy: RetryPolicy) -> RetryPolicy:
         """Return `policy`, or that of a caller who wants one attempt."""

@@ -1,8 +1,8 @@
 """What is short-lived and shared between requests, in two halves.
 
     health  what this process has learned of deployments: breakers, keys, retry budgets,
-            latencies. Local, never awaited. `key_verdicts` judges keys; `health_log` and `trouble_log` say in
-            the log what becomes of all this
+            latencies. Local, never awaited. `key_verdicts` judges keys; `health_log` and
+            `trouble_log` say in the log what becomes of all this
     limits  rates, concurrency and budgets, in this process's memory. Everything is awaited, so
             that a store shared by several processes can take its place
 

@@ -315,7 +315,7 @@ async def test_a_deadline_of_the_caller_s_own_is_no_way_around_that(
 ) -> None:
     process = limited_process()
     world = process.request(("a", steps))
-    record = await world.run(asked=ClientOptions(patience=2))
+    record = await world.run(asked=ClientOptions(timeout=2))
     assert record.end_reason == "total_timeout"
     assert charged(process) == (PROMPT * 2_000 + events * 8_000, PROMPT + events)
 
@@ -325,7 +325,7 @@ async def test_usage_that_is_known_is_not_estimated_as_well(autojump_clock: Mock
     # The answer is there, and its caller does not take it in time.
     client = ScriptedClient(body(stream=False), pauses={0: 30.0})
     world = process.request(("a", answer(after=1)), client=client)
-    record = await world.run(asked=ClientOptions(patience=5))
+    record = await world.run(asked=ClientOptions(timeout=5))
     assert (record.input_tokens, record.output_tokens) == (100, 20)
     assert charged(process) == (COST, USED)
     assert record.cost_nano_usd == COST
@@ -568,7 +568,7 @@ async def test_a_caller_s_deadline_holds_in_the_queue(autojump_clock: MockClock)
     everyone = world.traffic.everyone
     everyone.limit = 1
     assert everyone.acquire_nowait()
-    await world.exchange(asked=ClientOptions(patience=0.5))
+    await world.exchange(asked=ClientOptions(timeout=0.5))
     assert trio.current_time() == 0.5
     assert world.client.status == 503
     everyone.release()

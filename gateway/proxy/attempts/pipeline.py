@@ -56,7 +56,7 @@ class Pipeline:
         self._source = Source(caller.name if caller.digest else None, request.body)
         self._trail = Trail(model, exchange.settlement, exchange.services.health)
         self._calls = ProviderCalls(exchange, request, model)
-        self._deadline = model.deadlines(exchange.started, exchange.started + options.patience)
+        self._deadline = model.deadlines(exchange.started, exchange.started + options.timeout)
 
     async def run(self) -> None:
         """Answer the caller. Raises a GatewayError if no provider's answer is to be shown."""

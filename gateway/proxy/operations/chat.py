@@ -42,13 +42,13 @@ async def serve_chat(
     ttl = cache_control(asked.cache, model.cache, services.cache.store.policy.max_ttl)
     demand = _demand(exchange, request, model)
     options = ServingOptions(
-        patience=asked.patience,
+        timeout=asked.timeout,
         single=asked.single,
         repeated=asked.repeated,
         sticky_key=sticky_key(model, request, caller, exchange.headers),
         demand=demand,
     )
-    until = exchange.started + asked.patience
+    until = exchange.started + asked.timeout
 
     async def work() -> None:
         async with await admit(exchange, demand, until, model.longest):

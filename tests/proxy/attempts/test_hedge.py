@@ -466,7 +466,7 @@ async def test_a_caller_who_leaves_ends_both(autojump_clock: MockClock) -> None:
 
 async def test_the_deadline_ends_both(autojump_clock: MockClock) -> None:
     world = hedged([("a", SILENCE), ("b", SILENCE)])
-    record = await world.run(asked=ClientOptions(patience=3.0))
+    record = await world.run(asked=ClientOptions(timeout=3.0))
     assert trio.current_time() == 3
     assert (world.client.status, record.end_reason) == (504, "total_timeout")
     assert world.causes == ["total_timeout", "total_timeout"]

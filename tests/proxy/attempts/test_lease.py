@@ -290,7 +290,7 @@ async def test_a_caller_in_haste_never_opens_a_breaker(
     state = State()
     for _ in range(30):
         world = World([("a", steps)], state=state, retry=ONCE)
-        await world.run(asked=ClientOptions(patience=0.001))
+        await world.run(asked=ClientOptions(timeout=0.001))
         assert world.causes == ["total_timeout"]
     (target,) = state.health.targets
     assert target.breaker.closed
@@ -298,13 +298,13 @@ async def test_a_caller_in_haste_never_opens_a_breaker(
     # And hides no failures.
     await failing(state, 4)
     world = World([("a", steps)], state=state, retry=ONCE)
-    await world.run(asked=ClientOptions(patience=0.001))
+    await world.run(asked=ClientOptions(timeout=0.001))
     assert target.breaker.opens == 0
     await failing(state, 1)
     assert target.breaker.opens == 1
 
 
-@pytest.mark.parametrize("asked", [ClientOptions(single=True), ClientOptions(patience=30)])
+@pytest.mark.parametrize("asked", [ClientOptions(single=True), ClientOptions(timeout=30)])
 async def test_who_cannot_afford_it_is_no_probe_while_another_is_well(
     autojump_clock: MockClock, asked: ClientOptions
 ) -> None:

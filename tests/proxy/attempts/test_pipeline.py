@@ -433,7 +433,7 @@ async def test_without_time_for_a_first_attempt_it_is_a_timeout(
 ) -> None:
     client = ScriptedClient(body(), body_at=2.0)
     world = World([], routes=["a", "b"], client=client)
-    record = await world.run(asked=ClientOptions(patience=1.5))
+    record = await world.run(asked=ClientOptions(timeout=1.5))
     assert (client.status, client.error["code"]) == (504, "upstream_timeout")
     assert client.error["message"] == "the time was up before a provider could be asked"
     assert (record.end_reason, record.attempts) == ("total_timeout", [])
@@ -652,7 +652,7 @@ async def test_a_caller_may_give_its_request_less_time(
     autojump_clock: MockClock, patience: float, until: float
 ) -> None:
     world = World([("a", SILENCE)], timeouts=Timeouts(first_event=0))
-    record = await world.run(asked=ClientOptions(patience=patience))
+    record = await world.run(asked=ClientOptions(timeout=patience))
     assert trio.current_time() == until
     assert (world.client.status, record.end_reason) == (504, "total_timeout")
 
