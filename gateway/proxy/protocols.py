@@ -204,7 +204,9 @@ class Health(Protocol):
         """
         ...
 
-    def unavailable(self, target: Target, now: float) -> Skipped | None:
+    def unavailable(
+        self, target: Target, now: float, source: Source | None = None
+    ) -> Skipped | None:
         """Return the same where no attempt is asked for; that counts as nothing."""
         ...
 

@@ -87,8 +87,10 @@ class LocalHealth:
     def check(self, target: Target, now: float, source: Source | None = None) -> Skipped | None:
         return target.refusal(now, source)
 
-    def unavailable(self, target: Target, now: float) -> Skipped | None:
-        return target.unavailable(now)
+    def unavailable(
+        self, target: Target, now: float, source: Source | None = None
+    ) -> Skipped | None:
+        return target.unavailable(now, source)
 
     def enter(
         self,

@@ -178,7 +178,7 @@ FAULTS: Final[list[Any]] = [
     ),
     pytest.param(
         (streamed([b'data: {"choices": [\n\n', DONE]), one(whole(200, b'{"choices": ['))),
-        *(backup("empty_stream"), backup("protocol_violation")),
+        *(backup("protocol_violation"), backup("protocol_violation")),
         id="torn JSON",
     ),
     pytest.param(

@@ -239,11 +239,13 @@ def leaky(asked: Asked) -> Script:
     """Answer, or fail, with what a provider should keep to itself."""
     key = asked.headers["authorization"].removeprefix("Bearer ")
     said = f"Incorrect API key provided: {key}, x-account-key: {asked.headers['x-account-key']}"
+    # In words that do not mean a key, whatever the status is.
+    other = said.replace("Incorrect API key provided", "Unknown parameter")
     match asked.json["messages"][0]["content"].split()[-1]:
         case "401":
             return [(0.0, failure(401, said, code="invalid_api_key"))]
         case "400":
-            return [(0.0, failure(400, said))]
+            return [(0.0, failure(400, other))]
         case "500":
             return [(0.0, failure(500, said))]
         case "html":
@@ -251,7 +253,7 @@ def leaky(asked: Asked) -> Script:
         case "break":
             return broken(words(ANSWER)[:2], RESET)
         case "event":
-            error = json.dumps({"error": {"message": said, "type": "oops"}}).encode()
+            error = json.dumps({"error": {"message": other, "type": "oops"}}).encode()
             return streamed([*words(ANSWER)[:2], b"data: " + error + b"\n\n"])
     if asked.json.get("stream"):
         return streamed(words(ANSWER[:9], ANSWER[9:], ANSWER, usage=asked.wants_usage))
@@ -423,7 +425,7 @@ async def test_no_key_is_written_or_shown_anywhere(
     assert sinks.with_any(CANARIES.values()) == []
     assert sinks.with_any([PROMPT, ANSWER]) == []
     # Nor do callers see the gateway's keys, whoever quotes them.
-    assert b"Incorrect API key provided: ***, x-account-key: ***" in answers
+    assert b"Unknown parameter: ***, x-account-key: ***" in answers
     sinks.add("answers", answers)
     assert sinks.with_any(CANARIES.values()) == []
 

@@ -337,7 +337,8 @@ async def test_bad_key_is_set_aside(status: int, capsys: pytest.CaptureFixture[s
     # Once, and its request went on with the other.
     assert keys_of(provider.asked) == {"sk-one": 6, "sk-two": 1}
     causes = [[each.cause for each in record.attempts] for record in records]
-    assert causes == [[None], ["auth_failed", None], [None], [None], [None], [None]]
+    cause = "auth_failed" if status == 401 else "account_refused"
+    assert causes == [[None], [cause, None], [None], [None], [None], [None]]
     said = capsys.readouterr()
     assert "key 2" in said.out + said.err
     assert "sk-two" not in said.out + said.err

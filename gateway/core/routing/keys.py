@@ -143,9 +143,12 @@ class Keyring:
         return all(self.why_refused(key) for key in self._keys)
 
     def limit(self, key: Key, now: float, seconds: float | None) -> float:
-        """Leave `key` alone for `seconds`, or for a guess; return for how long."""
+        """Leave `key` alone for `seconds`, or for a guess; return for how long.
+
+        Who refuses now and asks for no wait at all has rounded down: that is a guess, too.
+        """
         until = self._rests.get(key.id, 0.0)
-        if seconds is None:
+        if not seconds:
             if now < until:
                 # Limited again by a call that was under way: no new strike.
                 return until - now

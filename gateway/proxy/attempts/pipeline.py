@@ -54,7 +54,7 @@ class Pipeline:
         caller = exchange.caller
         # Without tokens all callers have one name.
         self._source = Source(caller.name if caller.digest else None, request.body)
-        self._trail = Trail(model, exchange.settlement, exchange.services.health)
+        self._trail = Trail(model, exchange.settlement, exchange.services.health, self._source)
         self._calls = ProviderCalls(exchange, request, model)
         self._deadline = model.deadlines(exchange.started, exchange.started + options.timeout)
 
@@ -113,7 +113,8 @@ class Pipeline:
                     end = exchange.cut_short()
                 else:
                     cut = exchange.out_of_time()
-        except SendStalled:
+        except SendStalled as exc:
+            self._stalled(str(exc))
             raise
         except Exception:
             cut = Failed(Cause.INTERNAL, "the gateway made a mistake")
@@ -129,6 +130,12 @@ class Pipeline:
             await exchange.conclude(end, sealed=relay is not None and relay.sealed)
             return None
         return self._failure(step, cut)
+
+    def _stalled(self, message: str) -> None:
+        """Take note of a caller that took nothing, however silent the provider was meanwhile."""
+        for log in self._logs:
+            if log.outcome is None and not log.hedged:
+                log.outcome = Failed(Cause.CLIENT_GONE, message)
 
     async def _begin(self, step: Try, *, hedge: bool) -> AttemptLog | Skipped:
         """Take a place with a deployment and open the log of the attempt."""

@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from ...config.snapshot import ServedModel
+from ...core.routing.blame.source import Source
 from ...core.routing.causes import Skipped, SkipReason
 from ...core.routing.deployment import Deployment
 from ..protocols import Health
@@ -22,12 +23,15 @@ from ..settlement import Settlement
 class Trail:
     """The deployments that one request went past, each once, by its number in the model."""
 
-    __slots__ = ("_begun", "_health", "_model", "_past", "_settlement")
+    __slots__ = ("_begun", "_health", "_model", "_past", "_settlement", "_source")
 
-    def __init__(self, model: ServedModel, settlement: Settlement, health: Health) -> None:
+    def __init__(
+        self, model: ServedModel, settlement: Settlement, health: Health, source: Source
+    ) -> None:
         self._model: Final = model
         self._settlement: Final = settlement
         self._health: Final = health
+        self._source: Final = source
         self._begun: set[int] = set()
         self._past: dict[int, Skipped] = {}
 
@@ -67,7 +71,9 @@ class Trail:
     def _unavailable(self, number: int) -> None:
         if number in self._begun or number in self._past:
             return
-        why = self._health.unavailable(self._model.targets[number], trio.current_time())
+        why = self._health.unavailable(
+            self._model.targets[number], trio.current_time(), self._source
+        )
         if why is not None:
             self.skip(number, why)
 

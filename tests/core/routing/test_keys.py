@@ -96,8 +96,16 @@ def test_a_limit_lasts_as_long_as_the_provider_says_and_never_gets_shorter() -> 
     assert keyring.limit(key, 101, 1) == 6.5
     assert keyring.limit(key, 101, 60) == 60
     assert keyring.free_at() == 161
-    assert keyring.limit(key, 161, 0) == 0
     assert keyring.pick(161) is key
+
+
+def test_no_wait_at_all_is_not_believed_of_who_refuses() -> None:
+    keyring, (key,) = ring(1)
+    assert keyring.limit(key, 100, 0.0) == LIMITED_FIRST
+    assert keyring.pick(100) is None
+    # A call that was under way meanwhile is no new strike.
+    assert keyring.limit(key, 100.25, 0.0) == LIMITED_FIRST - 0.25
+    assert keyring.limit(key, 101, 0.0) == 2 * LIMITED_FIRST
 
 
 @pytest.mark.parametrize("asked", [301.0, 86400.0, 365 * 86400.0])

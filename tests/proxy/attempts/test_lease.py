@@ -24,7 +24,7 @@ from gateway.lifecycle import Lifecycle
 from gateway.proxy.attempts.lease import LAGGING
 from gateway.proxy.options import ClientOptions
 from gateway.proxy.traffic.control import TrafficControl
-from gateway.state import health, health_log
+from gateway.state import health_log, key_verdicts
 from gateway.transport_errors import ConnectFailed, ConnectionLost, ConnectTimeout, UpstreamFailure
 
 from ..scripts import (
@@ -66,7 +66,7 @@ class Answering(ScriptedUpstream):
 def visits(monkeypatch: pytest.MonkeyPatch) -> LogCapture:
     capture = LogCapture()
     logger = structlog.wrap_logger(None, processors=[structlog.stdlib.add_log_level, capture])
-    for module in (health, health_log):
+    for module in (key_verdicts, health_log):
         monkeypatch.setattr(module, "_log", logger)
     return capture
 

@@ -28,6 +28,10 @@ def rewrite_answer(body: bytes, model: bytes, choices: int = 1) -> Answer:
     error = reported_by_answer(body, fields)
     if error is not None:
         raise NotAnAnswer("the answer is an error with status 200", error=error)
+    if fields.get("choices", b"null") == b"null":
+        # `{}` for one: every SDK would fail at the first look at it. An empty list is an answer
+        # in form, and comes with the usage that is to be paid.
+        raise NotAnAnswer("the answer has no choices")
     reports = UsageReports()
     for name, add in (("usage", reports.add), ("x_groq", reports.add_nested)):
         if name in fields:

@@ -31,7 +31,6 @@ def test_only_the_model_changes() -> None:
         b'{"choices":[],"usage":null}',
         b'{"choices":[],"usage":"many"}',
         b'{"choices":[{"message":{"content":"\\ud800"}}],"error":null}',
-        b"{}",
         # A provider's own odd mixture of both: the caller has an answer.
         b'{"choices":[{"message":{"content":"a"}}],"error":{"code":1}}',
     ],
@@ -54,8 +53,16 @@ def test_text_counts_where_usage_says_nothing_of_it() -> None:
 
 def test_each_of_two_models_changes() -> None:
     assert (
-        rewrite_answer(b'{"model":1,"model":2}', MODEL).body == b'{"model":"mine","model":"mine"}'
+        rewrite_answer(b'{"model":1,"model":2,"choices":[]}', MODEL).body
+        == b'{"model":"mine","model":"mine","choices":[]}'
     )
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"choices":null}', b'{"id":"a","usage":{}}'])
+def test_an_object_without_choices_is_no_answer(body: bytes) -> None:
+    with pytest.raises(NotAnAnswer, match="no choices") as caught:
+        rewrite_answer(body, MODEL)
+    assert caught.value.error is None
 
 
 @pytest.mark.parametrize(
@@ -102,6 +109,7 @@ def test_what_is_no_object_is_no_answer(body: bytes) -> None:
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.integers())))
 def test_any_object_is_rewritten_as_when_decoded(value: dict[str, object]) -> None:
-    value = {key: item for key, item in value.items() if key != "error"} | {"model": "theirs"}
+    value = {key: item for key, item in value.items() if key != "error"}
+    value |= {"model": "theirs", "choices": [{"message": {"content": "a"}}]}
     answer = rewrite_answer(json.dumps(value).encode(), MODEL)
     assert json.loads(answer.body) == value | {"model": "mine"}

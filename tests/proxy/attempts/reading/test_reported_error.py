@@ -59,7 +59,7 @@ async def test_a_refusal_is_one_attempt_and_its_status(
         (b'{"error":{"code":401}}', "auth_failed"),
         (b'{"error":{"code":502,"message":"overloaded"}}', "stream_error"),
         (b'{"error":{"code":"server_error"}}', "stream_error"),
-        (b'{"error":{"code":1301}}', "stream_error"),
+        (b'{"error":{"code":1234}}', "stream_error"),
         (b'{"error":{"code":true}}', "stream_error"),
         (b'{"error":{"message":"boom"}}', "stream_error"),
         (b'{"choices":[{"finish_reason":"error"}]}', "stream_error"),
