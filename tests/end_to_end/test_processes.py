@@ -256,29 +256,34 @@ def seen_pids(pids: Sequence[int], port: int) -> set[int]:
     }
 
 
+async def all_serve(workers: Sequence[int], port: int) -> None:
+    """Wait until each of `workers` has been seen to serve."""
+    seen: set[int] = set()
+    async with trio.open_nursery() as nursery:
+
+        async def stay() -> None:
+            async with calling(port) as caller:
+                reply = await caller.get("/health/ready")
+                assert (reply.status, reply.complete) == (200, True)
+                await trio.sleep_forever()
+
+        # The kernel wakes whom it likes; in a crowd all get their turn.
+        with trio.fail_after(PATIENCE):
+            while seen != set(workers):
+                for _ in range(8):
+                    nursery.start_soon(stay)
+                await trio.sleep(0.1)
+                seen |= seen_pids(workers, port)
+        nursery.cancel_scope.cancel()
+
+
 async def test_two_workers_both_serve_and_leave_together(write: Write) -> None:
     async with serving(speaking) as provider:
         file = write(config(provider.port, server="drain_delay = 0"))
         async with spawned([*GATEWAY, "--workers", "2"], file) as served:
             workers = children(served.pid)
             assert len(workers) == 2
-            seen: set[int] = set()
-            async with trio.open_nursery() as nursery:
-
-                async def stay() -> None:
-                    async with calling(served.port) as caller:
-                        await caller.ask(stream=True)
-                        assert (await caller.reply()).complete
-                        await trio.sleep_forever()
-
-                # The kernel wakes whom it likes; in a crowd both get their turn.
-                with trio.fail_after(PATIENCE):
-                    while seen != set(workers):
-                        for _ in range(8):
-                            nursery.start_soon(stay)
-                        await trio.sleep(0.1)
-                        seen |= seen_pids(workers, served.port)
-                nursery.cancel_scope.cancel()
+            await all_serve(workers, served.port)
             served.terminate()
             assert await served.exit_status() == 0
             assert not any(psutil.pid_exists(pid) for pid in workers)
@@ -335,7 +340,9 @@ async def test_a_half_written_file_does_not_open_a_worker_that_is_started_again(
         text = config(provider.port, server="drain_delay = 0", tokens=token)
         file = write(text)
         async with spawned([*GATEWAY, "--workers", "2"], file) as served:
-            victim, other = children(served.pid)
+            victim, other = workers = children(served.pid)
+            # One that still starts would read the file below, and refuse it as well.
+            await all_serve(workers, served.port)
             file.write_text(text.replace(token, ""))
             os.kill(victim, signal.SIGKILL)
             await until(

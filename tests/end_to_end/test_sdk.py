@@ -239,7 +239,13 @@ async def test_rate_limit_is_retried_as_the_provider_asked(version: str) -> None
     ):
         (seen,) = await run_sdk(version, gateway.url, [chat()])
         await gateway.record(2)
+        await gateway.settled()
         records = list(gateway.records)
     assert seen["answer"]["choices"][0]["message"]["content"] == "Hello there."
-    assert [record.status for record in records] == [429, 200]
-    assert records[1].time - records[0].time >= 0.1
+    # On a busy machine the clock of the gateway, here in the process of the tests, can be behind
+    # that of the SDK. Then the SDK is early, and is told to come again.
+    *refused, answered = records
+    assert {record.status for record in refused} == {429}
+    assert answered.status == 200
+    assert len(provider.asked) == 2
+    assert answered.time - refused[0].time >= 0.1
