@@ -21,6 +21,8 @@ from .provider import Asked, Provider, serving, speaking
 from .sdk import chat
 from .sdk_script import sync_call
 from .wire import (
+
+pytestmark = pytest.mark.slow
     DONE,
     EOF,
     RESET,
