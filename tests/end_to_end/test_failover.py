@@ -21,8 +21,6 @@ from .provider import Asked, Provider, serving, speaking
 from .sdk import chat
 from .sdk_script import sync_call
 from .wire import (
-
-pytestmark = pytest.mark.slow
     DONE,
     EOF,
     RESET,
@@ -35,6 +33,8 @@ pytestmark = pytest.mark.slow
     streamed,
     whole,
 )
+
+pytestmark = pytest.mark.slow
 
 CONFIG: Final = """
 [server]
