@@ -228,10 +228,15 @@ class ChatStreamRewriter:
                 return True
             if choice.usage is not _UNSET:
                 self._note_usage(choice.usage)
-        if looks and any(delta_says(choice.delta) for choice in choices):
+        if looks:
+            self._look(choices)
+        return False
+
+    def _look(self, choices: list[Choice]) -> None:
+        """Take note of content; only the first counts, until the answer should be over."""
+        if any(delta_says(choice.delta) for choice in choices):
             self.meaningful = True
             self.said += 1
-        return False
 
     def _see(self, index: int) -> None:
         self._index = index

@@ -32,7 +32,8 @@ _NO_TEXT: Final = frozenset(
     }
 )
 # One text under two names, as servers have it that changed the name (vLLM).
-_SAME: Final = ("reasoning_content", "reasoning")
+_AGAIN: Final = "reasoning_content"
+_ONCE: Final = "reasoning"
 # Deeper than any message is.
 _DEPTH: Final = 12
 
@@ -88,9 +89,10 @@ class TextMeter:
         return (size, count) if size > 0 else (0, 0)
 
     def _measure(self, choices: Sequence[_Choice], length: int) -> None:
-        size = sum(
-            _measured(choice.delta) for choice in choices if isinstance(choice.delta, msgspec.Raw)
-        )
+        size = 0
+        for choice in choices:
+            if isinstance(choice.delta, msgspec.Raw):
+                size += _measured(choice.delta)
         if size:
             self._size += size
             self._pieces += 1
@@ -128,23 +130,24 @@ def _measured(delta: msgspec.Raw) -> int:
 def text_size(found: object, depth: int = _DEPTH) -> int:
     """Return how many bytes of text are in a delta or a message, or in a part of one."""
     if isinstance(found, str):
-        return len(found.encode("utf-8", "surrogatepass"))
+        return len(found) if found.isascii() else len(found.encode("utf-8", "surrogatepass"))
     if depth == 0:
         return 0
     if isinstance(found, list):
         return sum(text_size(each, depth - 1) for each in found)
     if isinstance(found, dict):
-        # Some servers send a tool's arguments as an object, whose members are all text.
-        arguments = found.get("arguments")
-        made = len(msgspec.json.encode(arguments)) if isinstance(arguments, dict) else 0
-        twice = found.keys() >= {*_SAME} and found[_SAME[0]] == found[_SAME[1]]
-        return made + sum(
-            text_size(value, depth - 1)
-            for key, value in found.items()
-            if key not in _NO_TEXT
-            and not (twice and key == _SAME[1])
-            and not (made and key == "arguments")
-        )
+        size = 0
+        for key, value in found.items():
+            if not value or key in _NO_TEXT:
+                continue
+            if key == _ONCE and found.get(_AGAIN) == value:
+                continue
+            if key == "arguments" and isinstance(value, dict):
+                # Some servers send a tool's arguments as an object, whose members are all text.
+                size += len(msgspec.json.encode(value))
+            else:
+                size += text_size(value, depth - 1)
+        return size
     return 0
 
 

@@ -47,8 +47,8 @@ _WRITTEN: Final = (
     "cache_write_input_tokens",
 )
 _REASONING: Final = ("reasoning_tokens", "thinking_tokens")
-_AUDIO: Final = ("audio_tokens",)
-_IMAGE: Final = ("image_tokens",)
+_AUDIO: Final = "audio_tokens"
+_IMAGE: Final = "image_tokens"
 _DOLLARS: Final = ("cost", "total_cost", "estimated_cost")
 _TICKS: Final = "cost_in_usd_ticks"
 _TICKS_PER_NANO: Final = 10
@@ -75,10 +75,12 @@ _KNOWN: Final = frozenset(
 class UsageReports:
     """The reports of one answer, put together to one usage."""
 
-    __slots__ = ("_found",)
+    __slots__ = ("_found", "_read")
 
     def __init__(self) -> None:
         self._found: dict[str, Any] = {}
+        # What was made of them since the last one came.
+        self._read: Usage | None = None
 
     def __repr__(self) -> str:
         return f"<UsageReports {self._found}>"
@@ -108,7 +110,8 @@ class UsageReports:
         if not isinstance(found, dict):
             return
         known = self._found
-        if _most(found, _PROMPT) and _most(found, _COMPLETION):
+        self._read = None
+        if known and _most(found, _PROMPT) and _most(found, _COMPLETION):
             # This one is complete by itself: an older total would contradict it.
             known.pop("total_tokens", None)
         for name in found.keys() & _KNOWN:
@@ -124,7 +127,9 @@ class UsageReports:
     @property
     def usage(self) -> Usage | None:
         """Return what the reports say together; None if they count nothing and say no cost."""
-        return _usage(self._found) if self._found else None
+        if self._read is None and self._found:
+            self._read = _usage(self._found)
+        return self._read
 
 
 def read_usage(raw: bytes | memoryview | msgspec.Raw) -> Usage | None:
@@ -136,9 +141,9 @@ def read_usage(raw: bytes | memoryview | msgspec.Raw) -> Usage | None:
 
 def _usage(found: Mapping[str, Any]) -> Usage | None:
     taken, given = _details(found, _INPUT_DETAILS), _details(found, _OUTPUT_DETAILS)
-    cached = max(_most(found, _CACHED), _most(taken, _CACHED))
-    written = max(_most(found, _WRITTEN), _most(taken, _WRITTEN))
-    reasoning = max(_most(found, _REASONING), _most(given, _REASONING))
+    cached = _most_of(found, taken, _CACHED)
+    written = _most_of(found, taken, _WRITTEN)
+    reasoning = _most_of(found, given, _REASONING)
     completion, total = _most(found, _COMPLETION), _most(found, ("total_tokens",))
     prompt = _prompt(found, completion, total)
     output = max(completion, total - prompt)
@@ -154,10 +159,10 @@ def _usage(found: Mapping[str, Any]) -> Usage | None:
         cached_tokens=cached,
         reasoning_tokens=reasoning,
         cache_write_tokens=written,
-        input_audio_tokens=_most(taken, _AUDIO),
-        input_image_tokens=_most(taken, _IMAGE),
-        output_audio_tokens=_most(given, _AUDIO),
-        output_image_tokens=_most(given, _IMAGE),
+        input_audio_tokens=_count(taken.get(_AUDIO)),
+        input_image_tokens=_count(taken.get(_IMAGE)),
+        output_audio_tokens=_count(given.get(_AUDIO)),
+        output_image_tokens=_count(given.get(_IMAGE)),
         reported_cost=cost,
     )
 
@@ -196,6 +201,8 @@ def _cost(found: Mapping[str, Any]) -> int | None:
         return round(Decimal(ticks) / _TICKS_PER_NANO)
     for name in _DOLLARS:
         value = found.get(name)
+        if value is None:
+            continue
         if isinstance(value, dict):
             value = value.get("total_cost")
         if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -210,12 +217,23 @@ def _cost(found: Mapping[str, Any]) -> int | None:
     return None
 
 
+def _most_of(found: Mapping[str, Any], details: Mapping[str, Any], names: _Names) -> int:
+    most = _most(found, names)
+    return max(most, _most(details, names)) if details else most
+
+
 def _most(found: Mapping[str, Any], names: _Names) -> int:
-    return max(_count(found.get(name)) for name in names)
+    # Most names are in no report: a loop that passes over them costs a third of a `max()` of all.
+    most = 0
+    for name in names:
+        value = found.get(name)
+        if value:
+            most = max(most, _count(value))
+    return most
 
 
 def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, int | float)):
         return 0
     # Beyond 2^53 a float is no count, and NaN or infinity cannot come out of JSON.
     return int(value) if 0 <= value < 2**53 else 0
