@@ -12,7 +12,7 @@ from typing import Final
 from ..core.routing.causes import Cause
 from ..core.routing.refusals import RefusalTable
 from .refusal_body import read_refusal
-from .words.account import ACCOUNT, QUOTA
+from .words.account import ACCOUNT, CONFIDENTIAL, QUOTA
 from .words.content import CONTENT_POLICY
 from .words.length import CONTEXT_LENGTH
 from .words.limits import REQUEST_TOO_LARGE, THROTTLED
@@ -47,4 +47,5 @@ OPENAI_COMPATIBLE: Final = RefusalTable(
         UNSUPPORTED,
     ),
     read_refusal,
+    CONFIDENTIAL.search,
 )

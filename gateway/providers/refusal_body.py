@@ -114,7 +114,7 @@ def _merged(parts: list[Refusal]) -> Refusal:
         return NOTHING
     return Refusal(
         frozenset().union(*(each.codes for each in parts)),
-        "\n".join(each.message for each in parts if each.message),
+        "\n".join(each.message for each in parts if each.message)[: 2 * _LONGEST],
         # Gemini says "58s" to programs and "58.9s" to people: the longer one is not too early.
         max((each.wait for each in parts if each.wait is not None), default=None),
     )

@@ -78,3 +78,18 @@ ACCOUNT: Final = (
     Mark(Cause.ACCOUNT_REFUSED, REJECTED, frozenset({400, 412}), _CODES, _WORDS.search),
     Mark(Cause.ACCOUNT_REFUSED, LIMITED, frozenset({429}), _CODES, _WORDS.search),
 )
+
+# What is not for callers: whatever speaks of who we are with the provider, what we may and what we
+# pay there, and anything that looks like a name of it (`org-...`, `sk-...`, an ARN, an address).
+CONFIDENTIAL: Final = any_of(
+    r"\b(api|access|secret)?[ _-]?keys?\b|\bcredentials?\b|\btokens? (is|are|has|was|were)\b",
+    r"\b(accounts?|organi[sz]ations?|orgs?|projects?|teams?|workspaces?|tenants?|subscriptions?)\b",
+    r"\b(users?|roles?|principals?|members?|memberships?|plans?|tiers?|owners?)\b",
+    r"\b(billing|bills?|balances?|credits?|quotas?|payments?|paid|invoices?|spend(ing)?|budgets?)\b",
+    r"\b(authori[sz]ed|authenticat\w+|permissions?|polic(y|ies) (allows|permits)|iam)\b",
+    r"\b(allow|block|white)-?lists?(ed)?\b|\bip address(es)?\b|\bfirewalls?\b",
+    r"\barn:|@[\w-]+\.\w|\b\d{1,3}(\.\d{1,3}){3}\b",
+    r"\b(sk|pk|ak|rk|org|proj|user|acct|team|ws|key|req)[-_]\w{3}",
+    # Long names with digits among the letters: ids, digests.
+    r"\b(?=[\w-]*\d)(?=[\w-]*[a-z])[\w-]{20,}",
+)
