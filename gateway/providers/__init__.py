@@ -6,6 +6,8 @@
     registry           the kinds by their names in the configuration
     openai_compatible  the base of all kinds that speak OpenAI's API
     failures           how each kind says no: statuses and words, and what they mean
+    words/             the codes and words of refusals, by what they mean
+    refusal_body       the bodies of refusals, taken apart
     oauth              access tokens by OAuth's client credentials, asked for and read
 
 `docs/adding-a-provider.md` adds a kind step by step. Read `settings` and `kind`, then

@@ -6,6 +6,8 @@
     {"detail": "..."}                                       DeepSeek, FastAPI
     [{"error": {"code": 429, "details": [...]}}]            Gemini's compatible endpoint
     {"message": ..., "__type": ...}                         Bedrock
+    {"errors": [{"message": ..., "code": ...}]}             Cloudflare, watsonx
+    {"base_resp": {"status_code": ..., "status_msg": ...}}  MiniMax
 
 A gateway before the provider may put its whole answer, as text, into the message (Gemini) or
 into the metadata (OpenRouter): that is read, too.
@@ -26,11 +28,21 @@ from ..core.routing.refusals import NOTHING, Refusal
 _DEPTH: Final = 8
 # Sentences of providers are shorter. What comes behind is more likely an echo of the request.
 _LONGEST: Final = 1000
-_CODES: Final = ("code", "type", "status", "reason", "error_type", "__type", "Code", "error_code")
-_MESSAGES: Final = ("message", "error", "detail", "msg", "Message", "error_msg", "error_message")
+_CODES: Final = (
+    *("code", "type", "status", "reason", "error_type", "__type", "Code", "error_code"),
+    "status_code",
+)
+_MESSAGES: Final = (
+    *("message", "error", "detail", "msg", "Message", "error_msg", "error_message"),
+    *("errors", "status_msg"),
+)
 # Where further codes stand: Azure's inner error, LiteLLM's copy of it, OpenRouter's metadata.
-_INNER: Final = ("innererror", "inner_error", "provider_specific_fields", "metadata", "details")
+_INNER: Final = (
+    *("innererror", "inner_error", "innerError", "provider_specific_fields", "metadata"),
+    *("details", "base_resp"),
+)
 # What a caller wrote comes back in quotes. An apostrophe stands between letters or behind them.
+_APOSTROPHE: Final = re.compile(r"(?<=\w)\u2019(?=\w)")
 _QUOTED: Final = re.compile(r"""(?<!\w)'[^']*'(?!\w)|(?<!\w)"[^"]*"(?!\w)|\u201c[^\u201d]*\u201d""")
 # "Please retry in 58.9s", "Please try again in 7m12s", "Please retry after 20 seconds".
 _ASKED: Final = re.compile(
@@ -71,7 +83,12 @@ def _parts(found: Any, depth: int) -> Iterator[Refusal]:
         return
     if not isinstance(found, dict):
         return
-    codes = {str(found[key]).lower() for key in _CODES if isinstance(found.get(key), str | int)}
+    codes = {
+        code
+        for key in _CODES
+        if isinstance(found.get(key), str | int)
+        for code in _code_and_class(str(found[key]).lower())
+    }
     if found.get("flagged_input"):
         codes.add("flagged_input")  # OpenRouter's moderation
     yield Refusal(frozenset(codes), wait=_retry_delay(found.get("retryDelay")))
@@ -82,19 +99,29 @@ def _parts(found: Any, depth: int) -> Iterator[Refusal]:
         yield from _parts(raw, depth - 1)
 
 
+def _code_and_class(code: str) -> tuple[str, str]:
+    """Return a code without its namespace, and the class that it is of.
+
+    AWS writes `com.amazon.coral.service#ThrottlingException`, DashScope and Volcengine
+    `Throttling.AllocationQuota` and `InputTextSensitiveContentDetected.PolicyViolation`.
+    """
+    name = code.rpartition("#")[2]
+    return name, name.partition(".")[0]
+
+
 def _merged(parts: list[Refusal]) -> Refusal:
     if not parts:
         return NOTHING
     return Refusal(
         frozenset().union(*(each.codes for each in parts)),
-        "\n".join(each.message for each in parts if each.message),
+        "\n".join(each.message for each in parts if each.message)[: 2 * _LONGEST],
         # Gemini says "58s" to programs and "58.9s" to people: the longer one is not too early.
         max((each.wait for each in parts if each.wait is not None), default=None),
     )
 
 
 def _of_message(text: str) -> Refusal:
-    message = _QUOTED.sub("''", text[:_LONGEST])
+    message = _QUOTED.sub("''", _APOSTROPHE.sub("'", text[:_LONGEST]))
     return Refusal(message=message, wait=_asked(message))
 
 

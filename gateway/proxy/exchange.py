@@ -230,6 +230,8 @@ class Exchange:
 
     async def refuse_in_stream(self, error: GatewayError) -> None:
         """End a stream that has begun, before any attempt was committed, with `error`."""
+        # Its head may name a fallback, which has not answered after all.
+        self.settlement.fell_back(None)
         self.settlement.refused(error)
         await self.client.send(self.dialect.error_event(error.message, error.code, error.type))
 

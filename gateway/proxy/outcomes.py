@@ -21,13 +21,18 @@ class RawAnswer(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """`answer` is there if the provider gave one; `retry_after` is in seconds."""
+    """`answer` is there if the provider gave one; `retry_after` is in seconds.
+
+    `told` is what a refusal in unknown words may tell the caller, "" if it tells nothing: it may be
+    about the request, or about our key.
+    """
 
     cause: Cause
     message: str
     status: int | None = None
     retry_after: float | None = None
     answer: RawAnswer | None = None
+    told: str = ""
 
 
 class Committed(msgspec.Struct):

@@ -264,6 +264,10 @@ class Health(Protocol):
         """
         ...
 
+    def key_refused(self, entered: Entered) -> bool:
+        """Say whether the attempt's key is known as one that the provider does not take."""
+        ...
+
     def keys_rest(self, entered: Entered, now: float) -> float | None:
         """Return for how many seconds no key of the deployment can be used; None if one can."""
         ...

@@ -189,6 +189,9 @@ class LocalHealth:
             for key in keyring.keys
         )
 
+    def key_refused(self, entered: Entered) -> bool:
+        return entered.target.keyring.why_refused(entered.key) is not None
+
     def keys_rest(self, entered: Entered, now: float) -> float | None:
         free = entered.target.keyring.free_at()
         return free - now if free > now else None

@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from ..core.routing.blame.doubts import DOUBTFUL
 from ..core.routing.causes import RULES, Cause
 from ..core.routing.health import Sample
 from ..core.routing.target import Entered
@@ -60,7 +61,7 @@ def _set_aside(entered: Entered, sample: Sample, now: float) -> float | None:
     served in between.
     """
     keyring, key = entered.target.keyring, entered.key
-    certain = sample.cause is Cause.ACCOUNT_REFUSED or sample.status not in (402, 403)
+    certain = sample.cause is Cause.ACCOUNT_REFUSED or sample.status not in DOUBTFUL
     if certain:
         return keyring.refuse(key, now, sample.error, everywhere=True)
     if entered.deployment.pattern is not None:

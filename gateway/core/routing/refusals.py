@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from .blame.doubts import DOUBTFUL
 from .causes import Cause
 
 
@@ -56,12 +57,14 @@ class Mark(msgspec.Struct, frozen=True):
 class RefusalTable(msgspec.Struct, frozen=True):
     """How one kind of provider says no. `statuses` are those that mean more than their class.
 
-    `read` takes a body apart, whatever the bytes are.
+    `read` takes a body apart, whatever the bytes are. `confidential` is asked whether a message
+    speaks of our account with the provider, which is for the operator alone.
     """
 
     statuses: Mapping[int, Cause]
     marks: tuple[Mark, ...] = ()
     read: Callable[[bytes], Refusal] = lambda _: NOTHING
+    confidential: Callable[[str], object] = lambda _: True
 
     def of_status(self, status: int) -> Cause | None:
         """Return why an answer with `status` is a failed attempt; None if it is not one."""
@@ -86,6 +89,14 @@ class RefusalTable(msgspec.Struct, frozen=True):
             return cause
         refusal = self.read(body)
         return next((mark.cause for mark in marks if mark.found_in(refusal)), cause)
+
+    def to_tell(self, cause: Cause, status: int, message: str) -> str:
+        """Return the `message` of a refusal that may be about the request, "" if it is not told.
+
+        The words are not known, and the status may stand for a fault of the key as well.
+        """
+        doubtful = cause is Cause.AUTH_FAILED and status in DOUBTFUL
+        return message if doubtful and message and not self.confidential(message) else ""
 
     def wait_of(self, body: bytes) -> float | None:
         """Return the seconds that a refusal's body asks callers to wait; None if it does not."""

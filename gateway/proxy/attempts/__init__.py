@@ -11,6 +11,7 @@
     hedge            a second attempt beside a slow first one
     log              what is written down of an attempt
     trail            what is written down of the deployments that were gone past
+    refusal          which refusals a caller is shown, and how much of them
     verdict          the error where no answer can be shown
     own_keys         our keys, taken out of what providers say
     answer_headers   which of a provider's headers a caller gets

@@ -187,12 +187,15 @@ async def _read_error(
         if len(body) > limit:
             message = f"{response.status}, and its body is larger than {limit} bytes"
             return Failed(Cause.PROTOCOL_VIOLATION, message, response.status)
+        refusals, said = deployment.refusals, deployment.dialect.read_error(body)
+        cause = refusals.of_body(cause, response.status, body[:ERROR_BYTES])
         return Failed(
-            deployment.refusals.of_body(cause, response.status, body[:ERROR_BYTES]),
-            f"{response.status} {deployment.dialect.read_error(body)}".rstrip(),
+            cause,
+            f"{response.status} {said}".rstrip(),
             response.status,
             wait_of(response, deployment, body),
             RawAnswer(response.status, response.headers, body),
+            refusals.to_tell(cause, response.status, said),
         )
     # The status is news enough; the caller's own error replaces a body that never came.
     return Failed(

@@ -92,6 +92,10 @@ class AttemptLease:
         """Say whether the deployment has a usable key beside this attempt's."""
         return self._services.health.has_another_key(self._entered, now)
 
+    def key_refused(self) -> bool:
+        """Say whether the attempt's key is set aside, since the provider does not take it."""
+        return self._services.health.key_refused(self._entered)
+
     def keys_rest(self, now: float) -> float | None:
         """Return for how many seconds no key of the deployment can be used; None if one can."""
         return self._services.health.keys_rest(self._entered, now)

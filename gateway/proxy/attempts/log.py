@@ -86,6 +86,9 @@ class AttemptLog:
                 if rest is not None:
                     # Another key may be back before the one that was refused now.
                     self.outcome = msgspec.structs.replace(failed, retry_after=rest)
+        if failed.told and self.lease.key_refused():
+            # Others were refused as well: it is the key.
+            self.outcome = msgspec.structs.replace(failed, told="")
         return AttemptFailure(self.number, failed.cause, wait, another, self.lease.probes)
 
     async def finish(self, end: RelayEnd | None) -> None:

@@ -50,4 +50,5 @@ def _without(failed: Failed, key: bytes) -> Failed:
         answer = msgspec.structs.replace(answer, body=answer.body.replace(key, b"***"))
     if message == failed.message and answer is failed.answer:
         return failed
-    return msgspec.structs.replace(failed, message=message, answer=answer)
+    # What had a key in it is told to no caller.
+    return msgspec.structs.replace(failed, message=message, answer=answer, told="")

@@ -14,21 +14,21 @@ from ...core.records.record import EndReason
 from ...core.routing.attempts import Attempts
 from ...core.routing.blame.source import Source
 from ...core.routing.causes import RULES, Again, AttemptFailure, Cause, Skipped, Stop, Try
-from ...core.routing.deployment import Deployment
 from ...core.routing.hedging import delay
 from ...errors import GatewayError, SendStalled
 from ..exchange import Exchange
 from ..options import DEFAULT, ServingOptions
 from ..outcomes import Committed, Failed, RelayEnd
-from .answer_headers import provider_headers, refusal_headers
+from .answer_headers import provider_headers
 from .hedge import Race
 from .lease import acquire_lease
 from .log import AttemptLog
 from .preface import begin_stream
 from .provider_call import ProviderCalls
+from .refusal import shown_refusal
 from .relay import Relay
 from .trail import Trail
-from .verdict import RELAYED, unavailable, verdict
+from .verdict import unavailable, verdict
 
 
 class Pipeline:
@@ -46,7 +46,7 @@ class Pipeline:
         self._model = model
         self._options = options
         self._services = exchange.services
-        self._failures: list[tuple[Deployment, Failed]] = []
+        self._failures: list[tuple[int, Failed]] = []
         self._logs: list[AttemptLog] = []
         self._relay: Relay | None = None
         # A client's own retry is one for the providers, too.
@@ -251,7 +251,7 @@ class Pipeline:
         """Return what the attempts of this try came to."""
         now, rng = trio.current_time(), self._services.rng
         found = [
-            (log.failure(now), log.lease.deployment, log.outcome)
+            (log.failure(now), log.number, log.outcome)
             for log in self._logs
             if isinstance(log.outcome, Failed)
         ]
@@ -260,11 +260,11 @@ class Pipeline:
         found.sort(
             key=lambda each: (RULES[each[0].cause].again is Again.NOWHERE, each[0].another_key)
         )
-        self._failures += [(deployment, failed) for _, deployment, failed in found]
+        self._failures += [(number, failed) for _, number, failed in found]
         if not found:
             # The time was up before the attempt had begun.
             assert cut is not None
-            self._failures.append((self._model.deployments[step.target], cut))
+            self._failures.append((step.target, cut))
             return AttemptFailure(step.target, cut.cause)
         for failure, _, _ in found[:-1]:
             self._attempts.failed(failure, now, rng)
@@ -278,14 +278,17 @@ class Pipeline:
         skipped, now = self._trail.skipped, trio.current_time()
         if not self._failures:
             raise unavailable(stop, skipped, now, self._services.rng)
-        deployment, last = self._failures[-1]
-        if last.cause in RELAYED and last.answer is not None:
-            limited = self._exchange.caller.limited
-            headers = refusal_headers(deployment, last, limited=limited)
-            await self._exchange.relay_rejection(deployment, last.answer, last.message, headers)
+        number, last = self._failures[-1]
+        deployment, settlement = self._model.deployments[number], self._exchange.settlement
+        limited = self._exchange.caller.limited
+        if (refusal := shown_refusal(deployment, last, limited=limited)) is not None:
+            settlement.fell_back(self._model.fallback(number))
+            answer, headers = refusal
+            await self._exchange.relay_rejection(deployment, answer, last.message, headers)
             return
         if last.cause is Cause.SHUTDOWN:
             raise self._exchange.shutting_down()
-        error, reason = verdict(stop, self._failures, skipped, now, self._services.rng)
-        self._exchange.settlement.end(reason, error.message)
+        failures = [(self._model.deployments[number], failed) for number, failed in self._failures]
+        error, reason = verdict(stop, failures, skipped, now, self._services.rng)
+        settlement.end(reason, error.message)
         raise error

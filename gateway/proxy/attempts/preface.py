@@ -30,13 +30,15 @@ from .answer_headers import provider_headers
 class Preface:
     """Writes what comes before the commit. `writing` says that a write has not ended yet.
 
+    `fallback` is the name of the model that the attempt asks, if it is a fallback.
     If it is cancelled then, half of an event may have gone out, and nothing can follow it.
     """
 
-    __slots__ = ("_exchange", "_late", "writing")
+    __slots__ = ("_exchange", "_late", "fallback", "writing")
 
     def __init__(self, exchange: Exchange) -> None:
         self.writing = False
+        self.fallback: str | None = None
         self._exchange = exchange
         after = exchange.snapshot.server.keep_alive_comment
         self._late = exchange.started + after if after else math.inf
@@ -54,6 +56,7 @@ class Preface:
         self.writing = True
         if exchange.client.status is None:
             exchange.settlement.shows(deployment)
+            exchange.settlement.fell_back(self.fallback)
             await begin_stream(exchange, deployment, response)
         await exchange.client.send(data)
         self.writing = False

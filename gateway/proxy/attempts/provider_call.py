@@ -42,6 +42,8 @@ class ProviderCalls:
         prepared = PreparedCall(call, deployment, credential)
         upstream = exchange.services.upstream
         if request.stream:
+            if self.preface is not None:
+                self.preface.fallback = self._model.fallback(log.number)
             rewriter = request.start_stream(deployment, name, self._limits.event)
             return await attempt_stream(upstream, prepared, rewriter, self._limits, self.preface)
         return await attempt_answer(

@@ -28,16 +28,6 @@ _TIMEOUTS: Final = {
     Cause.IDLE_TIMEOUT: EndReason.IDLE_TIMEOUT,
     Cause.TOTAL_TIMEOUT: EndReason.TOTAL_TIMEOUT,
 }
-# A refusal of the request itself is shown as it came.
-RELAYED: Final = frozenset(
-    {
-        Cause.REJECTED,
-        Cause.CONTEXT_LENGTH,
-        Cause.CONTENT_POLICY,
-        Cause.REQUEST_TOO_LARGE,
-        Cause.UNSUPPORTED,
-    }
-)
 # What only concerns the operator: addresses, and what a provider says about our key.
 _INTERNAL: Final = frozenset(
     {
@@ -146,6 +136,8 @@ def _list(failures: Sequence[tuple[Deployment, Failed]]) -> str:
 
 
 def _describe(deployment: Deployment, failed: Failed) -> str:
+    if failed.told:
+        return f"{deployment.name}: {failed.cause.value} ({failed.told})"
     if failed.cause in _INTERNAL:
         return f"{deployment.name}: {failed.cause.value}"
     return f"{deployment.name}: {failed.cause.value} ({failed.message})"

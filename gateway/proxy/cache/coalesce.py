@@ -152,6 +152,8 @@ class _Following:
             await flight.news()
         self._end_as_flight()
         self._exchange.shown, self._exchange.routed = flight.ended, True
+        if flight.ended is not None:
+            self._exchange.settlement.fell_back(flight.ended.fallback_model)
         self.sealed = True
         if flight.body is not None:
             # A provider's refusal, as it came.

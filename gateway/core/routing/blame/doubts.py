@@ -6,6 +6,8 @@ from typing import Final
 
 from .source import Source
 
+# The statuses that may be about the key or about the request, unless known words say which.
+DOUBTFUL: Final = frozenset({402, 403})
 # More is not needed to know that there are several.
 MOST: Final = 16
 

@@ -45,12 +45,14 @@ def reported_error(
         cause = Cause.STREAM_ERROR
     # Head and body of the refusal that it would have been.
     headers = [pair for pair in response.headers if pair[0] != b"content-type"]
+    said = dialect.read_error(error)
     return Failed(
         cause,
-        f"{what}: {dialect.read_error(error)}",
+        f"{what}: {said}",
         response.status if cause is Cause.STREAM_ERROR else status,
         wait_of(response, deployment, error) if cause is Cause.RATE_LIMITED else None,
         RawAnswer(status or _BAD_REQUEST, (*headers, *dialect.answer_headers), error),
+        refusals.to_tell(cause, status or _BAD_REQUEST, said),
     )
 
 
