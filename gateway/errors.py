@@ -247,6 +247,13 @@ class ConfigError(Exception):
         self.problems = tuple(problems)
 
 
+def out_of_memory(exc: BaseException) -> bool:
+    """Say whether `exc` is a lack of memory, or has one among its causes in a group."""
+    if isinstance(exc, BaseExceptionGroup):
+        return any(map(out_of_memory, exc.exceptions))
+    return isinstance(exc, MemoryError)
+
+
 class ClientGone(Exception):
     """The caller closed its connection; no answer is read any more."""
 

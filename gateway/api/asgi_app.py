@@ -185,6 +185,7 @@ class AsgiApp:
         )
         client.carry(exchange.about)
         client.before_last(exchange.give_place)
+        client.before_body(exchange.hold_body)
         key = api_key(headers)
         await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
 

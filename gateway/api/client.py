@@ -39,6 +39,9 @@ Send = Callable[[Message], Awaitable[None]]
 # TCP reset the connection, and a reset can overtake the answer (RFC 9112 section 9.6).
 LINGER_SECONDS: Final = 2.0
 LINGER_BYTES: Final = 8 * 1024 * 1024
+# The same for a body that there was no room for. Its caller is known, did nothing wrong and is
+# told to come back, so it should hear that, and many of them come at once.
+CROWDED_SECONDS: Final = 10.0
 
 # What a socket takes at once, without the caller reading any of it.
 SMALL: Final = 64 * 1024
@@ -70,8 +73,10 @@ class AsgiClient:
         self._always = (*always, (b"x-request-id", request_id))
         self._carried: Callable[[], Awaitable[HeaderPairs]] | None = None
         self._before_last: Callable[[], Awaitable[None]] | None = None
+        self._before_body: Callable[[int], Awaitable[None]] | None = None
         # All of the body has been taken from Hypercorn.
         self._body_ended = not has_body
+        self._linger_seconds, self._linger_bytes = LINGER_SECONDS, LINGER_BYTES
         self._gone = False
         self._malformed: str | None = None
         self.sealed = False
@@ -95,14 +100,28 @@ class AsgiClient:
         """
         self._before_last = call
 
+    def before_body(self, call: Callable[[int], Awaitable[None]]) -> None:
+        """Call this with the bytes that the body will have, as far as is known, before each part.
+
+        It waits until there is room for them.
+        """
+        self._before_body = call
+
     async def read_body(self, limit: int, seconds: float) -> bytes:
         """Return the body.
 
-        Raises InvalidRequest (400), BodyTooLarge (413), BodyTimeout (408), ClientGone.
+        Raises InvalidRequest (400), BodyTooLarge (413), BodyTimeout (408), ClientGone, and what
+        `before_body` does.
         """
         too_large = BodyTooLarge(f"the body is larger than {limit} bytes")
         if self._content_length is not None and self._content_length > limit:
             raise too_large
+        grow, self._before_body = self._before_body, None
+        room = limit if grow is None else self._content_length or 0
+        if grow is not None and room:
+            self._linger_seconds, self._linger_bytes = CROWDED_SECONDS, limit
+            await grow(room)
+            self._linger_seconds, self._linger_bytes = LINGER_SECONDS, LINGER_BYTES
         pieces: list[bytes] = []
         size = 0
         # Not `move_on_after`: a context manager made of a generator costs twice as much.
@@ -114,6 +133,10 @@ class AsgiClient:
                 size += len(piece)
                 if size > limit:
                     raise too_large
+                if size > room and grow is not None:
+                    # Of no announced length. Asked for ahead, so that it waits a few times only.
+                    room = min(2 * size, limit)
+                    await grow(room)
                 pieces.append(piece)
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         raise BodyTimeout(f"the body did not arrive within {seconds:g} s")
@@ -192,9 +215,9 @@ class AsgiClient:
     async def _finish_early(self, data: bytes) -> None:
         """Finish before the body has been read: let the caller read the answer, then close."""
         await self.send(data)
-        with trio.move_on_after(LINGER_SECONDS), contextlib.suppress(ClientGone):
+        with trio.move_on_after(self._linger_seconds), contextlib.suppress(ClientGone):
             size = 0
-            while not self._body_ended and self._malformed is None and size < LINGER_BYTES:
+            while not self._body_ended and self._malformed is None and size < self._linger_bytes:
                 size += len(await self._next())
         async with trio.open_nursery() as nursery:
             # Hypercorn's own disconnect needs room in its queue, also while the body still comes.

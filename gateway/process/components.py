@@ -31,6 +31,7 @@ from ..upstream.resolver import Resolver
 from ..upstream.transport import Transport
 from .credentials import Credentials
 from .local_servers import LocalServers
+from .memory import bytes_for_bodies
 from .recording import Recording
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Components:
             upstream=self.transport,
             limits=MemoryLimits(),
             health=self.health,
-            traffic=TrafficControl(lifecycle),
+            traffic=TrafficControl(lifecycle, bytes_for_bodies()),
             cache=ResponseCache(config.cache),
             recorder=recording,
             lifecycle=lifecycle,

@@ -12,6 +12,7 @@
     options      what a caller asks of the gateway itself
     protocols    what this package needs of the edges; services has them all
     unserved     requests to paths that are not served, counted
+    failure      what a caller is told of whatever made its request fail
     in_flight, capture, reservation, disconnect, services
 
 The package knows no ASGI, no HTTP library, no store and no dialect: `protocols` says what it

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-import structlog
 import trio
 
 from ..config.callers import ANYONE, Caller
@@ -28,16 +27,16 @@ from ..core.records.record import EndReason, Record
 from ..core.records.traceparent import Trace
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
-from ..errors import ClientGone, GatewayError, InternalError, SendStalled, ShuttingDown
+from ..errors import ClientGone, GatewayError, SendStalled, ShuttingDown
 from .disconnect import cancel_on_disconnect
+from .failure import told
 from .outcomes import Failed, RawAnswer, RelayEnd
 from .protocols import Client, HeaderPairs, Limits
 from .reservation import Reservation
 from .services import Services
 from .settlement import Settlement, arrival_record
+from .traffic.body_memory import BodyHold
 from .traffic.slots import SlotLease
-
-_log = structlog.get_logger(__name__)
 
 NO_HEADERS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
 
@@ -86,6 +85,7 @@ class Exchange:
         # Its places among the caller's requests and in the gateway, until they are given up.
         self._lease: Reservation | None = None
         self._slot: SlotLease | None = None
+        self._hold: BodyHold | None = None
 
     @property
     def record(self) -> Record:
@@ -113,6 +113,7 @@ class Exchange:
             settlement=self.settlement.branch(),
         )
         branch.caller, branch.shared = self.caller, True
+        branch._hold = None if self._hold is None else self._hold.shared()
         return branch
 
     def __repr__(self) -> str:
@@ -127,20 +128,21 @@ class Exchange:
                 await self._run(work)
         finally:
             in_flight.leave(self)
+            if self._hold is not None:
+                self._hold.release()
             await self.settlement.settle(self.client.status)
 
     async def _run(self, work: Callable[[Exchange], Awaitable[None]]) -> None:
         try:
             try:
                 await work(self)
-            except GatewayError as exc:
-                await self._refuse(exc)
+                return
             except (ClientGone, SendStalled):
                 raise
-            except Exception:  # noqa: BLE001  # logged whole
-                # The caller gets an answer and the log the whole story.
-                _log.exception("request failed", request_id=self.record.request_id)
-                await self._refuse(InternalError("the gateway made a mistake; its log has more"))
+            except Exception as exc:  # noqa: BLE001  # the caller gets an answer
+                error = told(exc, self.record.request_id, self.services.rng)
+            # Not in the block above: what failed may hold megabytes of the body in its frames.
+            await self._refuse(error.with_traceback(None))
         except ClientGone:
             self.settlement.end(EndReason.CLIENT_GONE, "the client closed the connection")
         except SendStalled as exc:
@@ -161,6 +163,13 @@ class Exchange:
             self.cut_by(scope)
             return await self.client.read_body(server.max_body_bytes, server.body_timeout)
         raise self.shutting_down()
+
+    async def hold_body(self, size: int) -> None:
+        """Have room for `size` bytes of the request's body. Raises Overloaded."""
+        if self._hold is None:
+            services = self.services
+            self._hold = BodyHold(services.traffic.bodies, self.caller.name, services.rng)
+        await self._hold.grow(size)
 
     def take_place(self, reservation: Reservation | None, slot: SlotLease) -> None:
         """Hold what the request was admitted with."""

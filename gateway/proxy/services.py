@@ -41,6 +41,7 @@ class Services:
             {target for model in snapshot.models.everything() for target in model.targets}
         )
         self.traffic.configure(config.limits, config.overload, config.providers)
+        self.traffic.bodies.configure(config)
         self.cache.store.adopt(config.cache)
         if self.captures is not None:
             self.captures.configure(config.debug_log)

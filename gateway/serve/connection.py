@@ -29,7 +29,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, LifespanState
 from hypercorn.utils import parse_socket_addr
 
-from ..errors import SendStalled
+from ..errors import SendStalled, out_of_memory
 from . import gate
 from .byte_stream import ByteStream
 from .cycle import RequestCycle, make_scope
@@ -213,6 +213,8 @@ class ClientConnection(TCPServer):
         try:
             await self._run_app(cycle.scope, cycle.receive, cycle.send, *spawn)
         except Exception as error:  # noqa: BLE001  # one request's fault must not end the worker
+            if out_of_memory(error):
+                cycle.refusal = gate.NO_MEMORY
             await self._report(error)
         except BaseExceptionGroup as group:
             # This connection was cancelled, and something failed besides.

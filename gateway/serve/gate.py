@@ -43,6 +43,7 @@ def bad(message: str) -> HeadRefusal:
 
 HEAD_TOO_LATE: Final = HeadRefusal(408, "The request's head did not arrive in time.")
 APP_FAILED: Final = HeadRefusal(500, "The server failed to answer this request.")
+NO_MEMORY: Final = HeadRefusal(503, "The server has no memory left for this request.")
 _EXPECTATION: Final = HeadRefusal(417, "Only the expectation 100-continue can be met.")
 WRONG_HOST: Final = HeadRefusal(404, "This host is not served here.")
 _TOO_LARGE: Final = HeadRefusal(431, "The request's header fields are too large.")

@@ -6,7 +6,14 @@ from trio.testing import MockClock
 
 from gateway.api.client import LINGER_BYTES, LINGER_SECONDS, AsgiClient
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
-from gateway.errors import BodyTimeout, BodyTooLarge, ClientGone, NotFound, SendStalled
+from gateway.errors import (
+    BodyTimeout,
+    BodyTooLarge,
+    ClientGone,
+    NotFound,
+    Overloaded,
+    SendStalled,
+)
 from gateway.lifecycle import Lifecycle
 
 from .asgi import DISCONNECT, Server, piece
@@ -31,6 +38,37 @@ def client_of(
 
 
 # The body...
+
+
+@pytest.mark.parametrize(
+    ("length", "asked"),
+    [pytest.param(6, [6], id="announced"), pytest.param(None, [4, 12], id="chunked")],
+)
+async def test_room_is_asked_for_before_a_body_is_kept(
+    length: int | None, asked: list[int], autojump_clock: MockClock
+) -> None:
+    server = Server(*((1, piece(b"ab", more=more)) for more in (True, True, False)))
+    client = client_of(server, content_length=length)
+    room: list[int] = []
+
+    async def grow(size: int) -> None:
+        room.append(size)
+
+    client.before_body(grow)
+    assert await client.read_body(100, 30) == b"ababab"
+    assert room == asked
+
+
+async def test_a_body_without_room_is_refused_unread() -> None:
+    server = Server((0, piece(b"ab")))
+    client = client_of(server, content_length=2)
+
+    async def grow(size: int) -> None:
+        raise Overloaded("full", retry_after=1)
+
+    client.before_body(grow)
+    with pytest.raises(Overloaded):
+        await client.read_body(100, 30)
 
 
 async def test_a_body_is_joined(autojump_clock: MockClock) -> None:

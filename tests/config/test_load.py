@@ -81,7 +81,10 @@ def test_what_the_shipped_file_calls_default_is_the_default() -> None:
     # Limits that are absent do not limit; what stands there is an example.
     unlimited = msgspec.structs.replace(config.limits, rpm=None, tpm=None, max_concurrent=None)
     assert config.limits != unlimited == schema.LimitsConfig()
-    for key in SINGLE.keys() - {"limits"}:
+    # Absent, it follows from the machine's memory.
+    overload = msgspec.structs.replace(config.overload, max_body_memory=None)
+    assert config.overload != overload == schema.Config().overload == shipped.overload
+    for key in SINGLE.keys() - {"limits", "overload"}:
         assert getattr(config, key) == getattr(schema.Config(), key) == getattr(shipped, key)
     # Nothing of these tables is left unsaid.
     raw = tomllib.loads(tables)

@@ -195,6 +195,21 @@ async def test_a_mistake_is_a_500_and_in_the_log(
     ]
 
 
+@pytest.mark.parametrize("error", [MemoryError(), ExceptionGroup("", [MemoryError()])])
+async def test_a_lack_of_memory_is_a_503(
+    autojump_clock: MockClock, log: LogCapture, error: Exception
+) -> None:
+    async def work(exchange: Exchange) -> None:
+        raise error
+
+    world = World([], routes=["a"])
+    record = await world.run(work=work)
+    assert world.client.status == 503
+    assert world.client.error["code"] == "overloaded"
+    assert (record.end_reason, record.error_code) == ("rejected", "overloaded")
+    assert [entry["event"] for entry in log.entries] == ["no memory left for a request"]
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_mistake_in_an_attempt_is_a_500(
     autojump_clock: MockClock, log: LogCapture, *, stream: bool

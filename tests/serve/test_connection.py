@@ -542,6 +542,16 @@ async def test_an_app_that_fails_first_is_a_500_in_plain_words(
     assert "ValueError: a fault of ours" in caplog.text
 
 
+@pytest.mark.parametrize("error", [MemoryError(), ExceptionGroup("", [MemoryError()])])
+async def test_an_app_without_memory_is_a_503(error: Exception) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    async with visit(app) as guest:
+        await guest.client.send_all(GET)
+        assert (await guest.read_until(b".\n")).startswith(b"HTTP/1.1 503 ")
+
+
 async def test_a_fault_of_our_own_ends_one_connection_only(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,6 +26,7 @@ from ...config.schema import Config
 from ...config.vanished import opened
 from ...errors import ConfigError
 from ...process.application import Application, settle_in
+from ...process.memory import WORKERS
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe, listen
@@ -112,6 +113,7 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         return 1
     if config.tokens:
         os.environ[_WITH_TOKENS] = "1"
+    os.environ[WORKERS] = str(workers)
     if limited := _limited(config):
         _log.warning("limits are counted by each worker for itself", limited=limited)
     try:

@@ -66,7 +66,7 @@ def cross_check(
     yield from check_bind(config.server.bind)
     yield from _cors(config.cors)
     yield from _breaker(config.breaker)
-    yield from _overload(config.overload)
+    yield from _overload(config.overload, config.server.max_body_bytes)
     for name, provider in config.providers.items():
         yield from _provider(f"[providers.{name}]", provider)
         if not _PROVIDER_NAME.fullmatch(name):
@@ -89,7 +89,12 @@ def _breaker(breaker: BreakerPolicy) -> Iterator[str]:
         )
 
 
-def _overload(overload: OverloadPolicy) -> Iterator[str]:
+def _overload(overload: OverloadPolicy, largest: int) -> Iterator[str]:
+    if 0 < (overload.max_body_memory or 0) < largest:
+        yield (
+            f"[overload] max_body_memory: {overload.max_body_memory} is less than [server] "
+            f"max_body_bytes, which is {largest}; raise this or lower that"
+        )
     if overload.lag >= overload.lag_max and overload.lag:
         yield (
             f"[overload] lag: {overload.lag:g} is not less than lag_max, which is "

@@ -28,11 +28,13 @@ class OverloadPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     lag            seconds that the event loop is late at which shedding begins; 0 is off
     lag_max        seconds that the event loop is late at which all is shed
     max_in_flight  requests at once; shedding begins at 92 % of them. 0 is off
+    max_body_memory  bytes of request bodies at once; 0 is off, None leaves it to the process
     """
 
     lag: Seconds = 0.25
     lag_max: Seconds = 1.0
     max_in_flight: Annotated[int, Meta(ge=0)] = 0
+    max_body_memory: Annotated[int, Meta(ge=0)] | None = None
 
 
 def shed_probability(policy: OverloadPolicy, lag: float, in_flight: int) -> float:

@@ -5,6 +5,7 @@ In reading order:
     slots     the right to be under way, for the gateway or one provider, and the queue for it
     turns     a short wait for a place that a caller is about to give up
     control   all slots of the process, and the configuration's limits for them
+    body_memory  the bytes of request bodies that are held, and a short wait for room
     lag       how late the event loop is
     overload  turns requests away before they cost anything, by lag and number
     probing   active health checks of providers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from ...config.schema import LimitsConfig
@@ -9,6 +10,7 @@ from ...core.limits.shedding import OverloadPolicy
 from ...core.records.gaps import GapCounts
 from ...lifecycle import Lifecycle
 from ...providers.settings import Provider
+from .body_memory import BodyMemory
 from .lag import LoopLag
 from .overload import Overload
 from .slots import Slots
@@ -18,10 +20,11 @@ from .turns import Turns
 class TrafficControl:
     """The slots of this process. They outlive every reload that keeps their provider."""
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
+    def __init__(self, lifecycle: Lifecycle, body_memory: float = math.inf) -> None:
         self.lag = LoopLag()
         self.gaps = GapCounts()
         self.turns = Turns()
+        self.bodies = BodyMemory(body_memory)
         self.overload = Overload(OverloadPolicy(), self.lag, lifecycle)
         self.everyone = Slots(
             "the gateway", None, LimitsConfig().max_queue, LimitsConfig().queue_timeout

@@ -280,6 +280,21 @@ def test_shedding_begins_before_all_is_shed(overload: OverloadPolicy, fine: bool
     assert not found if fine else found[0].startswith(expected)
 
 
+@pytest.mark.parametrize(("size", "fine"), [(None, True), (0, True), (2048, True), (2047, False)])
+def test_the_largest_body_has_room(size: int | None, fine: bool) -> None:
+    found = problems(
+        overload=OverloadPolicy(max_body_memory=size), server=Server(max_body_bytes=2048)
+    )
+    assert found == (
+        []
+        if fine
+        else [
+            "[overload] max_body_memory: 2047 is less than [server] max_body_bytes, which is 2048; "
+            "raise this or lower that"
+        ]
+    )
+
+
 def test_a_breaker_opens_no_longer_than_it_may() -> None:
     assert problems(breaker=BreakerPolicy(open_time=3, max_open_time=3)) == []
     assert problems(breaker=BreakerPolicy(open_time=3.5, max_open_time=3)) == [

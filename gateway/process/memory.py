@@ -1,0 +1,80 @@
+"""How much memory this process may have, by what the machine and its limits say."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+try:
+    import resource
+except ImportError:  # pragma: no cover  # not on this platform
+    resource = None  # type: ignore[assignment]
+
+# In a worker's environment: how many there are, which share the machine's memory.
+WORKERS: Final = "GATEWAY_WORKERS"
+
+# The part that request bodies may take. Measured on bodies of 16 MiB: each takes three times its
+# size, what was read, what is sent on, and what the allocator keeps of both.
+FOR_BODIES: Final = 0.25
+
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+
+
+def bytes_for_bodies() -> float:
+    """Return how many bytes of request bodies the process should hold at most."""
+    workers = os.environ.get(WORKERS, "")
+    shared = min(_of_machine(), _of_cgroup()) / (int(workers) if workers.isdigit() else 1)
+    return FOR_BODIES * max(0.0, min(shared, *_of_process()))
+
+
+def _of_machine() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (ValueError, OSError, AttributeError):
+        return math.inf
+
+
+def _of_cgroup(root: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> float:
+    """Return the least limit of the process's control group and of those around it.
+
+    A container sees its own group as the root (cgroup_namespaces(7)); a service has a path below.
+    """
+    least = math.inf
+    for line in _text(own).splitlines():
+        # cgroups(7): hierarchy, controllers, path. Version 2 has no controllers.
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if controllers not in {"", "memory"}:
+            continue
+        folder, name = (
+            (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
+        )
+        group = folder / path.lstrip("/")
+        for each in (group, *group.parents):
+            if not each.is_relative_to(folder):
+                break
+            said = _text(each / name).strip()
+            if said.isdigit():
+                least = min(least, float(said))
+    return least
+
+
+def _of_process() -> Iterator[float]:
+    """Yield what is left of the process's own limits (`ulimit -v`)."""
+    yield math.inf
+    if hasattr(resource, "RLIMIT_AS"):
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if most != resource.RLIM_INFINITY:
+            pages = _text(Path("/proc/self/statm")).split()  # proc(5): all of it, in pages
+            used = int(pages[0]) * os.sysconf("SC_PAGE_SIZE") if pages else 0
+            yield float(most - used)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
