@@ -132,7 +132,8 @@ class Settlement:
         if not usage.total:
             # No answer takes no tokens at all: this provider does not count them.
             return
-        record.input_tokens = usage.input_tokens
+        # There is no answer without a prompt: one of nothing was not reported.
+        record.input_tokens = usage.input_tokens or None
         record.output_tokens = usage.output_tokens
         record.cached_tokens = usage.cached_tokens
         record.reasoning_tokens = usage.reasoning_tokens
@@ -171,11 +172,12 @@ class Settlement:
         if reported is not None and reported.total:
             # A whole answer is known to the end, though its caller may not have taken all of it.
             whole = cause is None or not self.record.stream
-            used = self._used = reported.with_text(self._text, whole=whole)
-            if used is reported:
-                self._charge(cost(used, prices))
-            else:
-                self._estimate(row, prices, used)
+            used = self._used = reported.with_text(self._text, whole=whole).with_prompt(self.prompt)
+            # Without its prompt a part is known, which is less than the cost.
+            known = cost(used, prices) if used.input_tokens else None
+            if used is not reported:
+                row.cost_nano_usd = known
+            self._charge(known)
         else:
             used = self._used = Usage(self.prompt, self._text)
             self._guess(row, prices, used)

@@ -31,6 +31,8 @@ class Prices(msgspec.Struct, frozen=True):
     output_audio: float | None = None
     input_image: float | None = None
     output_image: float | None = None
+    # Of what is kept for an hour; None: as `cache_write`.
+    cache_write_1h: float | None = None
 
     @property
     def together(self) -> float | None:
@@ -49,11 +51,15 @@ def cost(usage: Usage, prices: Prices) -> int | None:
     `input_tokens` includes the cached ones (OpenAI's convention), which are charged apart:
     adding both is the double count that LiteLLM shipped (its pull request 25517).
     """
+    hour = 0
+    if prices.cache_write_1h is not None:
+        hour = min(usage.cache_write_1h_tokens, usage.cache_write_tokens)
     taken = _side(
         usage.input_tokens,
         prices.input,
         (usage.cached_tokens, prices.cached_input),
-        (usage.cache_write_tokens, prices.cache_write),
+        (hour, prices.cache_write_1h),
+        (usage.cache_write_tokens - hour, prices.cache_write),
         (usage.input_audio_tokens, prices.input_audio),
         (usage.input_image_tokens, prices.input_image),
     )
@@ -85,7 +91,7 @@ def _side(tokens: int, price: float | None, *special: tuple[int, float | None]) 
 def most_cost(prompt: int, answer: int, prices: Prices) -> int:
     """Return the most that so many tokens can cost in nano-dollars; unknown prices count as 0."""
     dearest_input = _dearest(
-        *(prices.input, prices.cached_input, prices.cache_write),
+        *(prices.input, prices.cached_input, prices.cache_write, prices.cache_write_1h),
         *(prices.input_audio, prices.input_image),
     )
     dearest_output = _dearest(prices.output, prices.output_audio, prices.output_image)

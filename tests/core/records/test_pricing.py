@@ -41,6 +41,27 @@ from gateway.core.records.usage import Usage
         # Cache writes, audio and pictures: at their own prices, or at those of other tokens.
         (Usage(1000, 10, 100, cache_write_tokens=800), Prices(1, 10, 0.1, 1.25), 1_210_000),
         (Usage(1000, 10, 100, cache_write_tokens=800), Prices(1, 10, 0.1), 1_010_000),
+        # Some of them for an hour.
+        (
+            Usage(1000, 10, 100, cache_write_tokens=800, cache_write_1h_tokens=300),
+            Prices(1, 10, 0.1, 1.25, cache_write_1h=2),
+            1_435_000,
+        ),
+        (
+            Usage(1000, 10, 100, cache_write_tokens=800, cache_write_1h_tokens=300),
+            Prices(1, 10, 0.1, 1.25),
+            1_210_000,
+        ),
+        (
+            Usage(1000, 0, cache_write_tokens=800, cache_write_1h_tokens=300),
+            Prices(1, cache_write_1h=2),
+            1_300_000,
+        ),
+        (
+            Usage(1000, 0, cache_write_tokens=300, cache_write_1h_tokens=900),
+            Prices(1, cache_write_1h=2),
+            1_300_000,
+        ),
         (Usage(100, 10, input_audio_tokens=60), Prices(1, 10, input_audio=100), 6_140_000),
         (Usage(100, 10, input_audio_tokens=60), Prices(1, 10), 200_000),
         (Usage(100, 10, input_image_tokens=60), Prices(1, 10, input_image=2), 260_000),

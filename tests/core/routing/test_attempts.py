@@ -842,7 +842,8 @@ def after(
             return step
         assert step == Try(number, 0)
         history.made += 1
-        history.stayed.add(number)
+        if not renewed:
+            history.stayed.add(number)
     if cause in switch_on:
         history.first_group = max(history.first_group, history.group[number] + 1)
     elif cause is Cause.TOTAL_TIMEOUT:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ...records.usage import Usage
 from ...wire.splice import InvalidJSON, members, splice
 from ...wire.sse import looks_like_events
 from ..base import Answer, NotAnAnswer
 from .assembled import assemble
-from .faults import reported_by_answer
+from .faults import choices_of, reported_by_answer
 from .text_meter import answer_tokens
-from .usage import UsageReports
+from .usage.reports import UsageReports
 
 
 def rewrite_answer(body: bytes, model: bytes, choices: int = 1) -> Answer:
@@ -32,12 +35,26 @@ def rewrite_answer(body: bytes, model: bytes, choices: int = 1) -> Answer:
         # `{}` for one: every SDK would fail at the first look at it. An empty list is an answer
         # in form, and comes with the usage that is to be paid.
         raise NotAnAnswer("the answer has no choices")
-    reports = UsageReports()
-    for name, add in (("usage", reports.add), ("x_groq", reports.add_nested)):
-        if name in fields:
-            add(fields[name])
-    usage = reports.usage
+    usage = _usage(fields)
     # Counted only where it is needed: it takes longer than all the rest.
     silent = usage is None or not usage.output_tokens
     tokens = answer_tokens(fields.get("choices")) if silent else 0
     return Answer(splice(body, replace={"model": model}, known=found), usage, tokens)
+
+
+def _usage(fields: Mapping[str, bytes]) -> Usage | None:
+    reports = UsageReports()
+    for name, add in (
+        ("usage", reports.add),
+        ("x_groq", reports.add_nested),
+        ("timings", reports.add_timings),
+    ):
+        if name in fields:
+            add(fields[name])
+    usage = reports.usage
+    if usage is None or not usage.output_tokens:
+        for number, choice in enumerate(choices_of(fields.get("choices", b"null"))):
+            if "usage" in choice:
+                reports.add_of_choice(number, choice["usage"])
+        usage = reports.usage
+    return usage

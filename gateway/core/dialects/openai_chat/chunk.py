@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ...wire.json_scan import NOTHING
-from .faults import values
+from .faults import FAILED_NAMES, values
 
 # Absent is UNSET, since msgspec gives the raw bytes of anything, null included.
 Found = msgspec.Raw | msgspec.UnsetType
@@ -28,6 +28,7 @@ class Chunk(msgspec.Struct, gc=False):
     model: Found = msgspec.UNSET
     usage: Found = msgspec.UNSET
     x_groq: Found = msgspec.UNSET
+    timings: Found = msgspec.UNSET
     error: Found = msgspec.UNSET
     choices: list[Choice] | None = None
 
@@ -87,7 +88,7 @@ def has_content(fields: Mapping[str, msgspec.Raw]) -> bool:
 def fails(choice: Any) -> bool:
     """Say whether a choice, decoded, reports an error."""
     return isinstance(choice, dict) and bool(
-        choice.get("error") or choice.get("finish_reason") == "error"
+        choice.get("error") or choice.get("finish_reason") in FAILED_NAMES
     )
 
 

@@ -40,6 +40,43 @@ _STATUS_OF: Final = {
     "server_error": 500,
     "api_error": 500,
     "overloaded_error": 529,
+    # Moonshot (platform.moonshot.ai, "Error codes").
+    "invalid_authentication_error": 401,
+    "exceeded_current_quota_error": 429,
+    "rate_limit_reached_error": 429,
+    "engine_overloaded_error": 429,
+    # The types of vLLM and SGLang, whose code is a number where they have one.
+    "BadRequestError": 400,
+    "NotFoundError": 404,
+    "RateLimitError": 429,
+    "InternalServerError": 500,
+    # google.rpc.Code, as Gemini's `status` has it.
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "OUT_OF_RANGE": 400,
+    "UNAUTHENTICATED": 401,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 429,
+    "INTERNAL": 500,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 504,
+    # Bedrock (API reference, "Common errors") and DashScope (its error codes).
+    "ValidationException": 400,
+    "AccessDeniedException": 403,
+    "ThrottlingException": 429,
+    "Throttling": 429,
+    "Throttling.RateQuota": 429,
+    "Throttling.AllocationQuota": 429,
+    "InvalidParameter": 400,
+    "InvalidApiKey": 401,
+    # What servers call them that have names of their own.
+    "too_many_requests": 429,
+    "rate_limited": 429,
+    "service_unavailable": 503,
+    "overloaded": 503,
+    "unauthorized": 401,
+    "bad_request": 400,
 }
 
 

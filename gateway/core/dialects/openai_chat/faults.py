@@ -5,6 +5,10 @@
     {"type": "error", ...}              the same of servers that think of Anthropic's API
     {"choices": [{"error": {...}}]}     OpenRouter (docs/api/reference/errors-and-debugging)
     {"choices": [{"finish_reason": "error"}]}
+    {"x_groq": {"error": "..."}}        Groq (groq-python, `XGroq.error`)
+    {"base_resp": {"status_code": 1008, "status_msg": "..."}}   MiniMax, with `choices` null
+    {"error_code": 18, "error_msg": "..."}                      Baidu
+    {"errors": [{...}]}                                         Cloudflare
     event: error                        any data, an object, text or nothing
 
 All of them become the first: it is the one at which OpenAI's SDKs raise (openai-python
@@ -22,10 +26,33 @@ from ...wire.json_scan import NOTHING
 from ...wire.splice import InvalidJSON, members, splice
 
 FAILED: Final = b'"error"'
+# Finish reasons of an answer that its server has given up: OpenRouter's, Mistral's and vLLM's,
+# Cohere's, and DeepSeek's (api-docs.deepseek.com, "interrupted due to insufficient resource").
+FAILED_NAMES: Final = ("error", "ERROR", "insufficient_system_resource")
+FAILED_REASONS: Final = frozenset(b'"%b"' % name.encode() for name in FAILED_NAMES)
 _SILENT: Final = b'{"message":"the provider reports an error","type":"upstream_error"}'
 _NULL: Final = b"null"
 # What a choice can answer with: of a whole message, or of the legacy completions.
 _ANSWERS: Final = ("message", "delta", "text")
+
+# Members of an object that may report an error, and how they stand in its bytes.
+_MAY_FAIL: Final = frozenset({"error", "base_resp", "error_code", "errors"})
+_SIGNS: Final = tuple(b'"%b"' % name.encode() for name in sorted(_MAY_FAIL))
+# What MiniMax's codes stand for (platform.minimax.io, "Error Codes"). 1026 and 1027 are content
+# that it does not like, 1008 an account without balance.
+_STATUS_OF_MINIMAX: Final = {
+    b"1002": 429,
+    b"1039": 429,
+    b"1041": 429,
+    b"2045": 429,
+    b"2056": 429,
+    b"1004": 401,
+    b"2049": 401,
+    b"1008": 402,
+    b"1026": 400,
+    b"1027": 400,
+    b"2013": 400,
+}
 
 _CHOICES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -42,18 +69,77 @@ def reported(data: bytes, fields: Mapping[str, bytes]) -> bytes | None:
         return data
     if FAILED in (fields.get("object"), fields.get("type")):
         return b'{"error":%b}' % data
+    return _reported_by_one(data, fields)
+
+
+def _reported_by_one(data: bytes, fields: Mapping[str, bytes]) -> bytes | None:
+    """Return the error in one of the forms that a single provider has."""
+    if "x_groq" in fields and (found := _in_x_groq(fields["x_groq"])) is not None:
+        return splice(data, put={"error": found})
+    if "base_resp" in fields:
+        return _in_base_resp(fields["base_resp"])
+    if fields.get("error_code", _NULL) not in NOTHING:
+        return _told(fields["error_code"], fields.get("error_msg", _NULL))
+    if (errors := choices_of(fields.get("errors", _NULL))) and errors[0]:
+        return b'{"error":%b}' % msgspec.json.encode(errors[0])
     return None
+
+
+def _in_x_groq(raw: bytes) -> bytes | None:
+    """Return the error of Groq's `x_groq`, which says why a stream was stopped early."""
+    try:
+        error = bytes(_OBJECT.decode(raw).get("error", _NULL))
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if error in NOTHING:
+        return None
+    return b'{"message":%b,"type":"upstream_error"}' % error if error.startswith(b'"') else error
+
+
+def _in_base_resp(raw: bytes) -> bytes | None:
+    """Return the error of MiniMax's `base_resp`; its code 0 says that all is well."""
+    try:
+        fields = _OBJECT.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    code = bytes(fields.get("status_code", _NULL))
+    if code in NOTHING:
+        return None
+    status = _STATUS_OF_MINIMAX.get(code)
+    return _told(code, bytes(fields.get("status_msg", _NULL)), b"%d" % status if status else _NULL)
+
+
+def _told(code: bytes, message: bytes, status: bytes = _NULL) -> bytes:
+    if not message.startswith(b'"'):
+        message = b'"the provider reports an error"'
+    return (
+        b'{"error":{"message":%b,"type":"upstream_error","param":null,"code":%b,"status":%b}}'
+        % (message, code, status)
+    )
+
+
+def may_fail(data: bytes) -> bool:
+    """Say whether an object without choices may report an error."""
+    return any(sign in data for sign in _SIGNS)
+
+
+def choices_of(raw: bytes) -> list[dict[str, msgspec.Raw]]:
+    """Return the members of each of the `choices`; none if they are of another form."""
+    try:
+        return _CHOICES.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return []
 
 
 def reported_by_choice(data: bytes) -> bytes | None:
     """Return `data` with the `error` that one of its choices reports; None if none does."""
     try:
-        choices = _CHOICES.decode(values(data).get("choices", _NULL))
-    except (msgspec.DecodeError, InvalidJSON, RecursionError):
+        choices = choices_of(values(data).get("choices", _NULL))
+    except InvalidJSON:
         return None
     for choice in choices:
         error = bytes(choice.get("error", _NULL))
-        if error not in NOTHING or bytes(choice.get("finish_reason", _NULL)) == FAILED:
+        if error not in NOTHING or bytes(choice.get("finish_reason", _NULL)) in FAILED_REASONS:
             return splice(data, put={"error": _SILENT if error in NOTHING else error})
     return None
 
@@ -79,7 +165,7 @@ def named(data: bytes) -> bytes:
 
 def reported_by_answer(body: bytes, fields: Mapping[str, bytes]) -> bytes | None:
     """Return the error that a whole answer with these members reports instead of its text."""
-    if FAILED not in body and fields.get("error", _NULL) in NOTHING:
+    if not _MAY_FAIL.intersection(fields) and not any(each in body for each in FAILED_REASONS):
         return None
     by_choice = reported_by_choice(body)
     if by_choice is not None:

@@ -25,11 +25,11 @@ from ...wire.model_name import ModelRenamer
 from ...wire.splice import InvalidJSON, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
 from .choice_ends import ChoiceEnds
-from .chunk import CHUNK, NULL, Choice, delta_says, fails, index_of, is_bare_word, says_more
-from .faults import FAILED, named, reported, reported_by_choice, silent, values
+from .chunk import CHUNK, NULL, Choice, Chunk, delta_says, fails, index_of, is_bare_word, says_more
+from .faults import FAILED_REASONS, may_fail, named, reported, reported_by_choice, silent, values
 from .text_meter import TextMeter
 from .unstreamed import as_stream
-from .usage import UsageReports
+from .usage.reports import UsageReports
 
 DONE: Final = b"data: [DONE]\n\n"
 
@@ -170,16 +170,15 @@ class ChatStreamRewriter:
         if chunk.error is not _UNSET and bytes(chunk.error) not in NOTHING:
             # OpenRouter's is a chunk like the others, with an error in it.
             self.error = data if chunk.model is _UNSET else self._set_model(data)
+            self._note_usage(b"" if chunk.usage is _UNSET else chunk.usage)
             return None
         choices = chunk.choices
-        failed = self._note(choices, len(data)) if choices else FAILED in data
-        if failed and self._fails(data, choices):
+        failed = self._note(choices, len(data)) if choices else may_fail(data)
+        own = chunk.x_groq is not _UNSET or chunk.timings is not _UNSET
+        if (own and self._note_own(chunk, data)) or (failed and self._fails(data, choices)):
             return None
         if not self.meaningful and _PROGRESS in data:
             self.progressed = True
-        if chunk.x_groq is not _UNSET:
-            self._reports.add_nested(chunk.x_groq)
-            self._note_report()
         if chunk.usage is not _UNSET:
             if chunk.usage != NULL:
                 self._note_usage(chunk.usage)
@@ -197,10 +196,18 @@ class ChatStreamRewriter:
     def _fails(self, data: bytes, choices: list[Choice] | None) -> bool:
         """Take note of the error that an event seems to report; say whether it does."""
         error = reported_by_choice(data) if choices else reported(data, values(data))
-        if error is None:
+        self.error = None if error is None else self._renamed(error)
+        return error is not None
+
+    def _note_own(self, chunk: Chunk, data: bytes) -> bool:
+        """Take note of members of single providers; say whether one reports an error."""
+        if chunk.timings is not _UNSET:
+            self._reports.add_timings(chunk.timings)
+        if chunk.x_groq is _UNSET:
             return False
-        self.error = self._renamed(error)
-        return True
+        self._reports.add_nested(chunk.x_groq)
+        self._note_report()
+        return self._fails(data, None)
 
     def _note_usage(self, raw: bytes | msgspec.Raw) -> None:
         self._reports.add(raw)
@@ -221,22 +228,18 @@ class ChatStreamRewriter:
             reason = choice.finish_reason
             # Some servers send "" until there is a reason.
             if reason is not _UNSET and reason != NULL and (said := bytes(reason)) not in NOTHING:
-                if said == FAILED:
+                if said in FAILED_REASONS:
                     return True
                 self._end_choice(choice.index)
             if choice.error is not _UNSET and bytes(choice.error) not in NOTHING:
                 return True
             if choice.usage is not _UNSET:
-                self._note_usage(choice.usage)
-        if looks:
-            self._look(choices)
-        return False
-
-    def _look(self, choices: list[Choice]) -> None:
-        """Take note of content; only the first counts, until the answer should be over."""
-        if any(delta_says(choice.delta) for choice in choices):
+                self._reports.add_of_choice(choice.index, choice.usage)
+                self._note_report()
+        if looks and any(delta_says(choice.delta) for choice in choices):
             self.meaningful = True
             self.said += 1
+        return False
 
     def _see(self, index: int) -> None:
         self._index = index
@@ -276,6 +279,8 @@ class ChatStreamRewriter:
             return None
         usage = fields.get("usage", b"null")
         self._note_usage(usage)
+        if "x_groq" in fields:
+            self._reports.add_nested(fields["x_groq"])
         if not choices and usage != b"null" and not self._keep_usage and not says_more(data):
             return None
         # No telling what it means, but it says something: let it through rather than hold it.
@@ -284,8 +289,8 @@ class ChatStreamRewriter:
         self._text.add_found(choices)
         for choice in found:
             if isinstance(choice, dict):
-                self._reports.add_found(choice.get("usage"))
                 index = index_of(choice)
+                self._reports.add_found_of_choice(index, choice.get("usage"))
                 self._see(index)
                 if choice.get("finish_reason"):
                     self._end_choice(index)

@@ -8,13 +8,14 @@ therefore the most that any reading allows.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from ...limits.estimate import MOST_TOKENS
+from ...limits.estimate import ANSWER_TOKENS, MOST_TOKENS
 
 # The last three are Hugging Face's, those of OpenAI's Responses, and llama.cpp's.
 _MAX_TOKENS: Final = (
@@ -22,11 +23,15 @@ _MAX_TOKENS: Final = (
     *("max_new_tokens", "max_output_tokens", "n_predict"),
 )
 _ANSWERS: Final = ("n", "best_of")
-_LIMITS: Final = frozenset((*_MAX_TOKENS, *_ANSWERS))
+_LIMITS: Final = frozenset((*_MAX_TOKENS, *_ANSWERS, "min_tokens"))
 # OpenAI takes 128 at most; a server of one's own may take more.
 _MOST_ANSWERS: Final = 2**20
-# Longer than any number that means a count.
-_LONGEST: Final = 64
+# llama.cpp's goes before its `max_tokens`.
+_LIFTS: Final = "n_predict"
+# vLLM's: an answer that may not end before.
+_LEAST: Final = "min_tokens"
+# What is longer is not read: it may be any number.
+_LONGEST: Final = 4096
 
 
 class TokenLimits(msgspec.Struct, frozen=True, gc=False):
@@ -44,7 +49,12 @@ def read_token_limits(values: Mapping[str, bytes]) -> TokenLimits:
     found = {folded: raw for key, raw in values.items() if (folded := key.casefold()) in _LIMITS}
     if not found:
         return _NO_LIMITS
-    most = max((_count(found[name]) for name in _MAX_TOKENS if name in found), default=0)
+    given = [_count(found[name]) for name in _MAX_TOKENS if found.get(name, b"null") != b"null"]
+    least = _count(found[_LEAST]) if _LEAST in found else 0
+    most = max((*given, least if given or least > ANSWER_TOKENS else 0), default=0)
+    if _LIFTS in found and not _count(found[_LIFTS]) and most <= ANSWER_TOKENS:
+        # `n_predict: -1` lifts the limit that another name sets.
+        most = 0
     answers = max((_count(found[name]) for name in _ANSWERS if name in found), default=1)
     return TokenLimits(min(most, MOST_TOKENS) or None, min(max(1, answers), _MOST_ANSWERS))
 
@@ -53,11 +63,11 @@ def _count(raw: bytes) -> int:
     """Return the number that `raw` says, rounded up; 0 for what is none that limits anything."""
     if raw.isdigit() and len(raw) < 16:
         return int(raw)
-    text = raw.strip(b'"')
-    if len(text) > _LONGEST:
-        return MOST_TOKENS if text.isdigit() else 0
+    if len(raw) > _LONGEST:
+        return MOST_TOKENS
     try:
-        number = float(text)
+        # A string may have its digits escaped, `"\u0034000"`.
+        number = float(json.loads(raw) if raw.startswith(b'"') else raw)
     except ValueError:
         return 0
     # Zero and negative ones mean no limit where they are not refused (llama.cpp, vLLM).

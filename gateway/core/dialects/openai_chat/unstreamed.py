@@ -46,7 +46,7 @@ def as_stream(body: bytes) -> bytes:
     chunk["object"] = _CHUNK
     chunk["choices"] = msgspec.Raw(_ENCODE(choices))
     events = _event(chunk)
-    if usage is not None:
+    if usage is not None and bytes(usage) != b"null":
         totals = {key: value for key, value in chunk.items() if key in _SHARED}
         totals |= {"choices": _NO_CHOICES, "usage": usage}
         events += _event(totals)

@@ -89,6 +89,37 @@ def test_an_error_with_status_200_is_no_answer(error: str) -> None:
             {"message": "the provider reports an error", "type": "upstream_error"},
         ),
         (b'{"choices":[{"message":{},"error":{"code":502}}]}', {"code": 502}),
+        (
+            b'{"choices":[{"message":{"content":""},'
+            b'"finish_reason":"insufficient_system_resource"}]}',
+            {"message": "the provider reports an error", "type": "upstream_error"},
+        ),
+        # MiniMax, Baidu, Cloudflare.
+        (
+            b'{"choices":null,"base_resp":{"status_code":1008,'
+            b'"status_msg":"insufficient balance"}}',
+            {
+                "message": "insufficient balance",
+                "type": "upstream_error",
+                "param": None,
+                "code": 1008,
+                "status": 402,
+            },
+        ),
+        (
+            b'{"error_code":18,"error_msg":"Open api qps request limit reached"}',
+            {
+                "message": "Open api qps request limit reached",
+                "type": "upstream_error",
+                "param": None,
+                "code": 18,
+                "status": None,
+            },
+        ),
+        (
+            b'{"result":null,"success":false,"errors":[{"code":7009,"message":"x"}]}',
+            {"code": 7009, "message": "x"},
+        ),
     ],
 )
 def test_other_forms_of_error(body: bytes, error: dict[str, object]) -> None:
@@ -113,3 +144,40 @@ def test_any_object_is_rewritten_as_when_decoded(value: dict[str, object]) -> No
     value |= {"model": "theirs", "choices": [{"message": {"content": "a"}}]}
     answer = rewrite_answer(json.dumps(value).encode(), MODEL)
     assert json.loads(answer.body) == value | {"model": "mine"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        b'"base_resp":{"status_code":0,"status_msg":""}',
+        b'"errors":[]',
+        b'"error_code":0',
+        b'"base_resp":null',
+    ],
+)
+def test_members_that_say_that_all_is_well(more: bytes) -> None:
+    body = b'{"choices":[{"message":{"content":"a"}}],%b}' % more
+    assert rewrite_answer(body, MODEL).body == body
+
+
+@pytest.mark.parametrize(
+    ("body", "usage"),
+    [
+        (
+            b'{"choices":[{"message":{"content":"a"},'
+            b'"usage":{"prompt_tokens":1000,"completion_tokens":10,"cached_tokens":900}}]}',
+            Usage(1000, 10, 900),
+        ),
+        (
+            b'{"choices":[{"usage":{"prompt_tokens":9,"completion_tokens":1}},'
+            b'{"usage":{"prompt_tokens":9,"completion_tokens":2}}]}',
+            Usage(9, 3),
+        ),
+        (
+            b'{"choices":[{"message":{"content":"a"}}],"timings":{"prompt_n":32,"predicted_n":9}}',
+            Usage(32, 9),
+        ),
+    ],
+)
+def test_usage_elsewhere_than_in_usage(body: bytes, usage: Usage) -> None:
+    assert rewrite_answer(body, MODEL).usage == usage

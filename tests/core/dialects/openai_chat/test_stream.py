@@ -711,3 +711,43 @@ def test_any_bytes_are_survived_and_splits_make_no_difference(
     whole = feed([stream], keep_usage=keep_usage, limit=64)
     assert feed(chunks, keep_usage=keep_usage, limit=64) == whole
     assert DONE not in whole.output
+
+
+ONE = b'{"choices":[{"index":0,"delta":{"content":"a"}}]}'
+
+
+def _fed(*events: bytes) -> Outcome:
+    stream = b"".join(b"data: %b\n\n" % each for each in events)
+    return feed([stream], keep_usage=False, limit=1000)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"choices":[],"error":{"message":"x","code":502},"usage":%b}' % USAGE,
+        b'{"choices":[{"index":0,"delta":{},"usage":%b}]}' % USAGE,
+        b'{"x":"\\ud83d","choices":[],"x_groq":{"usage":%b}}' % USAGE,
+        b'{"x":"\\ud83d","choices":[{"index":0,"delta":{},"usage":%b}]}' % USAGE,
+        b'{"choices":[],"timings":{"prompt_n":7,"predicted_n":3}}',
+    ],
+)
+def test_usage_counts_wherever_it_stands(event: bytes) -> None:
+    assert _fed(ONE, event).usage == Usage(7, 3)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"choices":[{"index":0,"delta":{},"finish_reason":null}],"x_groq":{"error":"over_capacity"}}',
+        b'{"choices":null,"base_resp":{"status_code":1002,"status_msg":"rate limit"}}',
+        b'{"error_code":18,"error_msg":"limit reached"}',
+        b'{"errors":[{"code":7009,"message":"x"}],"success":false}',
+        b'{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}',
+        b'{"choices":[{"index":0,"delta":{},"finish_reason":"ERROR"}]}',
+    ],
+)
+def test_errors_of_single_providers_end_a_stream(event: bytes) -> None:
+    for events in ((event,), (ONE, event)):
+        error = _fed(*events).error
+        assert error is not None
+        assert json.loads(error)["error"]["message" if b"7009" not in event else "code"]

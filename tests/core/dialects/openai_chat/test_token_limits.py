@@ -25,6 +25,12 @@ from gateway.core.limits.estimate import MOST_TOKENS
         (b"9999999999", 9_999_999_999),
         (b"1e400", MOST_TOKENS),
         (b"9" * 5000, MOST_TOKENS),
+        (b"4000." + b"0" * 200, 4000),
+        (b"0." + b"0" * 70 + b"4e74", 4000),
+        (b'"' + b"0" * 100 + b'4000"', 4000),
+        (b"4000." + b"0" * 5000, MOST_TOKENS),
+        (b'"\\u0034000"', 4000),
+        (b'" 4000 "', 4000),
         # No limit.
         (b"null", None),
         (b"0", None),
@@ -55,6 +61,13 @@ def test_max_tokens(raw: bytes, tokens: int | None) -> None:
         ({"max_tokens": b"7", "max_output_tokens": b"9"}, TokenLimits(9)),
         ({"max_tokens": b"7", "max_new_tokens": b"9"}, TokenLimits(9)),
         ({"max_tokens": b"7", "n_predict": b"9"}, TokenLimits(9)),
+        # In llama.cpp it goes before the others, and -1 is no limit.
+        ({"max_tokens": b"7", "n_predict": b"-1"}, TokenLimits()),
+        ({"max_tokens": b"7000", "n_predict": b"-1"}, TokenLimits(7000)),
+        # vLLM writes so many at least.
+        ({"min_tokens": b"9"}, TokenLimits()),
+        ({"min_tokens": b"50000"}, TokenLimits(50000)),
+        ({"max_tokens": b"7", "min_tokens": b"9"}, TokenLimits(9)),
         # Go matches names without regard to case.
         ({"Max_Tokens": b"9"}, TokenLimits(9)),
         ({"MAX_COMPLETION_TOKENS": b"9", "N": b"2"}, TokenLimits(9, 2)),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.dialects.openai_chat.usage import UsageReports, read_usage
+from gateway.core.dialects.openai_chat.usage.reports import UsageReports, read_usage
 from gateway.core.records.usage import Usage
 
 
@@ -25,7 +25,17 @@ from gateway.core.records.usage import Usage
         (b'{"completion_tokens":7}', Usage(0, 7)),
         (b'{"prompt_tokens":7.0,"completion_tokens":1e2}', Usage(7, 100)),
         (b'{"prompt_tokens":7,"completion_tokens":null}', Usage(7, 0)),
-        (b'{"prompt_tokens":7,"completion_tokens":"3"}', Usage(7, 0)),
+        (b'{"prompt_tokens":7,"completion_tokens":"3"}', Usage(7, 3)),
+        (b'{"prompt_tokens":"32","completion_tokens":"9","total_tokens":"135"}', Usage(32, 103)),
+        (b'{"prompt_tokens":7,"completion_tokens":"3.5"}', Usage(7, 0)),
+        (b'{"prompt_tokens":7,"completion_tokens":"-3"}', Usage(7, 0)),
+        (b'{"prompt_tokens":7,"completion_tokens":"\\u0663"}', Usage(7, 0)),
+        # No answer has so many: it would use up every budget.
+        (b'{"prompt_tokens":7,"completion_tokens":9007199254740991}', Usage(7, 0)),
+        (b'{"prompt_tokens":7,"completion_tokens":%b}' % (b"9" * 5000), None),
+        # A total alone does not tell at which price it is.
+        (b'{"total_tokens":41}', None),
+        (b'{"prompt_tokens":0,"completion_tokens":0,"total_tokens":41}', None),
         (b'{"prompt_tokens":7,"completion_tokens":true}', Usage(7, 0)),
         (b'{"prompt_tokens":7,"completion_tokens":-3}', Usage(7, 0)),
         (b'{"prompt_tokens":7,"completion_tokens":1e300}', Usage(7, 0)),
@@ -112,6 +122,29 @@ from gateway.core.records.usage import Usage
             b'"completion_tokens_details":{"audio_tokens":5,"image_tokens":1}}',
             Usage(9, 7, 0, 0, 0, 3, 4, 5, 1),
         ),
+        # Written for five minutes, and for an hour.
+        (
+            b'{"input_tokens":100,"output_tokens":10,"cache_creation_input_tokens":50,'
+            b'"cache_creation":{"ephemeral_5m_input_tokens":20,"ephemeral_1h_input_tokens":30}}',
+            Usage(150, 10, cache_write_tokens=50, cache_write_1h_tokens=30),
+        ),
+        (
+            b'{"input_tokens":100,"output_tokens":10,'
+            b'"cache_creation":{"ephemeral_5m_input_tokens":20,"ephemeral_1h_input_tokens":30}}',
+            Usage(150, 10, cache_write_tokens=50, cache_write_1h_tokens=30),
+        ),
+        (
+            b'{"prompt_tokens":2000,"completion_tokens":10,"total_tokens":2010,'
+            b'"prompt_tokens_details":{"cache_creation_input_tokens":1500,'
+            b'"cache_creation":{"ephemeral_5m_input_tokens":1500}}}',
+            Usage(2000, 10, cache_write_tokens=1500),
+        ),
+        (
+            b'{"prompt_tokens":2000,"completion_tokens":10,"prompt_tokens_details":'
+            b'{"cache_creation_token_details":{"ephemeral_1h_input_tokens":700}}}',
+            Usage(2000, 10, cache_write_tokens=700, cache_write_1h_tokens=700),
+        ),
+        (b'{"prompt_tokens":7,"cache_creation":[1]}', Usage(7)),
         # Costs as providers report them.
         (b'{"prompt_tokens":7,"cost":0.000027750}', Usage(7, reported_cost=27_750)),
         (b'{"prompt_tokens":7,"cost":1e-7}', Usage(7, reported_cost=100)),
@@ -120,7 +153,13 @@ from gateway.core.records.usage import Usage
         (b'{"prompt_tokens":7,"estimated_cost":0.5}', Usage(7, reported_cost=500_000_000)),
         (b'{"prompt_tokens":7,"cost_in_usd_ticks":1721250}', Usage(7, reported_cost=172_125)),
         (b'{"prompt_tokens":0,"cost":0.5}', Usage(reported_cost=500_000_000)),
+        (b'{"prompt_tokens":7,"cost":0}', Usage(7, reported_cost=0)),
+        (b'{"prompt_tokens":7,"cost":0.0}', Usage(7, reported_cost=0)),
+        (b'{"prompt_tokens":7,"cost_in_usd_ticks":0}', Usage(7, reported_cost=0)),
+        (b'{"prompt_tokens":7,"cost_in_usd_ticks":1e300}', Usage(7)),
+        (b'{"prompt_tokens":0,"completion_tokens":0,"cost":0}', None),
         (b'{"prompt_tokens":7,"cost":null}', Usage(7)),
+        (b'{"prompt_tokens":7,"cost":false}', Usage(7)),
         (b'{"prompt_tokens":7,"cost":true}', Usage(7)),
         (b'{"prompt_tokens":7,"cost":-1}', Usage(7)),
         (b'{"prompt_tokens":7,"cost":"1e9999999"}', Usage(7)),
@@ -216,4 +255,57 @@ def test_usage_of_groq() -> None:
         found.add_nested(raw)
     assert found.usage is None
     found.add_nested(b'{"id":"x","usage":{"prompt_tokens":5,"completion_tokens":8}}')
+    assert found.usage == Usage(5, 8)
+
+
+def test_choices_with_usage_of_their_own_share_one_prompt() -> None:
+    found = UsageReports()
+    found.add_of_choice(0, b'{"prompt_tokens":100,"completion_tokens":1,"total_tokens":101}')
+    found.add_of_choice(0, b'{"prompt_tokens":100,"completion_tokens":10,"total_tokens":110}')
+    assert found.usage == Usage(100, 10)
+    found.add_of_choice(1, b'{"prompt_tokens":100,"completion_tokens":20,"cached_tokens":90}')
+    assert found.usage == Usage(100, 30, 90)
+    for nothing in (b"null", b"{", b"[]"):
+        found.add_of_choice(2, nothing)
+    assert found.usage == Usage(100, 30, 90)
+    # Moonshot sends both if usage is asked for.
+    found.add(b'{"prompt_tokens":100,"completion_tokens":31}')
+    assert found.usage == Usage(100, 31)
+
+
+def test_the_prompt_may_stand_elsewhere_than_the_choices_output() -> None:
+    found = UsageReports()
+    found.add(b'{"prompt_tokens":100,"cost":0.5}')
+    found.add_of_choice(0, b'{"completion_tokens":10}')
+    assert found.usage == Usage(100, 10, reported_cost=500_000_000)
+
+
+def test_choices_without_end_take_no_memory() -> None:
+    found = UsageReports()
+    for number in range(5000):
+        found.add_of_choice(number, b'{"prompt_tokens":1,"completion_tokens":1}')
+    assert found.usage == Usage(1, 1024)
+
+
+@pytest.mark.parametrize(
+    ("raw", "usage"),
+    [
+        (b'{"prompt_n":32,"predicted_n":9,"prompt_ms":1.5}', Usage(32, 9)),
+        (b'{"cache_n":68,"prompt_n":32,"predicted_n":9}', Usage(100, 9, 68)),
+        (b'{"prompt_n":32.0,"predicted_n":9.0}', Usage(32, 9)),
+        # Half of it tells no cost.
+        (b'{"prompt_n":32}', None),
+        (b'{"prompt_n":0,"predicted_n":9}', None),
+        (b'{"prompt_n":-1,"predicted_n":9}', None),
+        (b"null", None),
+        (b"[]", None),
+        (b"{", None),
+    ],
+)
+def test_timings_count_where_there_is_no_usage(raw: bytes, usage: Usage | None) -> None:
+    found = UsageReports()
+    found.add_timings(b'{"prompt_n":32,"predicted_n":1}')
+    found.add_timings(raw)
+    assert found.usage == usage
+    found.add(b'{"prompt_tokens":5,"completion_tokens":8}')
     assert found.usage == Usage(5, 8)
