@@ -15,7 +15,7 @@ import trio
 from gateway.core.records.record import EndReason
 from gateway.core.routing.backoff import Rng
 from gateway.core.routing.balancing.strategies import PoolMember, balancer
-from gateway.core.routing.breaker import BreakerPolicy
+from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.health import Sample
 from gateway.core.routing.keys import Key

@@ -11,14 +11,16 @@ from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.records.pricing import Prices
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.balancing.strategies import Balancer, StrategyName
-from gateway.core.routing.breaker import BreakerPolicy, BreakerState, Permit
+from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.routing.breaker.states import BreakerState, Permit
 from gateway.core.routing.call import Origin
 from gateway.core.routing.causes import Cause, Skipped, SkipReason
 from gateway.core.routing.deployment import Credential, Deployment
+from gateway.core.routing.entered import Entered
 from gateway.core.routing.health import DeploymentStatus, KeyStatus, Sample
 from gateway.core.routing.hedging import MIN_SAMPLES
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.routing.target import Entered, Target
+from gateway.core.routing.target import Target
 from gateway.core.routing.timeouts import Timeouts
 from gateway.providers.failures import OPENAI_COMPATIBLE
 from gateway.state.health import LocalHealth

@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.routing.blame.source import Source
-from gateway.core.routing.breaker import BreakerPolicy, BreakerState, Permit
+from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.routing.breaker.states import BreakerState, Permit
 from gateway.core.routing.causes import RULES, Cause, Skipped, SkipReason
-from gateway.core.routing.health import Sample
+from gateway.core.routing.health import PENALTY, WORST, Sample
 from gateway.core.routing.hedging import MIN_SAMPLES
 from gateway.core.routing.keys import Key
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.routing.target import PENALTY, WORST, Target
+from gateway.core.routing.target import Target
 
 POLICY = BreakerPolicy(consecutive_failures=3, open_time=5, successes=2, slow_start=10)
 

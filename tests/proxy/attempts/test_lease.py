@@ -16,7 +16,7 @@ from trio.testing import MockClock
 from gateway.config.callers import Caller
 from gateway.core.limits.ledger import Scope, ScopeLimits
 from gateway.core.routing.attempts import RetryPolicy
-from gateway.core.routing.breaker import BreakerState
+from gateway.core.routing.breaker.states import BreakerState
 from gateway.core.routing.call import Call
 from gateway.core.routing.causes import Cause
 from gateway.core.routing.retry_budget import RetryBudgetPolicy

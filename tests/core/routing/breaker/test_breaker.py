@@ -10,19 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.core.routing.breaker import (
-    COLDEST,
-    HEALTHY,
-    LONGEST_RETRY_AFTER,
-    TRANSITIONS,
-    Breaker,
-    BreakerEvent,
-    BreakerPolicy,
-    BreakerState,
-    Permit,
-)
+from gateway.core.routing.breaker.breaker import COLDEST, HEALTHY, LONGEST_RETRY_AFTER, Breaker
+from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.routing.breaker.states import TRANSITIONS, BreakerEvent, BreakerState, Permit
 
-from ...rounds import rounds
+from ....rounds import rounds
 
 POLICY: Final = BreakerPolicy()
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
