@@ -92,7 +92,17 @@ class Suspects:
     or, if they have no other deployment, as `others` allows. `trials` are under way.
     """
 
-    __slots__ = ("_in_a_row", "_neutral", "_own", "_policy", "known", "opens", "others", "trials")
+    __slots__ = (
+        "_in_a_row",
+        "_in_doubt",
+        "_neutral",
+        "_own",
+        "_policy",
+        "known",
+        "opens",
+        "others",
+        "trials",
+    )
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
@@ -101,6 +111,8 @@ class Suspects:
         # one may, and whose the latter are. Two names are as good as many.
         self._neutral = self._own = 0
         self._in_a_row: set[str | int] = set()
+        # A suspect's breaker has opened, and no attempt has succeeded since.
+        self._in_doubt = False
         self.opens = 0
         self.trials = 0
         self.others = Throttle(TRIALS)
@@ -128,8 +140,8 @@ class Suspects:
 
     @property
     def kept_out(self) -> Suspect | None:
-        """Return one that is kept out; None if there is none, or if others were served since."""
-        if not self.in_a_row:
+        """Return one that is kept out, if no attempt of any caller has succeeded since."""
+        if not self._in_doubt:
             return None
         return next((each for each in self.known.values() if not each.breaker.closed), None)
 
@@ -237,7 +249,9 @@ class Suspects:
                 soft=soft,
             )
             opened = suspect if suspect.breaker.opens > before else None
-            self.opens += opened is not None
+            if opened is not None:
+                self.opens += 1
+                self._in_doubt = True
         worst = max(self.known.values(), key=lambda each: each.failures.total(now), default=None)
         return Blame(
             len(self._in_a_row) > 1
@@ -251,6 +265,7 @@ class Suspects:
         """Forget the failures in a row: a success parts them, or they have opened the breaker."""
         self._neutral = self._own = 0
         self._in_a_row.clear()
+        self._in_doubt = False
 
     def _count_in_a_row(self, source: Source | None) -> None:
         if source is None:

@@ -137,14 +137,17 @@ class Breaker:
         """
         if self._state is _CLOSED or not self._policy.enabled:
             return _NORMAL
+        throttle = self._throttle
+        assert throttle is not None  # since it has opened
         if self.probe_due(now):
             if self._cooled(now):
                 self._fire(BreakerEvent.COOLED)
             self._probing = True
             self._generation = self.opens
+            # The probe is the next of the few that pass: no other does in the same moment.
+            throttle.take(now)
             return Permit.PROBE
-        throttle = self._throttle
-        if alone and throttle is not None and throttle.passes(now):
+        if alone and throttle.passes(now):
             throttle.take(now)
             return Permit.THROTTLED
         self.turn_away(alone=alone)
@@ -220,17 +223,16 @@ class Breaker:
     ) -> bool:
         """Take back what was let through by a breaker that was not closed; say if that is all."""
         throttle, throttled = self._throttle, permit is Permit.THROTTLED
+        assert throttle is not None  # since it has opened
         is_open = self._state is not _CLOSED and self._policy.enabled
-        if throttle is not None:
-            if throttled:
-                throttle.leave(now)
-            if failed is not None and is_open:
-                throttle.note(failed=failed)
-            if failed and throttled and at_least:
-                throttle.wait_until(now + min(at_least, LONGEST_RETRY_AFTER))
+        throttle.leave(now)
+        if failed is not None and is_open:
+            throttle.note(failed=failed)
+        if failed and at_least:
+            throttle.wait_until(now + min(at_least, LONGEST_RETRY_AFTER))
         if not throttled:
             self._end_probe(failed, now, rng, at_least)
-        elif is_open and failed is False and throttle and calm(self._policy, throttle.good):
+        elif is_open and failed is False and calm(self._policy, throttle.good):
             self._close(BreakerEvent.RECOVERED, now)
         return not throttled or is_open
 
@@ -271,9 +273,8 @@ class Breaker:
         self._failures.clear()
 
     def _begin_throttle(self, now: float, at_least: float) -> None:
-        if self._state is not _CLOSED and self._throttle is not None:
-            # A probe has failed: that says no more of those that pass than any of them would.
-            self._throttle.wait_until(now + min(at_least, LONGEST_RETRY_AFTER))
+        if self._state is not _CLOSED:
+            # A probe has failed, which the throttle knows: it is one of many that pass.
             return
         good = seen_so_far(self._requests.total(now), self._failures.total(now), self._in_a_row)
         self._throttle = self._throttle or Throttle()
