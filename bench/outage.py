@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import math
 import random
 import sys
@@ -20,6 +21,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+
+import structlog
 
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.records.pricing import Prices
@@ -32,7 +35,6 @@ from gateway.core.routing.causes import AttemptFailure, Cause, Skipped, Stop, Tr
 from gateway.core.routing.deployment import Credential, Deployment
 from gateway.core.routing.entered import Entered
 from gateway.core.routing.health import Sample
-from gateway.core.routing.target import Target
 from gateway.core.routing.timeouts import Timeouts
 from gateway.providers.failures import OPENAI_COMPATIBLE
 from gateway.state.health import LocalHealth
@@ -258,7 +260,7 @@ def _deployment(name: str) -> Deployment:
 if __name__ == "__main__":
     from .outage_chart import draw
 
-    path = (
-        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs/breaker.svg"
-    )
-    draw(path)
+    # Thousands of failures would be logged.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    here = Path(__file__).parents[1]
+    draw(Path(sys.argv[1]) if len(sys.argv) > 1 else here / "docs" / "breaker.svg")

@@ -140,9 +140,9 @@ class LocalHealth:
         entered = Entered(target, deployment, key, permit, probes, charged, source)
         if source is not None and target.suspects.known:
             entered.probes |= self._suspected(entered, source, now, alone=alone)
-        if entered.probes and not alone:
+        if entered.probes:
             # Without another deployment it is the request's own choice, and no test for others.
-            entered.probes = not target.alone(now, source, pool)
+            entered.probes = not (alone or target.alone(now, source, pool))
         return entered
 
     def _suspected(self, entered: Entered, source: Source, now: float, *, alone: bool) -> bool:

@@ -53,16 +53,20 @@ class Throttle:
         self._burst = burst
         self.under_way = 0
         self.begin(-math.inf)
+        self._tokens = burst
 
     def __repr__(self) -> str:
         return f"<Throttle at {self.good:.0%}, {self.under_way} under way>"
 
     def begin(self, now: float, good: float = 0.0, not_before: float = -math.inf) -> None:
-        """Start over. The floor lets none pass until `not_before`: a provider can ask for that."""
+        """Start over, after a failure.
+
+        The floor lets none pass until `not_before`: a provider can ask for that.
+        """
         self.good = good
         self._at = now
         self._not_before = not_before
-        self._tokens = self._burst - 1.0  # the one that has just shown that it fails
+        self._tokens = 0.0
         self._credit = 0.0
         self._refused = 0  # since the last that passed
 
