@@ -112,6 +112,7 @@ class Simulation:
         self._never_asked = self._health.target(_deployment("never-asked"))
         self._events: list[tuple[float, int, Callable[[float], None]]] = []
         self._numbers = itertools.count()
+        self._watched: list[tuple[Callable[[float], bool], list[float]]] = []
         self._found = Outage(calls={name: [] for name in failing})
 
     def run(self) -> Outage:
@@ -124,10 +125,19 @@ class Simulation:
         self._found.opens = sum(each.breaker.opens for each in self.targets)
         return self._found
 
+    def when(self, holds: Callable[[float], bool]) -> list[float]:
+        """Return a list that will hold the first moment at which a request finds this to be so."""
+        found: list[float] = []
+        self._watched.append((holds, found))
+        return found
+
     def _at(self, when: float, act: Callable[[float], None]) -> None:
         heapq.heappush(self._events, (when, next(self._numbers), act))
 
     def _arrive(self, now: float) -> None:
+        for holds, found in self._watched:
+            if not found and holds(now):
+                found.append(now)
         seen = Seen(now)
         self._found.seen.append(seen)
         _Request(self, seen, now).begin(now)

@@ -281,6 +281,7 @@ class Target:
         self.breaker.leave(permit, False, now, rng)
         if not was_closed and self.breaker.closed:
             self.health.first_event.forgive()
+            self.suspects.absolve()
 
     def _judge_speed(
         self, sample: Sample, now: float, *, failed: bool, soft: bool, counts: bool

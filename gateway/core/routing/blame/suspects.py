@@ -267,6 +267,11 @@ class Suspects:
         self._in_a_row.clear()
         self._in_doubt = False
 
+    def absolve(self) -> None:
+        """Forget what is held against callers: the deployment had failed for all, and is back."""
+        self.known.clear()
+        self.start_over()
+
     def _count_in_a_row(self, source: Source | None) -> None:
         if source is None:
             self._neutral += 1
