@@ -17,7 +17,7 @@ import msgspec
 from ..core.cache.answers import CachePolicy
 from ..core.limits.shedding import OverloadPolicy
 from ..core.routing.attempts import RetryPolicy
-from ..core.routing.breaker import BreakerPolicy
+from ..core.routing.breaker.policy import BreakerPolicy
 from ..core.routing.timeouts import Timeouts
 from ..errors import ConfigError
 from ..providers.registry import KINDS

@@ -18,7 +18,7 @@ from ..core.limits.shedding import OverloadPolicy
 from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
 from ..core.routing.balancing.strategies import StrategyName
-from ..core.routing.breaker import BreakerPolicy
+from ..core.routing.breaker.policy import BreakerPolicy
 from ..core.routing.hedging import HedgePolicy
 from ..core.routing.timeouts import Seconds, TimeoutOverrides, Timeouts
 from ..providers.kind import RouteTerms

@@ -12,12 +12,13 @@ from ..core.records.traceparent import Trace
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
 from ..core.routing.blame.source import Source
-from ..core.routing.breaker import BreakerPolicy
+from ..core.routing.breaker.policy import BreakerPolicy
 from ..core.routing.call import Call
 from ..core.routing.causes import Skipped
 from ..core.routing.deployment import Deployment
+from ..core.routing.entered import Entered
 from ..core.routing.health import DeploymentStatus, Sample
-from ..core.routing.target import Entered, Target
+from ..core.routing.target import Target
 from ..errors import GatewayError
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
@@ -197,10 +198,18 @@ class Health(Protocol):
     Local, and so never awaited. Times are Trio's seconds.
     """
 
-    def check(self, target: Target, now: float, source: Source | None = None) -> Skipped | None:
+    def check(
+        self,
+        target: Target,
+        now: float,
+        source: Source | None = None,
+        *,
+        pool: Sequence[Target] = (),
+    ) -> Skipped | None:
         """Return why an attempt would not be let through; for before a wait. Counts as rejected.
 
-        `source` is the caller and the body that it would be made for.
+        `source` is the caller and the body that it would be made for, `pool` what its request
+        could be sent to: where there is nothing else, an open breaker is only a throttle.
         """
         ...
 
@@ -219,13 +228,13 @@ class Health(Protocol):
         later: bool = False,
         hedge: bool = False,
         source: Source | None = None,
+        pool: Sequence[Target] = (),
     ) -> Entered | Skipped:
         """Begin an attempt, with one of the deployment's keys, or say what is in the way.
 
         `later` says that it is not its request's first attempt, so that the retry budget must
-        allow it; a first one adds to the budget. `hedge` says that another attempt is under
-        way: it may not go beyond the budget however well the deployment is. What has been
-        entered must `leave`.
+        allow it; a first one adds to the budget. `hedge` says that another attempt is under way:
+        it may not go beyond the budget. `pool` is as in `check`. What was entered must `leave`.
         """
         ...
 
@@ -258,10 +267,7 @@ class Health(Protocol):
         ...
 
     def has_another_key(self, entered: Entered, now: float) -> bool:
-        """Say whether the deployment has a usable key beside the attempt's.
-
-        One that was refused to the same caller for the same body is none.
-        """
+        """Say whether it has a usable key beside the attempt's, not refused to the same body."""
         ...
 
     def key_refused(self, entered: Entered) -> bool:

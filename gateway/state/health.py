@@ -16,13 +16,15 @@ from ..core.routing.attempts import RetryPolicy
 from ..core.routing.backoff import Rng
 from ..core.routing.balancing.strategies import Balancer, PoolMember, StrategyName, balancer
 from ..core.routing.blame.source import Source
-from ..core.routing.breaker import BreakerPolicy, Permit
+from ..core.routing.breaker.policy import BreakerPolicy
+from ..core.routing.breaker.states import Permit
 from ..core.routing.causes import Cause, Skipped, SkipReason
 from ..core.routing.deployment import Credential, Deployment
+from ..core.routing.entered import Entered
 from ..core.routing.health import DeploymentStatus, Sample
 from ..core.routing.hedging import HedgeCap
 from ..core.routing.keys import Key
-from ..core.routing.target import Entered, Target
+from ..core.routing.target import Target
 from .health_log import log_abandoned, log_suspect
 from .key_verdicts import judge_key
 from .trouble_log import TroubleLog
@@ -84,8 +86,17 @@ class LocalHealth:
 
     # What attempts ask and report...
 
-    def check(self, target: Target, now: float, source: Source | None = None) -> Skipped | None:
-        return target.refusal(now, source)
+    def check(
+        self,
+        target: Target,
+        now: float,
+        source: Source | None = None,
+        *,
+        pool: Sequence[Target] = (),
+    ) -> Skipped | None:
+        if target.unavailable(now, source) is None:
+            return None
+        return target.refusal(now, source, alone=target.alone(now, source, pool))
 
     def unavailable(
         self, target: Target, now: float, source: Source | None = None
@@ -101,44 +112,60 @@ class LocalHealth:
         later: bool = False,
         hedge: bool = False,
         source: Source | None = None,
+        pool: Sequence[Target] = (),
     ) -> Entered | Skipped:
-        skipped = target.refusal(now, source)
-        if skipped is not None:
-            return skipped
+        # That others are looked at is needed by very few attempts.
+        alone = False
+        if target.unavailable(now, source) is not None:
+            alone = target.alone(now, source, pool)
+            skipped = target.refusal(now, source, alone=alone)
+            if skipped is not None:
+                return skipped
         retries, charged = target.retries, False
         if later:
             charged = retries.withdraw(now, target.in_flight)
             if not charged and (hedge or not target.steady(now)):
                 return Skipped(SkipReason.RETRY_BUDGET)
         key = target.keyring.pick(now, source)
-        permit = None if key is None else target.enter(now)
+        permit = None if key is None else target.enter(now, alone=alone)
         if key is None or permit is None:
             if charged:
                 retries.finish()
             return Skipped(SkipReason.CIRCUIT_OPEN, target.breaker.retry_at(now))
         if not later:
             retries.deposit(now)
-        if permit is Permit.PROBE:
+        probes = permit is Permit.PROBE
+        if probes:
             self._trouble.breaker(target, now)
-        entered = Entered(target, deployment, key, permit, permit is Permit.PROBE, charged, source)
+        entered = Entered(target, deployment, key, permit, probes, charged, source)
         if source is not None and target.suspects.known:
-            held = entered.held = target.suspects.enter(source, now)
-            own = held is not None and held.permit is Permit.PROBE
-            entered.trial = not own and target.suspects.kept_out is not None
-            target.suspects.trial |= entered.trial
-            entered.probes |= own or entered.trial
+            entered.probes |= self._suspected(entered, source, now, alone=alone)
+        if entered.probes:
+            # Without another deployment it is the request's own choice, and no test for others.
+            entered.probes = not (alone or target.alone(now, source, pool))
         return entered
+
+    def _suspected(self, entered: Entered, source: Source, now: float, *, alone: bool) -> bool:
+        """Take what an attempt must hold of its caller's own breaker; say if it is a test."""
+        suspects = entered.target.suspects
+        held = entered.held = suspects.enter(source, now, alone=alone)
+        own = held is not None and held.permit is not Permit.NORMAL
+        if not own and suspects.kept_out is not None:
+            entered.trial = True
+            suspects.try_out(now)
+        return entered.trial or (held is not None and held.permit is Permit.PROBE)
 
     def answered(self, entered: Entered, now: float, rng: Rng) -> None:
         suspects = entered.target.suspects
         if entered.held is not None:
             suspects.answered(entered.held, now, rng)
         if entered.trial:
-            entered.trial = suspects.trial = False
+            entered.trial = False
+            suspects.tried(now)
             suspects.start_over()
-        if entered.permit is Permit.PROBE:
-            entered.permit = Permit.NORMAL
-            entered.target.breaker.leave(Permit.PROBE, False, now, rng)
+        if entered.permit is not Permit.NORMAL:
+            permit, entered.permit = entered.permit, Permit.NORMAL
+            entered.target.answered(permit, now, rng)
             self._trouble.breaker(entered.target, now)
 
     def leave(
@@ -155,17 +182,21 @@ class LocalHealth:
         if entered.charged:
             target.retries.finish()
         if entered.trial:
-            target.suspects.trial = False
+            target.suspects.tried(now)
+        failed = sample.cause is not None
+        alone = failed and target.alone(now, entered.source, pool)
         # Half of a pool at most is left out for its rate of failures: beyond that the fault is
-        # rarely theirs, and half the answers are better than none.
-        out = sum(each.breaker.ejected_by_rate for each in pool) if sample.cause else 0
+        # rarely theirs, and half the answers are better than none. The last one left is not left
+        # out at all but throttled.
+        out = sum(each.breaker.ejected_by_rate for each in pool) if failed else 0
         closed_to = target.leave(
             entered.permit,
             sample,
             now,
             rng,
             retry_after=sample.retry_after,
-            by_rate=2 * (out + 1) <= len(pool),
+            by_rate=alone or 2 * (out + 1) <= len(pool),
+            alone=alone,
             counts=counts,
             source=entered.source,
             held=entered.held,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import structlog
 
 from ..core.routing.blame.suspects import Suspect
+from ..core.routing.entered import Entered
 from ..core.routing.health import Sample
-from ..core.routing.target import Entered
 
 _log = structlog.get_logger(__name__)
 

@@ -8,8 +8,8 @@ import structlog
 
 from ..core.routing.blame.doubts import DOUBTFUL
 from ..core.routing.causes import RULES, Cause
+from ..core.routing.entered import Entered
 from ..core.routing.health import Sample
-from ..core.routing.target import Entered
 
 # How often in a row a key must be refused before it is set aside for what may be the requests'
 # fault, and to how many callers.

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from ..core.routing.breaker import BreakerState
+from ..core.routing.breaker.states import BreakerState
 from ..core.routing.causes import RULES
 from ..core.routing.health import Sample
 from ..core.routing.target import Target

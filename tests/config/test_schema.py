@@ -8,7 +8,7 @@ from gateway.core.cache.answers import CachePolicy, ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.attempts import RetryOverrides, RetryPolicy
-from gateway.core.routing.breaker import BreakerPolicy
+from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts

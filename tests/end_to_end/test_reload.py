@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from gateway.config.reload_status import ReloadOutcome
-from gateway.core.routing.breaker import BreakerState
+from gateway.core.routing.breaker.states import BreakerState
 
 from ..rounds import rounds
 from .caller import Reply, ask, calling, generations, get

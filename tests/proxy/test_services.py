@@ -14,7 +14,7 @@ from gateway.core.limits import ledger
 from gateway.core.limits.ledger import Scope
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.attempts import RetryPolicy
-from gateway.core.routing.breaker import BreakerPolicy
+from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.providers.settings import Provider
 

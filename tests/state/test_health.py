@@ -11,14 +11,17 @@ from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.records.pricing import Prices
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.balancing.strategies import Balancer, StrategyName
-from gateway.core.routing.breaker import BreakerPolicy, BreakerState, Permit
+from gateway.core.routing.blame.source import Source
+from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.routing.breaker.states import BreakerState, Permit
 from gateway.core.routing.call import Origin
 from gateway.core.routing.causes import Cause, Skipped, SkipReason
 from gateway.core.routing.deployment import Credential, Deployment
+from gateway.core.routing.entered import Entered
 from gateway.core.routing.health import DeploymentStatus, KeyStatus, Sample
 from gateway.core.routing.hedging import MIN_SAMPLES
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.routing.target import Entered, Target
+from gateway.core.routing.target import Target
 from gateway.core.routing.timeouts import Timeouts
 from gateway.providers.failures import OPENAI_COMPATIBLE
 from gateway.state.health import LocalHealth
@@ -264,7 +267,9 @@ def test_a_model_keeps_its_hedge_cap_as_long_as_somebody_has_it() -> None:
 # The rule by rate...
 
 
-@pytest.mark.parametrize(("size", "out"), [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (10, 5)])
+# One alone is out as well, and so is the last of two: all that they do is fail, and some requests
+# are let through to them all the same.
+@pytest.mark.parametrize(("size", "out"), [(1, 1), (2, 2), (3, 1), (4, 2), (5, 2), (10, 5)])
 def test_half_of_a_pool_at_most_is_left_out_for_its_rate(size: int, out: int) -> None:
     health = LocalHealth(BY_RATE)
     pool = [health.target(deployment(f"m{number}")) for number in range(size)]
@@ -272,6 +277,17 @@ def test_half_of_a_pool_at_most_is_left_out_for_its_rate(size: int, out: int) ->
         for target in pool:
             failing(health, target, pool, float(now))
     assert [each.breaker.closed for each in pool] == [False] * out + [True] * (size - out)
+
+
+@pytest.mark.parametrize(("good", "closed"), [(0, False), (1, False), (2, True), (10, True)])
+def test_one_alone_is_left_out_only_for_nine_in_ten(good: int, closed: bool) -> None:
+    health = LocalHealth(BreakerPolicy(consecutive_failures=1000, min_requests=10))
+    target = health.target(deployment("m"))
+    for number in range(good + 10):
+        cause = None if number < good else Cause.SERVER_ERROR
+        entered = enter(health, target, 0, pool=[target])
+        health.leave(entered, Sample(cause), 0, half, pool=[target])
+    assert target.breaker.closed is closed
 
 
 def test_without_a_pool_nobody_is_left_out_for_its_rate() -> None:
@@ -323,6 +339,62 @@ def test_a_probe_that_has_answered_is_none_any_more() -> None:
     assert target.breaker.closed
     health.leave(probe, Sample(None), 7, half)
     assert (target.breaker.closed, target.in_flight) == (True, 0)
+
+
+def test_while_one_caller_is_kept_out_others_come_one_at_a_time_if_they_have_a_choice() -> None:
+    """It may be the deployment, which a crowd would only keep from recovering."""
+    health = LocalHealth(BreakerPolicy(consecutive_failures=2))
+    pool = [health.target(deployment(name)) for name in ("a", "b")]
+    target = pool[0]
+    one, other = Source("one", b"{}"), Source("other", b"{}")
+    for _ in range(2):
+        entered = enter(health, target, 0, source=one)
+        health.leave(entered, Sample(Cause.SERVER_ERROR), 0, half, pool=pool)
+    first = enter(health, target, 0, source=other, pool=pool)
+    assert (first.trial, first.probes) == (True, True)
+    refused = Skipped(SkipReason.CIRCUIT_OPEN, 1)
+    assert health.check(target, 0, other, pool=pool) == refused
+    # The other route is gone: now ten come at once, and two more each second.
+    pool[1].breaker.trip(0, half)
+    more = [enter(health, target, 0, source=other, pool=pool) for _ in range(9)]
+    assert all((each.trial, each.probes) == (True, False) for each in more)
+    assert skipped(health, target, 0, source=other, pool=pool) == Skipped(
+        SkipReason.CIRCUIT_OPEN, 5
+    )
+    # The first answer ends all doubt.
+    health.answered(more[0], 1, half)
+    assert not enter(health, target, 1, source=other, pool=pool).trial
+    for each in (first, *more):
+        health.leave(each, Sample(Cause.CLIENT_GONE), 1, half, pool=pool)
+    assert (target.suspects.trials, target.suspects.others.under_way) == (0, 0)
+
+
+def test_a_caller_that_is_kept_out_everywhere_is_throttled() -> None:
+    health = LocalHealth(BreakerPolicy(consecutive_failures=2))
+    pool = [health.target(deployment(name)) for name in ("a", "b")]
+    one = Source("one", b"{}")
+    for target in pool:
+        for _ in range(2):
+            entered = enter(health, target, 0, source=one, pool=pool)
+            health.leave(entered, Sample(Cause.SERVER_ERROR), 0, half, pool=pool)
+    assert skipped(health, pool[0], 0.25, source=one, pool=pool).until == 0.5
+    held = enter(health, pool[0], 0.5, source=one, pool=pool).held
+    assert held is not None
+    assert held.permit is Permit.THROTTLED
+
+
+def test_a_key_at_rest_is_no_alternative() -> None:
+    health = LocalHealth(BreakerPolicy(consecutive_failures=2))
+    pool = [health.target(deployment("a")), health.target(deployment("b", provider="q"))]
+    for _ in range(2):
+        failing(health, pool[0], [], 0)
+    assert skipped(health, pool[0], 2, pool=pool).until == 5
+    limited = enter(health, pool[1], 2)
+    health.leave(limited, Sample(Cause.RATE_LIMITED, retry_after=60), 2, half)
+    entered = enter(health, pool[0], 2, pool=pool)
+    assert entered.permit is Permit.THROTTLED
+    health.leave(entered, Sample(None, 0.1, 0.1), 2, half, pool=pool)
+    assert pool[0].in_flight == 0
 
 
 def test_what_does_not_count_opens_nothing() -> None:

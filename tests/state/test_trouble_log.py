@@ -4,10 +4,10 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from gateway.core.routing.breaker import BreakerPolicy
+from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.core.routing.causes import Cause
+from gateway.core.routing.entered import Entered
 from gateway.core.routing.health import Sample
-from gateway.core.routing.target import Entered
 from gateway.state.health import LocalHealth
 from gateway.state.trouble_log import QUIET
 

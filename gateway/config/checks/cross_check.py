@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ...core.limits.shedding import OverloadPolicy
-from ...core.routing.breaker import BreakerPolicy
+from ...core.routing.breaker.policy import BreakerPolicy
 from ...providers.registry import KINDS
 from ...providers.settings import ClientCredentials, Provider
 from ..catalog import Names

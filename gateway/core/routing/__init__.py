@@ -7,12 +7,13 @@ In reading order:
     attempts                     the attempts of one request, one after another
     backoff, cooldown            how long to wait before the next, and what a provider asked for
     balancing/                   the order in which the deployments of a pool are tried
-    breaker                      keeps requests away from a deployment that fails
+    breaker/                     keeps requests away from a deployment that fails
     blame/                       whose fault a failure is: one caller's, or the deployment's
     keys                         a deployment's keys: which is next, and which rest
     retry_budget                 keeps retries from multiplying the load of a deployment
     health                       latencies and counts of a deployment, and how it is reported
-    target                       all that is known of one deployment: the five above together
+    target, entered              all that is known of one deployment: the five above together;
+                                 what an attempt holds of it
     hedging                      when a second attempt is started beside a slow one
 
 `state/health.py` keeps the targets and applies them to attempts; `proxy/attempts/` makes the

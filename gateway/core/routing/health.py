@@ -2,7 +2,7 @@
 
 Reports show all of it, and `lowest_latency` goes by the time to the first event; breakers keep
 counts of their own. Latencies are peak EWMAs (Finagle): a worse sample counts at once, better
-ones pull it down over `TAU` seconds.
+ones pull it down over `TAU` seconds. Failures are a penalty on top, which fades by itself.
 """
 
 from __future__ import annotations
@@ -16,6 +16,14 @@ import msgspec
 from .causes import RULES, Cause
 
 TAU: Final = 10.0  # seconds; the decay that Finagle's and Linkerd's peak EWMA default to
+# Seconds that a failure counts as: a deployment that fails at once would otherwise look like the
+# fastest of all and attract the traffic it fails.
+PENALTY: Final = 5.0
+WORST: Final = 300.0
+# Seconds after the last failure until it is forgotten: as long as a breaker's slow start takes by
+# default.
+FADE: Final = 10.0
+SHORTEST: Final = 0.001  # seconds; below this all are equally fast
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False):
@@ -69,13 +77,22 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PeakEwma:
-    """A moving average that believes bad news at once. `at` is when it was last fed."""
+    """A moving average that believes bad news at once. `at` is when it was last fed.
 
-    __slots__ = ("at", "value")
+    Failures are kept apart from it. What they count as is made up, and in the average it would be
+    with us long after they are over: 300 s take more than a minute to decay to half a second.
+    """
+
+    __slots__ = ("_failed_at", "_penalty", "at", "value")
 
     def __init__(self) -> None:
         self.value: float | None = None
         self.at = 0.0
+        self._penalty = 0.0
+        self._failed_at = -math.inf
+
+    def __repr__(self) -> str:
+        return f"<PeakEwma {self.value}, penalty {self._penalty:g}>"
 
     def add(self, sample: float, now: float) -> None:
         if self.value is None or sample > self.value:
@@ -84,6 +101,35 @@ class PeakEwma:
             keep = math.exp(-max(0.0, now - self.at) / TAU)
             self.value = sample + (self.value - sample) * keep
         self.at = now
+
+    def penalise(self, now: float, waited: float | None = None) -> None:
+        """Take note of a failure, or of an answer that was `waited` for in vain."""
+        last = self._penalty if now - self._failed_at < FADE else 0.0
+        if waited is None:
+            # Worse each time: beside busy ones five seconds would look good again.
+            self._penalty = min(WORST, max(PENALTY, 2.0 * max(last, self.value or 0.0)))
+        else:
+            # It would have taken longer still.
+            self._penalty = max(last, waited)
+        self._failed_at = now
+
+    def forgive(self) -> None:
+        """Forget the failures: from now on the slow start of a breaker says what it may have."""
+        self._penalty = 0.0
+
+    def expected(self, seconds: float, now: float) -> float:
+        """Return how long it is expected to take if `seconds` is what it takes by itself.
+
+        After a failure its share of the traffic, which goes by the inverse, grows evenly from
+        nearly nothing to all of it within `FADE`.
+        """
+        if self._penalty <= seconds:
+            return seconds
+        grown = (now - self._failed_at) / FADE
+        if grown >= 1.0:
+            self._penalty = 0.0
+            return seconds
+        return 1.0 / ((1.0 - grown) / self._penalty + grown / max(SHORTEST, seconds))
 
 
 class AttemptStats:

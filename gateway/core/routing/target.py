@@ -9,53 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from .backoff import Rng
 from .blame.patience import Patience
 from .blame.source import Source
 from .blame.suspects import Held, Suspect, Suspects
-from .breaker import PROBE_GUESS, Breaker, BreakerPolicy, Permit
+from .breaker.breaker import PROBE_GUESS, Breaker
+from .breaker.policy import BreakerPolicy
+from .breaker.states import Permit
 from .causes import RULES, Cause, Skipped, SkipReason
-from .deployment import Deployment
 from .health import AttemptStats, DeploymentStatus, KeyStatus, PeakEwma, Sample
 from .hedging import Quantile
 from .keys import Key, Keyring
 from .retry_budget import RetryBudget, RetryBudgetPolicy
-
-# Seconds that a failure counts as in the average of first events: a deployment that fails at
-# once would otherwise look like the fastest of all and attract the traffic it fails.
-PENALTY: Final = 5.0
-WORST: Final = 300.0
-
-
-class Entered(msgspec.Struct, eq=False):
-    """An attempt that was let through: what it holds of its deployment until it leaves.
-
-    `probes` says that it was let through to test an open breaker; the permit is given back with
-    the first sign of life, long before it leaves. `charged` says that it holds a place in the
-    retry budget. `held` is what it holds of its caller's own breaker, if the caller is a suspect;
-    `trial` that it was let through to learn whether only that of another is to blame.
-    """
-
-    target: Target
-    deployment: Deployment
-    key: Key
-    permit: Permit
-    probes: bool
-    charged: bool
-    source: Source | None = None
-    held: Held | None = None
-    trial: bool = False
-
-    @property
-    def key_id(self) -> str:
-        return self.key.id
-
-    @property
-    def key_label(self) -> str:
-        """Return what people know the key by; holds none of it."""
-        return self.key.label
 
 
 class Target:
@@ -140,30 +105,64 @@ class Target:
                 return suspect.breaker
         return self.breaker
 
-    def refusal(self, now: float, source: Source | None = None) -> Skipped | None:
-        """Return why an attempt would not be let through now, which counts as rejected."""
-        if not self.breaker.available(now):
-            self.breaker.rejected += 1
-        return self.unavailable(now, source)
+    def alone(self, now: float, source: Source | None, pool: Sequence[Target]) -> bool:
+        """Say whether no other target of a request's `pool` would take it now.
 
-    def unavailable(self, now: float, source: Source | None = None) -> Skipped | None:
+        Not if the pool is not known.
+        """
+        return bool(pool) and not any(each is not self and each.takes(now, source) for each in pool)
+
+    def takes(self, now: float, source: Source | None = None) -> bool:
+        """Say whether it would take an attempt for `source` that is no test of it."""
+        if not (self.breaker.closed and self.keyring.usable(now)):
+            return False
+        if not self.suspects.known:
+            return True
+        if source is None:
+            return self.suspects.kept_out is None
+        return not self.suspects.doubtful(source)
+
+    def refusal(
+        self, now: float, source: Source | None = None, *, alone: bool = False
+    ) -> Skipped | None:
+        """Return why an attempt would not be let through now, which counts as rejected."""
+        breaker = self._refusing(now, source, alone=alone)
+        if breaker is not None:
+            breaker.turn_away(alone=alone)
+        elif source is not None and self._crowded(now, alone=alone):
+            self.breaker.rejected += 1
+            self.suspects.others.refuse()
+        return self.unavailable(now, source, alone=alone)
+
+    def unavailable(
+        self, now: float, source: Source | None = None, *, alone: bool = False
+    ) -> Skipped | None:
         """Return the same for an attempt that was not asked for."""
-        if not self.breaker.available(now):
-            self.clear = False
-            return Skipped(SkipReason.CIRCUIT_OPEN, self.breaker.retry_at(now))
-        if source is not None and self.suspects.known:
-            barred = self.suspects.barred(source, now)
-            if barred is not None:
-                return Skipped(SkipReason.CIRCUIT_OPEN, barred.breaker.retry_at(now))
-            if self.suspects.trial and self.suspects.kept_out is not None:
-                self.breaker.rejected += 1
-                return Skipped(SkipReason.CIRCUIT_OPEN, now + PROBE_GUESS)
+        breaker = self._refusing(now, source, alone=alone)
+        if breaker is not None:
+            self.clear = self.clear and breaker is not self.breaker
+            return Skipped(SkipReason.CIRCUIT_OPEN, breaker.retry_at(now, alone=alone))
+        if source is not None and self._crowded(now, alone=alone):
+            until = self.suspects.others.retry_at(now) if alone else now + PROBE_GUESS
+            return Skipped(SkipReason.CIRCUIT_OPEN, until)
         if not self.keyring.usable(now):
             self.clear = False
             refused = self.keyring.all_refused
             why = SkipReason.KEYS_REFUSED if refused else SkipReason.RATE_LIMITED
             return Skipped(why, self.keyring.free_at())
         return None
+
+    def _refusing(self, now: float, source: Source | None, *, alone: bool) -> Breaker | None:
+        """Return the breaker, its own or the caller's, that would not let an attempt through."""
+        if not self.breaker.available(now, alone=alone):
+            return self.breaker
+        if source is None or not self.suspects.known:
+            return None
+        barred = self.suspects.barred(source, now, alone=alone)
+        return None if barred is None else barred.breaker
+
+    def _crowded(self, now: float, *, alone: bool) -> bool:
+        return bool(self.suspects.known) and self.suspects.crowded(now, alone=alone)
 
     def status(self, now: float) -> DeploymentStatus:
         """Return what reports show of it."""
@@ -187,9 +186,9 @@ class Target:
             ],
         )
 
-    def enter(self, now: float) -> Permit | None:
+    def enter(self, now: float, *, alone: bool = False) -> Permit | None:
         """Begin an attempt; None if the breaker refuses it."""
-        permit = self.breaker.enter(now)
+        permit = self.breaker.enter(now, alone=alone)
         if permit is not None:
             self.in_flight += 1
         return permit
@@ -203,6 +202,7 @@ class Target:
         *,
         retry_after: float | None = None,
         by_rate: bool = True,
+        alone: bool = False,
         counts: bool = True,
         source: Source | None = None,
         held: Held | None = None,
@@ -240,6 +240,7 @@ class Target:
                 soft=soft,
                 retry_after=retry_after,
                 by_rate=by_rate,
+                alone=alone,
                 started=started,
             )
             self.breaker.leave(
@@ -250,6 +251,7 @@ class Target:
                 retry_after=retry_after,
                 by_rate=by_rate,
                 by_row=blame.by_row,
+                alone=alone,
                 own=(blame.requests, blame.failures),
                 soft=soft,
                 started=started,
@@ -263,20 +265,30 @@ class Target:
             self.left_late = 0
             if self.suspects.known or self.suspects.in_a_row:
                 self.suspects.succeeded(source, held, now, rng)
-            self.breaker.leave(permit, False, now, rng)
+            self._succeeded(permit, now, rng)
             return None
         if held is not None:
             self.suspects.released(held, now, rng)
         self.breaker.leave(permit, None, now, rng)
         return None
 
+    def answered(self, permit: Permit, now: float, rng: Rng) -> None:
+        """Take note of the first event of an attempt that its breaker was not closed to."""
+        self._succeeded(permit, now, rng)
+
+    def _succeeded(self, permit: Permit, now: float, rng: Rng) -> None:
+        was_closed = self.breaker.closed
+        self.breaker.leave(permit, False, now, rng)
+        if not was_closed and self.breaker.closed:
+            self.health.first_event.forgive()
+            self.suspects.absolve()
+
     def _judge_speed(
         self, sample: Sample, now: float, *, failed: bool, soft: bool, counts: bool
     ) -> None:
         usual, waited = self.health.first_event, sample.latency or 0.0
-        if failed and not soft:
-            # Worse each time: beside busy ones five seconds would look good again.
-            usual.add(min(WORST, max(PENALTY, 2.0 * (usual.value or 0.0))), now)
-        elif (soft or (counts and sample.cause is Cause.HEDGED)) and waited > (usual.value or 0.0):
+        if failed:
+            usual.penalise(now, waited if soft else None)
+        elif counts and sample.cause is Cause.HEDGED and waited > (usual.value or 0.0):
             # It would have taken longer still.
             usual.add(waited, now)

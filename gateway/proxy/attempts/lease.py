@@ -20,8 +20,9 @@ from ...core.limits.ledger import Demand, LimitRefusal
 from ...core.routing.blame.source import Source
 from ...core.routing.causes import Skipped, SkipReason
 from ...core.routing.deployment import Credential, Deployment
+from ...core.routing.entered import Entered
 from ...core.routing.health import Sample
-from ...core.routing.target import Entered, Target
+from ...core.routing.target import Target
 from ...errors import Overloaded
 from ..reservation import EXPIRY_GRACE, Reservation
 from ..services import Services
@@ -113,16 +114,19 @@ async def acquire_lease(
     later: bool,
     hedge: bool = False,
     source: Source | None = None,
+    pool: tuple[Target, ...] = (),
 ) -> AttemptLease | Skipped:
     """Take a place with `deployment`, or say what is in the way.
 
-    `source` is the caller and the body that it is for. `deadline` is when the attempt must be
-    over, in Trio's time. `later` says that it is not the
-    request's first attempt, `hedge` that another one is under way: that one may not go beyond
-    the retry budget however well the deployment is.
+    `source` is the caller and the body that it is for, and `pool` all that its request could be
+    sent to. `deadline` is when the attempt must be over, in Trio's time. `later` says that it is
+    not the request's first attempt, `hedge` that another one is under way: then it may not go
+    beyond the retry budget however well the deployment is, nor past an open breaker.
     """
     health = services.health
-    if (skipped := health.check(target, trio.current_time(), source)) is not None:
+    if hedge:
+        pool = ()
+    if (skipped := health.check(target, trio.current_time(), source, pool=pool)) is not None:
         return skipped
     slots = services.traffic.provider(deployment.provider)
     if not slots.acquire_nowait():
@@ -147,7 +151,9 @@ async def acquire_lease(
                 wait = granted.retry_after
                 return Skipped(SkipReason.OVER_LIMIT, None if wait is None else now + wait)
             reservation = Reservation(services.limits, granted)
-        entered = health.enter(target, deployment, now, later=later, hedge=hedge, source=source)
+        entered = health.enter(
+            target, deployment, now, later=later, hedge=hedge, source=source, pool=pool
+        )
         if isinstance(entered, Skipped):
             return entered
         return AttemptLease(services, deployment, slot, reservation, entered)

@@ -151,6 +151,7 @@ class Pipeline:
             deadline=self._deadline(number),
             later=self._later,
             hedge=hedge,
+            pool=self._model.targets,
         )
         if isinstance(lease, Skipped):
             return lease

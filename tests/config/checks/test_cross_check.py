@@ -8,7 +8,7 @@ import pytest
 from gateway.config.checks.cross_check import Unread, all_names, check_bind, cross_check
 from gateway.config.schema import Admin, Config, Cors, Model, Route, Server, Token
 from gateway.core.limits.shedding import OverloadPolicy
-from gateway.core.routing.breaker import BreakerPolicy
+from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.providers.settings import Probe, Provider
 
 DEMO = {"demo": Provider(kind="demo")}

@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.routing.blame.source import Source
-from gateway.core.routing.breaker import BreakerPolicy, BreakerState, Permit
+from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.routing.breaker.states import BreakerState, Permit
 from gateway.core.routing.causes import RULES, Cause, Skipped, SkipReason
-from gateway.core.routing.health import Sample
+from gateway.core.routing.health import PENALTY, WORST, Sample
 from gateway.core.routing.hedging import MIN_SAMPLES
 from gateway.core.routing.keys import Key
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
-from gateway.core.routing.target import PENALTY, WORST, Target
+from gateway.core.routing.target import Target
 
 POLICY = BreakerPolicy(consecutive_failures=3, open_time=5, successes=2, slow_start=10)
 
@@ -105,15 +106,17 @@ def test_a_failure_counts_as_slow_and_worse_each_time() -> None:
     seen = []
     for _ in range(8):
         attempt(subject, Cause.CONNECT_FAILED, 1)
-        seen.append(subject.first_event.value)
-    assert seen == [PENALTY, 10, 20, 40, 80, 160, WORST, WORST]
+        seen.append(subject.first_event.expected(0.1, 1))
+    assert seen == pytest.approx([PENALTY, 10, 20, 40, 80, 160, WORST, WORST])
+    # It is no time that anything has taken.
+    assert subject.first_event.value == 0.1
 
 
 def test_a_slow_deployment_that_fails_is_worse_than_slow() -> None:
     subject = target()
     attempt(subject, None, 0, first_event=20.0)
     attempt(subject, Cause.SERVER_ERROR, 0)
-    assert subject.first_event.value == 40.0
+    assert subject.first_event.expected(20.0, 0) == pytest.approx(40.0)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_what_is_no_failure_is_no_penalty(cause: Cause) -> None:
     attempt(subject, None, 0, first_event=0.1)
     # No longer than a caller is expected to wait.
     attempt(subject, cause, 1, latency=1.0)
-    assert subject.first_event.value == 0.1
+    assert subject.first_event.value == subject.first_event.expected(0.1, 1) == 0.1
 
 
 @pytest.mark.parametrize("cause", [Cause.TOTAL_TIMEOUT, Cause.ABANDONED])
@@ -132,7 +135,20 @@ def test_a_caller_who_waited_in_vain_shows_how_long_it_takes_at_least(cause: Cau
     subject = target()
     attempt(subject, None, 0, first_event=0.1)
     attempt(subject, cause, 1, latency=50.0)
-    assert subject.first_event.value == 50.0
+    assert subject.first_event.expected(0.1, 1) == pytest.approx(50.0)
+
+
+def test_a_failure_is_forgotten_ten_seconds_later_or_when_the_breaker_closes() -> None:
+    subject = tripped(now=0)
+    assert subject.first_event.expected(0.1, 0) > 10.0
+    attempt(subject, None, 5, first_event=0.1)
+    assert subject.first_event.expected(0.1, 5) > 0.1
+    attempt(subject, None, 5, first_event=0.1)
+    assert subject.breaker.closed
+    assert subject.first_event.expected(0.1, 5) == 0.1
+    attempt(subject, Cause.SERVER_ERROR, 20)
+    assert subject.first_event.expected(0.1, 29.9) > 0.1
+    assert subject.first_event.expected(0.1, 30) == 0.1
 
 
 # Callers that leave, or whose time is up, without a first event...

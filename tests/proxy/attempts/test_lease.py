@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +17,9 @@ from trio.testing import MockClock
 from gateway.config.callers import Caller
 from gateway.core.limits.ledger import Scope, ScopeLimits
 from gateway.core.routing.attempts import RetryPolicy
-from gateway.core.routing.breaker import BreakerState
+from gateway.core.routing.breaker.states import BreakerState
 from gateway.core.routing.call import Call
-from gateway.core.routing.causes import Cause
+from gateway.core.routing.causes import Cause, Skipped, SkipReason
 from gateway.core.routing.retry_budget import RetryBudgetPolicy
 from gateway.lifecycle import Lifecycle
 from gateway.proxy.attempts.lease import LAGGING
@@ -127,12 +128,13 @@ async def test_when_all_are_open_the_caller_is_told_at_once_and_when_to_come_bac
 ) -> None:
     state = State()
     await failing(state, 5)
-    await trio.sleep(2.5)
+    await trio.sleep(0.2)
     world = await asked_for(state)
-    assert trio.current_time() == 2.5
+    assert trio.current_time() == 0.2
     assert (world.client.status, world.client.error["code"]) == (503, "no_healthy_upstream")
-    assert world.client.headers[b"retry-after"] == b"3"
-    assert world.client.headers[b"retry-after-ms"] == b"2500"
+    # Two a second are let through where there is nothing else to ask.
+    assert world.client.headers[b"retry-after"] == b"1"
+    assert world.client.headers[b"retry-after-ms"] == b"300"
     assert world.client.headers[b"x-should-retry"] == b"true"
     assert world.client.headers[b"x-gateway-attempts"] == b"0"
     assert [(each.provider, each.reason) for each in world.record.skipped] == [
@@ -140,22 +142,65 @@ async def test_when_all_are_open_the_caller_is_told_at_once_and_when_to_come_bac
     ]
     assert world.record.end_reason == "providers_failed"
     # It was the truth.
-    await trio.sleep(2.5)
+    await trio.sleep(0.3)
     world = await asked_for(state, ("a", ok()))
     assert world.causes == ["ok"]
 
 
-async def test_of_several_open_breakers_the_first_to_cool_is_told(
+async def test_of_several_open_breakers_the_first_to_let_one_through_is_told(
     autojump_clock: MockClock,
 ) -> None:
     state = State()
     await failing(state, 5)
-    await trio.sleep(1)
+    await trio.sleep(0.2)
     for _ in range(5):
         await asked_for(state, ("b", status(503)), routes="b")
-    await trio.sleep(1)
+    await trio.sleep(0.1)
     world = await asked_for(state, routes="ab")
-    assert world.client.headers[b"retry-after-ms"] == b"3000"
+    assert world.client.headers[b"retry-after-ms"] == b"200"
+
+
+async def test_each_that_is_refused_is_told_a_later_turn(autojump_clock: MockClock) -> None:
+    state = State()
+    await failing(state, 5)
+    worlds = [World([], routes=["a"], state=state, retry=ONCE) for _ in range(12)]
+    await all_at_once(worlds)
+    waits = sorted(int(world.client.headers[b"retry-after-ms"]) for world in worlds)
+    assert waits == [500, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500, 5000, 5000, 5000]
+
+
+async def test_the_last_one_left_is_asked_at_a_throttled_rate(autojump_clock: MockClock) -> None:
+    """All routes of a model are down, its fallback too: two a second are sent to the first."""
+    state = State()
+    for route in "ab":
+        for number in range(5):
+            await asked_for(state, (route, status(503)), routes=route, **by(f"caller {number}"))
+    upstream = Answering({"a": status(503), "b": status(503)})
+    worlds = [World([], routes=["a", "b"], state=state, retry=ONCE) for _ in range(1000)]
+    for world in worlds:
+        world.upstream = upstream
+    await all_at_once(worlds, apart=0.004)
+    assert Counter(provider for _, provider in upstream.called) == {"a": 7, "b": 7}
+    assert Counter(world.client.status for world in worlds) == {502: 14, 503: 986}
+    # And as soon as one of them is well, all are served.
+    upstream._by_provider = {"a": ok(), "b": status(503)}
+    began = trio.current_time()
+    worlds = [World([], routes=["a", "b"], state=state, retry=ONCE) for _ in range(500)]
+    for world in worlds:
+        world.upstream = upstream
+    await all_at_once(worlds, apart=0.004)
+    served = [number * 0.004 for number, world in enumerate(worlds) if world.client.status == 200]
+    assert trio.current_time() - began < 3
+    assert served[-250:] == [number * 0.004 for number in range(250, 500)]
+
+
+async def test_one_with_an_alternative_is_left_alone(autojump_clock: MockClock) -> None:
+    state = State()
+    await failing(state, 5)
+    for _ in range(10):
+        await trio.sleep(0.45)
+        world = await asked_for(state, ("b", ok()), routes="ab")
+        assert world.causes == ["ok"]
 
 
 @pytest.mark.soak
@@ -207,8 +252,10 @@ async def test_a_failed_probe_opens_again(autojump_clock: MockClock) -> None:
     await failing(state, 5)
     await trio.sleep(5)
     await failing(state, 1)
-    world = await asked_for(state)
-    assert world.client.headers[b"retry-after"] == b"10"
+    (target,) = state.health.targets
+    assert state.health.check(target, 15) is None
+    skipped = state.health.check(target, 14.9)
+    assert skipped == Skipped(SkipReason.CIRCUIT_OPEN, 15)
 
 
 async def test_a_probe_whose_caller_leaves_gives_the_next_its_turn(
@@ -1006,8 +1053,9 @@ async def test_a_caller_whose_requests_fail_is_kept_out_and_no_other(
         assert world.client.status == 200
 
 
-async def test_others_come_one_at_a_time_until_one_is_answered(autojump_clock: MockClock) -> None:
-    """It may be the deployment, which a crowd would only keep from recovering."""
+async def test_others_without_another_route_come_ten_at_a_time_until_one_is_answered(
+    autojump_clock: MockClock,
+) -> None:
     state = State()
     for _ in range(5):
         await asked_for(state, ("a", status(500)), **by("one"))
@@ -1016,12 +1064,14 @@ async def test_others_come_one_at_a_time_until_one_is_answered(autojump_clock: M
     for world in worlds:
         world.upstream = upstream
     upstream._by_provider = {"a": [(1, Head()), *LONG[1:]]}
-    await all_at_once(worlds[:10])
-    assert [world.client.status for world in worlds[:10]].count(200) == 1
-    refused = next(world for world in worlds[:10] if world.client.status == 503)
-    assert refused.client.headers[b"retry-after"] == b"1"
-    await all_at_once(worlds[10:])
-    assert {world.client.status for world in worlds[10:]} == {200}
+    # Where there is no other route ten at once are let through.
+    await all_at_once(worlds[:15])
+    statuses = [world.client.status for world in worlds[:15]]
+    assert Counter(statuses) == {200: 10, 503: 5}
+    refused = next(world for world in worlds[:15] if world.client.status == 503)
+    assert refused.client.headers[b"retry-after"] == b"5"
+    await all_at_once(worlds[15:])
+    assert {world.client.status for world in worlds[15:]} == {200}
 
 
 async def test_a_trial_whose_caller_leaves_gives_the_next_its_turn(

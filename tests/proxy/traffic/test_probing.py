@@ -12,7 +12,8 @@ import trio
 from structlog.testing import LogCapture
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from gateway.core.routing.breaker import BreakerPolicy, BreakerState
+from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.routing.breaker.states import BreakerState
 from gateway.core.routing.call import Call, Origin
 from gateway.core.routing.target import Target
 from gateway.providers.registry import KINDS

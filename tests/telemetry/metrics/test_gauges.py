@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gateway.core.routing.breaker import BreakerState
+from gateway.core.routing.breaker.states import BreakerState
 from gateway.telemetry.metrics import families
 from gateway.telemetry.metrics.cells import MemoryCells, SharedCells
 from gateway.telemetry.metrics.gauges import GapHistogram, GaugeBoard

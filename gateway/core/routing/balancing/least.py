@@ -19,12 +19,12 @@ from itertools import accumulate
 from typing import Final
 
 from ..backoff import Rng
-from ..health import TAU, PeakEwma
+from ..health import SHORTEST, TAU, PeakEwma
 from .balancer import Balancer, PoolMember
 
 TWICE: Final = 3
-# Seconds; below this all are equally fast. A cost of zero would stay zero however busy it is.
-FASTEST: Final = 0.001
+# Seconds. A cost of zero would stay zero however busy it is.
+FASTEST: Final = SHORTEST
 MEDIAN_AGE: Final = 1.0  # seconds; far less than TAU, and no sorting for every request
 
 
@@ -89,7 +89,8 @@ class LowestLatency(Balancer):
 
     def _cost(self, index: int, now: float) -> float:
         load = self._loads[index]
-        expected = max(FASTEST, self._expected(load.first_event, now))
+        known = load.first_event
+        expected = known.expected(max(FASTEST, self._expected(known, now)), now)
         return expected * (load.in_flight + 1) / (self._weights[index] * load.factor(now))
 
     def _expected(self, known: PeakEwma, now: float) -> float:

@@ -19,12 +19,18 @@ from typing import Final
 import msgspec
 
 from ..backoff import Rng
-from ..breaker import Breaker, BreakerPolicy, Permit
+from ..breaker.breaker import Breaker
+from ..breaker.policy import BreakerPolicy
+from ..breaker.states import Permit
+from ..breaker.throttle import Throttle
 from ..retry_budget import RollingCount
 from .source import Source
 
 # Suspects that are remembered at a deployment. Without tokens each body is one.
 MOST: Final = 64
+# Requests of other callers that pass at once while one is kept out and they have no other
+# deployment. Should it fail for them as well, its own breaker opens with the first of them.
+TRIALS: Final = 10.0
 
 
 class Suspect:
@@ -81,11 +87,22 @@ class Blame(msgspec.Struct, frozen=True):
 class Suspects:
     """The suspects of one deployment, `known` by their names.
 
-    `opens` is how often one's own breaker has opened. While one is kept out and nobody has been
-    served since, others are let through one at a time, on `trial`: it may be the deployment.
+    `opens` is how often one's own breaker has opened. While one is kept out and no other has been
+    served since, it may be the deployment's fault: others are let through on trial, one at a time
+    or, if they have no other deployment, as `others` allows. `trials` are under way.
     """
 
-    __slots__ = ("_in_a_row", "_neutral", "_own", "_policy", "known", "opens", "trial")
+    __slots__ = (
+        "_in_a_row",
+        "_in_doubt",
+        "_neutral",
+        "_own",
+        "_policy",
+        "known",
+        "opens",
+        "others",
+        "trials",
+    )
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
@@ -94,8 +111,11 @@ class Suspects:
         # one may, and whose the latter are. Two names are as good as many.
         self._neutral = self._own = 0
         self._in_a_row: set[str | int] = set()
+        # A suspect's breaker has opened, and no attempt has succeeded since.
+        self._in_doubt = False
         self.opens = 0
-        self.trial = False
+        self.trials = 0
+        self.others = Throttle(TRIALS)
 
     def __repr__(self) -> str:
         return f"<Suspects {list(self.known.values())}>"
@@ -120,33 +140,56 @@ class Suspects:
 
     @property
     def kept_out(self) -> Suspect | None:
-        """Return one that is kept out; None if there is none, or if others were served since."""
-        if not self.in_a_row:
+        """Return one that is kept out, if no attempt of any caller has succeeded since."""
+        if not self._in_doubt:
             return None
         return next((each for each in self.known.values() if not each.breaker.closed), None)
 
-    def barred(self, source: Source, now: float) -> Suspect | None:
-        """Return the suspect that `source` is, if it is kept out now."""
+    def barred(self, source: Source, now: float, *, alone: bool = False) -> Suspect | None:
+        """Return the suspect that `source` is, if it is kept out now; `alone` as in `Breaker`."""
         suspect = self.known.get(source.name)
-        if suspect is None or not suspect.concerned(source) or suspect.breaker.available(now):
+        if suspect is None or not suspect.concerned(source):
             return None
-        suspect.breaker.rejected += 1
-        return suspect
+        return None if suspect.breaker.available(now, alone=alone) else suspect
 
-    def enter(self, source: Source, now: float) -> Held | None:
+    def doubtful(self, source: Source) -> bool:
+        """Say whether an attempt for `source` would not find it closed and well."""
+        if self.kept_out is not None:
+            return True
+        suspect = self.known.get(source.name)
+        return suspect is not None and suspect.concerned(source) and not suspect.breaker.closed
+
+    def enter(self, source: Source, now: float, *, alone: bool = False) -> Held | None:
         """Let through an attempt that is not barred; None if nothing is known of its caller."""
         suspect = self.known.get(source.name)
         if suspect is None:
             return None
-        permit = suspect.breaker.enter(now) if suspect.concerned(source) else Permit.NORMAL
-        # One body that fails keeps no other of its caller out.
-        return Held(suspect, permit or Permit.NORMAL)
+        if not suspect.concerned(source):
+            # One body that fails keeps no other of its caller out.
+            return Held(suspect, Permit.NORMAL)
+        return Held(suspect, suspect.breaker.enter(now, alone=alone) or Permit.NORMAL)
+
+    def crowded(self, now: float, *, alone: bool) -> bool:
+        """Say whether no further attempt may be let through on trial."""
+        if not self.trials or self.kept_out is None:
+            return False
+        return not (alone and self.others.passes(now))
+
+    def try_out(self, now: float) -> None:
+        """Let through an attempt on trial; it must be `tried`."""
+        self.trials += 1
+        self.others.take(now)
+
+    def tried(self, now: float) -> None:
+        """End a trial."""
+        self.trials -= 1
+        self.others.leave(now)
 
     def answered(self, held: Held, now: float, rng: Rng) -> None:
-        """Take note of a first event. An attempt that was a probe is none any more."""
-        if held.permit is Permit.PROBE:
-            held.permit = Permit.NORMAL
-            held.suspect.breaker.leave(Permit.PROBE, False, now, rng)
+        """Take note of a first event: the attempt is like any other from now on."""
+        if held.permit is not Permit.NORMAL:
+            permit, held.permit = held.permit, Permit.NORMAL
+            held.suspect.breaker.leave(permit, False, now, rng)
 
     def released(self, held: Held, now: float, rng: Rng) -> None:
         """Take back the permit of an attempt that has shown nothing."""
@@ -175,11 +218,12 @@ class Suspects:
         soft: bool = False,
         retry_after: float | None = None,
         by_rate: bool = True,
+        alone: bool = False,
         started: float | None = None,
     ) -> Blame:
         """Take note of a failure, and say what it counts for with all others.
 
-        `by_request` says that the request may have brought it about; without a `source` nobody
+        `by_request` says that the request may have brought it about; without a `source` no caller
         can be blamed for it. The rest is as `Breaker.leave` has it.
         """
         own = by_request and source is not None
@@ -200,11 +244,14 @@ class Suspects:
                 rng,
                 retry_after=retry_after,
                 by_rate=by_rate,
+                alone=alone,
                 started=started,
                 soft=soft,
             )
             opened = suspect if suspect.breaker.opens > before else None
-            self.opens += opened is not None
+            if opened is not None:
+                self.opens += 1
+                self._in_doubt = True
         worst = max(self.known.values(), key=lambda each: each.failures.total(now), default=None)
         return Blame(
             len(self._in_a_row) > 1
@@ -218,6 +265,12 @@ class Suspects:
         """Forget the failures in a row: a success parts them, or they have opened the breaker."""
         self._neutral = self._own = 0
         self._in_a_row.clear()
+        self._in_doubt = False
+
+    def absolve(self) -> None:
+        """Forget what is held against callers: the deployment had failed for all, and is back."""
+        self.known.clear()
+        self.start_over()
 
     def _count_in_a_row(self, source: Source | None) -> None:
         if source is None:

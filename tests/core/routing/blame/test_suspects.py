@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gateway.core.routing.blame.source import Source
 from gateway.core.routing.blame.suspects import MOST, Blame, Suspects
-from gateway.core.routing.breaker import BreakerPolicy, Permit
+from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.routing.breaker.states import Permit
 
 POLICY = BreakerPolicy(consecutive_failures=3, open_time=5, successes=1)
 A, B = Source("a", b"1"), Source("b", b"1")

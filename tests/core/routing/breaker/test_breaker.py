@@ -10,23 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gateway.core.routing.breaker import (
-    COLDEST,
-    HEALTHY,
-    LONGEST_RETRY_AFTER,
-    TRANSITIONS,
-    Breaker,
-    BreakerEvent,
-    BreakerPolicy,
-    BreakerState,
-    Permit,
-)
+from gateway.core.routing.breaker.breaker import COLDEST, HEALTHY, LONGEST_RETRY_AFTER, Breaker
+from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.routing.breaker.states import TRANSITIONS, BreakerEvent, BreakerState, Permit
 
-from ...rounds import rounds
+from ....rounds import rounds
 
 POLICY: Final = BreakerPolicy()
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
-NORMAL, PROBE = Permit.NORMAL, Permit.PROBE
+NORMAL, PROBE, THROTTLED = Permit.NORMAL, Permit.PROBE, Permit.THROTTLED
 
 
 def half() -> float:
@@ -574,6 +566,129 @@ def test_repr_shows_the_state() -> None:
     fail(breaker, 0, 3)
     assert breaker.enter(5) is PROBE
     assert repr(breaker) == "<Breaker half_open, 0 failed, 1 opens, probing>"
+
+
+# Without another deployment...
+
+
+def alone(breaker: Breaker, failed: bool | None, now: float, **more: Any) -> Permit | None:
+    permit = breaker.enter(now, alone=True)
+    if permit is not None:
+        breaker.leave(permit, failed, now, half, alone=True, **more)
+    return permit
+
+
+def test_one_that_fails_a_third_never_opens_where_there_is_no_other() -> None:
+    rng, breaker = random.Random(3).random, Breaker(POLICY)
+    for number in range(20_000):
+        assert alone(breaker, rng() < 1 / 3 and number > 20, number / 50) is NORMAL
+    assert breaker.opens == 0
+    # Where there is one it does.
+    for number in range(1000):
+        if breaker.enter(400 + number / 50) is NORMAL:
+            breaker.leave(NORMAL, rng() < 1 / 3, 400 + number / 50, half)
+    assert breaker.opens > 0
+
+
+def test_the_rate_opens_it_late_and_little_failure_closes_it_again() -> None:
+    breaker = Breaker(BreakerPolicy(consecutive_failures=1000))
+    for number in range(20):
+        assert alone(breaker, number % 10 > 0, 0) is NORMAL
+    # The 18th failure of 20.
+    assert breaker.state(0) is OPEN
+    assert breaker.enter(1) is None
+    # As soon as a tenth of them succeed all pass, and yet it is open until three in four do.
+    found = []
+    while breaker.state(1) is OPEN:
+        found.append(alone(breaker, False, 1))
+    assert set(found[3:]) == {THROTTLED}
+    assert 20 <= len(found) <= 30
+    assert breaker.state(1) is CLOSED
+    assert breaker.factor(2) == pytest.approx(0.1)
+
+
+def test_one_that_is_down_is_sent_few_and_all_again_as_soon_as_it_is_well() -> None:
+    breaker, sent, refused = Breaker(POLICY), 0, 0
+    for number in range(6000):
+        found = alone(breaker, True, number / 100)
+        sent += found is not None
+        refused += found is None
+    assert breaker.rejected == refused
+    assert 100 <= sent <= 5 + 2 * 60
+    permits = [alone(breaker, False, 60 + number / 100) for number in range(300)]
+    assert None not in permits[150:]
+
+
+def test_while_a_probe_is_under_way_few_pass() -> None:
+    breaker = tripped()
+    assert [breaker.enter(5, alone=True) for _ in range(10)] == [PROBE, *[None] * 9]
+    assert [breaker.enter(6, alone=True) for _ in range(10)] == [THROTTLED, *[None] * 9]
+    # The probe fails: it is open for ten more seconds to those that have a choice.
+    breaker.leave(PROBE, True, 6, half)
+    assert breaker.retry_at(6) == 16
+    assert breaker.retry_at(6, alone=True) == pytest.approx(11)
+    breaker.leave(THROTTLED, False, 6.5, half)
+    assert breaker.available(7, alone=True)
+    assert not breaker.available(7)
+
+
+def test_others_may_close_it_while_a_probe_is_under_way() -> None:
+    breaker = Breaker(BreakerPolicy(consecutive_failures=3, failure_rate=1.0))
+    for failed in (False, False, False, True, True, True):
+        attempt(breaker, failed, 0)
+    assert breaker.enter(5) is PROBE
+    while not breaker.closed:
+        assert alone(breaker, False, 5) is THROTTLED
+    # What becomes of the probe is no matter any more.
+    breaker.leave(PROBE, True, 6, half)
+    assert breaker.state(6) is CLOSED
+    breaker.trip(6, half)
+    assert breaker.enter(20) is PROBE
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["enter", "leave", "trip", "invite", "wait", "off", "on"]),
+            st.sampled_from([True, True, False, None]),
+            st.booleans(),
+            st.integers(0, 9),
+        ),
+        max_size=200,
+    )
+)
+def test_whatever_happens_all_permits_come_back(
+    what: list[tuple[str, bool | None, bool, int]],
+) -> None:
+    breaker, now, out = Breaker(BreakerPolicy(consecutive_failures=2)), 0.0, list[Permit]()
+    for action, failed, is_alone, number in what:
+        match action:
+            case "enter":
+                before = breaker.available(now, alone=is_alone)
+                permit = breaker.enter(now, alone=is_alone)
+                assert (permit is not None) is before
+                if permit is not None:
+                    out.append(permit)
+                else:
+                    back = breaker.retry_at(now, alone=is_alone)
+                    assert back is not None
+                    assert back > now
+            case "leave" if out:
+                permit = out.pop(number % len(out))
+                breaker.leave(permit, failed, now, half, alone=is_alone)
+            case "trip":
+                breaker.trip(now, half)
+            case "invite":
+                breaker.invite(now)
+            case "wait":
+                now += number / 3
+            case "off" | "on":
+                breaker.policy = BreakerPolicy(consecutive_failures=2, enabled=action == "on")
+        assert out.count(PROBE) <= 1
+        if breaker._throttle is not None:
+            held = [permit for permit in out if permit is not NORMAL]
+            assert breaker._throttle.under_way == len(held)
+            assert 0.0 <= breaker._throttle.good <= 1.0
 
 
 # Anything, in any order, against a model that remembers everything that ever happened...

@@ -1,90 +1,26 @@
 """A circuit breaker for one deployment, so that a sick one costs no caller time or money.
 
-    CLOSED --TRIPPED--> OPEN --COOLED--> HALF_OPEN --PROVED--> CLOSED
-                         ^                   |
-                         +------TRIPPED------+
-
-CLOSED     attempts pass. Failures in a row trip it, or a high rate of them in a rolling window.
-OPEN       nothing passes for a while, and longer each time in a row.
-HALF_OPEN  one attempt at a time passes, as a probe: a provider that recovers must not be met by
-           all that waited. Enough good probes close the breaker, a bad one opens it again.
-
-There are no timers: the next attempt that asks finds out that an open breaker has cooled.
-Attempts that began before it opened and end after that tell of the past and change nothing.
+`states.py` draws the machine. There are no timers: the next attempt that asks finds out that an
+open breaker has cooled. Attempts that began before it opened and end after that tell of the past
+and change nothing.
 """
 
 from __future__ import annotations
 
-import enum
 import math
-from typing import Annotated, Final
+from typing import Final
 
-import msgspec
-from msgspec import Meta
-
-from .backoff import Rng
-from .retry_budget import STEADY, RollingCount
+from ..backoff import Rng
+from ..retry_budget import STEADY, RollingCount
+from .policy import BreakerPolicy
+from .rates import Tally, calm, rate_too_high, too_many_in_a_row
+from .states import TRANSITIONS, BreakerEvent, BreakerState, Permit
+from .throttle import Throttle, seen_so_far
 
 LONGEST_RETRY_AFTER: Final = 300.0  # seconds that a provider can keep a breaker open for
 HEALTHY: Final = 30.0  # closed so many seconds takes back one doubling, as in Envoy
 PROBE_GUESS: Final = 1.0  # seconds until a probe under way may have ended: a guess
 COLDEST: Final = 0.1  # of the weight, after closing; Envoy's `min_weight_percent`
-
-
-class BreakerPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """When a breaker opens, and how it closes again.
-
-    consecutive_failures  failures in a row that open it; Envoy's 5
-    failure_rate          share of failures that opens it, of at least `min_requests` requests
-                          in `window` seconds
-    open_time             seconds it stays open at first; doubles each time in a row up to...
-    max_open_time         ...this, before a jitter of a fifth either way
-    successes             good probes that close it
-    slow_start            seconds until a closed one has its full weight again; 0 is off
-
-    A provider that is back must serve again within 30 s: 18 s with the jitter and 10 s of slow
-    start leave two for the probes.
-    """
-
-    enabled: bool = True
-    consecutive_failures: Annotated[int, Meta(ge=1)] = 5
-    failure_rate: Annotated[float, Meta(gt=0, le=1)] = 0.5
-    min_requests: Annotated[int, Meta(ge=1)] = 20
-    window: Annotated[float, Meta(ge=1)] = 30.0
-    open_time: Annotated[float, Meta(ge=0.01)] = 5.0
-    max_open_time: Annotated[float, Meta(ge=0.01, le=3600)] = 15.0
-    successes: Annotated[int, Meta(ge=1)] = 2
-    slow_start: Annotated[float, Meta(ge=0)] = 10.0
-
-
-class BreakerState(enum.Enum):
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-
-class BreakerEvent(enum.Enum):
-    TRIPPED = "tripped"
-    COOLED = "cooled"
-    PROVED = "proved"
-
-
-TRANSITIONS: Final[dict[BreakerState, dict[BreakerEvent, BreakerState]]] = {
-    BreakerState.CLOSED: {BreakerEvent.TRIPPED: BreakerState.OPEN},
-    BreakerState.OPEN: {BreakerEvent.COOLED: BreakerState.HALF_OPEN},
-    BreakerState.HALF_OPEN: {
-        BreakerEvent.PROVED: BreakerState.CLOSED,
-        BreakerEvent.TRIPPED: BreakerState.OPEN,
-    },
-}
-
-
-class Permit(enum.Enum):
-    """What an attempt was let through as; `leave` takes it back."""
-
-    NORMAL = "normal"
-    PROBE = "probe"
-
 
 # Looking up a member of an Enum costs more than all else that a closed breaker does.
 _CLOSED: Final = BreakerState.CLOSED
@@ -106,6 +42,7 @@ class Breaker:
         "_proofs",
         "_requests",
         "_state",
+        "_throttle",
         "_until",
         "opens",
         "rejected",
@@ -123,6 +60,7 @@ class Breaker:
         self._until = self._closed_at = -math.inf
         self._probing, self._proofs = False, 0
         self._generation = 0  # `opens` when the probe under way was sent
+        self._throttle: Throttle | None = None  # once it has opened
         self.opens = self.rejected = 0
 
     def __repr__(self) -> str:
@@ -154,20 +92,25 @@ class Breaker:
             return BreakerState.CLOSED
         return BreakerState.HALF_OPEN if self._cooled(now) else self._state
 
-    def available(self, now: float) -> bool:
-        """Say whether `enter` would let an attempt through."""
-        return self.closed or self.probe_due(now)
+    def available(self, now: float, *, alone: bool = False) -> bool:
+        """Say whether `enter` would let an attempt through; `alone` as there."""
+        if self.closed or self.probe_due(now):
+            return True
+        return alone and self._throttle is not None and self._throttle.passes(now)
 
     def probe_due(self, now: float) -> bool:
         """Say whether the next attempt would be a probe."""
         waiting = now >= self._until and not self._probing
         return waiting and self._state is not _CLOSED and self._policy.enabled
 
-    def retry_at(self, now: float) -> float | None:
+    def retry_at(self, now: float, *, alone: bool = False) -> float | None:
         """Return when another attempt is worth asking for; None if at once."""
-        if self.available(now):
+        if self.available(now, alone=alone):
             return None
-        return max(self._until, now + PROBE_GUESS) if self._probing else self._until
+        at = max(self._until, now + PROBE_GUESS) if self._probing else self._until
+        if alone and self._throttle is not None:
+            at = min(at, self._throttle.retry_at(now))
+        return at
 
     def factor(self, now: float) -> float:
         """Return what to multiply the weight with: 1, or 0.1 after closing and rising."""
@@ -187,18 +130,34 @@ class Breaker:
 
     # What attempts do...
 
-    def enter(self, now: float) -> Permit | None:
-        """Let an attempt through, or return None. A permit must come back through `leave`."""
+    def enter(self, now: float, *, alone: bool = False) -> Permit | None:
+        """Let an attempt through, or return None. A permit must come back through `leave`.
+
+        `alone` says that its request has no other deployment that would take it.
+        """
         if self._state is _CLOSED or not self._policy.enabled:
             return _NORMAL
-        if not self.probe_due(now):
-            self.rejected += 1
-            return None
-        if self._cooled(now):
-            self._fire(BreakerEvent.COOLED)
-        self._probing = True
-        self._generation = self.opens
-        return Permit.PROBE
+        throttle = self._throttle
+        assert throttle is not None  # since it has opened
+        if self.probe_due(now):
+            if self._cooled(now):
+                self._fire(BreakerEvent.COOLED)
+            self._probing = True
+            self._generation = self.opens
+            # The probe is the next of the few that pass: no other does in the same moment.
+            throttle.take(now)
+            return Permit.PROBE
+        if alone and throttle.passes(now):
+            throttle.take(now)
+            return Permit.THROTTLED
+        self.turn_away(alone=alone)
+        return None
+
+    def turn_away(self, *, alone: bool = False) -> None:
+        """Count an attempt that is not let through."""
+        self.rejected += 1
+        if alone and self._throttle is not None:
+            self._throttle.refuse()
 
     def leave(
         self,
@@ -210,6 +169,7 @@ class Breaker:
         retry_after: float | None = None,
         by_rate: bool = True,
         by_row: bool = True,
+        alone: bool = False,
         own: tuple[int, int] = (0, 0),
         soft: bool = False,
         started: float | None = None,
@@ -218,12 +178,12 @@ class Breaker:
 
         `failed` is None if it says nothing about the provider. `retry_after` is the seconds that
         it asked for, which extend the open time. `by_rate` or `by_row` False keeps that rule from
-        opening it. `own` are the requests and failures of the caller who fails most: if most
-        failures are its, the rate must be too high without it as well. Two `soft` failures are
-        one in a row. What began, at `started`, before the breaker last closed does not fail it.
+        opening it; `alone` says that there is no other deployment now, so that it opens later.
+        `own` are the requests and failures of the caller who fails most: if most failures are its,
+        the rate must be too high without it as well. Two `soft` failures are one in a row. What
+        began, at `started`, before the breaker last closed does not fail it.
         """
-        if permit is not _NORMAL:
-            self._end_probe(failed, now, rng, retry_after or 0.0)
+        if permit is not _NORMAL and self._leave_open(permit, failed, now, rng, retry_after or 0.0):
             return
         policy = self._policy
         if failed is None or self._state is not _CLOSED or not policy.enabled:
@@ -237,8 +197,9 @@ class Breaker:
         self._in_a_row += 0.5 if soft else 1.0
         self._requests.add(now)
         self._failures.add(now)
-        by_row &= self._in_a_row >= policy.consecutive_failures
-        if by_row or (by_rate and self._too_many(now, own)):
+        tally = Tally(self._requests.total(now), self._failures.total(now), *own)
+        by_row = by_row and too_many_in_a_row(policy, self._in_a_row, tally, alone=alone)
+        if by_row or (by_rate and rate_too_high(policy, tally, alone=alone)):
             self._open(now, rng, retry_after or 0.0, by_rate=not by_row)
 
     # What active health probes do...
@@ -257,25 +218,40 @@ class Breaker:
     def _cooled(self, now: float) -> bool:
         return self._state is BreakerState.OPEN and now >= self._until
 
-    def _too_many(self, now: float, own: tuple[int, int]) -> bool:
-        requests, failures = self._requests.total(now), self._failures.total(now)
-        # A division, since 0.55 * 20 is a little more than 11, but 11 / 20 is 0.55.
-        least, few = self._policy.failure_rate, requests < self._policy.min_requests
-        if few or failures / requests < least or 2 * own[1] <= failures:
-            return not few and failures / requests >= least
-        return requests > own[0] and (failures - own[1]) / (requests - own[0]) >= least
+    def _leave_open(
+        self, permit: Permit, failed: bool | None, now: float, rng: Rng, at_least: float
+    ) -> bool:
+        """Take back what was let through by a breaker that was not closed; say if that is all."""
+        throttle, throttled = self._throttle, permit is Permit.THROTTLED
+        assert throttle is not None  # since it has opened
+        is_open = self._state is not _CLOSED and self._policy.enabled
+        throttle.leave(now)
+        if failed is not None and is_open:
+            throttle.note(failed=failed)
+        if failed and at_least:
+            throttle.wait_until(now + min(at_least, LONGEST_RETRY_AFTER))
+        if not throttled:
+            self._end_probe(failed, now, rng, at_least)
+        elif is_open and failed is False and calm(self._policy, throttle.good):
+            self._close(BreakerEvent.RECOVERED, now)
+        return not throttled or is_open
 
     def _end_probe(self, failed: bool | None, now: float, rng: Rng, at_least: float) -> None:
         self._probing = False  # also if a health probe has tripped the breaker during this one
         if failed is None or self._generation != self.opens or not self._policy.enabled:
             return
+        if self._state is _CLOSED:
+            return  # others have closed it meanwhile
         if failed:
             self._open(now, rng, at_least, by_rate=self._by_rate)
             return
         self._proofs += 1
         if self._proofs >= self._policy.successes:
-            self._fire(BreakerEvent.PROVED)
-            self._closed_at = now
+            self._close(BreakerEvent.PROVED, now)
+
+    def _close(self, event: BreakerEvent, now: float) -> None:
+        self._fire(event)
+        self._closed_at = now
 
     def _open(self, now: float, rng: Rng, at_least: float, *, by_rate: bool) -> None:
         policy = self._policy
@@ -287,6 +263,7 @@ class Breaker:
         longest = min(policy.max_open_time, policy.open_time * 2.0 ** (self._level - 1))
         # Jitter, so that several gateways do not probe in step.
         wait = max(longest * (0.8 + 0.4 * rng()), min(at_least, LONGEST_RETRY_AFTER))
+        self._begin_throttle(now, at_least)
         self._fire(BreakerEvent.TRIPPED)
         self.opens += 1
         self._until, self._by_rate, self._proofs = now + wait, by_rate, 0
@@ -294,6 +271,14 @@ class Breaker:
         self._in_a_row = 0.0
         self._requests.clear()
         self._failures.clear()
+
+    def _begin_throttle(self, now: float, at_least: float) -> None:
+        if self._state is not _CLOSED:
+            # A probe has failed, which the throttle knows: it is one of many that pass.
+            return
+        good = seen_so_far(self._requests.total(now), self._failures.total(now), self._in_a_row)
+        self._throttle = self._throttle or Throttle()
+        self._throttle.begin(now, good, now + min(at_least, LONGEST_RETRY_AFTER))
 
     def _fire(self, event: BreakerEvent) -> None:
         self._state = TRANSITIONS[self._state][event]
