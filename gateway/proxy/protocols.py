@@ -22,6 +22,7 @@ from ..core.routing.target import Target
 from ..errors import GatewayError
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
+Pool = Sequence[Target]  # all that one request could be sent to
 # What `Limits` has admitted a request with. Each implementation has its own kind.
 OpaqueGrant: TypeAlias = object
 
@@ -199,12 +200,7 @@ class Health(Protocol):
     """
 
     def check(
-        self,
-        target: Target,
-        now: float,
-        source: Source | None = None,
-        *,
-        pool: Sequence[Target] = (),
+        self, target: Target, now: float, source: Source | None = None, *, pool: Pool = ()
     ) -> Skipped | None:
         """Return why an attempt would not be let through; for before a wait. Counts as rejected.
 
@@ -228,7 +224,7 @@ class Health(Protocol):
         later: bool = False,
         hedge: bool = False,
         source: Source | None = None,
-        pool: Sequence[Target] = (),
+        pool: Pool = (),
     ) -> Entered | Skipped:
         """Begin an attempt, with one of the deployment's keys, or say what is in the way.
 
@@ -249,7 +245,7 @@ class Health(Protocol):
         now: float,
         rng: Rng,
         *,
-        pool: Sequence[Target] = (),
+        pool: Pool = (),
         counts: bool = True,
     ) -> None:
         """End an attempt, with what it has shown of deployment and key.
