@@ -71,6 +71,11 @@ class Settlement:
         self._all_known = True
         self._shared: _SharedRecord | None = None
 
+    def waited(self, seconds: float) -> None:
+        """Count what the request waited before it could begin: its client did."""
+        self.started -= seconds
+        self.record.time -= seconds
+
     def __repr__(self) -> str:
         return f"<Settlement of {self.record.request_id}: {self.reason or 'under way'}>"
 

@@ -16,6 +16,7 @@ may be ignored (RFC 9110 section 7.8).
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import Iterable
@@ -33,6 +34,7 @@ from ..errors import SendStalled
 from . import gate
 from .byte_stream import ByteStream
 from .cycle import RequestCycle, make_scope
+from .entry.asker import body_length
 from .gate import HeadRefusal
 from .open_connections import OpenConnections
 
@@ -59,6 +61,8 @@ class ClientConnection(TCPServer):
         )
         self._cycle: RequestCycle | None = None
         self._served = 0
+        # How long the request that comes first has waited for its turn; None if it has none yet.
+        self._waited: float | None = None
 
     def __repr__(self) -> str:
         state = "gone" if self._byte_stream.gone else repr(self._cycle) if self._cycle else "idle"
@@ -79,6 +83,11 @@ class ClientConnection(TCPServer):
         finally:
             self._connections.progress.forget(self._byte_stream)
             await trio.aclose_forcefully(self._transport)
+
+    def expect(self, data: bytes, waited: float | None) -> None:
+        """Begin with `data`, which has arrived; its request has had its turn after `waited`."""
+        self._byte_stream.inbox += data
+        self._waited = waited
 
     def retire(self) -> None:
         """Close the connection now if it is idle, else when its request is done."""
@@ -102,7 +111,7 @@ class ClientConnection(TCPServer):
         except OSError:
             # Reset between the kernel's accept and ours.
             return False
-        self._base_scope = {
+        self._base_scope: dict[str, Any] = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.1"},
             "scheme": "https" if self._tls else "http",
@@ -151,6 +160,10 @@ class ClientConnection(TCPServer):
     async def _next_request(self) -> RequestCycle | HeadRefusal | None:
         """Return what to run the app on, or refuse; None when nothing more will come."""
         head = await self._next_head()
+        while isinstance(head, bytes) and not await self._turn(head):
+            if not await self._turn_away(head):
+                return gate.too_much(random.random)
+            head = await self._next_head()
         if not isinstance(head, bytes):
             return head
         # A parser for each request costs less than to recycle one, and what it read too far
@@ -168,9 +181,34 @@ class ClientConnection(TCPServer):
         if refusal or (refusal := self._check_server_name(headers)):
             return refusal
         scope = make_scope(request, headers, self._base_scope, self.state)
+        if self._waited:
+            scope["extensions"]["gateway.waited"] = {"seconds": self._waited}
+        self._waited = None
         self._cycle = RequestCycle(self._byte_stream, self, parser, scope)
         self._served += 1
         return self._cycle
+
+    async def _turn(self, head: bytes) -> bool:
+        """Wait until the request may begin; say whether it may."""
+        entrance = self._connections.entrance
+        if self._waited is None and not entrance.enter():
+            client = self._base_scope["client"]
+            self._waited = await entrance.turn(head, client[0] if client else "")
+            return self._waited is not None
+        return True
+
+    async def _turn_away(self, head: bytes) -> bool:
+        """Answer 503 and keep the connection, if the request's end can be told; say whether.
+
+        To close it would cost more: its client then comes back with a new one.
+        """
+        length = body_length(head)
+        if length is None or length > len(self._byte_stream.inbox):
+            return False
+        self._byte_stream.take(length)
+        bodiless = head.startswith(b"HEAD ")
+        await self._write_last(self._rendered(gate.too_much(random.random), bodiless, close=False))
+        return True
 
     async def _next_head(self) -> bytes | HeadRefusal | None:
         inbox = self._byte_stream.inbox
@@ -237,10 +275,13 @@ class ClientConnection(TCPServer):
             await self.config.log.error("Error in ASGI Framework", exc_info=news)
 
     async def _refuse(self, refusal: HeadRefusal, cycle: RequestCycle | None = None) -> None:
+        bodiless = cycle is not None and cycle.bodiless
+        await self._write_last(self._rendered(refusal, bodiless))
+
+    def _rendered(self, refusal: HeadRefusal, bodiless: bool, *, close: bool = True) -> bytes:
         request_id = f"req_{secrets.token_hex(16)}"
         date = self._connections.answer_headers(self.config)
-        bodiless = cycle is not None and cycle.bodiless
-        await self._write_last(gate.render(refusal, request_id, date=date, bodiless=bodiless))
+        return gate.render(refusal, request_id, date=date, bodiless=bodiless, close=close)
 
     async def _write_last(self, data: bytes) -> None:
         try:

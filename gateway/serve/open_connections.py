@@ -19,6 +19,7 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
 from ..lifecycle import Lifecycle, Phase
+from .entry.entrance import Entrance
 from .policy import ServingPolicy
 from .progress import ProgressWatch
 
@@ -41,6 +42,7 @@ class OpenConnections:
         self.policy = policy
         self.lifecycle = lifecycle
         self.progress = ProgressWatch(lambda: policy().send_timeout)
+        self.entrance = Entrance(policy, lifecycle.entry)
         self._members: set[TrackedConnection] = set()
         self._context: WorkerContext | None = None
         self._adopted = trio.Event()
@@ -50,6 +52,12 @@ class OpenConnections:
 
     def __repr__(self) -> str:
         return f"<OpenConnections {len(self._members)} connections, {self.lifecycle!r}>"
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __bool__(self) -> bool:
+        return True
 
     @property
     def members(self) -> frozenset[TrackedConnection]:
@@ -74,6 +82,11 @@ class OpenConnections:
             yield
         finally:
             self._members.discard(member)
+
+    @property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Return the answer headers of connections that never were any of the worker's."""
+        return self._headers
 
     def answer_headers(self, config: Config) -> list[tuple[bytes, bytes]]:
         """Return Hypercorn's own answer headers, made once a second."""
