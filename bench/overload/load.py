@@ -1,13 +1,13 @@
 """A load client that does not wait: requests are sent when they are due, answered or not.
 
-A client that asks again only when it has an answer slows down with the server, and shows neither its
-queue nor its refusals ("coordinated omission"). This one has a timetable. What an answer took is
-counted from its request's place in the timetable, also when the client had no connection free for
-it or was itself late, and the latter is reported.
+A client that asks again only when it has an answer slows down with the server, and shows neither
+its queue nor its refusals ("coordinated omission"). This one has a timetable. What an answer took
+is counted from its request's place in the timetable, also when the client had no connection free
+for it or was itself late, and the latter is reported.
 
 One epoll loop, no HTTP library; see `..load` for why.
 
-    python -m bench.overload.load < plan.json      prints `open`, `close` and then the counts as JSON
+    python -m bench.overload.load < plan.json     prints `open`, `close`, then the counts as JSON
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The gateway under all loads, in turn; every load finds it idle and freshly measured.
 
-First what it can do at most, with callers that ask again as soon as they are answered; then one, two
-and five times that much, whether it can or not; then one key of ten that floods while the other
-nine ask for half of what there is. All the while a health probe comes every 0.1 s, each on a
+First what it can do at most, with callers that ask again as soon as they are answered; then one,
+two and five times that much, whether it can or not; then one key of ten that floods while the
+other nine ask for half of what there is. All the while a health probe comes every 0.1 s, each on a
 connection of its own, as an orchestrator's would.
 """
 
@@ -56,7 +56,7 @@ routes = [
   {{ provider = "fake", model = "fake-model", input_price = 1.0, output_price = 2.0 }},
 ]
 """
-_TOKEN: Final = """
+_KEY_TABLE: Final = """
 [[tokens]]
 name = "key{number}"
 key = "{key}"
@@ -81,7 +81,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """`cpu` and `provider_cpu` are shares of a core, `other_cpu` everything else's on the machine."""
+    """`cpu`, `provider_cpu` are shares of a core, `other_cpu` everything else's on the machine."""
 
     subject: str
     round: int
@@ -249,7 +249,7 @@ def _launch(provider_port: int, directory: Path, home: Path) -> Launch:
     for number in range(KEYS):
         # The one that floods has a limit, so that nearly all it gets is refusals.
         rpm = 600 if number == 0 else 100_000_000
-        text += _TOKEN.format(number=number, key=key(number), rpm=rpm)
+        text += _KEY_TABLE.format(number=number, key=key(number), rpm=rpm)
     config = directory / "gateway.toml"
     config.write_text(text)
     argv = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]

@@ -10,15 +10,12 @@ is open to two readings gets in. Pure: bytes in, a refusal or None out.
 from __future__ import annotations
 
 import http
-import math
 import re
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from ..core.limits.shedding import come_back
-from ..core.routing.backoff import Rng
 from .policy import ServingPolicy
 
 # The same end that h11 looks for (`_receivebuffer.py`), so that both see the same head.
@@ -55,9 +52,9 @@ WRONG_HOST: Final = HeadRefusal(404, "This host is not served here.")
 _TOO_LARGE: Final = HeadRefusal(431, "The request's header fields are too large.")
 
 
-def too_much(rng: Rng) -> HeadRefusal:
+def too_much(retry_after: int) -> HeadRefusal:
     """Refuse with 503: more is asked of the process than it can do."""
-    return HeadRefusal(503, _TOO_MUCH, math.ceil(come_back(rng)))
+    return HeadRefusal(503, _TOO_MUCH, retry_after)
 
 
 def find_head_end(buffer: bytearray, searched: int) -> int:

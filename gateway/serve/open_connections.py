@@ -20,6 +20,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from ..lifecycle import Lifecycle, Phase
 from .entry.entrance import Entrance
+from .entry.refusal import Refusal
 from .policy import ServingPolicy
 from .progress import ProgressWatch
 
@@ -43,8 +44,10 @@ class OpenConnections:
         self.lifecycle = lifecycle
         self.progress = ProgressWatch(lambda: policy().send_timeout)
         self.entrance = Entrance(policy, lifecycle.entry)
+        self.refusal = Refusal(self._own_fields)
         self._members: set[TrackedConnection] = set()
         self._context: WorkerContext | None = None
+        self._config: Config | None = None
         self._adopted = trio.Event()
         self._hurried = trio.Event()
         self._headers: list[tuple[bytes, bytes]] = []
@@ -69,6 +72,7 @@ class OpenConnections:
         if context is self._context:
             return
         self._context = context
+        self._config = config
         self._adopted.set()
         config.include_server_header = False
         # 3 s by default; read by `worker_serve` only when it stops accepting.
@@ -83,11 +87,6 @@ class OpenConnections:
         finally:
             self._members.discard(member)
 
-    @property
-    def fields(self) -> list[tuple[bytes, bytes]]:
-        """Return the answer headers of connections that never were any of the worker's."""
-        return self._headers
-
     def answer_headers(self, config: Config) -> list[tuple[bytes, bytes]]:
         """Return Hypercorn's own answer headers, made once a second."""
         now = time.time()
@@ -95,6 +94,10 @@ class OpenConnections:
             self._headers = config.response_headers("h11")
             self._headers_until = int(now) + 1
         return self._headers
+
+    def _own_fields(self) -> list[tuple[bytes, bytes]]:
+        # Turned away before there was any connection, an answer goes without a date.
+        return self._headers if self._config is None else self.answer_headers(self._config)
 
     def hurry(self) -> None:
         """End a drain now, or as soon as it begins."""

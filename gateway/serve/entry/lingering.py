@@ -1,7 +1,7 @@
 """Connections that were turned away before all of their request had arrived.
 
-Closing a socket with unread input resets it, and the client may lose the answer (RFC 9112 section 9.6).
-So they are read from for a while, all of them by one task.
+Closing a socket with unread input resets it, and the client may lose the answer (RFC 9112 section
+9.6). So they are read from for a while, all of them by one task.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A connection that was accepted and waits for the turn of its first request.
 
-No task runs on it: a task, its nursery and what belongs to them take more time than the answer 503, so
-that turning away would cost half of what serving does.
+No task runs on it: a task, its nursery and what belongs to them take more time than the answer
+503, so that turning away would cost half of what serving does.
 """
 
 from __future__ import annotations
