@@ -11,6 +11,7 @@ by a shutdown, and then the caller is told. Whatever happens, the request is set
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -34,7 +35,7 @@ from .outcomes import Failed, RawAnswer, RelayEnd
 from .protocols import Client, HeaderPairs, Limits
 from .reservation import Reservation
 from .services import Services
-from .settlement import Settlement, arrival_record
+from .settlement import Settlement
 from .traffic.slots import SlotLease
 
 _log = structlog.get_logger(__name__)
@@ -69,7 +70,7 @@ class Exchange:
         self.headers = headers
         self.caller: Caller = ANYONE
         if settlement is None:
-            record = arrival_record(request_id, peer, trace)
+            record = _arrival_record(request_id, peer, trace)
             if headers:
                 note_client(record, headers, snapshot.kept_headers)
             settlement = Settlement(services, record, trace)
@@ -281,3 +282,13 @@ class Exchange:
 async def rate_limits(limits: Limits, caller: Caller) -> list[tuple[bytes, bytes]]:
     """Return the headers that say what a limited `caller` has left."""
     return rate_limit_headers(await limits.status(caller.scopes))
+
+
+def _arrival_record(request_id: bytes, peer: str | None, trace: Trace | None) -> Record:
+    """Return the record of a request that arrives now, from the address `peer`."""
+    return Record(
+        request_id=request_id.decode("ascii"),
+        time=time.time(),
+        client=peer,
+        trace_id=None if trace is None else trace.trace_id,
+    )

@@ -34,7 +34,7 @@ from ..errors import SendStalled
 from . import gate
 from .byte_stream import ByteStream
 from .cycle import RequestCycle, make_scope
-from .entry.asker import body_length
+from .entry.threshold import Threshold
 from .gate import HeadRefusal
 from .open_connections import OpenConnections
 
@@ -61,8 +61,9 @@ class ClientConnection(TCPServer):
         )
         self._cycle: RequestCycle | None = None
         self._served = 0
-        # How long the request that comes first has waited for its turn; None if it has none yet.
-        self._waited: float | None = None
+        self._threshold = Threshold(
+            connections.entrance, connections.refusal, self._byte_stream, self._policy
+        )
 
     def __repr__(self) -> str:
         state = "gone" if self._byte_stream.gone else repr(self._cycle) if self._cycle else "idle"
@@ -76,7 +77,7 @@ class ClientConnection(TCPServer):
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
                     nursery.start_soon(
-                        self._byte_stream.read, self._take_over, self._all_asked, self._brushed_off
+                        self._byte_stream.read, self._take_over, self._all_asked, self._brush_off
                     )
                     nursery.start_soon(self._serve)
         except Exception:  # noqa: BLE001
@@ -89,7 +90,7 @@ class ClientConnection(TCPServer):
     def expect(self, data: bytes, waited: float | None) -> None:
         """Begin with `data`, which has arrived; its request has had its turn after `waited`."""
         self._byte_stream.inbox += data
-        self._waited = waited
+        self._threshold.waited = waited
 
     def retire(self) -> None:
         """Close the connection now if it is idle, else when its request is done."""
@@ -113,7 +114,8 @@ class ClientConnection(TCPServer):
         except OSError:
             # Reset between the kernel's accept and ours.
             return False
-        self._base_scope: dict[str, Any] = {
+        self._threshold.host = client[0] if client else ""
+        self._base_scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.1"},
             "scheme": "https" if self._tls else "http",
@@ -156,14 +158,17 @@ class ClientConnection(TCPServer):
         if self._cycle is not None and self._cycle.complete and self._recycle(self._cycle):
             self._nursery.start_soon(self._serve)
 
+    def _brush_off(self) -> bool:
+        return self._cycle is None and self._threshold.brush_off()
+
     def _all_asked(self) -> bool:
         return self._cycle is not None and self._cycle.body_ended
 
     async def _next_request(self) -> RequestCycle | HeadRefusal | None:
         """Return what to run the app on, or refuse; None when nothing more will come."""
         head = await self._next_head()
-        while isinstance(head, bytes) and not await self._turn(head):
-            if not await self._turn_away(head):
+        while isinstance(head, bytes) and not await self._threshold.turn(head):
+            if not await self._threshold.turn_away(head):
                 return gate.too_much(int(SOONEST))
             head = await self._next_head()
         if not isinstance(head, bytes):
@@ -183,54 +188,11 @@ class ClientConnection(TCPServer):
         if refusal or (refusal := self._check_server_name(headers)):
             return refusal
         scope = make_scope(request, headers, self._base_scope, self.state)
-        if self._waited:
-            scope["extensions"]["gateway.waited"] = {"seconds": self._waited}
-        self._waited = None
+        if waited := self._threshold.begin():
+            scope["extensions"]["gateway.waited"] = {"seconds": waited}
         self._cycle = RequestCycle(self._byte_stream, self, parser, scope)
         self._served += 1
         return self._cycle
-
-    async def _turn(self, head: bytes) -> bool:
-        """Wait until the request may begin; say whether it may."""
-        entrance = self._connections.entrance
-        if self._waited is None and not entrance.enter():
-            self._waited = await entrance.turn(head, _host(self._base_scope["client"]))
-            return self._waited is not None
-        return True
-
-    def _brushed_off(self) -> bool:
-        """Turn away what has just arrived, if it is a whole request and there is no room for it.
-
-        The reader does it, without waking the other task: that is a third of the price, and many
-        requests have to be turned away for each that is served.
-        """
-        entrance, inbox = self._connections.entrance, self._byte_stream.inbox
-        if not entrance.busy or self._cycle is not None:
-            return False
-        end = inbox.find(b"\r\n\r\n") + 4
-        head = bytes(inbox[:end])
-        client = self._base_scope["client"]
-        if body_length(head) != len(inbox) - end or not entrance.shut_to(head, _host(client)):
-            return False
-        if gate.check_head(head, self._policy) is not None:
-            return False
-        if not self._byte_stream.write_brief(self._connections.refusal.render(head, close=False)):
-            return False
-        entrance.note_turned_away(time.monotonic())
-        inbox.clear()
-        return True
-
-    async def _turn_away(self, head: bytes) -> bool:
-        """Answer 503 and keep the connection, if the request's end can be told; say whether.
-
-        To close it would cost more: its client then comes back with a new one.
-        """
-        length = body_length(head)
-        if length is None or length > len(self._byte_stream.inbox):
-            return False
-        self._byte_stream.take(length)
-        await self._write_last(self._connections.refusal.render(head, close=False))
-        return True
 
     async def _next_head(self) -> bytes | HeadRefusal | None:
         inbox = self._byte_stream.inbox
@@ -321,7 +283,3 @@ class ClientConnection(TCPServer):
         if last or ending or self._connections.lifecycle.leaving:
             return [*headers, (b"connection", b"close")]
         return headers
-
-
-def _host(client: tuple[str, int] | None) -> str:
-    return client[0] if client else ""
