@@ -62,7 +62,7 @@ class ClientConnection(TCPServer):
         self._cycle: RequestCycle | None = None
         self._served = 0
         self._threshold = Threshold(
-            connections.entrance, connections.refusal, self._byte_stream, self._policy
+            connections.entrance, connections.dismissal, self._byte_stream, self._policy
         )
 
     def __repr__(self) -> str:

@@ -19,8 +19,8 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
 from ..lifecycle import Lifecycle, Phase
+from .entry.dismissal import Dismissal
 from .entry.entrance import Entrance
-from .entry.refusal import Refusal
 from .policy import ServingPolicy
 from .progress import ProgressWatch
 
@@ -44,7 +44,7 @@ class OpenConnections:
         self.lifecycle = lifecycle
         self.progress = ProgressWatch(lambda: policy().send_timeout)
         self.entrance = Entrance(policy, lifecycle.entry)
-        self.refusal = Refusal(self._own_fields)
+        self.dismissal = Dismissal(self._own_fields)
         self._members: set[TrackedConnection] = set()
         self._context: WorkerContext | None = None
         self._config: Config | None = None

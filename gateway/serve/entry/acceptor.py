@@ -26,10 +26,10 @@ from typing import Any, Final, NoReturn, Protocol
 import trio
 
 from .asker import asker, body_length, is_probe
+from .dismissal import Dismissal
 from .entrance import FEWEST, Entrance
 from .lingering import Lingering
 from .newcomer import Newcomer
-from .refusal import Refusal
 
 # How long accepting may take in a pass.
 _AT_ONCE: Final = 0.01
@@ -76,7 +76,7 @@ class Open(Protocol):
     def __len__(self) -> int: ...
 
     @property
-    def refusal(self) -> Refusal: ...
+    def dismissal(self) -> Dismissal: ...
 
 
 class Acceptor:
@@ -179,7 +179,7 @@ class Acceptor:
     def _refuse(self, sock: socket.socket, data: bytes) -> None:
         try:
             # An empty buffer takes it whole.
-            sock.send(self._open.refusal.render(data, close=True))
+            sock.send(self._open.dismissal.render(data, close=True))
         except OSError:
             sock.close()
             return

@@ -9,22 +9,22 @@ from .. import gate
 from ..byte_stream import ByteStream
 from ..policy import ServingPolicy
 from .asker import body_length
+from .dismissal import Dismissal
 from .entrance import Entrance
-from .refusal import Refusal
 
 
 class Threshold:
     """That of one connection. `waited` is how long its request waited for the turn that it has."""
 
-    __slots__ = ("_entrance", "_policy", "_refusal", "_stream", "host", "waited")
+    __slots__ = ("_dismissal", "_entrance", "_policy", "_stream", "host", "waited")
 
     def __init__(
-        self, entrance: Entrance, refusal: Refusal, stream: ByteStream, policy: ServingPolicy
+        self, entrance: Entrance, dismissal: Dismissal, stream: ByteStream, policy: ServingPolicy
     ) -> None:
         self.host = ""
         self.waited: float | None = None
         self._entrance: Final = entrance
-        self._refusal: Final = refusal
+        self._dismissal: Final = dismissal
         self._stream: Final = stream
         self._policy: Final = policy
 
@@ -52,7 +52,7 @@ class Threshold:
         if length is None or length > len(self._stream.inbox):
             return False
         self._stream.take(length)
-        await self._stream.write(self._refusal.render(head, close=False))
+        await self._stream.write(self._dismissal.render(head, close=False))
         return True
 
     def brush_off(self) -> bool:
@@ -70,7 +70,7 @@ class Threshold:
             return False
         if gate.check_head(head, self._policy) is not None:
             return False
-        if not self._stream.write_brief(self._refusal.render(head, close=False)):
+        if not self._stream.write_brief(self._dismissal.render(head, close=False)):
             return False
         self._entrance.note_turned_away(time.monotonic())
         inbox.clear()

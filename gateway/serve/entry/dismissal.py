@@ -15,7 +15,7 @@ _AFTER: Final = range(int(SOONEST), int(LATEST) + 1)
 _ID: Final = "req_" + 32 * "0"
 
 
-class Refusal:
+class Dismissal:
     """`fields` returns what every answer's head has, the same object while that is the same."""
 
     def __init__(self, fields: Callable[[], Fields]) -> None:
@@ -25,7 +25,7 @@ class Refusal:
         self._number = 0
 
     def __repr__(self) -> str:
-        return f"<Refusal, {self._number} given>"
+        return f"<Dismissal, {self._number} given>"
 
     def render(self, request: bytes, *, close: bool) -> bytes:
         """Return the answer to `request`, of which the first line is enough."""
