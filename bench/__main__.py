@@ -1,4 +1,4 @@
-"""`python -m bench [run|compare|install-litellm]`: see README.md."""
+"""`python -m bench [run|compare|overload|install-litellm]`: see README.md."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from . import chart, litellm, report
 from .check import WrongAnswer
 from .compare import Session, SubjectFailed
 from .measure import Settings
+from .overload import plot
+from .overload import report as overload_report
+from .overload.session import OverloadSession
 from .scenarios import SCENARIOS
 from .subjects import DIRECT, SUBJECTS
 
@@ -96,6 +99,59 @@ def compare(options: Options = _DEFAULTS) -> int:
 
 
 @app.command
+def overload(
+    *,
+    previous: bool = False,
+    rounds: int = 1,
+    seconds: float = 8.0,
+    warm_up: float = 2.0,
+    pin: bool = True,
+    out: Path | None = None,
+) -> int:
+    """Ask one, two and five times of what the gateway can do, at a constant rate.
+
+    Parameters
+    ----------
+    previous
+        Also measure the checkout that the environment variable BENCH_PREVIOUS names.
+    rounds
+        How often everything is measured; medians are shown.
+    seconds
+        How long one measurement counts.
+    warm_up
+        Seconds of load before counting.
+    pin
+        Give the gateway a core for itself; load client and provider share another.
+    out
+        The directory for results; a new one under bench/results by default.
+    """
+    subjects = [("gateway", Path(__file__).parent.parent)]
+    if previous:
+        home = os.environ.get("BENCH_PREVIOUS")
+        if not home:
+            _console.print("[red]set BENCH_PREVIOUS to the directory of the other checkout[/]")
+            return 1
+        subjects.insert(0, ("previous", Path(home).resolve()))
+    directory = _directory(out)
+    session = OverloadSession(
+        subjects, seconds=seconds, warm_up=warm_up, out=directory, pin=pin, say=_say
+    )
+    try:
+        results = session.run(rounds)
+    except SubjectFailed as failure:
+        _console.print(f"[red]{failure}[/]", highlight=False)
+        return 1
+    overload_report.show(results, _console)
+    overload_report.write_json(results, directory / "overload.json")
+    try:
+        plot.draw(results, directory / "overload.svg")
+    except ImportError as missing:
+        _console.print(f"no chart: {missing}")
+    _console.print(f"results in {directory}")
+    return 0
+
+
+@app.command
 def install_litellm() -> None:
     """Install LiteLLM into bench/.venv-litellm, anew if it is there."""
     _console.print(f"installing litellm {litellm.VERSION} into {litellm.HOME.name} ...")
@@ -106,9 +162,15 @@ def _say(line: str) -> None:
     _console.print(f"{time.strftime('%H:%M:%S')} {line}", highlight=False)
 
 
+def _directory(out: Path | None) -> Path:
+    """Return the directory for results, and make it."""
+    directory = (out or _RESULTS / time.strftime("%Y%m%d-%H%M%S")).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
 def _measure(options: Options, subjects: Sequence[str]) -> int:
-    out = (options.out or _RESULTS / time.strftime("%Y%m%d-%H%M%S")).resolve()
-    out.mkdir(parents=True, exist_ok=True)
+    out = _directory(options.out)
     settings = Settings(options.seconds, options.requests, options.warm_up, options.usage)
     scenarios = [SCENARIOS[name] for name in options.scenario] or list(SCENARIOS.values())
     session = Session(subjects, scenarios, settings, out=out, pin=options.pin, say=_say)

@@ -54,15 +54,15 @@ class Session:
         pin: bool,
         say: Callable[[str], None],
     ) -> None:
-        _raise_file_limit()
+        raise_file_limit()
         self._subjects = subjects
         self._scenarios = scenarios
         self._settings = settings
         self._out = out
         self._say = say
-        self._cores = _cores(pin)
+        self._cores = pinning(pin)
         self._round = 0
-        self.results = Results(_machine(), self._notes())
+        self.results = Results(machine(), self._notes())
 
     def run(self, rounds: int) -> Results:
         """Measure everything `rounds` times. Raises `SubjectFailed` and `WrongAnswer`."""
@@ -201,20 +201,20 @@ class Session:
         return notes
 
 
-def _cores(pin: bool) -> Cores:
+def pinning(pin: bool) -> Cores:
     usable = sorted(os.sched_getaffinity(0))
     if not pin or len(usable) < 2:
         return Cores()
     return Cores(subject=usable[0], harness=usable[1])
 
 
-def _raise_file_limit() -> None:
+def raise_file_limit() -> None:
     # A thousand streams are two thousand sockets in a gateway. Children inherit the limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
     found = {
         "time": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",

@@ -20,7 +20,7 @@ from .subjects import Launch
 from .tree import Tree, Usage
 from .window import Counted, Plan
 
-_ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parent.parent
 # How long a subject may take to give back what the client left unfinished.
 _SETTLE_SECONDS: Final = 20.0
 
@@ -47,7 +47,7 @@ class Provider:
     def __init__(self, cores: Cores) -> None:
         argv = [sys.executable, "-m", "bench.upstream"]
         self.tree = Tree.start(
-            "provider", argv, core=cores.harness, cwd=_ROOT, stdout=subprocess.PIPE
+            "provider", argv, core=cores.harness, cwd=ROOT, stdout=subprocess.PIPE
         )
         assert self.tree.popen.stdout is not None
         self.port = int(self.tree.popen.stdout.readline())
@@ -96,7 +96,7 @@ def drive(
     )
     argv = [sys.executable, "-m", "bench.load"]
     pipe = subprocess.PIPE
-    load = Tree.start("load", argv, core=core, cwd=_ROOT, stdin=pipe, stdout=pipe)
+    load = Tree.start("load", argv, core=core, cwd=ROOT, stdin=pipe, stdout=pipe)
     with closing(_Stopping(load)):
         stdin, stdout = load.popen.stdin, load.popen.stdout
         assert stdin is not None
@@ -133,7 +133,7 @@ def measure(
 
     def mark(load: Tree) -> None:
         marks.append((subject.usage(), load.usage(), provider.tree.usage()))
-        machine.append(_machine_cpu())
+        machine.append(machine_cpu())
 
     provider.late()
     counted = drive(launch, scenario, settings, cores.harness, mark=mark)
@@ -158,7 +158,7 @@ def measure(
     )
 
 
-def _machine_cpu() -> float:
+def machine_cpu() -> float:
     """Return the CPU seconds that all processes together have used, the kernel's own included."""
     times = psutil.cpu_times()
     idle: float = times.idle + getattr(times, "iowait", 0.0)

@@ -26,9 +26,30 @@ class Phase(enum.Enum):
 _ORDER: Final = {phase: rank for rank, phase in enumerate(Phase)}
 
 
+class EntryCounts:
+    """What the server says of requests that have not begun yet: `serve/entry` writes it.
+
+    `wait` is how many seconds the next request will have to wait for its turn, `waiting` how many
+    do so. `turned_away` were answered 503 in place of that, since the process began.
+    """
+
+    __slots__ = ("turned_away", "wait", "waiting")
+
+    def __init__(self) -> None:
+        self.wait = 0.0
+        self.waiting = 0
+        self.turned_away = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"<EntryCounts {self.waiting} wait {self.wait:.3f} s, {self.turned_away} turned away>"
+        )
+
+
 class Lifecycle:
     def __init__(self) -> None:
         self.phase = Phase.STARTING
+        self.entry: Final = EntryCounts()
         self._enders: set[Callable[[], None]] = set()
         self._on_drain: list[Callable[[], None]] = []
 

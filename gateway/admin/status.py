@@ -30,7 +30,12 @@ def state(resources: Resources) -> dict[str, Any]:
         "phase": lifecycle.phase.value,
         "in_flight": lifecycle.in_flight,
         "uptime_s": round(now - resources.since, 3),
-        "loop_lag_ms": _ms(traffic.lag.current(now)),
+        "loop_lag_ms": _ms(max(traffic.lag.current(now), lifecycle.entry.wait)),
+        "entry": {
+            "waiting": lifecycle.entry.waiting,
+            "wait_ms": _ms(lifecycle.entry.wait),
+            "turned_away": lifecycle.entry.turned_away,
+        },
         "config": resources.control.reload_status,
         "deployments": [_deployment(each) for each in services.health.status(now)],
         "slots": [

@@ -183,6 +183,8 @@ class AsgiApp:
             headers,
             None if tracer is None else tracer.begin(scope["headers"]),
         )
+        if waited := scope["extensions"].get("gateway.waited"):
+            exchange.settlement.waited(waited["seconds"])
         client.carry(exchange.about)
         client.before_last(exchange.give_place)
         client.before_body(exchange.hold_body)

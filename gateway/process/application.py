@@ -121,7 +121,7 @@ class Application:
 
     def serving_policy(self) -> ServingPolicy:
         """Return the part of the configuration that the server needs."""
-        server = self.config.server
+        server, overload = self.config.server, self.config.overload
         return ServingPolicy(
             send_timeout=server.send_timeout,
             keep_alive_timeout=server.keep_alive_timeout,
@@ -129,6 +129,8 @@ class Application:
             header_timeout=server.header_timeout,
             drain_delay=server.drain_delay,
             drain_timeout=server.drain_timeout,
+            wait=overload.lag,
+            burst_wait=overload.lag_max,
         )
 
     def install(self) -> AsgiApp:

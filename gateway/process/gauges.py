@@ -10,16 +10,26 @@ import trio
 from ..config.reload_status import ReloadStatus
 from ..core.records.gaps import BOUNDS, GapCounts
 from ..proxy.services import Services
-from ..telemetry.metrics.gauges import DeploymentGauges, GapHistogram, Gauges, LogGauges, SlotGauges
+from ..telemetry.metrics.gauges import (
+    DeploymentGauges,
+    EntryGauges,
+    GapHistogram,
+    Gauges,
+    LogGauges,
+    SlotGauges,
+)
 
 
 def gauges(services: Services, status: ReloadStatus, log: LogGauges | None) -> Gauges:
     """Return the state at this moment; to be asked in Trio's thread."""
     now = trio.current_time()
     traffic, store = services.traffic, services.cache.store
+    entry = services.lifecycle.entry
     return Gauges(
         in_flight=services.lifecycle.in_flight,
-        loop_lag=traffic.lag.current(now),
+        # A loop that lets nothing wait is late all the same to those that it has not let in yet.
+        loop_lag=max(traffic.lag.current(now), entry.wait),
+        entry=EntryGauges(entry.waiting, entry.wait, entry.turned_away),
         deployments=[
             DeploymentGauges(
                 name=each.name,

@@ -11,6 +11,7 @@ by a shutdown, and then the caller is told. Whatever happens, the request is set
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -34,7 +35,7 @@ from .outcomes import Failed, RawAnswer, RelayEnd
 from .protocols import Client, HeaderPairs, Limits
 from .reservation import Reservation
 from .services import Services
-from .settlement import Settlement, arrival_record
+from .settlement import Settlement
 from .traffic.body_memory import BodyHold
 from .traffic.slots import SlotLease
 
@@ -68,7 +69,12 @@ class Exchange:
         self.headers = headers
         self.caller: Caller = ANYONE
         if settlement is None:
-            record = arrival_record(request_id, peer, trace)
+            record = Record(
+                request_id=request_id.decode("ascii"),
+                time=time.time(),
+                client=peer,
+                trace_id=None if trace is None else trace.trace_id,
+            )
             if headers:
                 note_client(record, headers, snapshot.kept_headers)
             settlement = Settlement(services, record, trace)

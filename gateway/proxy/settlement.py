@@ -11,7 +11,6 @@ knows what was used, the caller how its answer ended. Whichever is settled last 
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 import msgspec
@@ -70,6 +69,11 @@ class Settlement:
         self._spent = 0
         self._all_known = True
         self._shared: _SharedRecord | None = None
+
+    def waited(self, seconds: float) -> None:
+        """Count what the request waited before it could begin: its client did."""
+        self.started -= seconds
+        self.record.time -= seconds
 
     def __repr__(self) -> str:
         return f"<Settlement of {self.record.request_id}: {self.reason or 'under way'}>"
@@ -288,13 +292,3 @@ class _SharedRecord:
         self._caller._write(record)
         # Else each shared call would leave a cycle of references to the garbage collector.
         self._caller._shared = self._call._shared = None
-
-
-def arrival_record(request_id: bytes, peer: str | None, trace: Trace | None) -> Record:
-    """Return the record of a request that arrives now, from the address `peer`."""
-    return Record(
-        request_id=request_id.decode("ascii"),
-        time=time.time(),
-        client=peer,
-        trace_id=None if trace is None else trace.trace_id,
-    )

@@ -71,6 +71,7 @@ class ByteStream:
         self._room = trio.lowlevel.ParkingLot()
         self._lingered: int | None = None
         self._skipped = 0
+        self._torn = False
 
     async def lose(self) -> None:
         """Close at once; a task that is writing or waiting returns. Idempotent."""
@@ -100,9 +101,14 @@ class ByteStream:
     # Reading...
 
     async def read(
-        self, on_unasked: Callable[[], None], all_asked: Callable[[], bool] = lambda: False
+        self,
+        on_unasked: Callable[[], None],
+        all_asked: Callable[[], bool] = lambda: False,
+        dealt_with: Callable[[], bool] = lambda: False,
     ) -> None:
         """Read until the end; `on_unasked` is called for input that no task waits for.
+
+        `dealt_with` may take input before the task that waits for it is woken, and says so.
 
         `all_asked` says whether what waits to be taken is no part of a request that is being
         answered. If so much of it has come that no more is read, it is thrown away after a while,
@@ -134,10 +140,12 @@ class ByteStream:
                     self._skipped += len(data)
                     continue
                 self.inbox += data
-                if self._arrivals:
-                    self._arrivals.unpark_all()
-                else:
+                if not self._arrivals:
                     on_unasked()
+                elif not dealt_with():
+                    self._arrivals.unpark_all()
+                elif self._torn:
+                    break
         except _LOST as fault:
             self._note_fault(fault)
         await self.lose()
@@ -187,6 +195,21 @@ class ByteStream:
         self._endings.unpark_all()
 
     # Writing...
+
+    def write_brief(self, data: bytes) -> bool:
+        """Write `data` if all of it can be written now; say whether that was so.
+
+        If just a part of it could, it says so too, and `read` ends the connection.
+        """
+        if self._socket is None or self.gone or self._writing.locked():
+            return False
+        try:
+            sent = send_now(self._socket, data)
+        except _LOST:
+            return False  # the reader learns of it by itself
+        self.written += sent
+        self._torn = 0 < sent < len(data)
+        return sent > 0
 
     async def write(self, data: bytes | memoryview) -> None:
         """Return when the client's side has taken `data`, or at once when it is gone.

@@ -29,10 +29,12 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, LifespanState
 from hypercorn.utils import parse_socket_addr
 
+from ..core.limits.shedding import SOONEST
 from ..errors import SendStalled, out_of_memory
 from . import gate
 from .byte_stream import ByteStream
 from .cycle import RequestCycle, make_scope
+from .entry.threshold import Threshold
 from .gate import HeadRefusal
 from .open_connections import OpenConnections
 
@@ -59,6 +61,9 @@ class ClientConnection(TCPServer):
         )
         self._cycle: RequestCycle | None = None
         self._served = 0
+        self._threshold = Threshold(
+            connections.entrance, connections.dismissal, self._byte_stream, self._policy
+        )
 
     def __repr__(self) -> str:
         state = "gone" if self._byte_stream.gone else repr(self._cycle) if self._cycle else "idle"
@@ -71,7 +76,9 @@ class ClientConnection(TCPServer):
             with self._connections.joined(self):
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    nursery.start_soon(self._byte_stream.read, self._take_over, self._all_asked)
+                    nursery.start_soon(
+                        self._byte_stream.read, self._take_over, self._all_asked, self._brush_off
+                    )
                     nursery.start_soon(self._serve)
         except Exception:  # noqa: BLE001
             # One connection's fault must not end the worker and all the others with it.
@@ -79,6 +86,11 @@ class ClientConnection(TCPServer):
         finally:
             self._connections.progress.forget(self._byte_stream)
             await trio.aclose_forcefully(self._transport)
+
+    def expect(self, data: bytes, waited: float | None) -> None:
+        """Begin with `data`, which has arrived; its request has had its turn after `waited`."""
+        self._byte_stream.inbox += data
+        self._threshold.waited = waited
 
     def retire(self) -> None:
         """Close the connection now if it is idle, else when its request is done."""
@@ -102,6 +114,7 @@ class ClientConnection(TCPServer):
         except OSError:
             # Reset between the kernel's accept and ours.
             return False
+        self._threshold.host = client[0] if client else ""
         self._base_scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.1"},
@@ -145,12 +158,19 @@ class ClientConnection(TCPServer):
         if self._cycle is not None and self._cycle.complete and self._recycle(self._cycle):
             self._nursery.start_soon(self._serve)
 
+    def _brush_off(self) -> bool:
+        return self._cycle is None and self._threshold.brush_off()
+
     def _all_asked(self) -> bool:
         return self._cycle is not None and self._cycle.body_ended
 
     async def _next_request(self) -> RequestCycle | HeadRefusal | None:
         """Return what to run the app on, or refuse; None when nothing more will come."""
         head = await self._next_head()
+        while isinstance(head, bytes) and not await self._threshold.turn(head):
+            if not await self._threshold.turn_away(head):
+                return gate.too_much(int(SOONEST))
+            head = await self._next_head()
         if not isinstance(head, bytes):
             return head
         # A parser for each request costs less than to recycle one, and what it read too far
@@ -168,6 +188,8 @@ class ClientConnection(TCPServer):
         if refusal or (refusal := self._check_server_name(headers)):
             return refusal
         scope = make_scope(request, headers, self._base_scope, self.state)
+        if waited := self._threshold.begin():
+            scope["extensions"]["gateway.waited"] = {"seconds": waited}
         self._cycle = RequestCycle(self._byte_stream, self, parser, scope)
         self._served += 1
         return self._cycle

@@ -32,8 +32,11 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class HeadRefusal(msgspec.Struct, frozen=True):
+    """`retry_after` is in seconds: when the client may ask again."""
+
     status: int
     message: str
+    retry_after: int | None = None
 
 
 def bad(message: str) -> HeadRefusal:
@@ -41,12 +44,18 @@ def bad(message: str) -> HeadRefusal:
     return HeadRefusal(400, message)
 
 
+_TOO_MUCH: Final = "The gateway has too much to do; try again in a moment."
 HEAD_TOO_LATE: Final = HeadRefusal(408, "The request's head did not arrive in time.")
 APP_FAILED: Final = HeadRefusal(500, "The server failed to answer this request.")
 NO_MEMORY: Final = HeadRefusal(503, "The server has no memory left for this request.")
 _EXPECTATION: Final = HeadRefusal(417, "Only the expectation 100-continue can be met.")
 WRONG_HOST: Final = HeadRefusal(404, "This host is not served here.")
 _TOO_LARGE: Final = HeadRefusal(431, "The request's header fields are too large.")
+
+
+def too_much(retry_after: int) -> HeadRefusal:
+    """Refuse with 503: more is asked of the process than it can do."""
+    return HeadRefusal(503, _TOO_MUCH, retry_after)
 
 
 def find_head_end(buffer: bytearray, searched: int) -> int:
@@ -124,9 +133,14 @@ def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Hea
 
 
 def render(
-    refusal: HeadRefusal, request_id: str, *, date: Iterable[tuple[bytes, bytes]], bodiless: bool
+    refusal: HeadRefusal,
+    request_id: str,
+    *,
+    date: Iterable[tuple[bytes, bytes]],
+    bodiless: bool,
+    close: bool = True,
 ) -> bytes:
-    """Return the whole answer, in plain text; the connection ends with it.
+    """Return the whole answer, in plain text; with `close` the connection ends with it.
 
     Not in the shape of any API's errors: which API the caller speaks is decided by a path that
     is not to be trusted here.
@@ -137,8 +151,10 @@ def render(
         f"HTTP/1.1 {refusal.status} {phrase}".encode("ascii"),
         b"content-type: text/plain; charset=utf-8",
         b"content-length: %d" % len(body),
-        b"connection: close",
+        b"connection: close" if close else b"connection: keep-alive",
         b"x-request-id: " + request_id.encode("ascii"),
         *(b"%s: %s" % pair for pair in date),
     ]
+    if refusal.retry_after is not None:
+        lines.append(b"retry-after: %d" % refusal.retry_after)
     return b"\r\n".join([*lines, b"", b"" if bodiless else body])

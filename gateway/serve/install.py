@@ -3,7 +3,10 @@
 `worker_serve` has no parameter for it: it takes `TCPServer` from its module's globals. Setting
 that global is what keeps `hypercorn -k trio gateway.app:app`, `python -m gateway serve` and
 `gateway serve` the same server. The alternative, a copy of `worker_serve`, would have to
-follow Hypercorn line by line; this follows one name, and says so when it is gone.
+follow Hypercorn line by line; this follows two names, and says so when one is gone.
+
+The other is `trio.serve_listeners`, by which the worker accepts connections. It is looked up in the
+worker's module alone, in whose place of `trio` our `Acceptor` stands beside all that Trio has.
 """
 
 from __future__ import annotations
@@ -11,17 +14,21 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import inspect
-from typing import Final
+import types
+from typing import Any, Final
 
 import hypercorn.trio.run
+import trio
 from hypercorn.trio.tcp_server import TCPServer
 
 from ..lifecycle import Lifecycle
 from .connection import ClientConnection
+from .entry.acceptor import Acceptor
 from .open_connections import OpenConnections, PolicySource
 
 _TRIED: Final = "0.18"
 _PARAMETERS: Final = ["self", "app", "config", "context", "state", "stream"]
+_ACCEPTS: Final = "trio.serve_listeners"
 
 
 def install(policy: PolicySource, lifecycle: Lifecycle) -> OpenConnections:
@@ -36,6 +43,20 @@ def install(policy: PolicySource, lifecycle: Lifecycle) -> OpenConnections:
     parameters = list(inspect.signature(TCPServer.__init__).parameters)
     if parameters != _PARAMETERS or not hasattr(hypercorn.trio.run, "TCPServer"):
         raise RuntimeError(f"hypercorn {version} no longer makes its TCPServer as gateway expects")
+    if _ACCEPTS not in inspect.getsource(hypercorn.trio.run.worker_serve):
+        raise RuntimeError(f"hypercorn {version} no longer accepts by {_ACCEPTS}")
     connections = OpenConnections(policy, lifecycle)
     hypercorn.trio.run.TCPServer = functools.partial(ClientConnection, connections)
+    vars(hypercorn.trio.run)["trio"] = _TrioWith(Acceptor(connections.entrance, connections))
     return connections
+
+
+class _TrioWith(types.ModuleType):
+    """Trio with another `serve_listeners`."""
+
+    def __init__(self, acceptor: Acceptor) -> None:
+        super().__init__(trio.__name__)
+        self.serve_listeners = acceptor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(trio, name)

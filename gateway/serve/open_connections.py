@@ -19,6 +19,8 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
 from ..lifecycle import Lifecycle, Phase
+from .entry.dismissal import Dismissal
+from .entry.entrance import Entrance
 from .policy import ServingPolicy
 from .progress import ProgressWatch
 
@@ -41,8 +43,11 @@ class OpenConnections:
         self.policy = policy
         self.lifecycle = lifecycle
         self.progress = ProgressWatch(lambda: policy().send_timeout)
+        self.entrance = Entrance(policy, lifecycle.entry)
+        self.dismissal = Dismissal(self._own_fields)
         self._members: set[TrackedConnection] = set()
         self._context: WorkerContext | None = None
+        self._config: Config | None = None
         self._adopted = trio.Event()
         self._hurried = trio.Event()
         self._headers: list[tuple[bytes, bytes]] = []
@@ -50,6 +55,12 @@ class OpenConnections:
 
     def __repr__(self) -> str:
         return f"<OpenConnections {len(self._members)} connections, {self.lifecycle!r}>"
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __bool__(self) -> bool:
+        return True
 
     @property
     def members(self) -> frozenset[TrackedConnection]:
@@ -61,6 +72,7 @@ class OpenConnections:
         if context is self._context:
             return
         self._context = context
+        self._config = config
         self._adopted.set()
         config.include_server_header = False
         # 3 s by default; read by `worker_serve` only when it stops accepting.
@@ -82,6 +94,10 @@ class OpenConnections:
             self._headers = config.response_headers("h11")
             self._headers_until = int(now) + 1
         return self._headers
+
+    def _own_fields(self) -> list[tuple[bytes, bytes]]:
+        # Turned away before there was any connection, an answer goes without a date.
+        return self._headers if self._config is None else self.answer_headers(self._config)
 
     def hurry(self) -> None:
         """End a drain now, or as soon as it begins."""

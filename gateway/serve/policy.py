@@ -17,6 +17,10 @@ class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     On the first SIGTERM new connections are accepted for another `drain_delay` (load balancers
     need that long to notice), then requests in flight have `drain_timeout` to finish.
+
+    While more is asked than can be done, requests wait `wait` for their turn and no longer: those
+    for which there is no room are turned away. What comes in a burst may wait `burst_wait`. A
+    `wait` of 0 is any time.
     """
 
     send_timeout: float = 30.0
@@ -28,3 +32,5 @@ class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_headers: int = 200
     drain_delay: float = 5.0
     drain_timeout: float = 120.0
+    wait: float = 0.25
+    burst_wait: float = 1.0

@@ -163,7 +163,7 @@ async def in_process(text: str, file: Path | None = None) -> AsyncIterator[InPro
                 stop.set()
                 watching.cancel()
     finally:
-        hypercorn.trio.run.TCPServer = TCPServer  # type: ignore[attr-defined]  # as it was
+        vars(hypercorn.trio.run).update(TCPServer=TCPServer, trio=trio)  # as they were
 
 
 async def _watch(connections: OpenConnections, scope: trio.CancelScope) -> None:

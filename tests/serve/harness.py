@@ -189,7 +189,7 @@ async def worker(
     try:
         connections = install(lambda: chosen, Lifecycle())
         if stock:
-            vars(hypercorn.trio.run)["TCPServer"] = TCPServer
+            unpatch()
         async with trio.open_nursery() as nursery:
             serve = partial(
                 hypercorn.trio.run.worker_serve,
@@ -209,7 +209,12 @@ async def worker(
                 stop.set()
                 watching.cancel()
     finally:
-        vars(hypercorn.trio.run)["TCPServer"] = TCPServer
+        unpatch()
+
+
+def unpatch() -> None:
+    """Give Hypercorn back what `install` replaces."""
+    vars(hypercorn.trio.run).update(TCPServer=TCPServer, trio=trio)
 
 
 async def _watch(connections: OpenConnections, scope: trio.CancelScope) -> None:

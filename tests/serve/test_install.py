@@ -14,6 +14,7 @@ from hypercorn.trio.tcp_server import TCPServer
 
 from gateway.lifecycle import Lifecycle
 from gateway.serve.connection import ClientConnection
+from gateway.serve.entry.acceptor import Acceptor
 from gateway.serve.install import install
 from gateway.serve.policy import ServingPolicy
 
@@ -45,11 +46,15 @@ async def until_listening(address: Address) -> None:
 
 def test_replaces_the_connections_of_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hypercorn.trio.run, "TCPServer", TCPServer)
+    monkeypatch.setattr(hypercorn.trio.run, "trio", trio)
     for _ in range(2):
         connections = install(ServingPolicy, Lifecycle())
         installed = vars(hypercorn.trio.run)["TCPServer"]
         assert getattr(installed, "func", None) is ClientConnection
         assert getattr(installed, "args", None) == (connections,)
+        stand_in = vars(hypercorn.trio.run)["trio"]
+        assert isinstance(stand_in.serve_listeners, Acceptor)
+        assert stand_in.open_nursery is trio.open_nursery
 
 
 def test_refuses_other_versions_of_hypercorn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +67,13 @@ def test_refuses_other_versions_of_hypercorn(monkeypatch: pytest.MonkeyPatch) ->
 def test_refuses_a_worker_without_the_name_it_replaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(hypercorn.trio.run, "TCPServer")
     with pytest.raises(RuntimeError, match="no longer"):
+        install(ServingPolicy, Lifecycle())
+
+
+def test_refuses_a_worker_that_accepts_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hypercorn.trio.run, "TCPServer", TCPServer)
+    monkeypatch.setattr(hypercorn.trio.run, "worker_serve", lambda: None)
+    with pytest.raises(RuntimeError, match=r"no longer accepts by trio\.serve_listeners"):
         install(ServingPolicy, Lifecycle())
 
 

@@ -38,9 +38,13 @@ W = TypeVar("W", bound=Waiter)
 
 
 class FairQueue(Generic[W]):
-    """One line of waiters for each caller. Times are seconds of one clock."""
+    """One line of waiters for each caller. Times are seconds of one clock.
 
-    def __init__(self) -> None:
+    Once the oldest of a line has waited for `newest_first_after`, its newest is next.
+    """
+
+    def __init__(self, newest_first_after: float = NEWEST_FIRST_AFTER) -> None:
+        self._newest_first_after = newest_first_after
         self._lines: OrderedDict[str, OrderedDict[W, None]] = OrderedDict()
         self._size = 0
         # The caller served last. While it is set and waits it is last in the ring, see `add`.
@@ -91,7 +95,7 @@ class FairQueue(Generic[W]):
             caller, line = next(iter(self._lines.items()))
             waiter: W | None = None
             while line and waiter is None:
-                candidate, _ = line.popitem(last=_newest_first(line, now))
+                candidate, _ = line.popitem(last=self._newest_first(line, now))
                 self._size -= 1
                 if candidate.until > now:
                     waiter = candidate
@@ -111,15 +115,23 @@ class FairQueue(Generic[W]):
         longer than the newcomer's own even so. A caller that has its share of the queue gets no
         more of it.
         """
+        longest = self._longer_line(caller)
+        if longest is None:
+            return None
+        waiter, _ = longest.popitem(last=not self._newest_first(longest, now))
+        self._size -= 1
+        return waiter
+
+    def can_make_room(self, caller: str) -> bool:
+        """Say whether `make_room` would find one."""
+        return self._longer_line(caller) is not None
+
+    def _longer_line(self, caller: str) -> OrderedDict[W, None] | None:
         own = len(self._lines.get(caller, ()))
         if own * len(self._lines) >= self._size:
             return None
         longest = max(self._lines.values(), key=len)
-        if len(longest) < own + 2:
-            return None
-        waiter, _ = longest.popitem(last=not _newest_first(longest, now))
-        self._size -= 1
-        return waiter
+        return longest if len(longest) >= own + 2 else None
 
     def clear(self) -> list[W]:
         """Remove and return all."""
@@ -135,6 +147,5 @@ class FairQueue(Generic[W]):
             if not self._lines:
                 self._turn = None
 
-
-def _newest_first(line: OrderedDict[W, None], now: float) -> bool:
-    return now - next(iter(line)).since > NEWEST_FIRST_AFTER
+    def _newest_first(self, line: OrderedDict[W, None], now: float) -> bool:
+        return now - next(iter(line)).since > self._newest_first_after

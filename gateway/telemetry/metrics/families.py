@@ -165,8 +165,17 @@ CAPTURES_DROPPED: Final = _counter(
 )
 LAG: Final = _gauge(
     "gateway_loop_lag_seconds",
-    "How late the event loop is; the worst of all workers.",
+    "How late the event loop is, or the next request to begin; the worst of all workers.",
     merge=MergeRule.MAX,
+)
+ENTRY_WAIT: Final = _gauge(
+    "gateway_entry_wait_seconds",
+    "How long the next request will wait before it begins; the worst of all workers.",
+    merge=MergeRule.MAX,
+)
+ENTRY_WAITING: Final = _gauge("gateway_entry_waiting", "Requests that wait before they begin.")
+TURNED_AWAY: Final = _counter(
+    "gateway_turned_away", "Requests answered 503 before they began, for want of time."
 )
 CACHE_ENTRIES: Final = _gauge("gateway_cache_entries", "Answers in the cache.")
 CACHE_BYTES: Final = _gauge("gateway_cache_bytes", "Memory that the cache takes.")

@@ -60,6 +60,14 @@ class LogGauges(msgspec.Struct, frozen=True):
     captures_dropped: int = 0
 
 
+class EntryGauges(msgspec.Struct, frozen=True):
+    """Requests before they begin: how many wait and for how long, how many got no turn at all."""
+
+    waiting: int
+    wait: float
+    turned_away: int
+
+
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     """`loop_lag` is in seconds, `reloaded_at` Unix seconds.
 
@@ -71,6 +79,7 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag: float
     deployments: Sequence[DeploymentGauges]
     slots: Sequence[SlotGauges]
+    entry: EntryGauges | None = None
     log: LogGauges | None = None
     cache_entries: int = 0
     cache_bytes: int = 0
@@ -116,6 +125,10 @@ class GaugeBoard:
         self._process()
         self._put(families.IN_FLIGHT, gauges.in_flight)
         self._put(families.LAG, gauges.loop_lag)
+        if gauges.entry is not None:
+            self._put(families.ENTRY_WAIT, gauges.entry.wait)
+            self._put(families.ENTRY_WAITING, gauges.entry.waiting)
+            self._follow(families.TURNED_AWAY, gauges.entry.turned_away)
         self._put(families.CACHE_ENTRIES, gauges.cache_entries)
         self._put(families.CACHE_BYTES, gauges.cache_bytes)
         self._put(families.GENERATION, gauges.config_generation)

@@ -1,0 +1,256 @@
+"""The gateway under all loads, in turn; every load finds it idle and freshly measured.
+
+First what it can do at most, with callers that ask again as soon as they are answered; then one,
+two and five times that much, whether it can or not; then one key of ten that floods while the
+other nine ask for half of what there is. All the while a health probe comes every 0.1 s, each on a
+connection of its own, as an orchestrator's would.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ..check import answers
+from ..compare import SubjectFailed, machine, pinning, raise_file_limit
+from ..measure import ROOT, Provider, machine_cpu
+from ..scenarios import SCENARIOS
+from ..subjects import Launch, free_port
+from ..tree import Tree
+from .plan import OK, OpenCounts, OpenPlan, Source
+
+LOADS: Final = (1, 2, 5)
+KEYS: Final = 10
+FLOODERS: Final = 1000
+# As many clients as a busy gateway has; so many requests can be under way at once.
+_KEPT: Final = 500
+_CALLERS: Final = 32
+_GRACE: Final = 20.0
+_START_SECONDS: Final = 60.0
+PROBE: Final = "probe"
+ASKED: Final = "asked"
+OTHERS: Final = "nine keys"
+FLOOD: Final = "flooding key"
+
+_CONFIG: Final = """\
+[server]
+bind = "127.0.0.1:{port}"
+
+[providers.fake]
+kind = "openai"
+base_url = "http://127.0.0.1:{provider_port}/v1"
+api_key = "sk-fake"
+max_connections = 4000
+
+[[models]]
+name = "bench"
+strategy = "lowest_latency"
+routes = [
+  {{ provider = "fake", model = "fake-model", input_price = 1.0, output_price = 2.0 }},
+]
+"""
+_KEY_TABLE: Final = """
+[[tokens]]
+name = "key{number}"
+key = "{key}"
+models = ["*"]
+rpm = {rpm}
+tpm = 100_000_000_000
+max_concurrent = 100_000
+"""
+
+
+def key(number: int) -> str:
+    return f"sk-bench-{number:040d}"
+
+
+class Load(msgspec.Struct, frozen=True):
+    """One load. `times` is of the capacity, 0 for the measurement of capacity itself."""
+
+    name: str
+    kept: bool
+    times: float
+    flood: bool = False
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """`cpu`, `provider_cpu` are shares of a core, `other_cpu` everything else's on the machine."""
+
+    subject: str
+    round: int
+    load: Load
+    capacity: float
+    counts: OpenCounts
+    cpu: float
+    provider_cpu: float
+    other_cpu: float
+
+    @property
+    def goodput(self) -> float:
+        """Return how many requests were answered with success each second, flood or not."""
+        return sum(
+            source.answers[OK].rate
+            for source in self.counts.sources
+            if source.name != PROBE and OK in source.answers
+        )
+
+
+class OverloadResults(msgspec.Struct):
+    machine: dict[str, str]
+    measured: list[Measured] = []
+
+
+def loads() -> list[Load]:
+    found = []
+    for kept in (True, False):
+        how = "kept" if kept else "new"
+        found.append(Load(f"{how}, capacity", kept, 0))
+        found += [Load(f"{how}, {times} x", kept, times) for times in LOADS]
+        found.append(Load(f"{how}, flood", kept, LOADS[-1], flood=True))
+    return found
+
+
+class OverloadSession:
+    def __init__(
+        self,
+        subjects: Sequence[tuple[str, Path]],
+        *,
+        seconds: float,
+        warm_up: float,
+        out: Path,
+        pin: bool,
+        say: Callable[[str], None],
+    ) -> None:
+        """`subjects` are names and the checkouts to run."""
+        raise_file_limit()
+        self._subjects = subjects
+        self._seconds = seconds
+        self._warm_up = warm_up
+        self._out = out
+        self._say = say
+        self._cores = pinning(pin)
+        self.results = OverloadResults(machine())
+
+    def run(self, rounds: int, chosen: Sequence[Load] | None = None) -> OverloadResults:
+        """Measure everything `rounds` times. Raises `SubjectFailed`."""
+        for number in range(1, rounds + 1):
+            capacities: dict[tuple[str, bool], float] = {}
+            for load in chosen or loads():
+                for name, home in self._subjects:
+                    capacity = capacities.get((name, load.kept), 0.0)
+                    measured = self._one(name, home, load, capacity, number)
+                    if not load.times:
+                        capacities[name, load.kept] = measured.goodput
+                    self.results.measured.append(measured)
+        return self.results
+
+    def _one(self, name: str, home: Path, load: Load, capacity: float, number: int) -> Measured:
+        # A fresh gateway each time: what one load has left behind is not the next one's.
+        with self._started(name, home) as (provider, launch, tree):
+            before = (tree.usage().cpu, provider.tree.usage().cpu, machine_cpu())
+            marks = [before]
+
+            def mark() -> None:
+                marks.append((tree.usage().cpu, provider.tree.usage().cpu, machine_cpu()))
+
+            counts = self._drive(self._plan(launch, load, capacity), mark)
+            if tree.popen.poll() is not None:
+                raise SubjectFailed(f"{name} has died:\n{tree.log_end()}")
+        used = [(end - begin) / self._seconds for begin, end in zip(*marks[1:3], strict=True)]
+        own, provider_used, everything = used
+        measured = Measured(
+            subject=name,
+            round=number,
+            load=load,
+            capacity=capacity,
+            counts=counts,
+            cpu=own,
+            provider_cpu=provider_used,
+            other_cpu=max(0.0, everything - own - provider_used - counts.cpu),
+        )
+        self._say(f"round {number}: {load.name}: {name}: {measured.goodput:.0f} answered/s")
+        return measured
+
+    def _plan(self, launch: Launch, load: Load, capacity: float) -> OpenPlan:
+        body = SCENARIOS["nonstream"].body(launch.model, usage=False)
+
+        def asks(number: int) -> str:
+            return msgspec.structs.replace(launch, key=key(number)).request(body).decode()
+
+        probe = f"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1:{launch.port}\r\n\r\n"
+        sources = [Source(PROBE, [probe], 10.0, kept=False)]
+        if not load.times:
+            sources = [Source(ASKED, [asks(1)], 0.0, load.kept, _CALLERS)]
+        elif load.flood:
+            # The other keys must get all of theirs, so it is less than there is.
+            others = [asks(number) for number in range(1, KEYS)]
+            sources.append(Source(OTHERS, others, 0.5 * capacity, load.kept, _KEPT))
+            rate = load.times * capacity
+            sources.append(Source(FLOOD, [asks(0)], rate, load.kept, FLOODERS))
+        else:
+            sources.append(Source(ASKED, [asks(1)], load.times * capacity, load.kept, _KEPT))
+        return OpenPlan(launch.port, sources, self._warm_up, self._seconds, _GRACE)
+
+    def _drive(self, plan: OpenPlan, mark: Callable[[], None]) -> OpenCounts:
+        pipe = subprocess.PIPE
+        argv = [sys.executable, "-m", "bench.overload.load"]
+        client = Tree.start(
+            "load", argv, core=self._cores.harness, cwd=ROOT, stdin=pipe, stdout=pipe
+        )
+        try:
+            stdin, stdout = client.popen.stdin, client.popen.stdout
+            assert stdin is not None
+            assert stdout is not None
+            stdin.write(msgspec.json.encode(plan))
+            stdin.close()
+            for word in (b"open\n", b"close\n"):
+                if stdout.readline() != word:
+                    raise RuntimeError("the load client has failed, see its output above")
+                mark()
+            return msgspec.json.decode(stdout.readline(), type=OpenCounts)
+        finally:
+            client.stop()
+
+    @contextlib.contextmanager
+    def _started(self, name: str, home: Path) -> Iterator[tuple[Provider, Launch, Tree]]:
+        directory = self._out / name
+        directory.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            provider = Provider(self._cores)
+            stack.callback(provider.tree.stop)
+            launch = _launch(provider.port, directory, home)
+            tree = Tree.start(
+                name,
+                launch.argv,
+                core=self._cores.subject,
+                log=directory / "output.log",
+                cwd=launch.cwd,
+            )
+            stack.callback(tree.stop)
+            body = SCENARIOS["nonstream"].body(launch.model, usage=False)
+            deadline = time.monotonic() + _START_SECONDS
+            while not answers(launch, body):
+                if tree.popen.poll() is not None or time.monotonic() > deadline:
+                    raise SubjectFailed(f"{name} answers no request:\n{tree.log_end()}")
+                time.sleep(0.02)
+            yield provider, launch, tree
+
+
+def _launch(provider_port: int, directory: Path, home: Path) -> Launch:
+    port = free_port()
+    text = _CONFIG.format(port=port, provider_port=provider_port)
+    for number in range(KEYS):
+        # The one that floods has a limit, so that nearly all it gets is refusals.
+        rpm = 600 if number == 0 else 100_000_000
+        text += _KEY_TABLE.format(number=number, key=key(number), rpm=rpm)
+    config = directory / "gateway.toml"
+    config.write_text(text)
+    argv = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
+    return Launch(port, argv, key=key(1), cwd=home)

@@ -1,0 +1,9 @@
+"""How requests get in while more is asked of the process than it can do.
+
+asker      who asks, as far as the first bytes tell, and whether it is a health probe
+entrance   so many requests begin in each pass of the event loop; the others wait, or are
+           turned away
+newcomer   a connection that was accepted and waits: no task runs on it yet
+acceptor   takes connections from the kernel, in the place of Trio's loop
+lingering  connections that were turned away, until their clients have read why
+"""

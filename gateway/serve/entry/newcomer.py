@@ -1,0 +1,54 @@
+"""A connection that was accepted and waits for the turn of its first request.
+
+No task runs on it: a task, its nursery and what belongs to them take more time than the answer
+503, so that turning away would cost half of what serving does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable
+
+from .entrance import Entrant
+
+
+class Newcomer(Entrant):
+    """`data` is what has arrived; `begin` starts a connection, `refuse` answers 503."""
+
+    __slots__ = ("_begin", "_refuse", "data", "sock")
+
+    def __init__(
+        self,
+        caller: str,
+        since: float,
+        sock: socket.socket,
+        data: bytes,
+        begin: Callable[[socket.socket, bytes, float], None],
+        refuse: Callable[[socket.socket, bytes], None],
+    ) -> None:
+        super().__init__(caller, since)
+        self.sock = sock
+        self.data = data
+        self._begin = begin
+        self._refuse = refuse
+
+    def call(self) -> None:
+        if _left(self.sock):
+            self.sock.close()
+        else:
+            self._begin(self.sock, self.data, time.monotonic() - self.since)
+
+    def turn_away(self) -> None:
+        self._refuse(self.sock, self.data)
+
+
+def _left(sock: socket.socket) -> bool:
+    """Say whether the client has given up, which nothing has watched for."""
+    with contextlib.suppress(BlockingIOError):
+        try:
+            return not sock.recv(1, socket.MSG_PEEK)
+        except ConnectionError:
+            return True
+    return False

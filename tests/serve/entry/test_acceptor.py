@@ -1,0 +1,157 @@
+"""How connections are taken from the kernel."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from gateway.lifecycle import EntryCounts
+from gateway.serve.entry import acceptor
+from gateway.serve.entry.acceptor import Acceptor
+from gateway.serve.entry.dismissal import Dismissal
+from gateway.serve.entry.entrance import Entrance
+from gateway.serve.policy import ServingPolicy
+
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+class Connections:
+    dismissal = Dismissal(list)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __len__(self) -> int:
+        return self.number
+
+
+class Begun:
+    """Stands for a client's connection: says what it was begun with."""
+
+    def __init__(self, stream: trio.SocketStream, found: list[tuple[bytes, float | None]]) -> None:
+        self.stream = stream
+        self.found = found
+
+    def expect(self, data: bytes, waited: float | None) -> None:
+        self.found.append((data, waited))
+
+    async def run(self) -> None:
+        await self.stream.receive_some()
+
+
+def listening() -> socket.socket:
+    sock = socket.create_server(("127.0.0.1", 0))
+    sock.setblocking(False)
+    return sock
+
+
+def connect(listener: socket.socket, data: bytes = b"") -> socket.socket:
+    client = socket.create_connection(listener.getsockname())
+    client.sendall(data)
+    return client
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux tells")
+def test_the_age_of_a_connection_is_how_long_it_has_waited() -> None:
+    with listening() as listener, connect(listener, GET):
+        time.sleep(0.2)
+        accepted, _ = listener.accept()
+        with accepted:
+            assert 0.1 < acceptor._age(accepted) < 2
+    with socket.socket(socket.AF_UNIX) as unix:
+        assert acceptor._age(unix) == 0.0
+
+
+async def test_what_was_sent_comes_with_the_connection() -> None:
+    found: list[tuple[bytes, float | None]] = []
+    accept = Acceptor(Entrance(ServingPolicy, EntryCounts()), Connections())
+    listener = listening()
+    clients = [connect(listener, GET), connect(listener), connect(listener, b"x")]
+    clients[2].close()
+    async with trio.open_nursery() as nursery:
+        trio_listener = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        serve = lambda stream: Begun(stream, found)  # noqa: E731
+        await nursery.start(accept, serve, [trio_listener])
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    assert found[0][0] == GET
+    assert found[0][1] is not None
+    # Says nothing yet, so it has had no turn yet.
+    assert found[1] == (b"", None)
+    assert listener.fileno() < 0
+    for client in clients:
+        client.close()
+
+
+async def test_serves_unix_sockets(tmp_path: Path) -> None:
+    found: list[tuple[bytes, float | None]] = []
+    accept = Acceptor(Entrance(ServingPolicy, EntryCounts()), Connections())
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(tmp_path / "s"))
+    listener.listen()
+    listener.setblocking(False)
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(tmp_path / "s"))
+    client.sendall(GET)
+    async with trio.open_nursery() as nursery:
+        trio_listener = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+        serve = lambda stream: Begun(stream, found)  # noqa: E731
+        await nursery.start(accept, serve, [trio_listener])
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    client.close()
+    assert [data for data, _ in found] == [GET]
+
+
+async def test_too_many_open_connections_are_told_so_but_probes_get_in() -> None:
+    found: list[tuple[bytes, float | None]] = []
+    connections = Connections()
+    accept = Acceptor(Entrance(ServingPolicy, EntryCounts()), connections)
+    connections.number = accept._most
+    listener = listening()
+    probe = b"GET /health/live HTTP/1.1\r\nhost: a\r\n\r\n"
+    with connect(listener, GET) as refused, connect(listener, probe):
+        async with trio.open_nursery() as nursery:
+            trio_listener = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+            serve = lambda stream: Begun(stream, found)  # noqa: E731
+            await nursery.start(accept, serve, [trio_listener])
+            await trio.sleep(0.1)
+            nursery.cancel_scope.cancel()
+        assert refused.recv(65536).startswith(b"HTTP/1.1 503 ")
+    assert [data for data, _ in found] == [probe]
+
+
+async def test_no_descriptors_is_said_once_and_survived(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    found: list[tuple[bytes, float | None]] = []
+    accept = Acceptor(Entrance(ServingPolicy, EntryCounts()), Connections())
+    whole = accept._accept
+    tries = 0
+
+    def short(listener: socket.socket, begin: object) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        whole(listener, begin)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(accept, "_accept", short)
+    listener = listening()
+    with connect(listener, GET), caplog.at_level(logging.ERROR):
+        async with trio.open_nursery() as nursery:
+            trio_listener = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+            serve = lambda stream: Begun(stream, found)  # noqa: E731
+            await nursery.start(accept, serve, [trio_listener])
+            await trio.sleep(0.6)
+            nursery.cancel_scope.cancel()
+    assert [data for data, _ in found] == [GET]
+    assert caplog.text.count("no connection can be accepted") == 1
