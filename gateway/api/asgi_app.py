@@ -183,7 +183,8 @@ class AsgiApp:
             headers,
             None if tracer is None else tracer.begin(scope["headers"]),
         )
-        if waited := scope["extensions"].get("gateway.waited"):
+        # Servers other than ours may have no extensions at all (ASGI, "Extensions").
+        if waited := (scope.get("extensions") or {}).get("gateway.waited"):
             exchange.settlement.waited(waited["seconds"])
         client.carry(exchange.about)
         client.before_last(exchange.give_place)

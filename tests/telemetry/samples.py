@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as text
 from gateway.core.records.record import AttemptRecord, EndReason, Record
 from gateway.telemetry.metrics.gauges import (
     DeploymentGauges,
+    EntryGauges,
     GapHistogram,
     Gauges,
     LogGauges,
@@ -71,6 +72,7 @@ def state(**changes: Any) -> Gauges:
             SlotGauges("provider openai", 2, 4, 10),
         ],
         "unserved": {("GET", "/embeddings", "404"): 3},
+        "entry": EntryGauges(7, 0.125, 11),
         "log": LogGauges(12, 100, 5, 1, False),
         "cache_entries": 8,
         "cache_bytes": 4096,

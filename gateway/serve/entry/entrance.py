@@ -269,8 +269,9 @@ class Entrance:
         return max(LEAST_ROOM, self._rate * (policy.wait if stands else policy.burst_wait))
 
     def _trim(self, now: float) -> None:
-        surplus = len(self._queue) - self._room
-        for _ in range(int(min(surplus, _TRIMMED))):
+        for _ in range(_TRIMMED):
+            if len(self._queue) <= self._room:
+                return
             waiter = self._queue.make_room("", now)
             if waiter is None:
                 return

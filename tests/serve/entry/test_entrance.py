@@ -107,8 +107,15 @@ async def test_a_turn_says_how_long_it_took(entrance: Entrance) -> None:
 
 
 async def test_no_limit_of_wait_turns_none_away() -> None:
-    entrance = Entrance(lambda: ServingPolicy(wait=0), EntryCounts())
-    assert fill(entrance, "a", 5000, []) == 5000
+    entrance, log = Entrance(lambda: ServingPolicy(wait=0), EntryCounts()), list[str]()
+    assert fill(entrance, "a", 5000, log) == 5000
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(entrance.run)
+        with trio.fail_after(60):
+            while len(log) < 5000:
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert set(log) == {"a began"}
 
 
 async def test_counts_and_log_tell_of_it(
