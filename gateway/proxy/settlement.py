@@ -101,9 +101,9 @@ class Settlement:
         """Note an attempt that begins."""
         self.record.attempts.append(row)
 
-    def first_event(self, deployment: Deployment) -> None:
+    def first_event(self, deployment: Deployment, now: float) -> None:
         """Note whose answer is shown, and that it begins now."""
-        self.record.first_event_ms = milliseconds(trio.current_time() - self.started)
+        self.record.first_event_ms = milliseconds(now - self.started)
         self.shows(deployment)
 
     def shows(self, deployment: Deployment) -> None:

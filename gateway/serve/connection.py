@@ -16,6 +16,7 @@ may be ignored (RFC 9110 section 7.8).
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Iterable
@@ -197,14 +198,15 @@ class ClientConnection(TCPServer):
     async def _next_head(self) -> bytes | HeadRefusal | None:
         inbox = self._byte_stream.inbox
         searched = 0
-        deadline = trio.current_time() + self._policy.keep_alive_timeout
+        # When to give up; known only once there is something to wait for.
+        deadline, timeout = math.inf, self._policy.keep_alive_timeout
         while not self._byte_stream.gone:
             while inbox.startswith(b"\r\n"):
                 # RFC 9112 section 2.2: old clients send one behind a body.
                 del inbox[:2]
             if inbox:
                 if searched == 0:
-                    deadline = trio.current_time() + self._policy.header_timeout
+                    deadline, timeout = math.inf, self._policy.header_timeout
                 end = gate.find_head_end(inbox, searched)
                 if end >= 0:
                     head = self._byte_stream.take(end)
@@ -214,6 +216,8 @@ class ClientConnection(TCPServer):
                     return refusal
             elif self.context.terminated.is_set():
                 return None
+            if deadline == math.inf:
+                deadline = trio.current_time() + timeout
             with trio.CancelScope(deadline=deadline) as patience:
                 await self._byte_stream.wait_arrival()
             if patience.cancelled_caught:

@@ -64,13 +64,13 @@ class AttemptLease:
     def __repr__(self) -> str:
         return f"<AttemptLease of {self.deployment.name} with {self._entered.key_label}>"
 
-    def answered(self) -> None:
+    def answered(self, now: float) -> None:
         """Take note that the deployment has answered, long before its answer ends.
 
         A breaker that is half open would otherwise wait for a whole stream, twice.
         """
         services = self._services
-        services.health.answered(self._entered, trio.current_time(), services.rng)
+        services.health.answered(self._entered, now, services.rng)
 
     async def leave(self, sample: Sample, pool: tuple[Target, ...], tokens: int) -> None:
         """Give everything back, with what the attempt has shown of deployment and key.
