@@ -190,7 +190,10 @@ class AsgiApp:
         client.before_last(exchange.give_place)
         client.before_body(exchange.hold_body)
         key = api_key(headers)
-        await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
+        try:
+            await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
+        finally:
+            client.let_go()
 
     def _operation(
         self,

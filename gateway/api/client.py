@@ -88,8 +88,7 @@ class AsgiClient:
     def carry(self, headers: Callable[[], Awaitable[HeaderPairs]]) -> None:
         """Ask `headers` when the answer's head is sent, and add those that it does not have.
 
-        It is called once and let go. What it belongs to refers to this client, and a cycle of
-        references for each request would keep the garbage collector busy.
+        It is called once and let go; see `let_go`.
         """
         self._carried = headers
 
@@ -106,6 +105,14 @@ class AsgiClient:
         It waits until there is room for them.
         """
         self._before_body = call
+
+    def let_go(self) -> None:
+        """Call nothing any more of what was asked for.
+
+        What that belongs to refers to this client, and a cycle of references would keep it all,
+        the request's body included, until the garbage collector comes by.
+        """
+        self._carried = self._before_last = self._before_body = None
 
     async def read_body(self, limit: int, seconds: float) -> bytes:
         """Return the body.

@@ -61,6 +61,7 @@ class ClientConnection(TCPServer):
             stream, self._transport, self._policy.send_timeout, connections.progress
         )
         self._cycle: RequestCycle | None = None
+        self._nursery: trio.Nursery | None = None
         self._served = 0
         self._threshold = Threshold(
             connections.entrance, connections.dismissal, self._byte_stream, self._policy
@@ -86,6 +87,9 @@ class ClientConnection(TCPServer):
             await self.config.log.exception("Error in a connection")
         finally:
             self._connections.progress.forget(self._byte_stream)
+            # Both lead back here. Without them no connection is left to the garbage collector,
+            # with what its last request holds.
+            self._cycle = self._nursery = None
             await trio.aclose_forcefully(self._transport)
 
     def expect(self, data: bytes, waited: float | None) -> None:
@@ -99,7 +103,8 @@ class ClientConnection(TCPServer):
 
     def abort(self) -> None:
         """Cancel everything on the connection."""
-        self._nursery.cancel_scope.cancel("the server has no more time")
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel("the server has no more time")
 
     async def _greet(self) -> bool:
         """Shake hands if the stream is TLS, and note both ends' addresses."""
@@ -156,7 +161,8 @@ class ClientConnection(TCPServer):
     def _take_over(self) -> None:
         # The client has its answer and asks again while the app still does its book-keeping
         # for the last one. Only this case costs a new task.
-        if self._cycle is not None and self._cycle.complete and self._recycle(self._cycle):
+        done = self._cycle is not None and self._cycle.complete and self._recycle(self._cycle)
+        if done and self._nursery is not None:
             self._nursery.start_soon(self._serve)
 
     def _brush_off(self) -> bool:
