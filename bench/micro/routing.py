@@ -101,7 +101,9 @@ async def _decide(
     assert not isinstance(granted, LimitRefusal)
     assert services.traffic.everyone.acquire_nowait()
     attempts = Attempts(
-        model.retry, model.order(now, rng, caller.digest), model.deadlines(now, now + 600)
+        model.retry,
+        model.order(now, rng, caller.digest),
+        model.deadlines(now, now + 600, lambda: 0.0),
     )
     step = attempts.first(now, rng)
     assert isinstance(step, Try)

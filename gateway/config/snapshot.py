@@ -92,8 +92,8 @@ class ServedModel(msgspec.Struct, frozen=True):
         group = bisect_right(tuple(accumulate(self.groups)), number)
         return group - 1 if group else None
 
-    def deadlines(self, started: float, latest: float) -> Deadlines:
-        return Deadlines(self.deployments, started, latest)
+    def deadlines(self, started: float, latest: float, stopped: Callable[[], float]) -> Deadlines:
+        return Deadlines(self.deployments, started, latest, stopped)
 
     def order(
         self, now: float, rng: Rng, key: bytes | None, *, probing: bool = True

@@ -27,6 +27,7 @@ from ..proxy.traffic.control import TrafficControl
 from ..proxy.traffic.probing import Probed, Probing
 from ..state.health import LocalHealth
 from ..state.limits import MemoryLimits
+from ..stops import Stops
 from ..upstream.resolver import Resolver
 from ..upstream.transport import Transport
 from .credentials import Credentials
@@ -80,6 +81,7 @@ class Components:
     async def start(self) -> None:
         """Start what runs for as long as the process does."""
         trio.socket.set_custom_hostname_resolver(Resolver())
+        await self._nursery.start(Stops().watch)
         self._nursery.start_soon(self.transport.maintain)
         self._nursery.start_soon(self.services.traffic.lag.watch)
         self._nursery.start_soon(persist, self._probing.run)

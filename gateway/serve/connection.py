@@ -31,6 +31,7 @@ from hypercorn.utils import parse_socket_addr
 
 from ..core.limits.shedding import SOONEST
 from ..errors import SendStalled, out_of_memory
+from ..stops import RunningScope, stops
 from . import gate
 from .byte_stream import ByteStream
 from .cycle import RequestCycle, make_scope
@@ -197,14 +198,17 @@ class ClientConnection(TCPServer):
     async def _next_head(self) -> bytes | HeadRefusal | None:
         inbox = self._byte_stream.inbox
         searched = 0
-        deadline = trio.current_time() + self._policy.keep_alive_timeout
+        stopped = stops()
+        # In time in which the process ran: what came while it was stopped was not late.
+        deadline = trio.current_time() - stopped.total + self._policy.keep_alive_timeout
         while not self._byte_stream.gone:
             while inbox.startswith(b"\r\n"):
                 # RFC 9112 section 2.2: old clients send one behind a body.
                 del inbox[:2]
             if inbox:
                 if searched == 0:
-                    deadline = trio.current_time() + self._policy.header_timeout
+                    now = trio.current_time() - stopped.total
+                    deadline = now + self._policy.header_timeout
                 end = gate.find_head_end(inbox, searched)
                 if end >= 0:
                     head = self._byte_stream.take(end)
@@ -214,7 +218,7 @@ class ClientConnection(TCPServer):
                     return refusal
             elif self.context.terminated.is_set():
                 return None
-            with trio.CancelScope(deadline=deadline) as patience:
+            with RunningScope(deadline + stopped.total) as patience:
                 await self._byte_stream.wait_arrival()
             if patience.cancelled_caught:
                 return gate.HEAD_TOO_LATE if inbox else None

@@ -20,6 +20,7 @@ import trio
 
 from ..core.routing.call import Call, Origin
 from ..core.wire.framing import BodyReader, frame
+from ..stops import stops
 from ..transport_errors import ConnectionLost, LocalShortage, ProtocolViolation, StaleConnection
 from .connection import UpstreamConnection
 from .dial import dial
@@ -182,13 +183,15 @@ class Transport:
                 connection.close()
                 connection = pool.take_idle()
             if connection is not None:
-                reader, sent = HeadReader(), trio.current_time()
+                reader, stopped = HeadReader(), stops()
+                sent = trio.current_time() - stopped.total
                 try:
                     return await _exchange(
                         pool, connection, call, head, reader=reader, on_phase=on_phase
                     )
                 except ConnectionLost as exc:
-                    if reader.started or trio.current_time() - sent > STALE_WITHIN:
+                    now = trio.current_time() - stopped.total
+                    if reader.started or now - sent > STALE_WITHIN:
                         raise
                     # The server closed the idle connection while our request was under way.
                     # No byte of an answer came, so it is taken as unprocessed, as browsers

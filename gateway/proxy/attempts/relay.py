@@ -22,6 +22,7 @@ from ...core.dialects.base import StreamRewriter
 from ...core.records.gaps import GapCounts
 from ...core.records.record import EndReason
 from ...errors import SendStalled
+from ...stops import RunningScope, running_after, stops
 from ...transport_errors import UpstreamFailure
 from ..outcomes import Committed, RelayEnd
 from ..protocols import Client, UpstreamResponse
@@ -77,7 +78,8 @@ class Relay:
         self._keep_alive = keep_alive
         self._gaps = gaps
         self._failure: RelayEnd | None = None
-        # When a finished stream is ended, and what it had said by then.
+        # When a finished stream is ended, in time in which the process ran (`stops.py`), and what
+        # it had said by then.
         self._over_at = math.inf
         self._said = -1
         self.sealed = False
@@ -120,7 +122,7 @@ class Relay:
                     except SendStalled as exc:
                         end = RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
                 if self._rewriter.done:
-                    with trio.move_on_after(END_GRACE):
+                    with running_after(END_GRACE):
                         await pumped.wait()
                 nursery.cancel_scope.cancel("stream relayed")
 
@@ -189,14 +191,14 @@ class Relay:
 
     async def _receive_last(self, chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | None:
         """Return the next chunks of an answer that is whole; None if it has ended or shall end."""
-        rewriter, now = self._rewriter, trio.current_time()
+        rewriter, stopped, now = self._rewriter, stops(), trio.current_time()
         if rewriter.said != self._said:
             # Not for comments and pings: some providers send them for ever.
             self._said = rewriter.said
             grace = USAGE_GRACE if rewriter.awaits_usage else DONE_GRACE
             latest = max(now, trio.current_effective_deadline() - LAST_MOMENT)
-            self._over_at = min(now + grace, latest)
-        with trio.CancelScope(deadline=self._over_at):
+            self._over_at = min(now + grace, latest) - stopped.total
+        with RunningScope(self._over_at + stopped.total):
             return await _receive_waiting(chunks)
         # A caller who is slow to take the last write does not cost it what has come meanwhile.
         return _take_waiting(chunks, []) or None
@@ -227,7 +229,7 @@ class Relay:
     async def _await_end(self) -> None:
         if self._rewriter.done:
             try:
-                with trio.move_on_after(END_GRACE):
+                with running_after(END_GRACE):
                     while await self._response.receive_some():
                         pass
             except UpstreamFailure:
