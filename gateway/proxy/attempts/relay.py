@@ -21,9 +21,10 @@ import trio
 from ...core.dialects.base import StreamRewriter
 from ...core.records.gaps import GapCounts
 from ...core.records.record import EndReason
+from ...core.routing.causes import Cause
 from ...errors import SendStalled
 from ...stops import RunningScope, running_after, stops
-from ...transport_errors import UpstreamFailure
+from ...transport_errors import LocalShortage, UpstreamFailure
 from ..outcomes import Committed, RelayEnd
 from ..protocols import Client, UpstreamResponse
 from .own_keys import without_secrets
@@ -144,7 +145,8 @@ class Relay:
                     message = f"the provider sent nothing for {self._idle:g} s"
                     self._failure = RelayEnd(EndReason.IDLE_TIMEOUT, message)
             except UpstreamFailure as exc:
-                self._failure = RelayEnd(EndReason.UPSTREAM_BROKE, str(exc))
+                cause = Cause.LOCAL_SHORTAGE if isinstance(exc, LocalShortage) else None
+                self._failure = RelayEnd(EndReason.UPSTREAM_BROKE, str(exc), cause=cause)
             finally:
                 pumped.set()
                 await self._response.aclose()
