@@ -97,7 +97,7 @@ async def _decide(
     caller = authenticate(snapshot, key, time.time())
     model = authorize(snapshot, caller, "m")
     now, rng = trio.current_time(), services.rng
-    granted = await services.limits.admit(caller.scopes, DEMAND, model.longest)
+    granted = await services.limits.admit(caller.scopes, DEMAND)
     assert not isinstance(granted, LimitRefusal)
     assert services.traffic.everyone.acquire_nowait()
     attempts = Attempts(

@@ -177,6 +177,10 @@ class Limits(Protocol):
         """Take the grant back as if it had never been."""
         ...
 
+    async def renew(self, grants: Sequence[OpaqueGrant], expires_in: float) -> None:
+        """Let `grants` expire after so many seconds from now, unless they have ended or expired."""
+        ...
+
     async def status(self, scopes: Sequence[Scope]) -> Sequence[LimitStatus]:
         """Return what is left in each of `scopes`; nothing if that is not known. Never fails."""
         ...
