@@ -27,6 +27,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "lifecycle": set(),
     "tcp": set(),
     "background": set(),
+    "stops": set(),
     "core": {"errors", "transport_errors"},
     "config": {"core", "errors", "providers"},
     "demo": set(),
@@ -34,11 +35,11 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "state": {"core"},
     "captures": {"core", "background"},
     "store": {"core", "config", "captures", "errors"},
-    "upstream": {"core", "config", "errors", "tcp", "transport_errors"},
+    "upstream": {"core", "config", "errors", "stops", "tcp", "transport_errors"},
     "telemetry": {"core", "config", "errors", "background", "providers"},
-    "serve": {"core", "config", "errors", "lifecycle", "tcp"},
-    "proxy": {"core", "config", "errors", "lifecycle", "providers", "transport_errors"},
-    "api": {"proxy", "core", "config", "errors", "lifecycle"},
+    "serve": {"core", "config", "errors", "lifecycle", "stops", "tcp"},
+    "proxy": {"core", "config", "errors", "lifecycle", "providers", "stops", "transport_errors"},
+    "api": {"proxy", "core", "config", "errors", "lifecycle", "stops"},
     "admin": {"captures", "config", "core", "errors", "lifecycle", "proxy", "store", "telemetry"},
 }
 # These put the parts together.

@@ -109,9 +109,13 @@ class AsgiApp:
                 self._lifecycle.ready()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  # the server is told, in ASGI's own words
             if self._running is not None:
-                raise
+                # What every request needs is gone, and Hypercorn would only log it and serve on.
+                _log.critical("the gateway has failed and ends", exc_info=exc)
+                self._lifecycle.start_drain()
+                await send({"type": "lifespan.shutdown.failed", "message": repr(exc)})
+                return
             # Told of no failure, Hypercorn would go on without a lifespan, and nothing would work.
             await send({"type": "lifespan.startup.failed", "message": _reason(exc)})
             return

@@ -30,6 +30,7 @@ from ..errors import (
 )
 from ..lifecycle import Lifecycle
 from ..proxy.protocols import HeaderPairs
+from ..stops import RunningScope
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -132,7 +133,7 @@ class AsgiClient:
         pieces: list[bytes] = []
         size = 0
         # Not `move_on_after`: a context manager made of a generator costs twice as much.
-        with trio.CancelScope(deadline=trio.current_time() + seconds):
+        with RunningScope(trio.current_time() + seconds):
             while not self._body_ended:
                 piece = await self._next()
                 if self._malformed is not None:

@@ -33,6 +33,7 @@ from ..core.records.usage import Usage
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
 from ..errors import GatewayError
+from ..stops import stops
 from .outcomes import Committed, Failed
 from .reservation import Reservation
 from .services import Services
@@ -53,6 +54,7 @@ class Settlement:
         self.record: Final = record
         self.trace: Final = trace
         self.started = trio.current_time()
+        self._stopped_before = stops().total
         self.prompt = 0
         self.reservation: Reservation | None = None
         self.capture: Capture | None = None
@@ -69,6 +71,10 @@ class Settlement:
         self._spent = 0
         self._all_known = True
         self._shared: _SharedRecord | None = None
+
+    def stopped(self) -> float:
+        """Return for how many seconds the process was stopped since the request arrived."""
+        return stops().total - self._stopped_before
 
     def waited(self, seconds: float) -> None:
         """Count what the request waited before it could begin: its client did."""

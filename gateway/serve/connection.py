@@ -32,6 +32,7 @@ from hypercorn.utils import parse_socket_addr
 
 from ..core.limits.shedding import SOONEST
 from ..errors import SendStalled, out_of_memory
+from ..stops import RunningScope, stops
 from . import gate
 from .byte_stream import ByteStream
 from .cycle import RequestCycle, make_scope
@@ -204,7 +205,9 @@ class ClientConnection(TCPServer):
     async def _next_head(self) -> bytes | HeadRefusal | None:
         inbox = self._byte_stream.inbox
         searched = 0
-        # When to give up; known only once there is something to wait for.
+        stopped = stops()
+        # When to give up, in time in which the process ran: what came while it was stopped was not
+        # late. Known only once there is something to wait for.
         deadline, timeout = math.inf, self._policy.keep_alive_timeout
         while not self._byte_stream.gone:
             while inbox.startswith(b"\r\n"):
@@ -223,8 +226,8 @@ class ClientConnection(TCPServer):
             elif self.context.terminated.is_set():
                 return None
             if deadline == math.inf:
-                deadline = trio.current_time() + timeout
-            with trio.CancelScope(deadline=deadline) as patience:
+                deadline = trio.current_time() - stopped.total + timeout
+            with RunningScope(deadline + stopped.total) as patience:
                 await self._byte_stream.wait_arrival()
             if patience.cancelled_caught:
                 return gate.HEAD_TOO_LATE if inbox else None

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import trio
 
+from ..stops import running_after
 from ..transport_errors import ConnectFailed, PoolTimeout
 from .connection import UpstreamConnection
 
@@ -156,7 +157,7 @@ class Pool:
     async def _wait(self, timeout: float) -> UpstreamConnection | None:
         waiter = _PoolWaiter()
         self._waiters[waiter] = None
-        with trio.move_on_after(timeout):
+        with running_after(timeout):
             try:
                 await waiter.called.wait()
             except BaseException:

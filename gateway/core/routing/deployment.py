@@ -101,13 +101,15 @@ class Deployment(msgspec.Struct, frozen=True):
 class Deadlines(msgspec.Struct, frozen=True, gc=False):
     """When a request that began at `started` must be over, by the number of its deployment.
 
-    A caller may ask for less time than the configuration gives, never for more: `latest`.
+    A caller may ask for less time than the configuration gives, never for more: `latest`. Time
+    in which the gateway was `stopped` since it began does not count, unless the caller counts it.
     """
 
     deployments: tuple[Deployment, ...]
     started: float
     latest: float
+    stopped: Callable[[], float]
 
     def __call__(self, number: int) -> float:
         total = self.deployments[number].timeouts.total
-        return min(deadline(self.started, total), self.latest)
+        return min(deadline(self.started + self.stopped(), total), self.latest)

@@ -24,7 +24,7 @@ from ...core.routing.entered import Entered
 from ...core.routing.health import Sample
 from ...core.routing.target import Target
 from ...errors import Overloaded
-from ..reservation import EXPIRY_GRACE, Reservation
+from ..reservation import Reservation
 from ..services import Services
 from ..traffic.slots import SlotLease
 
@@ -144,13 +144,13 @@ async def acquire_lease(
         scope = snapshot.provider_scopes.get(deployment.provider)
         now = trio.current_time()
         if scope is not None:
-            expires_in = deadline - now + EXPIRY_GRACE
-            granted = await services.limits.admit((scope,), demand, expires_in)
+            reservations = services.traffic.reservations
+            granted = await services.limits.admit((scope,), demand, reservations.seconds)
             now = trio.current_time()
             if isinstance(granted, LimitRefusal):
                 wait = granted.retry_after
                 return Skipped(SkipReason.OVER_LIMIT, None if wait is None else now + wait)
-            reservation = Reservation(services.limits, granted)
+            reservation = reservations.hold(services.limits, granted)
         entered = health.enter(
             target, deployment, now, later=later, hedge=hedge, source=source, pool=pool
         )

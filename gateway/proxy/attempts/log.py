@@ -135,4 +135,4 @@ class AttemptLog:
             whole = not self._settlement.record.stream
             late = self._first_event is None and self.lease.abandoned(latency, whole=whole)
             return Cause.ABANDONED if late else Cause.CLIENT_GONE
-        return _BROKEN.get(end.reason)
+        return end.cause or _BROKEN.get(end.reason)

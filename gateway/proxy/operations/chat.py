@@ -51,7 +51,7 @@ async def serve_chat(
     until = exchange.started + asked.timeout
 
     async def work() -> None:
-        async with await admit(exchange, demand, until, model.longest):
+        async with await admit(exchange, demand, until):
             await _answer(exchange, request, model, options, ttl, until)
 
     await exchange.cancel_on_disconnect(work)
