@@ -7,7 +7,7 @@ import trio
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
-from gateway.admin.application import all_routes
+from gateway.admin.routes import all_routes
 from gateway.api.client import LINGER_SECONDS
 from gateway.core.records.audit import AuditAction
 from gateway.errors import StoreUnavailable

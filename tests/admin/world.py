@@ -17,8 +17,10 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config, Sockets
 from hypercorn.trio.tcp_server import TCPServer
 
-from gateway.admin.application import AdminApi, AdminRoute
+from gateway.admin.application import AdminApi
 from gateway.admin.resources import Resources
+from gateway.admin.rights import ROUTES, Right
+from gateway.admin.route import AdminRoute
 from gateway.api.client import AsgiClient
 from gateway.api.request import api_key, content_length, has_body, headers_of, request_id
 from gateway.config.snapshot import Snapshot
@@ -91,6 +93,7 @@ class World:
                 **more,
             ),
             routes,
+            table={**ROUTES, **{(each.method, each.path): Right.OPERATE for each in routes or ()}},
         )
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
