@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 import structlog
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Scope
@@ -25,7 +26,9 @@ from ..errors import (
 from ..proxy.disconnect import cancel_on_disconnect
 from ..proxy.protocols import Client
 from . import rights
-from .accounts.arrival import Arrival, arrival_of
+from .accounts.arrival import arrival_of
+from .accounts.cookies import session_tokens
+from .accounts.csrf import check_forgery
 from .accounts.identity import Identity
 from .asgi_bridge import AsgiBridge
 from .request import AdminRequest, recent_views
@@ -70,7 +73,7 @@ class AdminApi:
         error_page: ErrorPage | None = None,
     ) -> None:
         self._resources = resources
-        self._authenticator = Authenticator(resources.audit, users=resources.database is not None)
+        self._authenticator = Authenticator(resources.audit, resources.sign_ins)
         self._viewed = recent_views()
         self._error_page = error_page
         self._served = [
@@ -121,7 +124,7 @@ class AdminApi:
         identity: Identity | None = None
         try:
             # Who asks comes first: to a stranger no path is admitted to exist, and no body is read.
-            identity = await self._admit(served, key, arrival, path)
+            identity = await self._admit(served, key, inner, path)
             if served is None:
                 await client.read_body(BODY_BYTES, _BODY_SECONDS)
                 raise _absent(scope["method"], path, allowed)
@@ -134,14 +137,16 @@ class AdminApi:
             await self._show(exc, identity, inner, client)
 
     async def _admit(
-        self, served: _Served | None, key: bytes | None, arrival: Arrival, path: str
+        self, served: _Served | None, key: bytes | None, inner: dict[str, Any], path: str
     ) -> Identity | None:
         """Return who asks, if they may. Raises AuthenticationFailed and PermissionDenied."""
         right = Right.SIGNED_IN if served is None else served.right
+        tokens = session_tokens(inner["headers"])
         if right is Right.ANYONE:
-            return None
+            return await self._authenticator.visitor(tokens)
+        address = inner["gateway.arrival"].address
         snapshot = self._resources.snapshot()
-        identity = self._authenticator.sign_in(snapshot, key, arrival.address, path)
+        identity = await self._authenticator.identify(snapshot, key, tokens, address, path)
         if not identity.may(right):
             raise PermissionDenied(
                 f"this needs the right {right.value!r}, which {identity} does not have"
@@ -155,6 +160,10 @@ class AdminApi:
         # `matches` gives what the path has in place of `{id}`.
         inner.update(served.pattern.matches(inner)[1])
         body = await client.read_body(served.route.body_bytes, _BODY_SECONDS)
+        # A sign-in is made anew even by someone who is signed in, whose token may be over.
+        asking = None if served.right is Right.ANYONE else identity
+        headers = Headers(scope=inner)
+        check_forgery(inner["method"], headers, body, asking, inner["gateway.arrival"])
         bridge = AsgiBridge(client, body)
         await cancel_on_disconnect(
             bridge, lambda: served.pattern.handle(inner, bridge.receive, bridge.send)

@@ -18,6 +18,7 @@ from ..errors import AuthenticationFailed, InvalidRequest, NotFound
 from ..store.engine.database import Database
 from .accounts.arrival import Arrival
 from .accounts.identity import Identity
+from .accounts.sign_ins import SignIns
 from .resources import Resources
 from .sign_in import RecentlySeen
 
@@ -81,6 +82,16 @@ class AdminRequest:
         if "\0" in found or not _is_unicode(found):
             # PostgreSQL has no text with either.
             raise NotFound(f"there is nothing of {found!r}")
+        return found
+
+    @property
+    def sign_ins(self) -> SignIns:
+        """Return what knows users and sessions; raises NotFound if there is no database."""
+        found = self.resources.sign_ins
+        if found is None:
+            raise NotFound(
+                "there are no users: [store] url of the configuration is empty", code="store_off"
+            )
         return found
 
     @property

@@ -74,6 +74,19 @@ ROUTES: Final[Mapping[tuple[str, str], Right]] = {
     ("GET", "export/audit"): Right.AUDIT,
     ("GET", "debug/{id:path}"): Right.CONTENT,
     ("POST", "reload"): Right.OPERATE,
+    ("POST", "session"): Right.ANYONE,
+    ("GET", "session"): Right.SIGNED_IN,
+    ("DELETE", "session"): Right.SIGNED_IN,
+    ("POST", "setup"): Right.ANYONE,
+    ("POST", "users/me/password"): Right.SIGNED_IN,
+    ("GET", "users"): Right.USERS,
+    ("POST", "users"): Right.USERS,
+    ("GET", "users/{id}"): Right.USERS,
+    ("PATCH", "users/{id}"): Right.USERS,
+    ("DELETE", "users/{id}"): Right.USERS,
+    ("POST", "users/{id}/password"): Right.USERS,
+    ("GET", "users/{id}/sessions"): Right.USERS,
+    ("DELETE", "users/{id}/sessions"): Right.USERS,
 }
 
 

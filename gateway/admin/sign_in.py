@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -13,6 +13,7 @@ from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from ..errors import AuthenticationFailed, PermissionDenied
 from .accounts.failed_sign_ins import FailedSignIns
 from .accounts.identity import Identity
+from .accounts.sign_ins import SignIns
 from .rights import ALL_SCOPES
 
 # Every request has a key. An admin at an address gets one audit entry in so many seconds.
@@ -53,28 +54,48 @@ class RecentlySeen:
 
 
 class Authenticator:
-    """Accepts or refuses the key of a request, and puts both into the audit log.
+    """Finds out who asks, by key or by session, and puts accepted and refused keys on record.
 
-    `users` says whether there can be users, who sign in without a key.
+    `sign_ins` knows the sessions; None where there can be no users.
     """
 
-    def __init__(self, audit: Callable[[AuditEvent], None], *, users: bool = False) -> None:
+    def __init__(self, audit: Callable[[AuditEvent], None], sign_ins: SignIns | None) -> None:
         self._audit = audit
-        self._users = users
+        self._sign_ins = sign_ins
         self._refusals = FailedSignIns()
         self._seen = RecentlySeen(_AGAIN)
 
-    def sign_in(self, snapshot: Snapshot, key: bytes | None, ip: str | None, path: str) -> Identity:
-        """Return whose key it is. Raises AuthenticationFailed and PermissionDenied."""
-        if not snapshot.admins and not self._users:
+    async def identify(
+        self,
+        snapshot: Snapshot,
+        key: bytes | None,
+        tokens: Sequence[str],
+        ip: str | None,
+        path: str,
+    ) -> Identity:
+        """Return whose key it is or, without a key, whose session.
+
+        Raises AuthenticationFailed, PermissionDenied and StoreUnavailable.
+        """
+        if not snapshot.admins and self._sign_ins is None:
             raise PermissionDenied(
                 "the admin API is off; add [[admins]] with a name and a key to the configuration"
             )
-        # A request without a key is no attempt to sign in.
-        if key is None:
+        if key is not None:
+            return self._of_key(snapshot, key, ip, path)
+        # A request without a key is no attempt to sign in, and has no audit entry.
+        found = await self.visitor(tokens)
+        if found is None:
             raise AuthenticationFailed(
                 "the admin API takes the keys of [[admins]] and sessions of users"
             )
+        return found
+
+    async def visitor(self, tokens: Sequence[str]) -> Identity | None:
+        """Return whose session it is; None if there is none."""
+        return None if self._sign_ins is None else await self._sign_ins.session(tokens)
+
+    def _of_key(self, snapshot: Snapshot, key: bytes, ip: str | None, path: str) -> Identity:
         try:
             identity = key_identity(snapshot, key)
         except AuthenticationFailed:

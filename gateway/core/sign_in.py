@@ -19,8 +19,6 @@ from msgspec import Meta
 
 # Stands for connections through a Unix socket, which have no address.
 UNIX: Final = "unix"
-# Failures are forgotten so many seconds after the last one.
-FORGOTTEN_AFTER: Final = 24 * 3600.0
 _FIRST_WAIT: Final = 30.0
 _LONGEST_WAIT: Final = 900.0
 
@@ -41,12 +39,19 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class Counted(enum.Enum):
-    """What failures are counted by; the value is how many of them cost no wait."""
+    """What failures are counted by.
 
-    # A person who mistypes gets some tries. OWASP's Authentication Cheat Sheet, "Account Lockout".
-    ACCOUNT = 4
-    # An office behind one address has many people.
-    ADDRESS = 19
+    `free` failures cost no wait, and all are forgotten `forgotten_after` seconds after the last.
+    """
+
+    # A person who mistypes gets some tries (OWASP Authentication Cheat Sheet, "Account Lockout").
+    ACCOUNT = (4, 24 * 3600.0)
+    # An office behind one address has many people who mistype.
+    ADDRESS = (19, 3600.0)
+
+    def __init__(self, free: int, forgotten_after: float) -> None:
+        self.free = free
+        self.forgotten_after = forgotten_after
 
 
 def wait_after(failures: int, counted: Counted) -> float:
@@ -55,7 +60,7 @@ def wait_after(failures: int, counted: Counted) -> float:
     The wait doubles up to a quarter of an hour. It is not longer, since whoever knows a name could
     otherwise keep that person out.
     """
-    over = failures - counted.value
+    over = failures - counted.free
     if over <= 0:
         return 0.0
     return min(_FIRST_WAIT * 2.0 ** min(over - 1, 10), _LONGEST_WAIT)

@@ -118,13 +118,16 @@ class World:
         headers: dict[bytes, bytes] | None = None,
         server: Server | None = None,
         peer: tuple[str, int] | None = PEER,
+        body: bytes = b"",
     ) -> Server:
         """Make a request of `/admin/api/` and `target`, and return the server's side of it."""
         path, _, query = target.partition("?")
         pairs = [*(headers or {}).items()]
         if key is not None:
             pairs.append((b"authorization", b"Bearer " + key))
-        server = server or Server((0, piece()))
+        if body:
+            pairs.append((b"content-length", b"%d" % len(body)))
+        server = server or Server((0, piece(body)))
         scope = {
             "type": "http",
             "method": method,

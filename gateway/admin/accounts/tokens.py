@@ -21,6 +21,11 @@ def new_token() -> str:
     return secrets.token_urlsafe(_BYTES)
 
 
+def new_user_id() -> str:
+    """Return an id that no user has had: a removed user's sessions are not those of the next."""
+    return f"usr_{secrets.token_hex(8)}"
+
+
 def is_token(text: str) -> bool:
     """Say whether `text` could be a token; what could not needs no look into the database."""
     return _TOKEN.fullmatch(text) is not None
