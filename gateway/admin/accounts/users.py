@@ -26,7 +26,7 @@ from ...store.accounts import failures, sessions, users
 from ...store.accounts.users import Refused, User, UserChange
 from ..request import AdminRequest, encoded
 from ..rights import Role
-from .rules import valid_name, valid_password
+from .rules import is_name, valid_name, valid_password
 from .sign_ins import account_key
 from .tokens import new_user_id
 
@@ -245,6 +245,6 @@ def _after(cursor: str) -> str:
         name = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
     except (ValueError, binascii.Error) as exc:
         raise InvalidRequest("cursor is none of this query.", param="cursor") from exc
-    if "\0" in name:
+    if cursor and not is_name(name):
         raise InvalidRequest("cursor is none of this query.", param="cursor")
     return name

@@ -126,12 +126,11 @@ def change(
     role: str | None = None,
     disabled: bool | None = None,
     password: str | None = None,
-    keep_session: str | None = None,
 ) -> UserChange | Refused:
     """Change what is given; `version` is the one that the caller has seen, None for any.
 
-    A new password, and disabling, end all sessions of the user but the one of the digest
-    `keep_session`. A new role does not: it holds from the next request on.
+    A new password, and disabling, end all sessions of the user. A new role does not: it holds from
+    the next request on.
     """
     serialize(connection)
     before = by_id(connection, user_id)
@@ -152,8 +151,6 @@ def change(
     ended = 0
     if disabled or password is not None:
         gone = delete(sessions).where(sessions.c.user_id == user_id)
-        if keep_session is not None:
-            gone = gone.where(sessions.c.digest != keep_session)
         ended = connection.execute(gone).rowcount
     after = by_id(connection, user_id)
     assert after is not None
