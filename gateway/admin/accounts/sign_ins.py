@@ -7,7 +7,6 @@ is in the database, so that any process of the gateway knows every session and e
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -16,10 +15,9 @@ import structlog
 import trio
 
 from ...core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
-from ...core.sign_in import AdminSettings, Counted, address_group
+from ...core.sign_in import AdminSettings
 from ...errors import AuthenticationFailed, RateLimited, StoreUnavailable
 from ...store.accounts import failures, sessions, users
-from ...store.accounts.failures import Subject
 from ...store.accounts.sessions import OpenSession, StoredSession
 from ...store.accounts.users import User
 from ...store.engine.database import Database
@@ -28,6 +26,7 @@ from .failed_sign_ins import FailedSignIns
 from .identity import Identity, SessionInfo
 from .passwords import PasswordHashes
 from .rules import is_name, same_name
+from .subjects import subjects_of
 from .tokens import csrf_token, digest_of, new_token
 
 _MICROSECONDS: Final = 1_000_000
@@ -101,7 +100,7 @@ class SignIns:
 
         Raises RateLimited (429), and then nothing is counted.
         """
-        now, subjects = self.now, subjects_of(name, arrival)
+        now, subjects = self.now, subjects_of(name, arrival.address)
 
         def work(connection: Any) -> tuple[int, User | None, str | None]:
             wait = failures.reserve(connection, subjects, now)
@@ -129,7 +128,7 @@ class SignIns:
         Returns None if the hash of the user's password is not `expected` (any more).
         """
         now, token, settings = self.now, new_token(), self._settings()
-        subjects = subjects_of(user.name, arrival)
+        subjects = subjects_of(user.name, arrival.address)
         seconds = max(1, round(settings.session_hours * 3600))
         stored = StoredSession(
             digest=digest_of(token),
@@ -222,24 +221,6 @@ class SignIns:
                 details=details,
             )
         )
-
-
-def subjects_of(name: str, arrival: Arrival) -> tuple[Subject, Subject]:
-    """Return what the failures of a sign-in are counted by."""
-    return (
-        Subject(_hashed("account", name), Counted.ACCOUNT),
-        Subject(_hashed("address", address_group(arrival.address)), Counted.ADDRESS),
-    )
-
-
-def account_key(name: str) -> str:
-    """Return under which key the failures of an account are counted."""
-    return _hashed("account", name)
-
-
-def _hashed(kind: str, text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{kind}:{digest[:32]}"
 
 
 def _identity(found: OpenSession, token: str) -> Identity:

@@ -27,7 +27,7 @@ from ...store.accounts.users import Refused, User, UserChange
 from ..request import AdminRequest, encoded
 from ..rights import Role
 from .rules import is_name, valid_name, valid_password
-from .sign_ins import account_key
+from .subjects import account_key
 from .tokens import new_user_id
 
 _LIMIT: Final = 100

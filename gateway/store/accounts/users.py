@@ -95,6 +95,12 @@ def page(connection: Connection, after: str, limit: int) -> list[User]:
     return [_user(row) for row in connection.execute(query).mappings()]
 
 
+def all_users(connection: Connection) -> list[User]:
+    """Return all users in the order of their names."""
+    query = select(*_FIELDS).order_by(users.c.name)
+    return [_user(row) for row in connection.execute(query).mappings()]
+
+
 def create(
     connection: Connection, *, user_id: str, name: str, role: str, password: str, now: int
 ) -> User | Refused:

@@ -10,6 +10,7 @@ from gateway.store.accounts.users import User
 from gateway.store.engine.database import Database
 
 IDLE = 100
+HASH = "hash"
 SESSION = StoredSession(
     digest="d1",
     user_id="u1",
@@ -32,7 +33,7 @@ def user(database: Database) -> User:
 
 
 def begin(
-    database: Database, session: StoredSession = SESSION, password: str = "hash"
+    database: Database, session: StoredSession = SESSION, password: str = HASH
 ) -> OpenSession | None:
     return database.write_now(
         lambda connection: sessions.begin(connection, session, password=password, idle=IDLE)
