@@ -23,6 +23,7 @@ from .commands.db import app as db
 from .commands.debug import app as debug
 from .commands.export import export
 from .commands.tokens import app as tokens
+from .commands.users import app as users
 
 app = App(
     name="gateway",
@@ -32,7 +33,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (tokens, db, audit, debug, export):
+for each in (tokens, users, db, audit, debug, export):
     app.command(each)
 
 

@@ -26,6 +26,7 @@ from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deadlines, Deployment
 from ..core.routing.hedging import HedgeCap, HedgePolicy
 from ..core.routing.target import Target
+from ..core.sign_in import AdminSettings
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
 from .callers import ANYONE, Caller, callers_of, key_digest, scopes_of, shared_scopes
@@ -117,7 +118,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     callers: Mapping[bytes, Caller]
     server: Server
     created: int
+    # Names of keys of the admin API, by the digests of the keys, and their scopes by their names.
+    # A name that is absent there has all rights.
     admins: Mapping[bytes, str] = {}
+    admin_scopes: Mapping[str, tuple[str, ...]] = {}
+    admin_settings: AdminSettings = AdminSettings()
     # The caller without a key, where none is needed.
     anyone: Caller = ANYONE
     # The limits on what a provider may be sent, by its name; only of those that have such a limit.
@@ -173,6 +178,10 @@ def build_snapshot(
         server=config.server,
         created=created,
         admins={key_digest(admin.key): admin.name for admin in config.admins},
+        admin_scopes={
+            admin.name: admin.scopes for admin in config.admins if admin.scopes is not None
+        },
+        admin_settings=config.admin,
         anyone=msgspec.structs.replace(ANYONE, scopes=shared, limited=bool(shared)),
         provider_scopes={
             name: scope

@@ -53,6 +53,8 @@ class KeyCheck:
             names.add(admin.name)
             if wrong := self._key(admin.key, "admin"):
                 yield f"{where} key: {wrong}"
+            if admin.scopes == ():
+                yield f"{where} scopes: is empty, so the key could do nothing; name one or more"
 
     def _key(self, key: str, kind: str) -> str | None:
         if key.startswith("sha256:") and not _HASHED.fullmatch(key):
