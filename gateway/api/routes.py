@@ -14,6 +14,7 @@ import msgspec
 
 from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
+from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
 from ..errors import MethodNotAllowed, NotFound
 
@@ -28,7 +29,7 @@ DEFAULT_DIALECT: Final = OPENAI_CHAT
 
 
 # What models can be called in, each dialect at its own path.
-_CALLED: Final = (OPENAI_CHAT, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS)
+_CALLED: Final = (OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS)
 
 
 class Operation(enum.Enum):

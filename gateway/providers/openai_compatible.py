@@ -14,6 +14,7 @@ import msgspec
 
 from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
+from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
 from ..core.routing.call import Call, Headers, Origin
 from ..core.routing.deployment import Credential, Deployment, Prepare
@@ -33,7 +34,7 @@ class OpenAICompatible(ProviderKind):
     """
 
     dialect = OPENAI_CHAT
-    beside: tuple[Dialect, ...] = (OPENAI_EMBEDDINGS, OPENAI_MODERATIONS)
+    beside: tuple[Dialect, ...] = (OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS)
     refusals = failures.OPENAI_COMPATIBLE
     base_url: str | None = None
 

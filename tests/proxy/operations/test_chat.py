@@ -14,6 +14,7 @@ from trio.testing import MockClock
 from gateway.config.schema import DebugLog
 from gateway.core.dialects.base import Dialect
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
+from gateway.core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from gateway.core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.estimate import estimate_tokens
@@ -22,7 +23,7 @@ from gateway.core.records.record import EndReason
 from gateway.proxy.options import ClientOptions
 from gateway.transport_errors import ConnectionLost
 
-from ..scripts import EOF, JSON, SILENCE, Head, ScriptedClient, Step, fails, status
+from ..scripts import DONE, EOF, JSON, SILENCE, Head, ScriptedClient, Step, fails, status
 from ..test_admission import Process, caller
 from ..test_capture import captured
 from ..world import World, deployment
@@ -162,6 +163,46 @@ async def test_a_caller_that_leaves_ends_the_call(autojump_clock: MockClock) -> 
     record = await found.run()
     assert (record.end_reason, record.status) == (EndReason.CLIENT_GONE, 499)
     assert math.isclose(record.latency_ms, 3000)
+
+
+# Legacy completions...
+
+PROMPT = b'{"model":"m","prompt":"hello","stream":true}'
+USAGE = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
+
+
+def said(text: str | None, finish: str | None = None, **more: Any) -> bytes:
+    choices = [] if text is None else [{"text": text, "index": 0, "finish_reason": finish}]
+    return b"data: %b\n\n" % msgspec.json.encode({"model": "real", "choices": choices, **more})
+
+
+async def test_a_legacy_completion_streams(autojump_clock: MockClock) -> None:
+    events = [said("hi"), said("", "stop"), said(None, usage=USAGE)]
+    steps: list[Step] = [(0, Head()), *((0.1, each) for each in events), (0, DONE), (0, EOF)]
+    found = world(
+        ("a", status(503)),
+        ("b", steps),
+        dialect=OPENAI_COMPLETIONS,
+        client=ScriptedClient(PROMPT),
+    )
+    record = await found.run()
+    [(_, call), _] = found.upstream.calls
+    assert call.target == b"/v1/completions"
+    assert msgspec.json.decode(call.body)["stream_options"] == {"include_usage": True}
+    renamed = b"".join(events[:2]).replace(b'"real"', b'"m"')
+    assert found.client.text == renamed + DONE
+    assert (record.operation, record.end_reason) == ("completions", EndReason.COMPLETE)
+    assert (record.input_tokens, record.output_tokens) == (100, 20)
+    assert record.cost_nano_usd == 100 * 2000 + 20 * 8000
+
+
+async def test_a_broken_one_is_told_in_the_stream(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [(0, Head()), (0, said("hi")), (1, ConnectionLost("gone"))]
+    client = ScriptedClient(PROMPT)
+    found = world(("a", steps), dialect=OPENAI_COMPLETIONS, client=client)
+    record = await found.run()
+    assert record.end_reason is EndReason.UPSTREAM_BROKE
+    assert b'data: {"error":{"message":"gone"' in client.text
 
 
 async def test_a_capture_names_its_path(autojump_clock: MockClock) -> None:
