@@ -157,7 +157,7 @@ class AsgiApp:
                 route, argument = _route(running, scope["method"], path)
                 client.dialect = route.dialect
                 if route.operation is Operation.CHAT:
-                    await self._chat(running, client, scope, headers, identity)
+                    await self._call(running, client, scope, headers, identity)
                 elif route.operation is Operation.METRICS:
                     await client.reply(*await _scrape(running, headers))
                 else:
@@ -167,7 +167,7 @@ class AsgiApp:
         except SendStalled:
             _log.info("client stalled", request_id=identity.decode("ascii"))
 
-    async def _chat(
+    async def _call(
         self,
         running: Runtime,
         client: AsgiClient,

@@ -196,7 +196,7 @@ class Settlement:
     def _guess(self, row: AttemptRecord, prices: Prices, usage: Usage) -> None:
         """Charge `usage`, of which nothing was reported, to a caller with limits."""
         if self.reservation is None:
-            self._charge(None)
+            self._charge(0 if prices.free else None)
         else:
             self._estimate(row, prices, usage)
 

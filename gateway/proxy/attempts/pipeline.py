@@ -142,6 +142,8 @@ class Pipeline:
     async def _begin(self, step: Try, *, hedge: bool) -> AttemptLog | Skipped:
         """Take a place with a deployment and open the log of the attempt."""
         exchange, number = self._exchange, step.target
+        if (cannot := self._calls.cannot(number)) is not None:
+            return cannot
         lease = await acquire_lease(
             self._services,
             exchange.snapshot,
