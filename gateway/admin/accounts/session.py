@@ -18,7 +18,7 @@ from .rules import LONGEST, valid_password
 from .sign_ins import SignedIn
 
 
-class Credentials(msgspec.Struct, forbid_unknown_fields=True):
+class SignInForm(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     password: str
 
@@ -116,15 +116,15 @@ def shown(identity: Identity) -> dict[str, Any]:
     }
 
 
-async def _credentials(request: AdminRequest) -> Credentials:
+async def _credentials(request: AdminRequest) -> SignInForm:
     if not request.http.headers.get("content-type", "").startswith("application/x-www-form"):
-        return await request.json(Credentials)
+        return await request.json(SignInForm)
     fields = await request.form()
     try:
         (name,), (password,) = fields["name"], fields["password"]
     except (KeyError, ValueError) as exc:
         raise InvalidRequest("The form must have one name and one password.") from exc
-    return Credentials(name, password)
+    return SignInForm(name, password)
 
 
 def _session_of(request: AdminRequest) -> None:
