@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,7 @@ from ..serve.install import install
 from ..serve.pidfile import PidFile
 from ..serve.policy import ServingPolicy
 from ..serve.sighup import SighupReloads
+from ..serve.supervisor import WORKER
 from ..telemetry import logs
 from ..telemetry.metrics.directory import named_directory
 from ..telemetry.stderr import in_background
@@ -175,6 +177,7 @@ class Application:
                 self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))
                 nursery.start_soon(self._reloader.run)
                 nursery.start_soon(persist, recording.maintain)
+                self._offer_setup(config, recording, nursery)
                 metrics = self._metrics(config, parts, recording)
                 if metrics is not None:
                     running.metrics = metrics
@@ -216,6 +219,17 @@ class Application:
         spending = BudgetSync(recording.database, limits, lambda: running.snapshot, writer)
         await spending.begin()
         nursery.start_soon(persist, spending.run)
+
+    def _offer_setup(
+        self, config: schema.Config, recording: Recording, nursery: trio.Nursery
+    ) -> None:
+        """Let people make the first user, if there is none; one worker says so for all."""
+        database, opened = recording.database, recording.opened
+        if database is None or opened is None or os.environ.get(WORKER, "0") != "0":
+            return
+        from .first_run import offer_setup
+
+        nursery.start_soon(persist, partial(offer_setup, database, opened, config.server.bind))
 
     def _metrics(
         self, config: schema.Config, parts: Components, recording: Recording
