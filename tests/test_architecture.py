@@ -63,6 +63,7 @@ HOMES: Final[dict[str, set[str]]] = {
     "prometheus_client": {"telemetry"},
     "opentelemetry": {"telemetry"},
     "starlette": {"admin"},
+    "argon2": {"admin"},
 }
 # What may be used without Trio, clocks or chance.
 PURE: Final = {"core", "config", "providers", "errors"}
