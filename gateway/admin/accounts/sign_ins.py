@@ -102,14 +102,13 @@ class SignIns:
         """
         now, subjects = self.now, subjects_of(name, arrival.address)
 
-        def work(connection: Any) -> tuple[int, User | None, str | None]:
+        def work(connection: Any) -> tuple[int, tuple[User, str] | None]:
             wait = failures.reserve(connection, subjects, now)
             # What is no name is not asked for: PostgreSQL has no text with a NUL, for one.
-            user = users.by_name(connection, name) if is_name(name) else None
-            expected = None if user is None else users.password_of(connection, user.id)
-            return wait, user, expected
+            return wait, users.with_password(connection, name) if is_name(name) else None
 
-        wait, user, expected = await self._database.write(work)
+        wait, found = await self._database.write(work)
+        user, expected = found or (None, None)
         if wait:
             self._refused(user, arrival, "locked")
             seconds = max(1, -(-wait // _MICROSECONDS))

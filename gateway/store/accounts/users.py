@@ -83,10 +83,15 @@ def by_name(connection: Connection, name: str) -> User | None:
     return None if row is None else _user(row)
 
 
-def password_of(connection: Connection, user_id: str) -> str | None:
-    """Return the hash of a user's password."""
-    found: str | None = connection.scalar(select(users.c.password).where(users.c.id == user_id))
-    return found
+def with_password(connection: Connection, name: str) -> tuple[User, str] | None:
+    """Return a user and the hash of the password."""
+    query = select(*_FIELDS, users.c.password).where(users.c.name == name)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    fields = dict(row)
+    password = fields.pop("password")
+    return User(**fields), password
 
 
 def page(connection: Connection, after: str, limit: int) -> list[User]:
