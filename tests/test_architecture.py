@@ -64,6 +64,7 @@ HOMES: Final[dict[str, set[str]]] = {
     "opentelemetry": {"telemetry"},
     "starlette": {"admin"},
     "argon2": {"admin"},
+    "joserfc": {"admin"},
 }
 # What may be used without Trio, clocks or chance.
 PURE: Final = {"core", "config", "providers", "errors"}

@@ -6,11 +6,12 @@ from . import control, in_flight, queries, status
 from .accounts import session, setup, users
 from .captures import CaptureEndpoint
 from .exports import ExportEndpoints
+from .oidc.endpoints import OidcEndpoints
 from .route import AdminRoute
 
 
 def all_routes() -> list[AdminRoute]:
-    exports = ExportEndpoints()
+    exports, oidc = ExportEndpoints(), OidcEndpoints()
     return [
         AdminRoute("GET", "requests", queries.requests),
         # Callers may choose ids, and those may hold slashes.
@@ -31,6 +32,8 @@ def all_routes() -> list[AdminRoute]:
         AdminRoute("GET", "session", session.current),
         AdminRoute("DELETE", "session", session.sign_out),
         AdminRoute("POST", "setup", setup.set_up),
+        AdminRoute("GET", "oidc/start", oidc.start),
+        AdminRoute("GET", "oidc/callback", oidc.callback),
         # Before the ids, which have another form.
         AdminRoute("POST", "users/me/password", session.own_password),
         AdminRoute("GET", "users", users.listed),

@@ -40,6 +40,7 @@ from ..telemetry.stderr import in_background
 from . import gauges
 from .admin import LazyAdminApi
 from .components import Components
+from .oidc_http import ProviderHttp
 from .recording import Recording
 from .reloader import Reloader
 from .reread import Source, read_again
@@ -202,7 +203,12 @@ class Application:
 
     def _running(self, parts: Components, recording: Recording, taken: Snapshot) -> Runtime:
         administration = LazyAdminApi(
-            self, parts.services, self.lifecycle, recording, lambda: running.snapshot
+            self,
+            parts.services,
+            self.lifecycle,
+            recording,
+            lambda: running.snapshot,
+            ProviderHttp(parts.http_client),
         )
         running = Runtime(parts.services, taken, administration)
         return running

@@ -11,7 +11,7 @@ import trio
 
 from ..admin.accounts.tokens import digest_of, new_token
 from ..admin.rights import ROUTES
-from ..core.sign_in import parsed_address
+from ..core.sign_in import is_loopback
 from ..errors import StoreUnavailable
 from ..store.accounts import setup_links, users
 from ..store.engine.database import Database
@@ -71,7 +71,4 @@ def local_origin(bind: str) -> str | None:
         return None
     if name in _ANYWHERE:
         return f"http://127.0.0.1:{port}"
-    address = parsed_address(name)
-    if name.lower() == "localhost" or (address is not None and address.is_loopback):
-        return f"http://{host}:{port}"
-    return None
+    return f"http://{host}:{port}" if is_loopback(name) else None

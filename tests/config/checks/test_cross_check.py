@@ -3,12 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.config.checks.cross_check import Unread, all_names, check_bind, cross_check
 from gateway.config.schema import Admin, Config, Cors, Model, Route, Server, Token
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.sign_in import AdminSettings, OidcSettings
 from gateway.providers.settings import Probe, Provider
 
 DEMO = {"demo": Provider(kind="demo")}
@@ -299,6 +301,39 @@ def test_a_breaker_opens_no_longer_than_it_may() -> None:
     assert problems(breaker=BreakerPolicy(open_time=3, max_open_time=3)) == []
     assert problems(breaker=BreakerPolicy(open_time=3.5, max_open_time=3)) == [
         "[breaker] open_time: 3.5 is more than max_open_time, which is 3; raise that or lower this"
+    ]
+
+
+OIDC = OidcSettings(issuer="https://login.example.com", client_id="x", roles={"ops": "admin"})
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({}, ""),
+        ({"issuer": "http://localhost:9400"}, ""),
+        ({"issuer": "http://127.0.0.1:9400/realms/main"}, ""),
+        ({"issuer": "http://login.example.com"}, "[admin.oidc] issuer: must be https"),
+        ({"issuer": "login.example.com"}, "[admin.oidc] issuer: not a URL"),
+        ({"issuer": "https://["}, "[admin.oidc] issuer: not a URL"),
+        ({"client_id": ""}, "[admin.oidc] client_id: is empty"),
+        ({"roles": {}}, "[admin.oidc] roles: is empty"),
+        ({"scopes": ("profile",)}, '[admin.oidc] scopes: must have "openid"'),
+        ({"redirect_uri": "https://x/y"}, "[admin.oidc] redirect_uri: must end with /admin/api/"),
+        ({"redirect_uri": "https://gw.x/admin/api/oidc/callback"}, ""),
+    ],
+)
+def test_a_provider_to_sign_in_at(changed: dict[str, Any], problem: str) -> None:
+    oidc = msgspec.structs.replace(OIDC, **changed)
+    found = problems(admin=AdminSettings(oidc=oidc))
+    assert [each[: len(problem)] for each in found] == ([problem] if problem else [])
+
+
+def test_signing_in_elsewhere_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.config.checks.cross_check.find_spec", lambda _: None)
+    assert problems(admin=AdminSettings()) == []
+    assert problems(admin=AdminSettings(oidc=OIDC)) == [
+        "[admin.oidc]: needs joserfc; install llm-gateway[oidc]"
     ]
 
 
