@@ -58,5 +58,6 @@ class ProviderCalls:
             upstream,
             prepared,
             lambda body: request.rewrite_answer(deployment, name, body),
+            lambda: request.start_stream(deployment, name, self._limits.response),
             self._limits,
         )

@@ -203,18 +203,17 @@ class ChatStreamRewriter:
         """Take note of members of single providers; say whether one reports an error."""
         if chunk.timings is not _UNSET:
             self._reports.add_timings(chunk.timings)
-        if chunk.x_groq is _UNSET:
-            return False
-        self._reports.add_nested(chunk.x_groq)
+        if chunk.x_groq is not _UNSET:
+            self._reports.add_nested(chunk.x_groq)
         self._note_report()
-        return self._fails(data, None)
+        return chunk.x_groq is not _UNSET and self._fails(data, None)
 
     def _note_usage(self, raw: bytes | msgspec.Raw) -> None:
         self._reports.add(raw)
         self._note_report()
 
     def _note_report(self) -> None:
-        if not self._reported and self._reports.usage is not None:
+        if not self._reported and self._reports.tell_of_answer(finished=self.finished):
             self._reported = True
             self.said += 1
 

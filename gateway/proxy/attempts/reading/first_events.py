@@ -11,7 +11,7 @@ from ....core.wire.sse import begins, looks_like_events
 from ...outcomes import Committed, Failed
 from ...protocols import UpstreamResponse
 from ..preface import Preface
-from .body import read_up_to
+from .body import opened, read_up_to
 from .reported_error import reported_error
 
 # What is read of a page instead of a stream, before the connection is closed.
@@ -33,7 +33,7 @@ async def read_stream(
     The bytes decide whether it is a stream, not its content-type: servers and proxies send
     events under `application/json` and `text/html`, and JSON under `text/event-stream`.
     """
-    chunk = await response.receive_some()
+    response, chunk = await opened(response)
     start = chunk
     while chunk and not begins(start) and len(start) <= MAX_HELD:
         chunk = await response.receive_some()

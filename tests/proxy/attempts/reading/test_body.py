@@ -112,17 +112,127 @@ async def test_a_bomb_counts_by_what_it_inflates_to(autojump_clock: MockClock) -
     server = Server(max_response_bytes=1_000_000)
     world = World([("a", bomb), ("b", answer())], stream=False, server=server)
     await world.run()
-    assert world.causes == ["protocol_violation", "ok"]
+    assert world.causes == ["unreadable", "ok"]
     assert world.upstream.responses[0].taken != []
 
 
-async def test_compressed_bytes_without_a_header_reach_no_message(
-    autojump_clock: MockClock,
+# Compressed, and no header says so...
+
+
+def undeclared(
+    body: bytes, *, status: int = 200, cut: int = 1, kind: tuple[bytes, bytes] = JSON
+) -> list[Step]:
+    return [(0, Head(status, (kind,))), (0, body[:cut]), (0.1, body[cut:]), (0, EOF)]
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=["gzip", "deflate"])
+@pytest.mark.parametrize("cut", [1, 2, 5])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_bytes_tell_that_they_are_compressed(
+    autojump_clock: MockClock, pack: Callable[[bytes], bytes], cut: int, stream: bool
 ) -> None:
-    body = gzip.compress(b'{"error":{"message":"busy"}}')
-    world = World([("a", [(0, Head(503, (JSON,))), (0, body), (0, EOF)]), ("b", ok())])
+    world = World([("a", undeclared(pack(CONTEXT), status=400, cut=cut))], stream=stream)
     record = await world.run()
-    assert record.attempts[0].error == f"503 {len(body)} bytes that are no text"
+    assert (world.client.status, world.client.text) == (400, CONTEXT)
+    assert world.causes == ["context_length"]
+    assert record.error == "400 too long"
+    if stream:
+        plain, kind = chunk("hi") + STOP + TOTALS + DONE, EVENTS
+    else:
+        plain, kind = WHOLE, JSON
+    world = World([("a", undeclared(pack(plain), cut=cut, kind=kind))], stream=stream)
+    record = await world.run()
+    assert record.end_reason == "complete"
+    assert b"hi" in world.client.text
+
+
+async def test_a_bomb_under_no_header_is_bounded_too(autojump_clock: MockClock) -> None:
+    bomb = gzip.compress(b"a" * 10_000_000)
+    world = World([("a", undeclared(bomb, status=400)), ("b", ok())])
+    record = await world.run()
+    assert world.causes == ["unreadable", "ok"]
+    assert record.attempts[0].error == "400, and its body is larger than 1048576 bytes"
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize(
+    "body",
+    [b"\x28\xb5\x2f\xfd\x04\x00\x91", b"\x1b\x0f\x00\xf8\x05", b"\x1f\x8b\x08 damaged, and so on"],
+    ids=["zstd", "brotli", "damaged"],
+)
+async def test_what_is_no_text_is_not_relayed(
+    autojump_clock: MockClock, status: int, body: bytes
+) -> None:
+    world = World([("a", undeclared(body, status=status))])
+    record = await world.run()
+    assert world.client.status == status
+    assert world.client.error["code"] == "provider_rejected"
+    assert body not in world.client.text
+    assert (record.error or "").isprintable()
+
+
+async def test_a_failure_says_what_it_says_inflated(autojump_clock: MockClock) -> None:
+    body = gzip.compress(b'{"error":{"message":"busy"}}')
+    world = World([("a", undeclared(body, status=503)), ("b", ok())])
+    record = await world.run()
+    assert record.attempts[0].error == "503 busy"
+    packed_twice = gzip.compress(gzip.compress(WHOLE))
+    head = Head(200, (JSON, (b"content-encoding", b"gzip")))
+    world = World([("a", [(0, head), (0, packed_twice), (0, EOF)])], stream=False)
+    record = await world.run()
+    assert record.end_reason == "complete"
+
+
+# Streams that nobody asked for, and that do not end...
+
+
+def without_end(*pieces: bytes, pace: float = 0.5) -> list[Step]:
+    return [(0, Head(200, (EVENTS,))), *((pace, each) for each in pieces), (0, STALL)]
+
+
+PING = b": ping\n\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "at"),
+    [
+        # At its end, and a moment for the connection to be used again.
+        ([chunk("hi"), STOP, TOTALS + DONE], 1.5 + 0.25),
+        ([chunk("hi") + STOP + TOTALS + DONE[:-1]], 1.5),
+        ([chunk("hi"), STOP], 2),
+        ([chunk("hi"), STOP, *[PING] * 90], 2),
+        ([chunk("hi"), STOP + TOTALS, *[b"data: null\n\n"] * 90], 2),
+    ],
+    ids=["done", "done but for its blank line", "silence", "comments", "null"],
+)
+async def test_a_stream_for_an_answer_is_read_to_its_end_only(
+    autojump_clock: MockClock, pieces: list[bytes], at: float
+) -> None:
+    world = World([("a", without_end(*pieces))], stream=False)
+    record = await world.run()
+    assert record.end_reason == "complete"
+    assert trio.current_time() == at
+    assert world.causes == ["ok"]
+    found = msgspec.json.decode(world.client.text)
+    assert found["choices"][0]["message"]["content"] == "hi"
+
+
+async def test_one_that_breaks_off_in_silence_is_asked_for_once(autojump_clock: MockClock) -> None:
+    world = World([("a", without_end(chunk("hi"))), ("b", answer())], stream=False)
+    await world.run()
+    assert world.upstream.called == [(0, "a"), (60.5, "b")]
+    assert world.causes == ["idle_timeout", "ok"]
+
+
+async def test_one_that_ends_keeps_its_connection(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [
+        *without_end(chunk("hi"), STOP + TOTALS + DONE)[:-1],
+        (0.1, EOF),
+    ]
+    world = World([("a", steps)], stream=False)
+    await world.run()
+    assert trio.current_time() == pytest.approx(1.1)
+    assert world.upstream.responses[0].kept
 
 
 # How long a whole answer takes...
