@@ -108,14 +108,16 @@ async def opened(response: UpstreamResponse) -> tuple[UpstreamResponse, bytes]:
     return inflated, await inflated.receive_some()
 
 
-async def read_up_to(response: UpstreamResponse, limit: int) -> bytes:
+async def read_up_to(response: UpstreamResponse, limit: int, start: bytes = b"") -> bytes:
     """Return at most `limit` bytes; more is left unread, and so the connection is closed.
 
-    Raises UnreadableBody.
+    `start` is what has been read already. Raises UnreadableBody.
     """
     body = bytearray()
     try:
-        response, piece = await opened(response)
+        piece = start
+        if not start:
+            response, piece = await opened(response)
         while piece:
             body += piece
             if len(body) >= limit:

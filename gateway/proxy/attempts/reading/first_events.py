@@ -75,7 +75,7 @@ async def _read_unstreamed(
     """Make a stream of a whole answer, or say what came instead of one."""
     why = ""
     if start.lstrip().startswith(b"{"):
-        body = start + await read_up_to(response, limit)
+        body = await read_up_to(response, limit, start)
         try:
             output = rewriter.feed_answer(body)
         except NotAnAnswer as exc:
@@ -87,7 +87,7 @@ async def _read_unstreamed(
                 return Committed(response, output, rewriter)
             why = rewriter.broken or "an answer without any content instead of a stream"
     else:
-        await read_up_to(response, _PAGE_BYTES)
+        await read_up_to(response, _PAGE_BYTES, start)
         kind = _content_type(response).partition(b";")[0].decode("latin-1") or "something else"
         why = f"{kind} instead of a stream"
     return Failed(Cause.NOT_A_STREAM, why, response.status)

@@ -264,3 +264,15 @@ async def test_a_body_that_has_begun_may_not_stall(autojump_clock: MockClock) ->
     await world.run()
     assert world.upstream.called == [(0, "a"), (160, "b")]
     assert world.causes == ["idle_timeout", "ok"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_only_how_a_body_begins_tells(autojump_clock: MockClock, *, stream: bool) -> None:
+    """An x and a letter of Arabic, cut out of the middle, look like the beginning of zlib."""
+    whole = '{"model":"m","choices":[{"message":{"content":"xښ"},"finish_reason":"stop"}]}'.encode()
+    cut = whole.index(b"x")
+    steps: list[Step] = [(0, Head(200, (JSON,))), (0, whole[:cut]), (0.1, whole[cut:]), (0, EOF)]
+    world = World([("a", steps)], stream=stream)
+    record = await world.run()
+    assert record.end_reason == "complete"
+    assert "xښ".encode() in world.client.text
