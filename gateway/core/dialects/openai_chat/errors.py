@@ -20,7 +20,7 @@ _SHOWN: Final = 300
 _LOOKED_AT: Final = 1000
 
 # Where an error has its code; the most exact comes first. OpenRouter's `code` is a number.
-_STATUS_NAMES: Final = ("code", "status", "status_code", "http_status", "type")
+_STATUS_NAMES: Final = ("code", "status", "status_code", "statusCode", "http_status", "type")
 # The statuses of the codes and types in OpenAI's guide to error codes, and of the types that
 # servers with Anthropic's API behind them relay (docs.anthropic.com/en/api/errors).
 _STATUS_OF: Final = {
@@ -148,7 +148,9 @@ def read_error(body: bytes) -> str:
 
 def _decode(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
+        found = msgspec.json.decode(body)
+        # Gemini's compatible endpoint puts its errors into a list.
+        return found[0] if isinstance(found, list) and len(found) == 1 else found
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

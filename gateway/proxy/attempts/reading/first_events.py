@@ -7,7 +7,7 @@ from typing import Final
 from ....core.dialects.base import MAX_HELD, NotAnAnswer, StreamRewriter
 from ....core.routing.causes import Cause
 from ....core.routing.deployment import Deployment
-from ....core.wire.sse import begins, looks_like_events
+from ....core.wire.sse import begins, first_byte, looks_like_events
 from ...outcomes import Committed, Failed
 from ...protocols import UpstreamResponse
 from ..preface import Preface
@@ -62,7 +62,7 @@ async def read_stream(
 
 
 def _is_document(response: UpstreamResponse, start: bytes) -> bool:
-    return start.lstrip()[:1] in _UNSTREAMED or _content_type(response).startswith(_DOCUMENTS)
+    return first_byte(start) in _UNSTREAMED or _content_type(response).startswith(_DOCUMENTS)
 
 
 async def _read_unstreamed(
@@ -74,7 +74,8 @@ async def _read_unstreamed(
 ) -> Committed | Failed:
     """Make a stream of a whole answer, or say what came instead of one."""
     why = ""
-    if start.lstrip().startswith(b"{"):
+    # Gemini's compatible endpoint puts its errors into a list.
+    if first_byte(start) in (b"{", b"["):
         body = await read_up_to(response, limit, start)
         try:
             output = rewriter.feed_answer(body)

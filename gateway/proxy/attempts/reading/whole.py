@@ -66,7 +66,8 @@ async def _read_events(
         stream.feed(piece)
         if stream.ended:
             break
-        silent_at = deadline(trio.current_time(), idle)
+        # Comments alone are no beginning either.
+        silent_at = deadline(trio.current_time(), idle if stream.meaningful else 0)
         over_at = grace.over_at() + stops().total if stream.finished else silent_at
         with RunningScope(min(silent_at, over_at)) as scope:
             piece = await response.receive_some()

@@ -750,6 +750,12 @@ def test_usage_counts_wherever_it_stands(event: bytes) -> None:
         b'{"errors":[{"code":7009,"message":"x"}],"success":false}',
         b'{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}',
         b'{"choices":[{"index":0,"delta":{},"finish_reason":"ERROR"}]}',
+        b'[{"error":{"code":429,"message":"x","status":"RESOURCE_EXHAUSTED"}}]',
+        b'{"request_id":"r","code":"DataInspectionFailed","message":"x"}',
+        b'{"code":50505,"message":"x","data":null}',
+        b'{"statusCode":500,"message":"x"}',
+        b'{"detail":"Internal Server Error"}',
+        b'{"detail":[{"loc":["body"],"msg":"x"}]}',
     ],
 )
 def test_errors_of_single_providers_end_a_stream(event: bytes) -> None:
@@ -757,6 +763,25 @@ def test_errors_of_single_providers_end_a_stream(event: bytes) -> None:
         error = _fed(*events).error
         assert error is not None
         assert json.loads(error)["error"]["message" if b"7009" not in event else "code"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"message":"queued","status":"processing"}',
+        b'{"message":"hello"}',
+        b'{"code":0,"message":"success","data":{}}',
+        b'{"code":"200","message":"ok"}',
+        b'{"code":500}',
+        b'{"message":{"role":"assistant"},"code":7}',
+        b'{"detail":null}',
+        b'{"choices":[{"index":0,"delta":{"content":"b"}}],"message":"x","code":7,"detail":"d"}',
+    ],
+)
+def test_what_only_looks_like_an_error_is_passed_on(event: bytes) -> None:
+    found = _fed(ONE, event)
+    assert found.error is None
+    assert event in found.output
 
 
 # Whether usage is still to come...
