@@ -136,6 +136,10 @@ async def _attempt(
                 await response.aclose()
     except UpstreamFailure as exc:
         outcome = Failed(_CAUSES.get(type(exc), Cause.PROTOCOL_VIOLATION), str(exc))
+    if isinstance(outcome, Failed) and outcome.cause is Cause.AUTH_FAILED and outcome.status == 401:
+        renew = prepared.deployment.renew
+        if renew is not None and renew(call):
+            outcome = msgspec.structs.replace(outcome, cause=Cause.STALE_CREDENTIAL)
     if isinstance(outcome, Committed):
         outcome.sent = call.headers
         return outcome
