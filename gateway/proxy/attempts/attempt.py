@@ -108,7 +108,7 @@ async def attempt_answer(
     upstream: Upstream,
     prepared: PreparedCall,
     rewrite: Callable[[bytes], Answer],
-    reader: Reader,
+    reader: Reader | None,
     limits: SizeLimits,
 ) -> Committed | Failed:
     """Call for a whole answer and read it. Raises nothing but Cancelled."""
@@ -162,7 +162,7 @@ async def _read_answer(
     response: UpstreamResponse,
     deployment: Deployment,
     rewrite: Callable[[bytes], Answer],
-    reader: Reader,
+    reader: Reader | None,
     limits: SizeLimits,
 ) -> Committed | Failed:
     if (cause := deployment.refusals.of_status(response.status)) is not None:

@@ -20,7 +20,7 @@ Reader = Callable[[], StreamRewriter]
 
 
 async def read_whole(
-    response: UpstreamResponse, limit: int, idle: float, reader: Reader
+    response: UpstreamResponse, limit: int, idle: float, reader: Reader | None
 ) -> bytes | None:
     """Return the whole body, or None if it stalled for `idle` seconds once it had begun.
 
@@ -30,8 +30,10 @@ async def read_whole(
 
     Some servers stream whatever they are asked for and keep the connection open. Such an answer is
     read by the rules of a stream: up to its mark of the end, or for a moment after its last
-    choice was complete. Raises UpstreamFailure; UnreadableBody over `limit` bytes, since the next
-    answer would be as long and cost as much.
+    choice was complete. `reader` is None where nothing can be streamed.
+
+    Raises UpstreamFailure; UnreadableBody over `limit` bytes, since the next answer would be as
+    long and cost as much.
     """
     response, piece = await opened(response)
     # Not a list of pieces to join: thousands of small ones leave holes that the allocator keeps.
@@ -44,14 +46,14 @@ async def read_whole(
                 raise _too_large(limit)
             if not begun and begins(piece):
                 begun = True
-                if looks_like_events(piece):
+                if reader is not None and looks_like_events(piece):
                     break
             if begun:
                 silence.deadline = deadline(trio.current_time(), idle)
             piece = await response.receive_some()
         else:
             return bytes(body)
-    if silence.cancelled_caught:
+    if silence.cancelled_caught or reader is None:
         return None
     return await _read_events(response, body, limit, idle, reader())
 
