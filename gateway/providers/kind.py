@@ -37,6 +37,10 @@ class AccessToken(Protocol):
         """Return a token that is valid now. Raises CredentialUnavailable within seconds."""
         ...
 
+    def refused(self, token: bytes) -> bool:
+        """Take note that the provider did not take `token`; say whether there will be another."""
+        ...
+
 
 class Place(msgspec.Struct, frozen=True):
     """The address of a provider, and what a call to it says of the gateway.

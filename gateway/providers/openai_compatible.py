@@ -17,13 +17,14 @@ from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
 from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
 from ..core.routing.call import Call, Headers, Origin
-from ..core.routing.deployment import Credential, Deployment, Prepare
+from ..core.routing.deployment import Credential, Deployment, Prepare, Renew
 from . import failures
 from .kind import AccessToken, Place, ProviderKind, RouteTerms
 from .settings import Provider
 
 _JSON = b"application/json"
 _EVENTS = b"text/event-stream"
+_BEARER = b"Bearer "
 
 
 class OpenAICompatible(ProviderKind):
@@ -64,6 +65,7 @@ class OpenAICompatible(ProviderKind):
             timeouts=terms.timeouts,
             prices=terms.prices,
             prepare=None if place.token is None else _with_token(place.token),
+            renew=None if place.token is None else _renewed(place.token),
             weight=terms.weight,
             stream_usage=provider.stream_usage,
             pattern=terms.pattern,
@@ -142,7 +144,15 @@ def _digest(secret: str) -> str:
 
 def _with_token(token: AccessToken) -> Prepare:
     async def prepare(call: Call, credential: Credential, epoch: float) -> Call:
-        bearer = (b"authorization", b"Bearer " + await token.get())
+        bearer = (b"authorization", _BEARER + await token.get())
         return msgspec.structs.replace(call, headers=(*call.headers, bearer))
 
     return prepare
+
+
+def _renewed(token: AccessToken) -> Renew:
+    def renew(call: Call) -> bool:
+        shown = dict(call.headers).get(b"authorization", b"")
+        return token.refused(shown.removeprefix(_BEARER))
+
+    return renew
