@@ -12,6 +12,7 @@ import trio
 
 from ..config.snapshot import Snapshot
 from ..core import log_context
+from ..core.records.record import UNTOLD
 from ..errors import (
     AuthenticationFailed,
     ConfigError,
@@ -21,6 +22,7 @@ from ..errors import (
     NotFound,
     SendStalled,
     ShuttingDown,
+    UpgradeRequired,
 )
 from ..lifecycle import Lifecycle
 from ..proxy.access import authenticate
@@ -154,7 +156,7 @@ class AsgiApp:
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
                         return
-                route, argument = _route(running, scope["method"], path)
+                route, argument = _route(running, scope["method"], path, headers)
                 client.dialect = route.dialect
                 if route.operation is Operation.CHAT:
                     await self._call(running, client, scope, headers, identity)
@@ -196,6 +198,9 @@ class AsgiApp:
         key = api_key(headers)
         try:
             await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
+            told = exchange.settlement.reason not in UNTOLD
+            if client.dialect.closes_failed and client.open and told:
+                await client.finish(b"")
         finally:
             client.let_go()
 
@@ -223,11 +228,21 @@ class AsgiApp:
         raise InternalError(f"the route {operation.value} has no handler")
 
 
-def _route(running: Runtime, method: str, path: str) -> tuple[ApiRoute, str]:
-    """Return what serves a path. Raises NotFound and MethodNotAllowed, which are counted."""
+def _route(
+    running: Runtime, method: str, path: str, headers: dict[bytes, bytes]
+) -> tuple[ApiRoute, str]:
+    """Return what serves a path. Raises NotFound and MethodNotAllowed, which are counted.
+
+    Codex asks for a WebSocket first, and after a 426 at once for the same by HTTP; any other
+    refusal costs it several tries. So a 426 is what it gets, and no line in the log.
+    """
     try:
         return routes.match(method, path)
     except (NotFound, MethodNotAllowed) as exc:
+        wanted = headers.get(b"upgrade", b"").lower()
+        if isinstance(exc, MethodNotAllowed) and wanted == b"websocket":
+            message = f"{path} is not served over a WebSocket; send a POST"
+            raise UpgradeRequired(message) from exc
         running.services.unserved.note(method, path, exc.status, trio.current_time())
         raise
 

@@ -16,6 +16,7 @@ from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
 from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
+from ..core.dialects.openai_responses.dialect import OPENAI_INPUT_TOKENS, OPENAI_RESPONSES
 from ..errors import MethodNotAllowed, NotFound
 
 _MODELS: Final = "/models"
@@ -29,7 +30,10 @@ DEFAULT_DIALECT: Final = OPENAI_CHAT
 
 
 # What models can be called in, each dialect at its own path.
-_CALLED: Final = (OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS)
+_CALLED: Final = (
+    *(OPENAI_CHAT, OPENAI_RESPONSES, OPENAI_INPUT_TOKENS),
+    *(OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS),
+)
 
 
 class Operation(enum.Enum):

@@ -18,8 +18,9 @@ import trio
 
 from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
-from ..core.records.pricing import Prices, cost
+from ..core.records.pricing import FREE, Prices, cost
 from ..core.records.record import (
+    COUNT_TOKENS,
     AttemptRecord,
     EndReason,
     Record,
@@ -169,6 +170,8 @@ class Settlement:
         Usage comes with a stream's last event. A caller with limits that leaves before it would
         pay nothing and have no budget at all, so what it took is estimated.
         """
+        if self.record.operation == COUNT_TOKENS:
+            prices = FREE
         if cause is Cause.HEDGED:
             # The provider has read the prompt and will want it paid; more is not known.
             self._estimate(row, prices, Usage(self.prompt))

@@ -7,6 +7,7 @@ from gateway.core.dialects.base import Dialect
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from gateway.core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
+from gateway.core.dialects.openai_responses.dialect import OPENAI_INPUT_TOKENS, OPENAI_RESPONSES
 from gateway.errors import MethodNotAllowed, NotFound
 
 
@@ -32,7 +33,15 @@ def test_api(prefix: str, method: str, path: str, expected: tuple[str, str]) -> 
 
 @pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1"])
 @pytest.mark.parametrize(
-    "dialect", [OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS]
+    "dialect",
+    [
+        OPENAI_CHAT,
+        OPENAI_COMPLETIONS,
+        OPENAI_EMBEDDINGS,
+        OPENAI_INPUT_TOKENS,
+        OPENAI_MODERATIONS,
+        OPENAI_RESPONSES,
+    ],
 )
 def test_a_model_is_called_in_the_dialect_of_the_path(prefix: str, dialect: Dialect) -> None:
     path = prefix + dialect.path.removeprefix("/v1")

@@ -77,6 +77,7 @@ def cross_check(
         yield "[[models]]: there is no model; add one with a name and routes"
     known = ", ".join(config.providers) or "none yet"
     yield from check_models(config.models, names, config.providers.keys() | unread.providers, known)
+    yield from _apis(config)
     yield from check_records(config, names, bool(unread.models))
     keys = keys or KeyCheck(names)
     yield from keys.tokens(config.tokens)
@@ -90,6 +91,18 @@ def _admin(admin: AdminSettings) -> Iterator[str]:
                 f"[admin] trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
                 f' as 10.0.0.0/8, and not "{UNIX}"'
             )
+
+
+def _apis(config: Config) -> Iterator[str]:
+    """Yield the routes with an `api` whose provider has but one."""
+    for model in config.models:
+        for number, route in enumerate(model.routes):
+            provider = config.providers.get(route.provider)
+            if route.api and provider is not None and not hasattr(provider, "api"):
+                yield (
+                    f"[[models]] {model.name!r} routes[{number}].api: a provider of the kind "
+                    f"{provider.kind!r} has no choice of APIs; remove it"
+                )
 
 
 def _breaker(breaker: BreakerPolicy) -> Iterator[str]:
