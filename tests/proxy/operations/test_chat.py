@@ -328,6 +328,17 @@ async def test_a_stream_that_breaks_ends_with_a_failed_response(
     assert b"response.completed" not in found.client.text
 
 
+async def test_our_key_in_an_error_is_not_shown(autojump_clock: MockClock) -> None:
+    error = event("error", 4, message="no: key-1", code="x")
+    begun: list[Step] = [(0, Head()), (0, OPENED + ADDED), (0, HEL), (0, error)]
+    for last in ([failing("key-1")], []):
+        found = asking(("a", [*begun, *((0, each) for each in last), (0, EOF)]))
+        await found.run()
+        kinds = [each["type"] for each in datas(found.client.text)]
+        assert kinds[-2:] == ["error", "response.failed"]
+        assert b"key-1" not in found.client.text
+
+
 async def test_a_shutdown_is_told_in_the_stream(autojump_clock: MockClock) -> None:
     found = asking(("a", [(0, Head()), (0, OPENED + ADDED), (0.1, HEL), (0, STALL)]))
     record = await found.run_and_end_at(5)

@@ -8,7 +8,7 @@ from ...records.record import COUNT_TOKENS
 from ..base import Dialect, DialectRequest, StreamRewriter
 from ..openai_chat.dialect import OpenAIDialect
 from ..openai_numbers.request import parse_numbers
-from .errors import event_of, failed, is_failed, own_code, words_of
+from .errors import events_of, failed, is_failed, own_code, words_of
 from .request import parse_responses
 from .stream import ResponsesStreamRewriter
 
@@ -32,10 +32,10 @@ class OpenAIResponses(OpenAIDialect):
     def error_event(
         self, message: str, code: str, kind: str, after: StreamRewriter | None = None
     ) -> bytes:
-        return event_of(_failed(message, own_code(code), after))
+        return events_of(_failed(message, own_code(code), after))
 
     def relayed_error_event(self, data: bytes, after: StreamRewriter | None = None) -> bytes:
-        return event_of(data if is_failed(data) else _failed(*words_of(data), after))
+        return events_of(data if is_failed(data) else _failed(*words_of(data), after))
 
 
 class OpenAIInputTokens(OpenAIDialect):

@@ -14,13 +14,15 @@ from ...wire.json_scan import NOTHING
 from ...wire.splice import InvalidJSON, splice
 from ...wire.sse import SseEvent, encode
 from ..openai_chat.faults import named, values
-from .event import FAILED, Event, Found, read_event, read_response, text_of
+from .event import ERROR, FAILED, Event, Found, read_event, read_response, text_of
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 # Codes of ours that its clients know, too. `server_error` is what OpenAI says for all others
 # (openai-python, `types/responses/response_error.py`).
 _KNOWN: Final = frozenset({"rate_limit_exceeded", "context_length_exceeded", "insufficient_quota"})
 _OTHER: Final = "server_error"
+# Between the data of two events; no JSON has it.
+BETWEEN: Final = b"\0"
 _SILENT: Final = "the provider reports an error"
 # Every member that openai-python's `Response` requires, for a stream that had none.
 _EMPTY: Final = (
@@ -53,15 +55,17 @@ def own_code(code: str) -> str:
     return code if code in _KNOWN else _OTHER
 
 
-def event_of(data: bytes) -> bytes:
-    """Return the event that has `data`."""
-    return encode(SseEvent(data, FAILED.encode()))
+def events_of(data: bytes) -> bytes:
+    """Return the events that have `data`: the last one's, perhaps behind that of an `error`."""
+    *told, last = data.split(BETWEEN)
+    shown = [encode(SseEvent(each, ERROR.encode())) for each in told]
+    return b"".join([*shown, encode(SseEvent(last, FAILED.encode()))])
 
 
 def is_failed(data: bytes) -> bool:
-    """Say whether `data` is that of an event that ends a stream badly."""
+    """Say whether `data` ends with that of an event that ends a stream badly."""
     try:
-        return read_event(data).type == FAILED
+        return read_event(data.rpartition(BETWEEN)[2]).type == FAILED
     except InvalidJSON:
         return False
 

@@ -6,7 +6,7 @@ other bytes of an event stay as they are, so its numbers do, too.
 
     response.completed, .incomplete   the end; nothing is read behind it
     response.failed                   the end of a failed answer
-    error                             shown; `response.failed` follows it, by the provider or by us
+    error                             `response.failed` follows it, by the provider or by us
 
 Before there is any content, the last two are failures of an attempt that others may follow.
 """
@@ -25,7 +25,7 @@ from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
 from ..openai_chat.chunk import is_bare_word
 from ..openai_chat.text_meter import text_size
 from ..openai_chat.usage.reports import UsageReports
-from .errors import error_of, failed, words_of
+from .errors import BETWEEN, error_of, failed, words_of
 from .event import (
     ENDS,
     ERROR,
@@ -77,8 +77,10 @@ class ResponsesStreamRewriter:
         # The `response` as it was told last, and the number of the last event that has one.
         self._response = b""
         self._sequence: bytes | msgspec.Raw = b"-1"
-        # What an `error` event has told, after which the stream should fail.
+        # What an `error` event has told, after which the stream should fail; its data and number.
         self._told = b""
+        self._told_by = b""
+        self._told_at: bytes | msgspec.Raw = b""
         # Text in bytes and in pieces, and how many of these came before the present item.
         self._size = 0
         self._pieces = 0
@@ -114,7 +116,8 @@ class ResponsesStreamRewriter:
         event = self._decoder.finish()
         output = b"" if event is None or event.data is None else self._take([event])
         if self._told and not self.ended:
-            self.error = self.failure(*words_of(self._told))
+            self._sequence = self._told_at or self._sequence
+            self._fails(self.failure(*words_of(self._told)))
         return output
 
     def finish(self) -> bytes:
@@ -159,12 +162,13 @@ class ResponsesStreamRewriter:
         except InvalidJSON:
             return self._unreadable(data, name)
         kind = event.type
+        if kind == ERROR or name == b"error" or _is_error(event):
+            self._note_error(event, data)
+            return None
         if event.sequence_number is not _UNSET:
             self._sequence = event.sequence_number
         if event.response is not _UNSET:
             return self._rewrite_response(event, data, event.response)
-        if kind == ERROR or name == b"error" or _is_error(event):
-            return self._fail(error_of(event, data), data)
         if kind in ENDS:
             # Without its response it says that the stream is over, and nothing else.
             self.done = self.finished = self.meaningful = True
@@ -183,7 +187,8 @@ class ResponsesStreamRewriter:
 
     def _unreadable(self, data: bytes, name: bytes) -> bytes | None:
         if name == b"error":
-            return self._fail(error_of(Event(ERROR), data), None)
+            self._note_error(Event(ERROR), data)
+            return None
         if data.startswith(b"[DONE]"):
             # It comes behind the end where it comes at all.
             self.broken = None if self._told else _NO_END
@@ -204,7 +209,10 @@ class ResponsesStreamRewriter:
             data = splice(data, replace={"response": response})
         kind = event.type
         if kind == FAILED:
-            self.error = data if self.meaningful else error_of(event, data)
+            if self.meaningful:
+                self._fails(data)
+            else:
+                self.error = error_of(event, data)
             return None
         if kind in ENDS:
             self.final = response
@@ -214,15 +222,27 @@ class ResponsesStreamRewriter:
             self.meaningful = True
         return data
 
-    def _fail(self, error: bytes, data: bytes | None) -> bytes | None:
-        """Take note of an error; show it if there was content, and wait for the end of it."""
+    def _note_error(self, event: Event, data: bytes) -> None:
+        """Take note of an error; if there was content, `response.failed` may follow it."""
+        error = error_of(event, data)
         if not self.meaningful:
             self.error = error
-            return None
+            return
         self._told = error
+        if event.type == ERROR:
+            self._told_by = data
+        if event.sequence_number is not _UNSET:
+            self._told_at = event.sequence_number
         self.finished = True
         self.said += 1
-        return data
+
+    def _fails(self, failed: bytes) -> None:
+        """End the stream with the data of its last event, and of the `error` before it.
+
+        Both go to the caller together: what a provider says of an error may quote our key, which
+        is taken out of it first.
+        """
+        self.error = BETWEEN.join([self._told_by, failed] if self._told_by else [failed])
 
     def _item_done(self, event: Event) -> None:
         """Count what came with its end alone, as some providers send the arguments of calls."""

@@ -152,12 +152,12 @@ def test_a_failed_response_is_shown_as_it_is() -> None:
 
 def test_an_error_is_followed_by_the_provider_s_own_end() -> None:
     rewriter = started()
-    output = rewriter.feed(CREATED + ADDED + HEL + ERROR)
-    assert output.endswith(HEL + ERROR)
+    # It goes out with the last one, after our keys have been taken out of both.
+    assert rewriter.feed(CREATED + ADDED + HEL + ERROR) == mine(CREATED) + ADDED + HEL
     assert (rewriter.finished, rewriter.ended) == (True, False)
     assert rewriter.feed(FAILED) == b""
     assert rewriter.error is not None
-    assert OPENAI_RESPONSES.relayed_error_event(rewriter.error, rewriter) == mine(FAILED)
+    assert OPENAI_RESPONSES.relayed_error_event(rewriter.error, rewriter) == ERROR + mine(FAILED)
 
 
 @pytest.mark.parametrize("last", [b"", b"data: [DONE]\n\n"])
@@ -166,13 +166,21 @@ def test_an_error_without_an_end_gets_one(last: bytes) -> None:
     rewriter.feed(CREATED + ADDED + HEL + ERROR + last)
     rewriter.end()
     assert rewriter.error is not None
-    [failed] = datas(OPENAI_RESPONSES.relayed_error_event(rewriter.error, rewriter))
+    error, failed = datas(OPENAI_RESPONSES.relayed_error_event(rewriter.error, rewriter))
+    assert (error["type"], error["sequence_number"]) == ("error", 5)
     assert (failed["type"], failed["sequence_number"]) == ("response.failed", 6)
     assert failed["response"] == RESPONSE | {
         "model": "mine",
         "status": "failed",
         "error": {"code": "server_error", "message": "out of luck"},
     }
+
+
+def test_an_error_that_is_lost_with_its_end_leaves_no_gap() -> None:
+    rewriter = started()
+    rewriter.feed(CREATED + IN_PROGRESS + ADDED + HEL + ERROR)
+    [failed] = datas(OPENAI_RESPONSES.error_event("gone", "upstream_broke", "t", rewriter))
+    assert failed["sequence_number"] == 4
 
 
 @pytest.mark.parametrize(
