@@ -28,6 +28,7 @@ from ..lifecycle import Lifecycle
 from ..proxy.access import authenticate
 from ..proxy.exchange import Exchange, rate_limits
 from ..proxy.operations.chat import serve_chat
+from ..proxy.operations.kept_answers import KeptAnswerCall, serve_kept_answer
 from ..proxy.protocols import Client, HeaderPairs
 from ..proxy.services import Services
 from ..proxy.unserved import WEBSOCKET
@@ -160,6 +161,11 @@ class AsgiApp:
                 client.dialect = route.dialect
                 if route.operation is Operation.CHAT:
                     await self._call(running, client, scope, headers, identity)
+                elif route.operation is Operation.KEPT_ANSWER:
+                    id, _, part = argument.partition("/")
+                    method, query = scope["method"], scope.get("query_string", b"")
+                    kept = KeptAnswerCall(method, id, part and f"/{part}", query)
+                    await self._call(running, client, scope, headers, identity, kept)
                 elif route.operation is Operation.METRICS:
                     await client.reply(*await _scrape(running, headers))
                 else:
@@ -176,6 +182,7 @@ class AsgiApp:
         scope: Scope,
         headers: dict[bytes, bytes],
         identity: bytes,
+        kept: KeptAnswerCall | None = None,
     ) -> None:
         peer: Any = scope.get("client")
         tracer = running.services.tracer
@@ -197,6 +204,9 @@ class AsgiApp:
         client.before_body(exchange.hold_body)
         key = api_key(headers)
         try:
+            if kept is not None:
+                await exchange.run(lambda exchange: serve_kept_answer(exchange, key, kept))
+                return
             await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
             told = exchange.settlement.reason not in UNTOLD
             if client.dialect.closes_failed and client.open and told:

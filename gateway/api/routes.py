@@ -7,6 +7,7 @@ to the handler (Starlette: 23 µs against a dictionary's 0.1).
 from __future__ import annotations
 
 import enum
+import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -40,6 +41,7 @@ class Operation(enum.Enum):
     """What a path asks for."""
 
     CHAT = "chat"  # an answer of a model, in the route's dialect
+    KEPT_ANSWER = "kept_answer"
     MODELS = "models"
     MODEL = "model"
     LIVE = "live"
@@ -68,6 +70,9 @@ _EXACT: Final[dict[str, ApiRoute]] = {
 }
 _MODEL: Final = ApiRoute(Operation.MODEL, "GET")
 _MODEL_PREFIXES: Final = tuple(prefix + _MODELS + "/" for prefix in _PREFIXES)
+# What can be done with a response that a provider keeps, by what follows its id in the path.
+_KEPT: Final = re.compile(r"(?:/v1){0,2}/responses/([^/]+)(|/input_items|/cancel)")
+_KEPT_METHODS: Final = {"": ("GET", "DELETE"), "/input_items": ("GET",), "/cancel": ("POST",)}
 
 
 def match(method: str, path: str) -> tuple[ApiRoute, str]:
@@ -85,6 +90,8 @@ def match(method: str, path: str) -> tuple[ApiRoute, str]:
                 break
     if found is None and path.endswith("/") and path != "/":
         return match(method, path.rstrip("/") or "/")
+    if found is None and (kept := _KEPT.fullmatch(path)) is not None:
+        return _kept_answer(method, path, *kept.groups())
     if found is None:
         raise NotFound(
             f"there is nothing at {method} {path}; the API is at /v1/chat/completions and "
@@ -95,6 +102,14 @@ def match(method: str, path: str) -> tuple[ApiRoute, str]:
         allow = "GET, HEAD" if allowed == "GET" else allowed
         raise MethodNotAllowed(f"{path} takes {allow}, not {method}", allow=allow)
     return found, argument
+
+
+def _kept_answer(method: str, path: str, id: str, part: str) -> tuple[ApiRoute, str]:
+    allowed = _KEPT_METHODS[part]
+    if method not in allowed:
+        allow = ", ".join(allowed)
+        raise MethodNotAllowed(f"{path} takes {allow}, not {method}", allow=allow)
+    return ApiRoute(Operation.KEPT_ANSWER, method, OPENAI_RESPONSES), id + part
 
 
 def decoded(raw_path: bytes) -> str:

@@ -53,6 +53,45 @@ def test_a_model_is_called_in_the_dialect_of_the_path(prefix: str, dialect: Dial
     assert caught.value.allow == "POST"
 
 
+@pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1"])
+@pytest.mark.parametrize(
+    ("method", "path", "argument"),
+    [
+        ("GET", "/responses/resp_1", "resp_1"),
+        ("DELETE", "/responses/resp_1/", "resp_1"),
+        ("GET", "/responses/resp_1/input_items", "resp_1/input_items"),
+        ("POST", "/responses/resp_1/cancel", "resp_1/cancel"),
+    ],
+)
+def test_what_a_provider_keeps(prefix: str, method: str, path: str, argument: str) -> None:
+    route, found = match(method, prefix + path)
+    assert (route.operation, found) == (Operation.KEPT_ANSWER, argument)
+    assert route.dialect is OPENAI_RESPONSES
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/v1/responses/resp_1", "GET, DELETE"),
+        ("/v1/responses/resp_1/input_items", "GET"),
+        ("/v1/responses/resp_1/cancel", "POST"),
+        ("/v1/responses/input_tokens", "POST"),
+    ],
+)
+def test_what_cannot_be_done_with_it(path: str, allow: str) -> None:
+    with pytest.raises(MethodNotAllowed) as caught:
+        match("PUT", path)
+    assert caught.value.allow == allow
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/responses/", "/v1/responses/a/b", "/v1/responses/a/input_items/b"]
+)
+def test_what_else_is_below_it_is_not_there(path: str) -> None:
+    with pytest.raises((NotFound, MethodNotAllowed)):
+        match("GET", path)
+
+
 @pytest.mark.parametrize("name", ["live", "ready"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_health(name: str, method: str) -> None:
