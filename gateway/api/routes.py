@@ -17,7 +17,11 @@ from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
 from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
-from ..core.dialects.openai_responses.dialect import OPENAI_INPUT_TOKENS, OPENAI_RESPONSES
+from ..core.dialects.openai_responses.dialect import (
+    OPENAI_INPUT_TOKENS,
+    OPENAI_KEPT_RESPONSES,
+    OPENAI_RESPONSES,
+)
 from ..errors import MethodNotAllowed, NotFound
 
 _MODELS: Final = "/models"
@@ -109,7 +113,7 @@ def _kept_answer(method: str, path: str, id: str, part: str) -> tuple[ApiRoute, 
     if method not in allowed:
         allow = ", ".join(allowed)
         raise MethodNotAllowed(f"{path} takes {allow}, not {method}", allow=allow)
-    return ApiRoute(Operation.KEPT_ANSWER, method, OPENAI_RESPONSES), id + part
+    return ApiRoute(Operation.KEPT_ANSWER, method, OPENAI_KEPT_RESPONSES), id + part
 
 
 def decoded(raw_path: bytes) -> str:

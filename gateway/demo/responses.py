@@ -46,7 +46,7 @@ def _text(content: object) -> str:
 _decode: Final = msgspec.json.Decoder(_Question).decode
 
 
-class Response:
+class ResponseAnswer:
     """An answer of one message."""
 
     def __init__(self, body: bytes, created: int) -> None:

@@ -17,14 +17,18 @@ from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
 from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
-from ..core.dialects.openai_responses.dialect import OPENAI_INPUT_TOKENS, OPENAI_RESPONSES
+from ..core.dialects.openai_responses.dialect import (
+    OPENAI_INPUT_TOKENS,
+    OPENAI_KEPT_RESPONSES,
+    OPENAI_RESPONSES,
+)
 from ..core.routing.call import Call, Headers, Origin
 from ..core.routing.deployment import Credential, Deployment, Prepare
 from . import failures
 from .kind import AccessToken, Place, ProviderKind, RouteTerms
 from .settings import Provider
 
-RESPONSES: Final = (OPENAI_RESPONSES, OPENAI_INPUT_TOKENS)
+RESPONSES: Final = (OPENAI_RESPONSES, OPENAI_KEPT_RESPONSES, OPENAI_INPUT_TOKENS)
 _JSON = b"application/json"
 _EVENTS = b"text/event-stream"
 

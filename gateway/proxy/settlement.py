@@ -18,9 +18,8 @@ import trio
 
 from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
-from ..core.records.pricing import FREE, Prices, cost
+from ..core.records.pricing import Prices, cost
 from ..core.records.record import (
-    COUNT_TOKENS,
     AttemptRecord,
     EndReason,
     Record,
@@ -97,10 +96,6 @@ class Settlement:
         record.model, record.stream = shortened(request.model), request.stream
         record.user = None if request.user is None else shortened(request.user)
 
-    def asks_no_model(self, operation: str) -> None:
-        """Note that no model is to answer, so that there is nothing to pay."""
-        self.record.operation, self.record.cost_nano_usd = operation, 0
-
     def costs_nothing(self, *, cached: bool) -> None:
         """Note that the answer was made for another request, which has its cost."""
         self.record.cost_nano_usd = 0
@@ -174,7 +169,6 @@ class Settlement:
         Usage comes with a stream's last event. A caller with limits that leaves before it would
         pay nothing and have no budget at all, so what it took is estimated.
         """
-        prices = FREE if self.record.operation == COUNT_TOKENS else prices
         if cause is Cause.HEDGED:
             # The provider has read the prompt and will want it paid; more is not known.
             self._estimate(row, prices, Usage(self.prompt))

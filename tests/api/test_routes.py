@@ -7,7 +7,11 @@ from gateway.core.dialects.base import Dialect
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from gateway.core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
-from gateway.core.dialects.openai_responses.dialect import OPENAI_INPUT_TOKENS, OPENAI_RESPONSES
+from gateway.core.dialects.openai_responses.dialect import (
+    OPENAI_INPUT_TOKENS,
+    OPENAI_KEPT_RESPONSES,
+    OPENAI_RESPONSES,
+)
 from gateway.errors import MethodNotAllowed, NotFound
 
 
@@ -66,7 +70,7 @@ def test_a_model_is_called_in_the_dialect_of_the_path(prefix: str, dialect: Dial
 def test_what_a_provider_keeps(prefix: str, method: str, path: str, argument: str) -> None:
     route, found = match(method, prefix + path)
     assert (route.operation, found) == (Operation.KEPT_ANSWER, argument)
-    assert route.dialect is OPENAI_RESPONSES
+    assert route.dialect is OPENAI_KEPT_RESPONSES
 
 
 @pytest.mark.parametrize(

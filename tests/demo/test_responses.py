@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gateway.demo.reply import NotKept
-from gateway.demo.responses import InputTokens, Response
+from gateway.demo.responses import InputTokens, ResponseAnswer
 
 
 def asked(**members: object) -> bytes:
@@ -16,7 +16,7 @@ def asked(**members: object) -> bytes:
     ("limit", "status"), [(None, "completed"), (1000, "completed"), (3, "incomplete")]
 )
 def test_a_stream_says_what_a_whole_answer_says(limit: int | None, status: str) -> None:
-    answer = Response(asked(stream=True, max_output_tokens=limit), 1234)
+    answer = ResponseAnswer(asked(stream=True, max_output_tokens=limit), 1234)
     events = [json.loads(each.split(b"data: ", 1)[1]) for each in answer.events()]
     names = [each.split(b"\n", 1)[0].removeprefix(b"event: ").decode() for each in answer.events()]
     assert names == [event["type"] for event in events]
@@ -41,10 +41,12 @@ def test_the_last_of_the_user_is_answered() -> None:
         {"type": "function_call_output", "call_id": "c", "output": "x"},
     ]
     body = asked(input=items, instructions="Be brief.")
-    assert '"Hi you"' in json.loads(Response(body, 0).whole())["output"][0]["content"][0]["text"]
+    assert (
+        '"Hi you"' in json.loads(ResponseAnswer(body, 0).whole())["output"][0]["content"][0]["text"]
+    )
     assert json.loads(InputTokens(body, 0).whole())["input_tokens"] == 6
 
 
 def test_nothing_is_kept() -> None:
     with pytest.raises(NotKept):
-        Response(asked(previous_response_id="resp_1"), 0)
+        ResponseAnswer(asked(previous_response_id="resp_1"), 0)

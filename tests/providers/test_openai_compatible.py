@@ -137,7 +137,7 @@ def test_a_health_check_without_a_key(key: str | None) -> None:
 
 
 OTHERS = {"openai_completions", "openai_embeddings", "openai_moderations"}
-RESPONSES = {"openai_responses", "openai_input_tokens"}
+RESPONSES = {"openai_responses", "openai_kept_responses", "openai_input_tokens"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 import trio
 
-from ...core.records.record import AttemptRecord, EndReason, milliseconds
+from ...core.records.pricing import FREE
+from ...core.records.record import COUNT_TOKENS, AttemptRecord, EndReason, milliseconds
 from ...core.routing.balancing.homes import Home
 from ...core.routing.call import Headers
 from ...core.routing.causes import AttemptFailure, Cause
@@ -123,7 +124,8 @@ class AttemptLog:
             row.status, row.error = outcome.status, outcome.message
         elif isinstance(outcome, Committed):
             row.status, row.error = outcome.response.status, end.message if end else None
-        prices = self.lease.deployment.prices
+        counts = self._settlement.record.operation == COUNT_TOKENS
+        prices = FREE if counts else self.lease.deployment.prices
         tokens = self._settlement.attempt_ended(row, prices, outcome, cause)
         failed = outcome if isinstance(outcome, Failed) else None
         sample = Sample(

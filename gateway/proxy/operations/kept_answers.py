@@ -34,7 +34,6 @@ from ..attempts.reading.body import read_whole, readable
 from ..exchange import Exchange
 from ..outcomes import RawAnswer
 
-OPERATION: Final = "kept_answers"
 # Seconds for all that are asked; it is only looked up.
 PATIENCE: Final = 30.0
 # Accounts that are asked for what is not known here.
@@ -58,7 +57,7 @@ async def serve_kept_answer(exchange: Exchange, key: bytes | None, asked: KeptAn
     """Serve one request. Raises GatewayError, ClientGone, SendStalled."""
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
-    settlement.asks_no_model(OPERATION)
+    settlement.costs_nothing(cached=False)
     caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
     settlement.identify(caller.name)
     _check(asked)

@@ -9,12 +9,11 @@ import pytest
 from trio.testing import MockClock
 
 from gateway.config.callers import Caller
-from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
+from gateway.core.dialects.openai_responses.dialect import OPENAI_KEPT_RESPONSES
 from gateway.core.records.record import EndReason
 from gateway.core.routing.balancing.homes import AnswerHomes, Home
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.operations.kept_answers import (
-    OPERATION,
     PATIENCE,
     KeptAnswerCall,
     serve_kept_answer,
@@ -48,7 +47,7 @@ async def ask(
 ) -> World:
     more.setdefault("routes", ["a", "b"])
     client = ScriptedClient(b"", leaves_at=leaves_at)
-    world = World(plays, dialect=OPENAI_RESPONSES, client=client, **more)
+    world = World(plays, dialect=OPENAI_KEPT_RESPONSES, client=client, **more)
     world.homes = homes or AnswerHomes()
     asked = call or KeptAnswerCall("GET", "resp_1")
     await world.run(work=partial(serve, asked=asked))
@@ -84,7 +83,7 @@ async def test_its_home_is_asked(
     assert (made.method, made.target, made.body) == (method, target, b"")
     assert json.loads(world.client.text) == WHOLE | {"model": "m"}
     record = world.record
-    assert (record.operation, record.end_reason) == (OPERATION, EndReason.COMPLETE)
+    assert (record.operation, record.end_reason) == ("kept_answers", EndReason.COMPLETE)
     assert (record.provider, record.cost_nano_usd, record.attempts) == ("b", 0, [])
 
 
@@ -99,8 +98,8 @@ async def test_what_is_deleted_has_no_home_any_more(autojump_clock: MockClock) -
 async def test_where_it_is_not_known_all_are_asked_in_turn(autojump_clock: MockClock) -> None:
     routes = [
         deployment("none"),
-        deployment("a", keys=(b"key-1", b"key-2"), beside=[OPENAI_RESPONSES]),
-        deployment("b", beside=[OPENAI_RESPONSES]),
+        deployment("a", keys=(b"key-1", b"key-2"), beside=[OPENAI_KEPT_RESPONSES]),
+        deployment("b", beside=[OPENAI_KEPT_RESPONSES]),
     ]
     plays = [("a", MISSING), ("a", MISSING), ("b", gives(WHOLE))]
     world = await ask(*plays, routes=routes)

@@ -38,6 +38,13 @@ class OpenAIResponses(OpenAIDialect):
         return events_of(data if is_failed(data) else _failed(*words_of(data), after))
 
 
+class OpenAIKeptResponses(OpenAIResponses):
+    """What can be done with a response that a provider keeps, below that path and its id."""
+
+    name = "openai_kept_responses"
+    operation = "kept_answers"
+
+
 class OpenAIInputTokens(OpenAIDialect):
     """`POST /v1/responses/input_tokens`: how many tokens an input has."""
 
@@ -56,4 +63,5 @@ def _failed(message: str, code: str, after: StreamRewriter | None) -> bytes:
 
 
 OPENAI_RESPONSES: Final[Dialect] = OpenAIResponses()
+OPENAI_KEPT_RESPONSES: Final[Dialect] = OpenAIKeptResponses()
 OPENAI_INPUT_TOKENS: Final[Dialect] = OpenAIInputTokens()
