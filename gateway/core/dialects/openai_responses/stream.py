@@ -34,6 +34,7 @@ from .event import (
     OF_THE_RESPONSE,
     OPENING,
     Event,
+    Found,
     kept_ids,
     read_event,
     read_response,
@@ -76,7 +77,7 @@ class ResponsesStreamRewriter:
         self._last = b""
         # The `response` as it was told last, and the number of the last event that has one.
         self._response = b""
-        self._sequence: bytes | msgspec.Raw = b"-1"
+        self._sequence: bytes | Found = b"-1"
         # What an `error` event has told, after which the stream should fail; its data and number.
         self._told = b""
         self._told_by = b""
@@ -126,8 +127,8 @@ class ResponsesStreamRewriter:
     def failure(self, message: str, code: str) -> bytes:
         """Return the data of the event by which the stream fails now."""
         try:
-            number = int(bytes(self._sequence)[:20]) + 1
-        except ValueError:
+            number = int(bytes(self._sequence)[:20]) + 1  # type: ignore[arg-type]
+        except (ValueError, TypeError):
             number = 0
         return failed(message, code, response=self._response, model=self._model, sequence=number)
 
@@ -141,10 +142,11 @@ class ResponsesStreamRewriter:
             rewritten = self._rewrite(data, event.name)
             if rewritten is not None:
                 self.events += 1
+                name = event.name
                 if event.comments or _LF in rewritten:
-                    block = encode(SseEvent(rewritten, event.name, comments=event.comments))
-                elif event.name:
-                    block = b"event: %b\ndata: %b\n\n" % (event.name, rewritten)
+                    block = encode(SseEvent(rewritten, name, comments=event.comments))
+                elif name:
+                    block = b"event: %b\ndata: %b\n\n" % (name, rewritten)
                 else:
                     block = b"data: %b\n\n" % rewritten
                 if self.done:
@@ -162,6 +164,14 @@ class ResponsesStreamRewriter:
         except InvalidJSON:
             return self._unreadable(data, name)
         kind = event.type
+        # What most events are: a piece of text of a stream that has begun to say something.
+        if event.delta is not _UNSET and self.meaningful and kind.startswith(OF_THE_RESPONSE):
+            self._sequence = event.sequence_number
+            if kind != _AUDIO:
+                # Without the quotes; escapes make a text a little longer than it is.
+                self._size += len(event.delta) - 2
+                self._pieces += 1
+            return data
         if kind == ERROR or name == b"error" or _is_error(event):
             self._note_error(event, data)
             return None
@@ -175,8 +185,7 @@ class ResponsesStreamRewriter:
             self.said += 1
             return data
         if event.delta is not _UNSET and kind != _AUDIO:
-            # Without the quotes; escapes make a text a little longer than it is.
-            self._size += max(0, len(event.delta) - 2)
+            self._size += len(event.delta) - 2
             self._pieces += 1
         elif kind == ITEM_DONE:
             self._item_done(event)
