@@ -20,7 +20,7 @@ import trio
 from ..config.callers import ANYONE, Caller
 from ..config.snapshot import Snapshot
 from ..core.cache.answers import FALLBACK_HEADER
-from ..core.dialects.base import Dialect
+from ..core.dialects.base import Dialect, StreamRewriter
 from ..core.limits.headers import rate_limit_headers
 from ..core.records.client_metadata import note_client
 from ..core.records.record import EndReason, Record
@@ -79,8 +79,7 @@ class Exchange:
                 note_client(record, headers, snapshot.kept_headers)
             settlement = Settlement(services, record, trace)
         self.settlement: Final = settlement
-        # For the list of exchanges in flight (`in_flight.py`).
-        self.progress: Callable[[], int] | None = None
+        self.rewriter: StreamRewriter | None = None  # of the answer that is shown
         self.shared = False
         # Whether providers were to be asked. `shown` is whose attempts the answer came from, if
         # those of a shared call.
@@ -224,11 +223,11 @@ class Exchange:
             return
         if sealed:
             return
-        dialect = self.dialect
+        dialect, after = self.dialect, self.rewriter
         await self.client.send(
-            dialect.relayed_error_event(end.event)
+            dialect.relayed_error_event(end.event, after)
             if end.event
-            else dialect.error_event(end.message or "", end.reason.value, "upstream_error")
+            else dialect.error_event(end.message or "", end.reason.value, "upstream_error", after)
         )
 
     async def relay_rejection(
@@ -284,7 +283,8 @@ class Exchange:
             await client.refuse(error)
         elif self.record.stream and not client.sealed:
             # As in `conclude`: half an answer must not look like a whole one.
-            await client.send(self.dialect.error_event(error.message, error.code, error.type))
+            kind, after = error.type, self.rewriter
+            await client.send(self.dialect.error_event(error.message, error.code, kind, after))
 
     def _shut_down(self) -> None:
         self._shutting_down = True

@@ -78,6 +78,7 @@ def cross_check(
         yield "[[models]]: there is no model; add one with a name and routes"
     known = ", ".join(config.providers) or "none yet"
     yield from check_models(config.models, names, config.providers.keys() | unread.providers, known)
+    yield from _apis(config)
     yield from check_records(config, names, bool(unread.models))
     keys = keys or KeyCheck(names)
     yield from keys.tokens(config.tokens)
@@ -115,6 +116,18 @@ def _oidc_provider(oidc: OidcSettings) -> Iterator[str]:
             yield f"{where} redirect_uri: must end with /admin/api/oidc/callback"
     if find_spec("joserfc") is None:
         yield f"{where}: needs joserfc; install llm-gateway[oidc]"
+
+
+def _apis(config: Config) -> Iterator[str]:
+    """Yield the routes with an `api` whose provider has but one."""
+    for model in config.models:
+        for number, route in enumerate(model.routes):
+            provider = config.providers.get(route.provider)
+            if route.api and provider is not None and not hasattr(provider, "api"):
+                yield (
+                    f"[[models]] {model.name!r} routes[{number}].api: a provider of the kind "
+                    f"{provider.kind!r} has no choice of APIs; remove it"
+                )
 
 
 def _breaker(breaker: BreakerPolicy) -> Iterator[str]:

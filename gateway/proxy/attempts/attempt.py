@@ -179,7 +179,13 @@ async def _read_answer(
             return reported_error(response, deployment, exc.error, str(exc))
         cause = Cause.UNREADABLE if exc.final else Cause.PROTOCOL_VIOLATION
         return Failed(cause, str(exc), response.status)
-    return Committed(response, answer.body, usage=answer.usage, text_tokens=answer.text_tokens)
+    return Committed(
+        response,
+        answer.body,
+        usage=answer.usage,
+        text_tokens=answer.text_tokens,
+        kept_ids=answer.kept_ids,
+    )
 
 
 async def _read_error(

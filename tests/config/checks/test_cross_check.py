@@ -11,6 +11,7 @@ from gateway.config.schema import Admin, Config, Cors, Model, Route, Server, Tok
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.core.sign_in import AdminSettings, OidcSettings
+from gateway.providers.registry import KINDS
 from gateway.providers.settings import Probe, Provider
 
 DEMO = {"demo": Provider(kind="demo")}
@@ -349,3 +350,15 @@ def test_all_names_have_stand_ins_for_what_could_not_be_read() -> None:
     assert names.families.keys() == {"f/*"}
     # What could be read is what stands for a name that appears twice.
     assert names.exact["m"] is MODEL
+
+
+def test_only_who_has_two_apis_has_a_choice() -> None:
+    route = Route(provider="p", model="x", api="responses")
+    models = (Model(name="m", routes=(Route(provider="p", model="y"), route)),)
+    demo = KINDS["demo"].settings(kind="demo")
+    assert problems(providers={"p": demo}, models=models) == [
+        "[[models]] 'm' routes[1].api: a provider of the kind 'demo' has no choice of APIs; "
+        "remove it"
+    ]
+    openai = KINDS["openai"].settings(kind="openai", base_url="https://h/v1")
+    assert problems(providers={"p": openai}, models=models) == []

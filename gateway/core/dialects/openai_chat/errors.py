@@ -28,6 +28,7 @@ _STATUS_OF: Final = {
     "context_length_exceeded": 400,
     "content_filter": 400,
     "content_policy_violation": 400,
+    "invalid_prompt": 400,
     "invalid_api_key": 401,
     "authentication_error": 401,
     "permission_error": 403,

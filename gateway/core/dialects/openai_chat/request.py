@@ -7,7 +7,7 @@ prefix, keep hitting.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -43,6 +43,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     usage_options: bytes
     user: str | None = None
     limits: TokenLimits = TokenLimits()
+    continues: ClassVar[None] = None
 
     @property
     def answer_tokens(self) -> int:

@@ -8,8 +8,7 @@ openai-python `_streaming.py`), `[DONE]` is kept back so that only a success end
 An event that cannot be read is text that the caller would miss without knowing: it breaks the
 stream, unless every choice has its end already.
 
-The hot path: one msgspec pass checks an event's syntax and finds what is of interest, then bytes
-are cut and joined.
+The hot path: one msgspec pass checks and finds all of interest, then bytes are cut and joined.
 """
 
 from __future__ import annotations
@@ -50,6 +49,8 @@ class ChatStreamRewriter:
     It is `finished` once each of the `choices` that were asked for, and each that has come, has
     its finish_reason. `asked_usage` says that the provider was asked for usage.
     """
+
+    kept_ids: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -56,8 +56,7 @@ async def read_stream(
                 Cause.EMPTY_STREAM, "the stream ended before any content", response.status
             )
         if held and preface is not None and preface.due(progressed=rewriter.progressed):
-            await preface.show(deployment, response, held)
-            held = b""
+            held = await preface.show(deployment, response, held)
         chunk = await response.receive_some()
 
 
