@@ -30,7 +30,8 @@ from ...transport_errors import UpstreamFailure
 from ..access import authenticate, authorize
 from ..attempts.answer_headers import provider_headers
 from ..attempts.own_keys import without_secrets
-from ..attempts.reading.body import read_whole, readable
+from ..attempts.reading.body import readable
+from ..attempts.reading.whole import read_whole
 from ..exchange import Exchange
 from ..outcomes import RawAnswer
 
@@ -149,7 +150,7 @@ async def _ask(
     response = readable(await exchange.services.upstream.request(call))
     try:
         limit = exchange.snapshot.server.max_response_bytes
-        body = await read_whole(response, limit, deployment.timeouts.idle)
+        body = await read_whole(response, limit, deployment.timeouts.idle, None)
     finally:
         await response.aclose()
     if body is None:
