@@ -98,6 +98,14 @@ class DialectRequest(Protocol):
         ...
 
     @property
+    def once(self) -> bool:
+        """Say whether it changes what a provider keeps, so that a second attempt might do it twice.
+
+        Then there is none, and no kept answer takes its place.
+        """
+        ...
+
+    @property
     def answers(self) -> int:
         """Return how many answers the caller wants at once; 0 where none is generated."""
         ...

@@ -44,10 +44,12 @@ async def serve_chat(
     if captures is not None and captures.selects(caller.name, request.model):
         _capture(exchange, captures, request, key)
     ttl = cache_control(asked.cache, model.cache, services.cache.store.policy.max_ttl)
+    if request.once:
+        ttl = None
     demand = _demand(exchange, request, model)
     options = ServingOptions(
         timeout=asked.timeout,
-        single=asked.single,
+        single=asked.single or request.once,
         repeated=asked.repeated,
         sticky_key=sticky_key(model, request, caller, exchange.headers),
         demand=demand,

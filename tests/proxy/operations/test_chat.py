@@ -434,6 +434,20 @@ async def test_where_that_is_unknown_they_are_asked_in_turn(autojump_clock: Mock
     assert (lost.client.status, lost.client.error["code"]) == (400, "previous_response_not_found")
 
 
+@pytest.mark.parametrize("members", [{"background": True}, {"conversation": "conv_1"}])
+async def test_what_might_be_done_twice_is_sent_once(
+    autojump_clock: MockClock, members: dict[str, Any]
+) -> None:
+    sent = msgspec.json.encode({"model": "m", "input": "more", **members})
+    found = asking(("a", fails(ConnectionLost("gone"))), body=sent, routes=["a", "b"])
+    await found.run(asked=ClientOptions(cache=b"ttl=60"))
+    assert found.client.status == 502
+    again = asking(("a", gives(WHOLE)), ("a", gives(WHOLE)), body=sent, routes=["a"])
+    await again.exchange(asked=ClientOptions(cache=b"ttl=60"))
+    await again.exchange(asked=ClientOptions(cache=b"ttl=60"))
+    assert len(again.upstream.calls) == 2
+
+
 async def test_what_is_kept_for_one_caller_is_not_there_for_another(
     autojump_clock: MockClock,
 ) -> None:

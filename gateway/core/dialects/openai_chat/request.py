@@ -44,6 +44,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     user: str | None = None
     limits: TokenLimits = TokenLimits()
     continues: ClassVar[None] = None
+    once: ClassVar[bool] = False
 
     @property
     def answer_tokens(self) -> int:

@@ -29,6 +29,7 @@ class NumbersRequest(msgspec.Struct, frozen=True):
     answer_tokens: int = 0
     answers: int = 0
     continues: ClassVar[None] = None
+    once: ClassVar[bool] = False
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, with the recipient's model name, which may be the first."""

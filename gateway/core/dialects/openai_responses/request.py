@@ -26,6 +26,8 @@ _NULL: Final = b"null"
 
 
 class ResponsesRequest(msgspec.Struct, frozen=True):
+    """`once`: it adds to a conversation, or goes on at the provider when its caller has left."""
+
     body: bytes
     members: list[JsonMember]
     model: str
@@ -33,6 +35,7 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
     user: str | None = None
     answer_tokens: int = 0
     continues: str | None = None
+    once: bool = False
     answers: int = 1
 
     def body_for(self, recipient: Recipient) -> bytes:
@@ -66,4 +69,5 @@ def parse_responses(body: bytes) -> ResponsesRequest:
         user=string_of(users[0], "user") if users else None,
         answer_tokens=read_token_limits(values).max_tokens or 0,
         continues=next(filter(None, continues), None),
+        once=values.get("conversation", _NULL) != _NULL or values.get("background") == b"true",
     )

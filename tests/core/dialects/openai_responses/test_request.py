@@ -49,6 +49,21 @@ def test_what_is_read(
 
 
 @pytest.mark.parametrize(
+    ("members", "once"),
+    [
+        ({}, False),
+        ({"previous_response_id": "resp_1", "store": True}, False),
+        ({"background": False, "conversation": None}, False),
+        ({"background": True}, True),
+        ({"conversation": "conv_1"}, True),
+        ({"conversation": {"id": "conv_1"}}, True),
+    ],
+)
+def test_what_changes_what_is_kept_is_sent_once(members: dict[str, Any], once: bool) -> None:
+    assert parse_responses(asked(**members)).once is once
+
+
+@pytest.mark.parametrize(
     ("body", "param"),
     [
         (b'{"input":"x"}', "model"),
