@@ -4,10 +4,10 @@
 
 ORDER is JSON: {"base_url", "api_key", "client": "sync" or "async", "calls": [CALL...]}. A CALL
 is {"do": "chat", "with": {arguments of create}, "raw": bool}, {"do": "models"} or
-{"do": "model", "id"}; instead of "chat" it may name another of RESOURCES, or
-"input_tokens". Each may have
-"max_retries" and "api_key". The answer, on stdout, is a JSON list with what each call returned or
-raised. Run by the tests' own interpreter and by that of the SDK's older line.
+{"do": "model", "id"}; instead of "chat" it may name another of RESOURCES, "input_tokens" or, with
+an "id", one of KEPT. Each may have "max_retries" and "api_key". The answer, on stdout, is a JSON
+list with what each call returned or raised. Run by the tests' own interpreter and by that of the
+SDK's older line.
 """
 
 from __future__ import annotations
@@ -25,6 +25,15 @@ RESOURCES = {
     "embeddings": lambda client: client.embeddings,
     "moderations": lambda client: client.moderations,
     "responses": lambda client: client.responses,
+}
+
+
+# What is done with a response that is kept, by its id.
+KEPT = {
+    "retrieve": lambda client: client.responses.retrieve,
+    "delete": lambda client: client.responses.delete,
+    "cancel": lambda client: client.responses.cancel,
+    "input_items": lambda client: client.responses.input_items.list,
 }
 
 
@@ -68,6 +77,9 @@ def sync_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
             seen["models"] = [dumped(model) for model in client.models.list()]
         elif call["do"] == "model":
             seen["model"] = dumped(client.models.retrieve(call["id"]))
+        elif call["do"] in KEPT:
+            found = KEPT[call["do"]](client)(call["id"])
+            seen["answer"] = None if found is None else dumped(found)
         elif call["do"] == "input_tokens":
             seen["answer"] = dumped(client.responses.input_tokens.count(**call["with"]))
         elif call.get("raw"):
@@ -101,6 +113,9 @@ async def async_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
             seen["models"] = [dumped(model) async for model in client.models.list()]
         elif call["do"] == "model":
             seen["model"] = dumped(await client.models.retrieve(call["id"]))
+        elif call["do"] in KEPT:
+            found = await KEPT[call["do"]](client)(call["id"])
+            seen["answer"] = None if found is None else dumped(found)
         elif call["do"] == "input_tokens":
             seen["answer"] = dumped(await client.responses.input_tokens.count(**call["with"]))
         elif call.get("raw"):

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.records.record import EndReason
 
-from ..core.dialects.openai_responses.streams import STREAM
+from ..core.dialects.openai_responses.streams import STREAM, WHOLE
 from .harness import config, in_process
 from .provider import Asked, serving
 from .sdk import VERSIONS, call_of, run_sdk
@@ -196,3 +196,42 @@ async def test_responses_of_who_has_chat_only_are_refused() -> None:
         [refused] = await run_sdk("3", gateway.url, [call_of("responses", input="x")])
         assert refused["error"]["code"] == "unsupported_operation"
         assert provider.asked == []
+
+
+@both_lines
+async def test_what_a_provider_keeps_is_found_where_it_was_made(version: str) -> None:
+    def keeps(asked: Asked) -> Script:
+        if asked.method == "DELETE":
+            gone = {"id": "resp_1", "object": "response", "deleted": True}
+            return [(0.0, whole(200, gone))]
+        items = {"object": "list", "data": [], "has_more": False, "first_id": "", "last_id": ""}
+        return [(0.0, whole(200, items if asked.target.endswith("input_items") else WHOLE))]
+
+    calls: list[dict[str, Any]] = [
+        call_of("responses", input="x"),
+        call_of("responses", input="more", previous_response_id="resp_1"),
+        *({"do": do, "id": "resp_1"} for do in ("retrieve", "input_items", "cancel", "delete")),
+        {"do": "retrieve", "id": "resp_2", "max_retries": 0},
+    ]
+    missing = [(0.0, failure(404, "Response not found."))]
+    async with (
+        serving([(0.0, failure(500))], missing) as first,
+        serving(keeps, keeps, keeps, keeps, keeps, keeps, missing) as second,
+        in_process(with_api(first.port, second.port)) as gateway,
+    ):
+        seen = await run_sdk(version, gateway.url, calls)
+        assert [each.get("error") for each in seen[:6]] == [None] * 6
+        assert seen[2]["answer"]["model"] == "m"
+        assert seen[6]["error"]["class"] == "NotFoundError"
+        asked = [(each.method, each.target) for each in second.asked]
+        assert asked == [
+            ("POST", "/v1/responses"),
+            ("POST", "/v1/responses"),
+            ("GET", "/v1/responses/resp_1"),
+            ("GET", "/v1/responses/resp_1/input_items"),
+            ("POST", "/v1/responses/resp_1/cancel"),
+            ("DELETE", "/v1/responses/resp_1"),
+            ("GET", "/v1/responses/resp_2"),
+        ]
+        # One attempt at the first, its quick retry if it got one, and who might have the last.
+        assert first.asked[-1].target == "/v1/responses/resp_2"
