@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,7 +16,7 @@ from gateway.core.records.record import EndReason
 
 from .caller import Reply, ask, calling
 from .harness import config, in_process
-from .provider import Asked, serving, until
+from .provider import Asked, Provider, serving, until
 from .wire import RESET, Script, broken, completion, event, failure, streamed, whole, words
 
 KEPT = "cache = { ttl = 60 }"
@@ -350,3 +351,113 @@ async def test_refusal_of_a_shared_call_is_everyones() -> None:
     assert {(reply.status, reply.error["message"]) for reply in replies} == {
         (400, "no such option")
     }
+
+
+# Answers of a fallback model...
+
+BACKUP = """
+{cache}
+fallbacks = ["back"]
+[[models]]
+name = "other"
+alias = "m"
+[[models]]
+name = "back"
+routes = [{{ provider = "p1", model = "spare-model" }}]
+"""
+
+
+def with_backup(first: Provider, spare: Provider, cache: str, server: str = "") -> str:
+    """Return a configuration in which the model `back` stands behind `m`."""
+    text = config(first.port, spare.port, server=server, models=BACKUP.format(cache=cache))
+    return re.sub(r', \{ provider = "p1", model = "real-model"[^}]*\}', "", text, count=1)
+
+
+def named(reply: Reply) -> set[str]:
+    """Return the models that an answer says it is of."""
+    assert state(reply) is not None
+    if reply.headers["content-type"] == "application/json":
+        return {reply.json["model"]}
+    datas = [each.removeprefix(b"data: ") for each in reply.events]
+    return {json.loads(data)["model"] for data in datas if data != b"[DONE]"}
+
+
+@both_kinds
+@pytest.mark.parametrize("shown", ["served", "asked"])
+async def test_a_hit_names_the_fallback_that_answered(stream: bool, shown: str) -> None:
+    async with (
+        serving([(0.0, failure(429))]) as limited,
+        serving(counting()) as spare,
+        in_process(
+            with_backup(limited, spare, KEPT, server=f'answer_model = "{shown}"')
+        ) as gateway,
+    ):
+        replies = [await ask(gateway.port, stream=stream) for _ in range(2)]
+        records = [await gateway.record(number) for number in (1, 2)]
+        # Under its other name the model is the same, and so is the answer.
+        alias = await ask(gateway.port, stream=stream, model="other")
+    assert [state(reply) for reply in replies] == ["miss", "hit"]
+    wanted = {"back"} if shown == "served" else {"m"}
+    assert [named(reply) for reply in replies] == [wanted, wanted]
+    assert [reply.headers["x-gateway-fallback"] for reply in replies] == ["back", "back"]
+    assert [record.fallback_model for record in records] == ["back", "back"]
+    assert named(alias) == ({"back"} if shown == "served" else {"other"})
+    assert alias.headers["x-gateway-fallback"] == "back"
+
+
+@both_kinds
+async def test_callers_of_a_shared_call_learn_of_the_fallback(stream: bool) -> None:
+    async with (
+        serving([(0.1, failure(429))]) as limited,
+        serving(counting(pace=0.1)) as spare,
+        in_process(with_backup(limited, spare, SHARED)) as gateway,
+    ):
+        replies = await together(gateway.port, 5, stream=stream)
+        records = [await gateway.record(number) for number in range(1, 6)]
+    assert sorted(str(state(reply)) for reply in replies) == ["hit"] * 4 + ["miss"]
+    assert [named(reply) for reply in replies] == [{"back"}] * 5
+    assert {reply.headers["x-gateway-fallback"] for reply in replies} == {"back"}
+    assert {record.fallback_model for record in records} == {"back"}
+    assert len({reply.body for reply in replies}) == 1
+
+
+@both_kinds
+@pytest.mark.parametrize(
+    ("script", "status", "attempts"),
+    [
+        ([(0.1, failure(500))], 502, 3),
+        ([(0.1, failure(429))], 429, 3),
+        ([(0.1, failure(422))], 422, 2),
+        ([(0.1, RESET)], 502, 3),
+    ],
+    ids=["500", "429", "422", "reset"],
+)
+async def test_callers_of_a_shared_call_learn_how_often_it_was_tried(
+    stream: bool, script: Script, status: int, attempts: int
+) -> None:
+    async with (
+        serving([(0.1, failure(429))]) as limited,
+        serving(script) as spare,
+        in_process(with_backup(limited, spare, SHARED)) as gateway,
+    ):
+        replies = await together(gateway.port, 4, stream=stream)
+        records = [await gateway.record(number) for number in range(1, 5)]
+    assert [reply.status for reply in replies] == [status] * 4
+    assert [reply.headers["x-gateway-attempts"] for reply in replies] == [str(attempts)] * 4
+    assert len(limited.asked) + len(spare.asked) == attempts
+    assert sorted(len(record.attempts) for record in records) == [0, 0, 0, attempts]
+    # Who made it pays for it, if it is known at all; the others do not.
+    assert [record.cost_nano_usd for record in records].count(0) == 3
+
+
+async def together(port: int, count: int, **body: Any) -> list[Reply]:
+    """Make equal requests at the same time."""
+    replies: list[Reply] = []
+
+    async def call() -> None:
+        replies.append(await ask(port, **body))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(count):
+            nursery.start_soon(call)
+    return replies

@@ -95,7 +95,7 @@ async def test_a_call_that_we_cannot_make_is_no_failure_of_the_provider(
 async def test_certificates_that_cannot_be_opened_for_want_of_a_descriptor(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def no_descriptor(_: object) -> None:
+    def no_descriptor(*_: object) -> None:
         raise error(errno.EMFILE)
 
     ours, theirs = trio.socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -22,6 +22,8 @@ _ZLIB_MAGICS: Final = (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
 # RFC 8878 section 3.1.1. Brotli has no magic number.
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _MAGICS: Final = (_GZIP_MAGIC, *_ZLIB_MAGICS, _ZSTD_MAGIC)
+# A body that begins with another byte, as nearly all do, needs no closer look.
+SUSPECTS: Final = frozenset(magic[:1] for magic in _MAGICS)
 _GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _IDENTITY: Final = frozenset({b"", b"identity"})
 

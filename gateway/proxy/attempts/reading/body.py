@@ -8,6 +8,7 @@ from typing import Final
 import trio
 
 from ....core.wire.inflate import (
+    SUSPECTS,
     Damaged,
     Inflater,
     UnknownEncoding,
@@ -96,7 +97,9 @@ async def opened(response: UpstreamResponse) -> tuple[UpstreamResponse, bytes]:
     UpstreamFailure, UnreadableBody for zstd.
     """
     start = await response.receive_some()
-    while start and may_be_packed(start) and (more := await response.receive_some()):
+    if start[:1] not in SUSPECTS:
+        return response, start
+    while may_be_packed(start) and (more := await response.receive_some()):
         start += more
     try:
         found = undeclared(start)
