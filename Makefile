@@ -43,6 +43,7 @@ run: .venv/run
 
 test: setup
 	@scripts/postgres >/dev/null
+	@scripts/chromium >/dev/null
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 quick: setup
@@ -50,6 +51,7 @@ quick: setup
 
 soak: setup
 	@scripts/postgres >/dev/null
+	@scripts/chromium >/dev/null
 	SOAK=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --timeout 900 $(ARGS)
 
 check: .venv/dev

@@ -56,6 +56,8 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     session_hours: Annotated[float, Meta(gt=0)] = 24.0
     trusted_proxies: tuple[str, ...] = ()
     oidc: OidcSettings | None = None
+    # Whether there are pages at /admin/, and not the API alone.
+    dashboard: bool = False
 
 
 class Counted(enum.Enum):

@@ -1,18 +1,19 @@
-"""The admin API, put together at the first request for it.
+"""The admin API and the dashboard, put together at the first request for them.
 
-Starlette and SQLAlchemy take a tenth of a second each to import. A gateway that only serves
+Starlette, Jinja and SQLAlchemy take a tenth of a second each to import. A gateway that only serves
 models need never spend it, and no gateway spends it on the event loop.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import structlog
 import trio
 
+from ..config.schema import Config
 from ..config.snapshot import Snapshot
 from ..errors import ClientGone, InternalError
 from ..lifecycle import Lifecycle
@@ -24,12 +25,25 @@ from .recording import Recording
 if TYPE_CHECKING:
     from ..admin.application import AdminApi
     from ..admin.resources import Control
+    from ..dashboard.application import Dashboard
+
+_API: Final = b"/admin/api/"
 
 _log = structlog.get_logger(__name__)
 
 
+class AdminParts(NamedTuple):
+    """What serves the paths under /admin/."""
+
+    api: AdminApi
+    dashboard: Dashboard
+
+
 class LazyAdminApi:
-    """Serves every path under /admin/. `snapshot` returns the one in use now."""
+    """Serves every path under /admin/.
+
+    `snapshot` and `config` return those in use now; the dashboard is served if they say so.
+    """
 
     def __init__(
         self,
@@ -38,6 +52,7 @@ class LazyAdminApi:
         lifecycle: Lifecycle,
         recording: Recording,
         snapshot: Callable[[], Snapshot],
+        config: Callable[[], Config],
         oidc_http: ProviderHttp | None = None,
     ) -> None:
         self._oidc_http = oidc_http
@@ -46,53 +61,60 @@ class LazyAdminApi:
         self._lifecycle = lifecycle
         self._recording = recording
         self._snapshot = snapshot
+        self._config = config
         self._since = trio.current_time()
-        self._api: AdminApi | None = None
+        self._parts: AdminParts | None = None
         self._making = trio.Lock()
 
     def __repr__(self) -> str:
-        return f"<LazyAdminApi {'in use' if self._api else 'not asked for yet'}>"
+        return f"<LazyAdminApi {'in use' if self._parts else 'not asked for yet'}>"
 
     async def serve(
         self, scope: MutableMapping[str, Any], client: Client, key: bytes | None
     ) -> None:
         """Answer one request, which came with `key`. Raises nothing but SendStalled."""
-        api = await self._made()
-        if api is not None:
-            await api.serve(scope, client, key)
+        parts = await self._made()
+        if parts is not None:
+            is_page = not scope["raw_path"].startswith(_API)
+            if is_page and self._snapshot().admin_settings.dashboard:
+                await parts.dashboard.serve(scope, client, key)
+            else:
+                await parts.api.serve(scope, client, key)
             return
         try:
             await client.refuse(InternalError("the gateway made a mistake; its log has more"))
         except ClientGone:
             return
 
-    async def _made(self) -> AdminApi | None:
+    async def _made(self) -> AdminParts | None:
         async with self._making:
-            if self._api is None:
+            if self._parts is None:
                 try:
-                    self._api = await trio.to_thread.run_sync(self._make, abandon_on_cancel=True)
+                    self._parts = await trio.to_thread.run_sync(self._make, abandon_on_cancel=True)
                 except Exception:  # noqa: BLE001  # logged; the next request tries again
                     _log.exception("the admin API cannot be made")
-            return self._api
+            return self._parts
 
-    def _make(self) -> AdminApi:
+    def _make(self) -> AdminParts:
         from ..admin.application import AdminApi
         from ..admin.resources import Resources
+        from ..dashboard.application import Dashboard
+        from ..dashboard.assets import read_assets
 
         recording = self._recording
         writer = recording.writer
-        return AdminApi(
-            Resources(
-                control=self._control,
-                services=self._services,
-                lifecycle=self._lifecycle,
-                since=self._since,
-                snapshot=self._snapshot,
-                audit=recording.audit,
-                database=recording.database,
-                captures=recording.debug_folder,
-                oidc_http=self._oidc_http,
-                debug_log=recording.debug_log,
-                store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
-            )
+        resources = Resources(
+            control=self._control,
+            services=self._services,
+            lifecycle=self._lifecycle,
+            since=self._since,
+            snapshot=self._snapshot,
+            audit=recording.audit,
+            database=recording.database,
+            captures=recording.debug_folder,
+            oidc_http=self._oidc_http,
+            debug_log=recording.debug_log,
+            store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
         )
+        dashboard = Dashboard(resources, read_assets(), self._config)
+        return AdminParts(AdminApi(resources), dashboard)

@@ -208,6 +208,7 @@ class Application:
             self.lifecycle,
             recording,
             lambda: running.snapshot,
+            lambda: self.config,
             ProviderHttp(parts.http_client),
         )
         running = Runtime(parts.services, taken, administration)
@@ -235,7 +236,8 @@ class Application:
             return
         from .first_run import offer_setup
 
-        nursery.start_soon(persist, partial(offer_setup, database, opened, config.server.bind))
+        bind = config.server.bind
+        nursery.start_soon(persist, partial(offer_setup, database, opened, bind, page=config.admin.dashboard))
 
     def _metrics(
         self, config: schema.Config, parts: Components, recording: Recording

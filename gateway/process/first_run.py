@@ -10,7 +10,6 @@ import structlog
 import trio
 
 from ..admin.accounts.tokens import digest_of, new_token
-from ..admin.rights import ROUTES
 from ..core.sign_in import is_loopback
 from ..errors import StoreUnavailable
 from ..store.accounts import setup_links, users
@@ -29,7 +28,7 @@ async def offer_setup(
     bind: str,
     clock: Callable[[], float] = time.time,
     *,
-    page: bool = ("GET", _PAGE) in ROUTES,
+    page: bool = True,
 ) -> None:
     """Once the database is there, make a link and log it, unless there is a user or no `page`.
 

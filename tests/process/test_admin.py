@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.errors import ClientGone, GatewayError, SendStalled
-from gateway.process.admin import LazyAdminApi
+from gateway.process.admin import AdminParts, LazyAdminApi
 
 SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "raw_path": b"/admin/api/status"}
 
@@ -32,7 +32,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, error: Exception) -> LazyAdminApi:
 
     monkeypatch.setattr(LazyAdminApi, "_make", fails)
     nothing: Any = None
-    return LazyAdminApi(nothing, nothing, nothing, nothing, nothing)
+    return LazyAdminApi(nothing, nothing, nothing, nothing, nothing, nothing)
 
 
 @pytest.mark.parametrize("error", [ImportError("no starlette"), OSError(24, "Too many open files")])
@@ -50,7 +50,7 @@ async def test_where_it_cannot_be_made_the_answer_says_so(
         assert (line["event"], line["exc_info"]) == ("the admin API cannot be made", True)
     # The next asks for it again.
     made: Any = Made()
-    monkeypatch.setattr(LazyAdminApi, "_make", lambda _: made)
+    monkeypatch.setattr(LazyAdminApi, "_make", lambda _: AdminParts(made, made))
     await administration.serve(SCOPE, caller, b"key")
     assert made.served == [b"key"]
 

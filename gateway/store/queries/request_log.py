@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -101,6 +102,17 @@ def one(connection: Connection, request_id: str) -> list[dict[str, Any]]:
             del each["request"]
         rows.append({**as_dict(row), "tried": mine})
     return rows
+
+
+def latest(connection: Connection, request_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the newest request of each id, by the id; those that are not on record are absent."""
+    found = connection.execute(
+        select(requests)
+        .where(_of.request_id.in_(request_ids[:MAX_LIMIT]))
+        .order_by(_of.id)
+        .limit(_MAX_EQUAL * MAX_LIMIT)
+    )
+    return {row.request_id: as_dict(row) for row in found}
 
 
 def as_dict(row: Row[Any]) -> dict[str, Any]:

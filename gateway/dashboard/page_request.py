@@ -1,0 +1,130 @@
+"""One request for a page: who asks, with which parameters, and how the answer is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import trio
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from ..admin.accounts.identity import Identity
+from ..admin.request import AdminRequest
+from ..admin.resources import Resources
+from ..admin.rights import Right
+from ..config.schema import Config
+from ..store.engine.database import Database
+from . import links
+from .live.shared import SharedFigures
+from .live.stream import OpenPages
+from .rendering import Templates
+
+T = TypeVar("T")
+
+# A page is made in milliseconds, off the event loop. So many at a time leave requests for models
+# most of the interpreter.
+_RENDERERS: Final = 2
+# Captures are whole requests and answers in memory.
+_READERS: Final = 2
+# Seconds for a page's query. A page that takes longer asks for too much, and says so.
+QUERY_SECONDS: Final = 10.0
+_THEMES: Final = ("light", "dark")
+
+
+class Site:
+    """What all pages share. `config` returns the configuration in use."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        templates: Templates,
+        config: Callable[[], Config],
+    ) -> None:
+        self.resources = resources
+        self.templates = templates
+        self.config = config
+        self.renderers = trio.CapacityLimiter(_RENDERERS)
+        self.readers = trio.CapacityLimiter(_READERS)
+        self.open_pages = OpenPages(resources.lifecycle)
+        self.shared = SharedFigures()
+
+
+class PageRequest:
+    """What a page is made from. `admin` is the same request as the API sees one."""
+
+    def __init__(self, site: Site, admin: AdminRequest) -> None:
+        self.site = site
+        self.admin = admin
+
+    @property
+    def visitor(self) -> Identity | None:
+        """Return who asks; None on a page that needs no sign-in."""
+        return self.admin.visitor
+
+    @property
+    def http(self) -> Request:
+        return self.admin.http
+
+    @property
+    def path(self) -> str:
+        """Return this page's own; the admin API has taken the slash of the first one."""
+        return self.http.url.path if self.http.url.path != links.ROOT[:-1] else links.ROOT
+
+    @property
+    def base(self) -> str:
+        """Return where people reach the gateway, as this person's browser does."""
+        arrival = self.admin.arrival
+        return f"{'https' if arrival.secure else 'http'}://{arrival.host}"
+
+    @property
+    def resources(self) -> Resources:
+        return self.site.resources
+
+    @property
+    def database(self) -> Database | None:
+        return self.site.resources.database
+
+    @property
+    def wants_part(self) -> bool:
+        """Say whether the page's script asks for what goes into a page that is open already."""
+        return self.http.headers.get("hx-request") == "true"
+
+    async def read(self, work: Callable[[Any], T]) -> T:
+        """Do `work` on a connection, in a thread. Raises NotFound if nothing is on record."""
+        return await self.admin.database.read(work, QUERY_SECONDS)
+
+    def link(self, **changes: object) -> str:
+        """Return this page's address with other parameters; always from its first row."""
+        return links.with_params(self.path, self.admin.params, **{"cursor": None} | changes)
+
+    async def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
+        """Answer with a page; `context` is what its template shows."""
+        body = await self.render(template, **context)
+        return HTMLResponse(body, status)
+
+    async def render(self, template: str, **context: Any) -> bytes:
+        given = self._context() | context
+
+        def work() -> bytes:
+            return self.site.templates.render(template, given)
+
+        return await trio.to_thread.run_sync(work, limiter=self.site.renderers)
+
+    def go(self, target: str) -> Response:
+        """Answer that the browser shall go to another page."""
+        return RedirectResponse(target, 303)
+
+    def _context(self) -> dict[str, Any]:
+        theme = self.http.cookies.get("theme", "")
+        return {
+            "theme": theme if theme in _THEMES else "system",
+            "visitor": self.visitor,
+            "may_audit": self.visitor is not None and self.visitor.may(Right.AUDIT),
+            "may_content": self.visitor is not None and self.visitor.may(Right.CONTENT),
+            "params": self.admin.params,
+            "link": self.link,
+            "path": self.path,
+            "part": self.wants_part,
+            "now": self.admin.now,
+        }

@@ -1,0 +1,153 @@
+"""What is wrong now, then how everything has been going, live."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import trio
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from ...admin.status import state
+from ...errors import StoreUnavailable
+from ...store.queries import stats
+from ...store.queries.filters import Filter
+from ..live.stream import EventStream
+from ..page_request import PageRequest
+from ..views import series, time_range
+from ..views.budgets import BudgetUse, budget_use, budgets_of
+from ..views.time_range import RANGES, TimeRange
+from ..views.troubles import troubles
+
+DEFAULT: Final = "1h"
+# Seconds between two looks at what this process knows by itself.
+_LOOK: Final = 2.0
+_TOP: Final = 8
+# Seconds that the page waits for its figures. Those of a month take longer where there are many.
+_PATIENCE: Final = 0.15
+_OLDEST: Final = 8
+_BUDGET_SECONDS: Final = 15.0
+_DIMENSIONS: Final = ("model", "provider", "token")
+
+
+async def overview(request: PageRequest) -> Response:
+    request.admin.only("range", *_DIMENSIONS)
+    wanted = _range(request)
+    figures, problem = await _figures_or_problem(request, wanted)
+    return await request.page(
+        "overview.html",
+        active="overview",
+        ranges=RANGES,
+        range=wanted,
+        default=DEFAULT,
+        figures=figures,
+        problem=problem,
+        series=series.NONE if figures is None else series.columns(figures),
+        chosen=[(name, each) for name in _DIMENSIONS for each in request.admin.several(name, ())],
+        **await _present(request),
+    )
+
+
+async def live(request: PageRequest) -> ASGIApp:
+    """Send the same again: what is wrong every two seconds, the figures when they may be new."""
+    request.admin.only("range", *_DIMENSIONS)
+    wanted = _range(request)
+    shown: object = None
+    sent: bytes | None = None
+
+    async def next_event() -> tuple[str, Any] | None:
+        nonlocal shown, sent
+        parts: dict[str, str] = {}
+        value: dict[str, Any] = {"parts": parts}
+        present = await request.render("parts/present.html", **await _present(request))
+        if present != sent:
+            sent = present
+            parts["present"] = present.decode()
+        if request.database is not None:
+            figures = await _figures(request, wanted)
+            if figures is not shown:
+                shown = figures
+                body = await request.render("parts/figures.html", figures=figures, range=wanted)
+                parts["figures"] = body.decode()
+                value["series"] = series.columns(figures)
+        return ("update", value) if parts else None
+
+    return EventStream(request.site.open_pages, next_event, _LOOK)
+
+
+def _range(request: PageRequest) -> TimeRange:
+    return RANGES[request.admin.text("range", DEFAULT, RANGES)]
+
+
+async def _figures_or_problem(
+    request: PageRequest, wanted: TimeRange
+) -> tuple[stats.Summary | None, str | None]:
+    """Return the figures, or why there are none: what is wrong now is shown in any case.
+
+    The page does not wait for figures that take long: they are sent to it when they are there.
+    """
+    if request.database is None:
+        return None, "off"
+    try:
+        with trio.move_on_after(_PATIENCE):
+            return await _figures(request, wanted), None
+    except StoreUnavailable as exc:
+        return None, exc.message
+    return None, None
+
+
+async def _figures(request: PageRequest, wanted: TimeRange) -> stats.Summary:
+    chosen = {name: request.admin.several(name, ()) for name in _DIMENSIONS}
+    key = (wanted.name, *chosen.values())
+
+    async def read() -> stats.Summary:
+        now = time.time()
+        filter_ = Filter(
+            since=time_range.since(wanted, now),
+            model=chosen["model"],
+            provider=chosen["provider"],
+            token=chosen["token"],
+        )
+        return await request.read(
+            lambda connection: stats.summary(connection, filter_, top=_TOP, now=now)
+        )
+
+    found: stats.Summary = await request.site.shared.get(key, wanted.refresh, read)
+    return found
+
+
+async def _present(request: PageRequest) -> dict[str, Any]:
+    resources = request.resources
+    snapshot, exchanges = resources.snapshot(), resources.services.in_flight
+    known = state(resources)
+    oldest = list(exchanges.rows(trio.current_time(), _OLDEST))
+    models = {
+        model.name: list(dict.fromkeys(each.state_key for each in model.deployments))
+        for model in snapshot.models
+    }
+    closed = sum(each["state"] == "closed" for each in known["deployments"])
+    return {
+        "troubles": troubles(known, models, await _budgets(request), oldest),
+        "state": known,
+        "oldest": oldest,
+        "in_flight": len(exchanges),
+        "closed": closed,
+    }
+
+
+async def _budgets(request: PageRequest) -> list[BudgetUse]:
+    budgets = budgets_of(request.resources.snapshot().callers.values())
+    if not budgets or request.database is None:
+        return []
+
+    async def read() -> list[BudgetUse]:
+        now = time.time()
+        return await request.read(lambda connection: budget_use(connection, budgets, now))
+
+    try:
+        found: list[BudgetUse] = await request.site.shared.get("budgets", _BUDGET_SECONDS, read)
+    except StoreUnavailable:
+        # That is a trouble of its own, and the rest is known without the database.
+        return []
+    return found

@@ -1,0 +1,70 @@
+"""What was used and what it cost, beside the period before."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.responses import Response
+
+from ...errors import InvalidRequest
+from ...store.queries import filters
+from .. import links
+from ..page_request import PageRequest
+from ..views import budgets, comparison, periods
+
+_GROUPS: Final = {"model": "Model", "provider": "Provider", "token": "Key", "status": "Status"}
+_ALSO: Final = {"period", "group_by", "measure"}
+_EXPORTED: Final = ("csv", "jsonl", "parquet")
+
+
+async def usage(request: PageRequest) -> Response:
+    wanted = filters.parse(request.admin.params, request.admin.now, _ALSO)
+    if wanted.since is not None or wanted.until is not None:
+        raise InvalidRequest("Choose a period; since and until are for the list of requests.")
+    chosen = request.admin.text("period", "30d", periods.NAMES)
+    group_by = request.admin.text("group_by", "model", _GROUPS)
+    measure = request.admin.text("measure", "cost", comparison.MEASURES)
+    period = periods.period(chosen, request.admin.now)
+    known = budgets.budgets_of(request.resources.snapshot().callers.values())
+
+    def work(connection: object) -> tuple[comparison.Comparison, list[budgets.BudgetUse]]:
+        found = comparison.compare(connection, wanted, period, group_by, measure, request.admin.now)
+        return found, budgets.budget_use(connection, known, request.admin.now)
+
+    found, used = await request.read(work)
+    request.admin.viewed("usage")
+    return await request.page(
+        "usage.html",
+        active="usage",
+        period=period,
+        periods=periods.NAMES,
+        groups=_GROUPS,
+        group_by=group_by,
+        measures=comparison.MEASURES,
+        measure=measure,
+        unit=comparison.MEASURES[measure][1],
+        found=found,
+        budgets=used if group_by == "token" else used[:5],
+        chosen=[
+            (name, each)
+            for name in ("model", "provider", "token", "status")
+            for each in request.admin.several(name, ())
+        ],
+        exports=[(each, _export(request, period, each)) for each in _EXPORTED],
+    )
+
+
+def _export(request: PageRequest, period: periods.UsagePeriod, format_: str) -> str:
+    kept = {
+        name: values
+        for name, values in request.admin.params.items()
+        if name in ("model", "provider", "token", "status")
+    }
+    return links.with_params(
+        "/admin/export/usage",
+        kept,
+        since=period.since // periods.SECOND,
+        until=period.until // periods.SECOND,
+        period=period.bucket,
+        format=format_,
+    )

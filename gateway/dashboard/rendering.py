@@ -1,0 +1,70 @@
+"""The templates: Jinja's, with everything escaped that is put into them.
+
+They may use no value that is not there: a misspelt name is an error and no blank.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from .. import __version__
+from . import formats, links
+from .assets import Assets
+
+_NAV: Final = (
+    ("overview", "", "Overview", "g o"),
+    ("requests", "requests", "Requests", "g r"),
+    ("models", "models", "Models", "g m"),
+    ("usage", "usage", "Usage & cost", "g u"),
+    ("audit", "audit", "Audit log", "g a"),
+    ("debug", "debug", "Debug log", "g d"),
+    ("settings", "settings", "Settings", "g ,"),
+)
+
+
+class Templates:
+    """Renders pages; safe for several threads."""
+
+    def __init__(self, assets: Assets) -> None:
+        folder = files(__package__) / "templates"
+        self._environment = Environment(
+            loader=FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals |= {
+            "asset": assets.url,
+            "nav": _NAV,
+            "to": links.to,
+            "to_item": links.to_item,
+            "version": __version__,
+        }
+        self._environment.filters |= {
+            "number": formats.number,
+            "compact": formats.compact,
+            "money": formats.money,
+            "exact_money": formats.exact_money,
+            "duration": formats.duration,
+            "span": formats.span,
+            "percent": formats.percent,
+            "size": formats.size,
+            "moment": formats.moment,
+            "iso": formats.iso,
+            "pretty": formats.pretty,
+            "json_text": _json_text,
+        }
+
+    def render(self, template: str, context: dict[str, Any]) -> bytes:
+        return self._environment.get_template(template).render(context).encode()
+
+
+def _json_text(value: object) -> str:
+    """Return JSON for an attribute, which the template escapes like any other text."""
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,59 @@
+"""The table of pages: the address of each, what answers it, and the right that it needs.
+
+To the pages what `admin/rights.py` is to the API: one that is not in it cannot be served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from starlette.types import ASGIApp
+
+from ..admin.rights import Right
+from .page_request import PageRequest
+from .pages import (
+    audit,
+    debug_log,
+    exports,
+    models,
+    overview,
+    request_detail,
+    requests,
+    settings,
+    sign_in,
+    usage,
+)
+
+PageHandler = Callable[[PageRequest], Awaitable[ASGIApp]]
+
+
+class PageRoute(NamedTuple):
+    """A GET takes HEAD as well."""
+
+    method: str
+    path: str
+    handler: PageHandler
+    right: Right
+
+
+ROUTES = (
+    PageRoute("GET", "/admin/sign-in", sign_in.form, Right.ANYONE),
+    PageRoute("POST", "/admin/sign-in", sign_in.sign_in, Right.ANYONE),
+    PageRoute("GET", "/admin/setup", sign_in.set_up, Right.ANYONE),
+    PageRoute("POST", "/admin/sign-out", sign_in.sign_out, Right.SIGNED_IN),
+    PageRoute("GET", "/admin", overview.overview, Right.FIGURES),
+    PageRoute("GET", "/admin/live/overview", overview.live, Right.FIGURES),
+    PageRoute("GET", "/admin/requests", requests.requests, Right.FIGURES),
+    PageRoute("GET", "/admin/live/requests", requests.live, Right.FIGURES),
+    PageRoute("GET", "/admin/requests/{id:path}", request_detail.one, Right.FIGURES),
+    PageRoute("GET", "/admin/models", models.models, Right.FIGURES),
+    PageRoute("GET", "/admin/usage", usage.usage, Right.FIGURES),
+    PageRoute("GET", "/admin/audit", audit.audit, Right.AUDIT),
+    PageRoute("GET", "/admin/debug", debug_log.debug_log, Right.CONTENT),
+    PageRoute("GET", "/admin/settings", settings.settings, Right.FIGURES),
+    PageRoute("GET", "/admin/export/requests", exports.requests, Right.FIGURES),
+    PageRoute("GET", "/admin/export/usage", exports.usage, Right.FIGURES),
+    PageRoute("GET", "/admin/export/audit", exports.audit, Right.AUDIT),
+)
+RIGHTS = {(each.method, each.path): each.right for each in ROUTES}

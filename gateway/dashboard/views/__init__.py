@@ -1,0 +1,15 @@
+"""What pages show, made ready for their templates; nothing here knows of HTTP.
+
+time_range     the spans of time that pages offer
+series         figures over time, by column, as charts take them
+budgets        what each key has spent of its budget
+troubles       what is wrong right now, worst first
+explanations   words for states, causes and ends
+timeline       one request's attempts, waits and skips in their order
+curl           a captured request as a command
+deployments    where models are served, and how that goes
+periods        calendar periods, and what each is compared with
+comparison     what was used, beside the period before
+capture_list   the debug log's files, a page at a time
+masked_config  the running configuration without its secrets
+"""

@@ -1,0 +1,79 @@
+"""A provider that is scripted by the name of the model that it is asked for.
+
+sick      500, with HTML in its message
+tools     a stream of reasoning and a call of a tool
+other     a whole answer with HTML in it
+"""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MARKUP = "\"><img src=x onerror=alert(1)><script>alert(2)</script>'"
+USAGE = {
+    "prompt_tokens": 120,
+    "completion_tokens": 40,
+    "total_tokens": 160,
+    "prompt_tokens_details": {"cached_tokens": 64},
+}
+
+
+class Provider(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        return
+
+    def do_POST(self) -> None:  # the library's name for it
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if asked["model"] == "sick":
+            self._whole(500, {"error": {"message": f"overloaded {MARKUP}"}})
+        elif asked["model"] == "tools":
+            self._stream()
+        else:
+            message = {"role": "assistant", "content": f"It is sunny. {MARKUP}"}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            self._whole(200, _answer("chat.completion", choices=[choice], usage=USAGE))
+
+    def _whole(self, status: int, document: object) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        call: dict[str, Any] = {"index": 0, "id": "call_1", "type": "function"}
+        for delta in (
+            {"role": "assistant", "reasoning_content": "Let me look"},
+            {"tool_calls": [{**call, "function": {"name": "weather", "arguments": '{"city": '}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": f'"{MARKUP}"}}'}}]},
+        ):
+            self._event(_answer("chat.completion.chunk", choices=[{"index": 0, "delta": delta}]))
+        end = {"index": 0, "delta": {}, "finish_reason": "tool_calls"}
+        self._event(_answer("chat.completion.chunk", choices=[end], usage=USAGE))
+        self._event("[DONE]")
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _event(self, data: object) -> None:
+        text = data if isinstance(data, str) else json.dumps(data)
+        event = f"data: {text}\n\n".encode()
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(event), event))
+        self.wfile.flush()
+
+
+def make_provider(port: int) -> ThreadingHTTPServer:
+    server = ThreadingHTTPServer(("127.0.0.1", port), Provider)
+    server.daemon_threads = True
+    return server
+
+
+def _answer(kind: str, **members: object) -> dict[str, object]:
+    return {"id": "x", "object": kind, "created": 1, "model": "m", **members}

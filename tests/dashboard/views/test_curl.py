@@ -1,0 +1,34 @@
+"""A captured request as a command: what is in it is quoted, and no key is."""
+
+from __future__ import annotations
+
+import shlex
+
+import msgspec
+
+from gateway.core.capture.transcript import Content, RequestLine
+from gateway.dashboard.views.curl import as_curl
+
+LINE = RequestLine(
+    version=1, id="r", time=0.0, method="POST", target="/v1/chat/completions",
+    headers=[("authorization", "[redacted]"), ("content-type", "application/json"),
+             ("x-odd", "it's $(id) `id`"), ("content-length", "9")],
+    body=Content(text='{"a": "it\'s $HOME \\n"}'), size=9,
+)  # fmt: skip
+
+
+def test_the_command_sends_the_same_and_runs_nothing() -> None:
+    command = as_curl(LINE, "http://gw")
+    assert command is not None
+    words = shlex.split(command.replace("\\\n", " "))
+    assert words == [
+        "curl", "-N", "http://gw/v1/chat/completions", "-H", "authorization: Bearer $GATEWAY_KEY",
+        "-H", "content-type: application/json", "-H", "x-odd: it's $(id) `id`",
+        "--data-binary", LINE.body.text,
+    ]  # fmt: skip
+
+
+def test_what_was_cut_or_withheld_cannot_be_sent_again() -> None:
+    assert as_curl(msgspec.structs.replace(LINE, truncated=True), "") is None
+    withheld = msgspec.structs.replace(LINE, body=Content(withheld="no JSON"))
+    assert as_curl(withheld, "") is None

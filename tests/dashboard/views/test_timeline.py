@@ -1,0 +1,44 @@
+"""One request's attempts on one line of time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.dashboard.views.timeline import timeline
+
+
+def attempt(model: str, wait: int, took: int, **more: Any) -> dict[str, Any]:
+    return {"provider": "p", "model": model, "cause": None, "status": 200, "error": None,
+            "wait_us": wait, "duration_us": took, "first_event_us": None, **more}  # fmt: skip
+
+
+def test_attempts_follow_each_other_after_their_waits_and_skips_stand_between() -> None:
+    row = {
+        "latency_us": 1000,
+        "skipped": [{"provider": "q", "model": "m", "reason": "circuit_open", "at_ms": 0.25}],
+        "tried": [
+            attempt("a", 0, 200, cause="server_error", status=500, error="no"),
+            attempt("b", 300, 500, first_event_us=100),
+        ],
+    }
+    failed, skipped, good = timeline(row)
+    assert (failed.name, failed.state, failed.why) == ("p/a", "bad", "an error of the provider")
+    assert [(each.kind, each.start, each.width) for each in failed.pieces] == [("failed", 0, 200)]
+    assert (skipped.name, skipped.result, skipped.why) == ("q/m", "skipped", "its breaker is open")
+    assert skipped.starts == 250
+    assert good.starts == 500
+    assert [(each.kind, each.start, each.width) for each in good.pieces] == [
+        ("wait", 200, 300), ("before", 500, 100), ("after", 600, 400)]  # fmt: skip
+
+
+def test_nothing_reaches_beyond_the_end_and_everything_can_be_seen() -> None:
+    # Hedged attempts overlap, so that their durations are more than the whole.
+    row = {"latency_us": 100, "skipped": None,
+           "tried": [attempt("a", 0, 90, cause="hedged"), attempt("b", 0, 90),
+                     attempt("c", 500, 0, cause="new_cause", status=None)]}  # fmt: skip
+    for step in timeline(row):
+        for piece in step.pieces:
+            assert 0 <= piece.start < 1000
+            assert piece.width >= 4
+    assert timeline(row)[-1].why in ("new_cause", "answered", "another attempt was faster")
+    assert timeline({"latency_us": 0, "skipped": None, "tried": []}) == []
