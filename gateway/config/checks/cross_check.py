@@ -21,8 +21,9 @@ from ...core.sign_in import UNIX, AdminSettings, OidcSettings, is_loopback, pars
 from ...providers.registry import KINDS
 from ...providers.settings import ClientCredentials, Provider
 from ..catalog import Names
+from ..cors import Cors
 from ..header_syntax import HEADER_NAME, HEADER_VALUE
-from ..schema import Config, Cors, Model
+from ..schema import Config, Model
 from .keys import KeyCheck
 from .models import check_models
 from .observability import check_records
