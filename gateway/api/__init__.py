@@ -7,6 +7,7 @@ In the order in which to read them:
     request     what the gateway reads of a request's head
     client      the caller's side of one request: its body, its answer, its leaving
     replies     answers that the gateway writes itself, errors among them
+    calls       what serves the operations that providers are asked for
     operations  the answers that need no provider: models and health
     cors        calls from web pages
 

@@ -27,15 +27,14 @@ from ..errors import (
 from ..lifecycle import Lifecycle
 from ..proxy.access import authenticate
 from ..proxy.exchange import Exchange, rate_limits
-from ..proxy.operations.chat import serve_chat
-from ..proxy.operations.kept_answers import KeptAnswerCall, serve_kept_answer
 from ..proxy.protocols import Client, HeaderPairs
 from ..proxy.services import Services
 from ..proxy.unserved import WEBSOCKET
 from . import cors, operations, routes
+from .calls import CALLS, work_of
 from .client import AsgiClient, Message, Receive, Send
 from .replies import Reply
-from .request import api_key, asked, content_length, has_body, headers_of, request_id
+from .request import api_key, content_length, has_body, headers_of, request_id
 from .routes import ApiRoute, Operation
 
 _log = structlog.get_logger(__name__)
@@ -140,7 +139,7 @@ class AsgiApp:
             send,
             identity,
             self._lifecycle,
-            routes.DEFAULT_DIALECT,
+            routes.DEFAULT_DIALECT if for_admins else routes.dialect_of(path, headers),
             has_body=has_body(headers),
             content_length=content_length(headers),
             always=() if for_admins else _cors_headers(running, headers),
@@ -158,18 +157,14 @@ class AsgiApp:
                         await client.reply(200, allowed, b"")
                         return
                 route, argument = _route(running, scope["method"], path, headers)
-                client.dialect = route.dialect
-                if route.operation is Operation.CHAT:
-                    await self._call(running, client, scope, headers, identity)
-                elif route.operation is Operation.KEPT_ANSWER:
-                    id, _, part = argument.partition("/")
-                    method, query = scope["method"], scope.get("query_string", b"")
-                    kept = KeptAnswerCall(method, id, part and f"/{part}", query)
-                    await self._call(running, client, scope, headers, identity, kept)
+                if route.operation in CALLS:
+                    client.dialect = route.dialect
+                    await self._call(running, client, scope, headers, identity, route, argument)
                 elif route.operation is Operation.METRICS:
                     await client.reply(*await _scrape(running, headers))
                 else:
-                    await client.reply(*self._operation(running, client, route, argument, headers))
+                    reply = self._operation(running, client, route, argument, scope, headers)
+                    await client.reply(*reply)
             except GatewayError as exc:
                 await client.refuse(exc)
         except SendStalled:
@@ -182,8 +177,10 @@ class AsgiApp:
         scope: Scope,
         headers: dict[bytes, bytes],
         identity: bytes,
-        kept: KeptAnswerCall | None = None,
+        route: ApiRoute,
+        argument: str,
     ) -> None:
+        """Serve what a provider is asked for."""
         peer: Any = scope.get("client")
         tracer = running.services.tracer
         exchange = Exchange(
@@ -204,10 +201,7 @@ class AsgiApp:
         client.before_body(exchange.hold_body)
         key = api_key(headers)
         try:
-            if kept is not None:
-                await exchange.run(lambda exchange: serve_kept_answer(exchange, key, kept))
-                return
-            await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
+            await exchange.run(work_of(route.operation, argument, scope, key, headers))
             told = exchange.settlement.reason not in UNTOLD
             if client.dialect.closes_failed and client.open and told:
                 await client.finish(b"")
@@ -220,9 +214,12 @@ class AsgiApp:
         client: AsgiClient,
         route: ApiRoute,
         argument: str,
+        scope: Scope,
         headers: dict[bytes, bytes],
     ) -> Reply:
-        operation, dialect = route.operation, route.dialect
+        operation, dialect = route.operation, client.dialect
+        if operation is Operation.HELLO:
+            return operations.hello()
         if operation is Operation.LIVE:
             return operations.live()
         if operation is Operation.READY:
@@ -232,7 +229,8 @@ class AsgiApp:
         if caller.limited:
             client.carry(lambda: rate_limits(running.services.limits, caller))
         if operation is Operation.MODELS:
-            return operations.models(dialect, snapshot, caller)
+            query = scope.get("query_string", b"").decode("latin-1")
+            return operations.models(dialect, snapshot, caller, query)
         if operation is Operation.MODEL:
             return operations.model(dialect, snapshot, caller, argument)
         raise InternalError(f"the route {operation.value} has no handler")

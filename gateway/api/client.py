@@ -72,6 +72,7 @@ class AsgiClient:
         self._content_length = content_length
         # The headers of every answer, errors included.
         self._always = (*always, (b"x-request-id", request_id))
+        self._request_id = request_id
         self._carried: Callable[[], Awaitable[HeaderPairs]] | None = None
         self._before_last: Callable[[], Awaitable[None]] | None = None
         self._before_body: Callable[[int], Awaitable[None]] | None = None
@@ -169,6 +170,7 @@ class AsgiClient:
         if carried is not None:
             names = {name for name, _ in headers}
             own += [pair for pair in await carried() if pair[0] not in names]
+        own += [(name, self._request_id) for name in self.dialect.id_headers]
         if not self._body_ended or self._lifecycle.leaving:
             own.append((b"connection", b"close"))
         # Not before: cut while the limits were asked, the request gets another answer.
@@ -205,7 +207,7 @@ class AsgiClient:
             await call()
 
     async def refuse(self, error: GatewayError) -> None:
-        headers, body = self.dialect.error_reply(error)
+        headers, body = self.dialect.error_reply(error, self._request_id.decode("ascii"))
         await self.reply(error.status, headers, body)
 
     async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:

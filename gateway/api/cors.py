@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..config.schema import Cors
+from ..config.cors import Cors
 from ..core.dialects.base import HeaderList
 from ..errors import PermissionDenied
 

@@ -10,10 +10,10 @@ from ..proxy.access import no_such_model, visible
 from .replies import Reply, json_reply
 
 
-def models(dialect: Dialect, snapshot: Snapshot, caller: Caller) -> Reply:
-    """List what `caller` may use."""
+def models(dialect: Dialect, snapshot: Snapshot, caller: Caller, query: str) -> Reply:
+    """List what `caller` may use, or the page of it that `query` asks for."""
     entries = [_entry(model, snapshot) for model in visible(snapshot, caller)]
-    return 200, [*dialect.answer_headers], dialect.model_list(entries)
+    return 200, [*dialect.answer_headers], dialect.model_list(entries, query)
 
 
 def model(dialect: Dialect, snapshot: Snapshot, caller: Caller, name: str) -> Reply:
@@ -21,6 +21,11 @@ def model(dialect: Dialect, snapshot: Snapshot, caller: Caller, name: str) -> Re
     if found is None:
         raise no_such_model(name)
     return 200, [*dialect.answer_headers], dialect.model_entry(_entry(found, snapshot))
+
+
+def hello() -> Reply:
+    """Say that there is a server, to clients that look for one before they have a key."""
+    return 200, *json_reply({"message": "hello"})
 
 
 def live() -> Reply:

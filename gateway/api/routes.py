@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from ..core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
 from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
@@ -25,6 +27,11 @@ from ..core.dialects.openai_responses.dialect import (
 from ..errors import MethodNotAllowed, NotFound
 
 _MODELS: Final = "/models"
+_MESSAGES: Final = "/messages"
+_COUNT_TOKENS: Final = "/messages/count_tokens"
+# Only Anthropic's clients send these, whichever path they ask for. Some send their key as a bearer
+# token, so either is enough.
+_ANTHROPIC_HEADERS: Final = (b"anthropic-version", b"x-api-key")
 
 # Base URLs are given with and without /v1, and some clients add a second one.
 _PREFIXES: Final = ("", "/v1", "/v1/v1")
@@ -38,6 +45,7 @@ DEFAULT_DIALECT: Final = OPENAI_CHAT
 _CALLED: Final = (
     *(OPENAI_CHAT, OPENAI_RESPONSES, OPENAI_INPUT_TOKENS),
     *(OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS),
+    ANTHROPIC_MESSAGES,
 )
 
 
@@ -46,6 +54,8 @@ class Operation(enum.Enum):
 
     CHAT = "chat"  # an answer of a model, in the route's dialect
     KEPT_ANSWER = "kept_answer"
+    COUNT_TOKENS = "count_tokens"
+    HELLO = "hello"
     MODELS = "models"
     MODEL = "model"
     LIVE = "live"
@@ -67,6 +77,12 @@ _EXACT: Final[dict[str, ApiRoute]] = {
         for dialect in _CALLED
         for prefix in _PREFIXES
     },
+    **{
+        prefix + _COUNT_TOKENS: ApiRoute(Operation.COUNT_TOKENS, "POST", ANTHROPIC_MESSAGES)
+        for prefix in _PREFIXES
+    },
+    # What Claude Code asks first; any answer will do.
+    "/api/hello": ApiRoute(Operation.HELLO, "GET", ANTHROPIC_MESSAGES),
     **{prefix + _MODELS: ApiRoute(Operation.MODELS, "GET") for prefix in _PREFIXES},
     "/health/live": ApiRoute(Operation.LIVE, "GET"),
     "/health/ready": ApiRoute(Operation.READY, "GET"),
@@ -77,6 +93,14 @@ _MODEL_PREFIXES: Final = tuple(prefix + _MODELS + "/" for prefix in _PREFIXES)
 # What can be done with a response that a provider keeps, by what follows its id in the path.
 _KEPT: Final = re.compile(r"(?:/v1){0,2}/responses/([^/]+)(|/input_items|/cancel)")
 _KEPT_METHODS: Final = {"": ("GET", "DELETE"), "/input_items": ("GET",), "/cancel": ("POST",)}
+
+
+def dialect_of(path: str, headers: Mapping[bytes, bytes]) -> Dialect:
+    """Return what a caller speaks that asks for something that all dialects have, or for nothing
+    that there is: its headers tell, or its path."""
+    if _MESSAGES in path or any(name in headers for name in _ANTHROPIC_HEADERS):
+        return ANTHROPIC_MESSAGES
+    return DEFAULT_DIALECT
 
 
 def match(method: str, path: str) -> tuple[ApiRoute, str]:
@@ -98,8 +122,9 @@ def match(method: str, path: str) -> tuple[ApiRoute, str]:
         return _kept_answer(method, path, *kept.groups())
     if found is None:
         raise NotFound(
-            f"there is nothing at {method} {path}; the API is at /v1/chat/completions and "
-            "/v1/models, so a client's base URL ends in /v1"
+            f"there is nothing at {method} {path}; the API is at /v1/chat/completions, "
+            "/v1/messages and /v1/models, so the base URL of an OpenAI client ends in /v1, and "
+            "that of an Anthropic client does not"
         )
     allowed = found.method
     if method != allowed and not (method == "HEAD" and allowed == "GET"):

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ..core.cache.answers import CachePolicy
+from ..core.dialects.translators import TranslationPolicy
 from ..core.limits.shedding import OverloadPolicy
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.breaker.policy import BreakerPolicy
@@ -26,6 +27,7 @@ from ..providers.settings import Provider
 from . import schema
 from .checks.cross_check import Unread, all_names, check_bind, cross_check
 from .checks.keys import KeyCheck
+from .cors import Cors
 from .environment import MissingVariable, StandIns, expand
 from .paths import tokens_path
 from .tables import TableReader, read_plain, unknown_key
@@ -37,9 +39,10 @@ _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
     "timeouts": Timeouts,
     "retry": RetryPolicy,
     "log": schema.Log,
-    "cors": schema.Cors,
+    "cors": Cors,
     "store": schema.Store,
     "retention": schema.Retention,
+    "translation": TranslationPolicy,
     "debug_log": schema.DebugLog,
     "metrics": schema.MetricsConfig,
     "tracing": schema.TracingConfig,

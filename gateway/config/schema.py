@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Meta
 
 from ..core.cache.answers import CachePolicy, ModelCache
+from ..core.dialects.base import ReasoningForm
+from ..core.dialects.translators import TranslationPolicy, Unsupported
 from ..core.limits.budget import Budget
 from ..core.limits.shedding import OverloadPolicy
 from ..core.records.pricing import Prices
@@ -24,6 +26,7 @@ from ..core.routing.timeouts import Seconds, TimeoutOverrides, Timeouts
 from ..core.sign_in import AdminSettings
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
+from .cors import Cors
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -53,11 +56,10 @@ class Server(Table, frozen=True):
     request_id_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]*\Z", max_length=64)] = (
         "x-request-id"
     )
-    # Relative to the configuration file; "" = none.
+    # Relative to the configuration file; "" = none. `open`: to have no tokens is meant.
     pid_file: str = "gateway.pid"
     # What the answer of a fallback model calls its model: that one, or the one asked for.
     answer_model: Literal["served", "asked"] = "served"
-    # Says that a gateway without tokens is meant, so that a reload may come to have none.
     open: bool = False
 
 
@@ -93,6 +95,9 @@ class Route(Table, frozen=True):
     timeouts: TimeoutOverrides = TimeoutOverrides()
     # Instead of the provider's own.
     api: Literal["chat", "responses"] | None = None
+    # For callers of another dialect; None: by the model's name, and any number of tokens.
+    reasoning: ReasoningForm | None = None
+    max_output_tokens: Count | None = None
 
     def prices(self, model: str) -> Prices:
         """Return the prices of one `model` of the route.
@@ -112,7 +117,9 @@ class Route(Table, frozen=True):
             output_image=self.output_image_price,
         )
 
-    def terms(self, model: str, timeouts: Timeouts, pattern: str | None) -> RouteTerms:
+    def terms(
+        self, model: str, timeouts: Timeouts, pattern: str | None, *, drops: bool = False
+    ) -> RouteTerms:
         """Return what the route says of one `model`; `timeouts` are those of its provider."""
         return RouteTerms(
             model=model,
@@ -121,6 +128,9 @@ class Route(Table, frozen=True):
             weight=self.weight,
             pattern=pattern,
             api=self.api,
+            reasoning=self.reasoning,
+            max_output_tokens=self.max_output_tokens,
+            drops=drops,
         )
 
 
@@ -142,6 +152,7 @@ class Model(Table, frozen=True):
     fallback_on: tuple[Literal["context_length", "content_policy"], ...] = ()
     hedge: HedgePolicy | None = None
     cache: ModelCache | None = None
+    unsupported: Unsupported | None = None
 
 
 class Token(Table, frozen=True):
@@ -192,7 +203,7 @@ class Store(Table, frozen=True):
     auto_migrate: bool = False
     journal: Annotated[str, Meta(min_length=1)] = "gateway.journal"
     journal_max_bytes: Annotated[int, Meta(ge=1024 * 1024)] = 1024 * 1024 * 1024
-    # What waits in memory for the next batch, or for the journal's disk.
+    # What waits in memory for a batch, or for the journal's disk.
     max_waiting: Count = 10_000
 
 
@@ -252,29 +263,6 @@ class TracingConfig(Table, frozen=True):
     timeout: Positive = 10.0
 
 
-class Cors(Table, frozen=True):
-    """Which web pages may call from a browser (Fetch standard, "CORS protocol"). Off by default.
-
-    `*` in `allow_headers` stands for every header a page asks for: the standard's own `*` leaves
-    out Authorization. `max_age` is seconds that a browser may remember a preflight.
-    """
-
-    allow_origins: tuple[str, ...] = ()
-    allow_methods: tuple[str, ...] = ("GET", "POST")
-    allow_headers: tuple[str, ...] = ("*",)
-    expose_headers: tuple[str, ...] = (
-        *("x-request-id", "x-should-retry", "retry-after", "retry-after-ms"),
-        *("x-gateway-provider", "x-gateway-model", "x-gateway-attempts", "x-gateway-cache"),
-        "x-gateway-fallback",
-        "x-provider-request-id",
-        *("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"),
-        *("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"),
-        *("x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"),
-    )
-    max_age: Annotated[int, Meta(ge=0, le=86_400)] = 600
-    allow_credentials: bool = False
-
-
 class Config(Table, frozen=True):
     server: Server = Server()
     timeouts: Timeouts = Timeouts()
@@ -291,6 +279,7 @@ class Config(Table, frozen=True):
     limits: LimitsConfig = LimitsConfig()
     overload: OverloadPolicy = OverloadPolicy()
     cache: CachePolicy = CachePolicy()
+    translation: TranslationPolicy = TranslationPolicy()
     providers: dict[str, Provider] = {}
     models: tuple[Model, ...] = ()
     tokens: tuple[Token, ...] = ()

@@ -31,7 +31,8 @@ from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
 from .callers import ANYONE, Caller, callers_of, key_digest, scopes_of, shared_scopes
 from .catalog import Catalog, NameMatch, Names
-from .schema import Config, Cors, Server
+from .cors import Cors
+from .schema import Config, Server
 
 # Makes a deployment of a provider, by its name, and a route.
 Describe = Callable[[str, Provider, RouteTerms], Deployment]
@@ -247,7 +248,11 @@ class _ModelBuilder:
             # Everything that decides which provider is asked for what: another deployment gives
             # other answers. And what they call themselves.
             fingerprint=repr(
-                [(each.name, each.origin, each.target) for each in deployments] + said
+                [
+                    (each.name, each.origin, each.target, each.reasoning, each.drops)
+                    for each in deployments
+                ]
+                + said
             ).encode(),
             # Only `sticky` looks at the key, and every request would make one.
             sticky_by=model.sticky_by if any(each.strategy == "sticky" for each in owners) else (),
@@ -280,6 +285,7 @@ class _ModelBuilder:
                 match.fill(route.model),
                 self._config.timeouts.override(provider.timeouts),
                 route.model if route.model.endswith("*") else None,
+                drops=(match.model.unsupported or self._config.translation.unsupported) == "drop",
             )
             found.append(self._describe(route.provider, provider, terms))
         return found

@@ -1,9 +1,11 @@
 """The provider that the gateway starts itself, so that it answers before it has a key.
 
-    server     a small server on loopback that speaks OpenAI's API
+    server     a small server on loopback that speaks OpenAI's API and Anthropic's Messages
     reply      what a request is answered with, whole or as a stream
     chat       chat completions and legacy ones
     responses  OpenAI's Responses; nothing is kept
+    messages   Anthropic's Messages
+    tools      which tool is asked for
     numbers    embeddings and moderations
 
 It is a provider like others: nothing else in the gateway knows of it but `providers/kinds/demo`,

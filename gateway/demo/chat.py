@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from .reply import DONE, count, data, encode, id_of, say
+from .tools import THOUGHT, arguments_for
 
 _Limit = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -28,6 +29,15 @@ class _Message(msgspec.Struct):
         return self.content or ""
 
 
+class _Function(msgspec.Struct):
+    name: str
+    parameters: object = None
+
+
+class _Tool(msgspec.Struct):
+    function: _Function | None = None
+
+
 class _Question(msgspec.Struct):
     model: str
     messages: list[_Message]
@@ -35,6 +45,8 @@ class _Question(msgspec.Struct):
     stream_options: _StreamOptions | None = None
     max_tokens: _Limit | None = None
     max_completion_tokens: _Limit | None = None
+    tools: list[_Tool] | None = None
+    reasoning_effort: str | None = None
 
 
 class _Prompt(msgspec.Struct):
@@ -88,9 +100,17 @@ class ChatAnswer(_Answer):
     def __init__(self, body: bytes, created: int) -> None:
         asked = _question(body)
         said = [message.text for message in asked.messages if message.role == "user"]
+        answered = bool(asked.messages) and asked.messages[-1].role == "tool"
+        functions = [tool.function for tool in asked.tools or () if tool.function is not None]
+        self._call = None
+        if functions and not answered:
+            text = encode(arguments_for(functions[0].parameters)).decode()
+            function = {"name": functions[0].name, "arguments": text}
+            self._call = {"id": f"call_{id_of(body)}", "type": "function", "function": function}
+        self._thought = THOUGHT if asked.reasoning_effort not in (None, "none") else ()
         super().__init__(
             asked,
-            say(said[-1] if said else ""),
+            ["I will ", "look."] if self._call else say(said[-1] if said else ""),
             sum(count(message.text) for message in asked.messages),
             asked.max_completion_tokens or asked.max_tokens or math.inf,
             {
@@ -100,21 +120,32 @@ class ChatAnswer(_Answer):
                 "object": "chat.completion.chunk",
             },
         )
+        if self._call is not None:
+            self.finish_reason = "tool_calls"
 
     def whole(self) -> bytes:
-        message = {"role": "assistant", "content": "".join(self.tokens), "refusal": None}
+        message: dict[str, object] = {"role": "assistant", "content": "".join(self.tokens)}
+        message["refusal"] = None
+        if self._thought:
+            message["reasoning_content"] = "".join(self._thought)
+        if self._call is not None:
+            message["tool_calls"] = [self._call]
         choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
         common = self._common | {"object": "chat.completion"}
         return encode(common | {"choices": [choice | {"logprobs": None}], "usage": self.usage})
 
     def events(self) -> Iterator[bytes]:
         yield self._event({"role": "assistant", "content": ""}, None)
+        for word in self._thought:
+            yield self._event({"reasoning_content": word}, None)
         for token in self.tokens:
             yield self._event({"content": token}, None)
+        if self._call is not None:
+            yield self._event({"tool_calls": [{"index": 0, **self._call}]}, None)
         yield self._event({}, self.finish_reason)
         yield from self._end()
 
-    def _event(self, delta: dict[str, str], finish_reason: str | None) -> bytes:
+    def _event(self, delta: dict[str, object], finish_reason: str | None) -> bytes:
         return self._chunk({"delta": delta, "finish_reason": finish_reason})
 
 

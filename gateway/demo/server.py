@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible provider on loopback, so that a gateway answers before it has a key.
+"""A small provider on loopback that speaks two APIs, so that a gateway answers before it has a key.
 
 It is called like any other provider, over TCP and through the same transport. Its answers
 depend on the question alone (but for `created`), one word a token, with real token counts.
@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from .chat import ChatAnswer, TextAnswer
+from .messages import MessageAnswer, TokenCount
 from .numbers import Embeddings, Moderations
 from .reply import Reply, encode
 from .responses import InputTokens, ResponseAnswer
@@ -39,6 +40,8 @@ _ANSWERS: Final[Mapping[bytes, Callable[[bytes, int], Reply]]] = {
     b"/v1/completions": TextAnswer,
     b"/v1/embeddings": Embeddings,
     b"/v1/moderations": Moderations,
+    b"/v1/messages": MessageAnswer,
+    b"/v1/messages/count_tokens": TokenCount,
 }
 
 

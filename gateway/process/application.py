@@ -5,7 +5,6 @@ This module, `components.py` and `cli/` are the only ones that know every part b
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +12,7 @@ from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -40,6 +39,7 @@ from ..telemetry.stderr import in_background
 from . import gauges
 from .admin import LazyAdminApi
 from .components import Components
+from .memory import settle_in
 from .oidc_http import ProviderHttp
 from .recording import Recording
 from .reloader import Reloader
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 
 # A hundred thousand tokens may all be over.
 _MAX_NOTES = 20
-
-# Of some 100 bytes each; so many belong to 100 requests under way.
-_YOUNG_OBJECTS: Final = 10_000
 
 _log = structlog.get_logger(__name__)
 
@@ -237,7 +234,8 @@ class Application:
         from .first_run import offer_setup
 
         bind = config.server.bind
-        nursery.start_soon(persist, partial(offer_setup, database, opened, bind, page=config.admin.dashboard))
+        offer = partial(offer_setup, database, opened, bind, page=config.admin.dashboard)
+        nursery.start_soon(persist, offer)
 
     def _metrics(
         self, config: schema.Config, parts: Components, recording: Recording
@@ -284,18 +282,3 @@ def _warn(config: schema.Config, old: schema.Config | None = None) -> None:
         _log.warning("no [[tokens]]: everyone who reaches the port can use every model")
     for note in islice(advice(config, time.time()), _MAX_NOTES):
         _log.warning("configuration: probably not meant", note=note)
-
-
-def settle_in() -> None:
-    """Tell the garbage collector that what was made so far stays.
-
-    A full collection otherwise walks through every module and takes 30 ms (measured), which
-    then is the slowest percent of all requests; without them it takes microseconds.
-
-    Young objects are looked through less often than by default: a few requests under way have as
-    many as that, which took 5 % of the time of each (measured), and found nothing. A request
-    leaves no cycles of references behind (`tests/end_to_end/test_garbage.py`).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])

@@ -4,12 +4,13 @@
     kind               what a kind of provider is
     kinds/             one module for each kind; what is in this folder is found by the registry
     registry           the kinds by their names in the configuration
-    openai_compatible  the base of all kinds that speak OpenAI's API
+    http_kind          the base of all kinds that are called with JSON and a key in a header
+    openai_compatible  the base of those that speak OpenAI's chat completions
     failures           how each kind says no: statuses and words, and what they mean
     words/             the codes and words of refusals, by what they mean
     refusal_body       the bodies of refusals, taken apart
     oauth              access tokens by OAuth's client credentials, asked for and read
 
 `docs/adding-a-provider.md` adds a kind step by step. Read `settings` and `kind`, then
-`openai_compatible` and a module of `kinds/`.
+`http_kind` and a module of `kinds/`.
 """

@@ -50,3 +50,8 @@ OPENAI_COMPATIBLE: Final = RefusalTable(
     read_refusal,
     CONFIDENTIAL.search,
 )
+
+# The words of all providers, here as well: DeepSeek, Moonshot, Zhipu and MiniMax speak both APIs
+# and have one set of refusals. 529, `overloaded_error`, is a failure like any other 5xx
+# (docs.anthropic.com/en/api/errors).
+ANTHROPIC: Final = OPENAI_COMPATIBLE

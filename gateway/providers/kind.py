@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from ..core.dialects.base import Dialect
+from ..core.dialects.base import Dialect, ReasoningForm
 from ..core.records.pricing import Prices
 from ..core.routing.call import Call
 from ..core.routing.deployment import Deployment
@@ -30,6 +30,9 @@ class RouteTerms(msgspec.Struct, frozen=True):
     weight: float = 1.0
     pattern: str | None = None
     api: str | None = None
+    reasoning: ReasoningForm | None = None
+    max_output_tokens: int | None = None
+    drops: bool = False
 
 
 class AccessToken(Protocol):

@@ -162,7 +162,7 @@ class CapturingClient:
         await self._client.keep_alive(data)
 
     async def refuse(self, error: GatewayError) -> None:
-        headers, body = self._dialect.error_reply(error)
+        headers, body = self._dialect.error_reply(error, self._capture.request.request_id)
         self._head(error.status, headers, stream=False)
         self._add(body)
         await self._client.refuse(error)

@@ -184,8 +184,7 @@ class Exchange:
     async def give_place(self) -> None:
         """Let another request have the place of this one, whose answer is all but sent.
 
-        A caller that goes on when it has the last byte would otherwise meet its own request,
-        which still has some tidying to do, at a `max_concurrent` of 1. Idempotent.
+        A caller that goes on would otherwise meet its own request at a `max_concurrent` of 1.
         """
         if self._slot is not None:
             self._slot.release()
@@ -219,15 +218,16 @@ class Exchange:
         added to it.
         """
         self.settlement.end(end.reason, end.message)
-        if end.reason in (EndReason.COMPLETE, EndReason.SEND_TIMEOUT) or not self.record.stream:
-            return
-        if sealed:
+        over = sealed or end.reason in (EndReason.COMPLETE, EndReason.SEND_TIMEOUT)
+        if over or not self.record.stream:
             return
         dialect, after = self.dialect, self.rewriter
         await self.client.send(
             dialect.relayed_error_event(end.event, after)
             if end.event
-            else dialect.error_event(end.message or "", end.reason.value, "upstream_error", after)
+            else dialect.error_event(
+                end.message or "", end.code or end.reason.value, "upstream_error", after
+            )
         )
 
     async def relay_rejection(
@@ -237,7 +237,6 @@ class Exchange:
         self.settlement.end(EndReason.PROVIDER_REJECTED, message)
         self.settlement.shows(deployment)
         if self.client.status is not None:
-            # Its stream has begun: the head can no longer say it, but an error event can.
             await self.client.send(self.dialect.relayed_error_event(answer.body))
             return
         await self.client.reply(answer.status, headers, answer.body)
@@ -254,13 +253,15 @@ class Exchange:
         record = self.shown or self.record
         headers: list[tuple[bytes, bytes]] = []
         if record.provider is not None:
-            # A wildcard lets callers choose the name: nothing that could end a header.
+            # A wildcard lets callers choose it: nothing that could end a header.
             model = (record.provider_model or "").encode("ascii", "replace")
             headers.append((b"x-gateway-provider", record.provider.encode("ascii", "replace")))
             headers.append((b"x-gateway-model", model))
         if record.fallback_model is not None and not record.cached:
             name = record.fallback_model.encode("ascii", "replace")
             headers.append((FALLBACK_HEADER, name))
+        if record.dropped:
+            headers.append((b"x-gateway-dropped", ", ".join(record.dropped).encode("ascii")))
         if record.attempts or self.routed:
             headers.append((b"x-gateway-attempts", b"%d" % len(record.attempts)))
         return headers
@@ -282,7 +283,6 @@ class Exchange:
         if client.status is None:
             await client.refuse(error)
         elif self.record.stream and not client.sealed:
-            # As in `conclude`: half an answer must not look like a whole one.
             kind, after = error.type, self.rewriter
             await client.send(self.dialect.error_event(error.message, error.code, kind, after))
 

@@ -55,10 +55,12 @@ class Committed(msgspec.Struct):
 class RelayEnd(msgspec.Struct, frozen=True):
     """How a relayed stream ended. `event` is an error event the provider sent itself.
 
-    `cause` is what it says of the attempt, where that is not what `reason` says.
+    `cause` is what it says of the attempt, where that is not what `reason` says. `code` is what
+    programs are told; None: the reason.
     """
 
     reason: EndReason
     message: str | None = None
     event: bytes | None = None
     cause: Cause | None = None
+    code: str | None = None

@@ -96,16 +96,18 @@ class Settlement:
         record.model, record.stream = shortened(request.model), request.stream
         record.user = None if request.user is None else shortened(request.user)
 
-    def costs_nothing(self, *, cached: bool) -> None:
-        """Note that the answer was made for another request, which has its cost."""
-        self.record.cost_nano_usd = 0
-        self.record.cached = cached
+    def costs_nothing(self, *, cached: bool, operation: str = "") -> None:
+        """Note that the answer was made for another request, which has its cost, or is free."""
+        record = self.record
+        record.cost_nano_usd, record.cached = 0, cached
+        record.operation = operation or record.operation
 
     # What its attempts came to...
 
-    def attempt(self, row: AttemptRecord) -> None:
-        """Note an attempt that begins."""
+    def attempt(self, row: AttemptRecord, dropped: tuple[str, ...] = ()) -> None:
+        """Note an attempt that begins, and what of the request its API cannot say."""
         self.record.attempts.append(row)
+        self.record.dropped = [*dropped]
 
     def first_event(self, deployment: Deployment, now: float) -> None:
         """Note whose answer is shown, and that it begins now."""
@@ -142,7 +144,6 @@ class Settlement:
         if not usage.total:
             # No answer takes no tokens at all: this provider does not count them.
             return
-        # There is no answer without a prompt: one of nothing was not reported.
         record.input_tokens = usage.input_tokens or None
         record.output_tokens = usage.output_tokens
         record.cached_tokens = usage.cached_tokens
@@ -246,7 +247,6 @@ class Settlement:
     async def settle(self, status: int | None) -> None:
         """Close the account. `status` is what the caller was sent; None if it got nothing."""
         record = self.record
-        # Cancelled from outside means that the server is being stopped hard.
         record.end_reason = self.reason or EndReason.SHUTTING_DOWN
         record.status = status or 499
         record.latency_ms = milliseconds(trio.current_time() - self.started)

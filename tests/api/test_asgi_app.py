@@ -16,7 +16,8 @@ from trio.testing import MockClock
 from gateway.api.asgi_app import AsgiApp, Runtime
 from gateway.api.client import Message
 from gateway.config.catalog import Catalog, Names
-from gateway.config.schema import Cors, Model
+from gateway.config.cors import Cors
+from gateway.config.schema import Model
 from gateway.config.snapshot import Snapshot
 from gateway.core.cache.answers import CachePolicy
 from gateway.errors import ConfigError
@@ -189,7 +190,8 @@ async def test_a_key_may_come_in_either_header(autojump_clock: MockClock, header
     ],
 )
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/v1/models")]
+    ("method", "path"),
+    [("POST", "/v1/chat/completions"), ("GET", "/v1/models"), ("POST", "/v1/messages")],
 )
 async def test_who_has_no_key_gets_nothing(
     autojump_clock: MockClock, headers: Headers, says: str, method: str, path: str
@@ -198,7 +200,15 @@ async def test_who_has_no_key_gets_nothing(
     server = await app.call(method, path, headers, body() if method == "POST" else b"")
     assert server.status == 401
     assert server.headers[b"www-authenticate"] == b"Bearer"
-    assert server.json["error"]["code"] == "invalid_api_key"
+    error = server.json["error"]
+    if path == "/v1/messages" or (
+        path == "/v1/models" and headers and headers[0][0] == b"x-api-key"
+    ):
+        # In the words of the API that the path, or the header, is of.
+        assert error["type"] == "authentication_error"
+        assert server.json["request_id"].encode() == server.headers[b"request-id"]
+    else:
+        assert error["code"] == "invalid_api_key"
     assert says in server.json["error"]["message"]
     assert b"sk-wrong" not in server.body
     assert [each.end_reason for each in app.records.all] == ["rejected"] * (method == "POST")

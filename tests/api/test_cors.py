@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.api.cors import answer_headers, preflight
-from gateway.config.schema import Cors
+from gateway.config.cors import Cors
 from gateway.errors import PermissionDenied
 
 PAGE = b"https://chat.example.com"

@@ -41,7 +41,7 @@ def entry(name: str) -> dict[str, object]:
 
 @pytest.mark.parametrize(("caller", "names"), [(ANYONE, ["z", "org/b"]), (SOME, ["org/b"])])
 def test_models_are_those_the_caller_may_use(caller: Caller, names: list[str]) -> None:
-    status, headers, body = operations.models(OPENAI_CHAT, snapshot(), caller)
+    status, headers, body = operations.models(OPENAI_CHAT, snapshot(), caller, "")
     assert (status, headers) == (200, [(b"content-type", b"application/json")])
     assert json.loads(body) == {"object": "list", "data": [entry(name) for name in names]}
 

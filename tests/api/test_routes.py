@@ -120,7 +120,7 @@ def test_health(name: str, method: str) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_not_found_says_where_the_api_is(method: str, path: str) -> None:
-    with pytest.raises(NotFound, match="a client's base URL ends in /v1") as caught:
+    with pytest.raises(NotFound, match="base URL of an OpenAI client ends in /v1") as caught:
         match(method, path)
     assert (caught.value.status, caught.value.code) == (404, "not_found")
 

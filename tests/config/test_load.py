@@ -100,13 +100,17 @@ def test_every_example_in_the_shipped_file_is_valid(tmp_path: Path) -> None:
     authority = tmp_path / "private-ca.pem"
     authority.touch()
     text = uncommented(SHIPPED.read_text()).replace("/etc/ssl/private-ca.pem", str(authority))
-    keys = ("OPENAI_API_KEY", "OPENROUTER_API_KEY", "OPENROUTER_API_KEY_2", "MY_APP_KEY")
+    keys = (
+        *("OPENAI_API_KEY", "OPENROUTER_API_KEY", "OPENROUTER_API_KEY_2", "MY_APP_KEY"),
+        "ANTHROPIC_API_KEY",
+    )
     environ = {
         key: f"value-of-{key}"
         for key in (*keys, "GATEWAY_ADMIN_KEY", "GATEWAY_CLIENT_SECRET", "OIDC_CLIENT_SECRET")
     }
     config = parse(text, environ)
-    assert list(config.providers) == ["demo", "openai", "openrouter", "company", "local"]
+    providers = ["demo", "openai", "anthropic", "openrouter", "company", "local"]
+    assert list(config.providers) == providers
     names = ["demo", "gpt-4o-mini", "llama", "openrouter/*", "fast", "or/*"]
     assert [model.name for model in config.models] == names
     assert config.providers["openai"].api_key == "value-of-OPENAI_API_KEY"

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from gateway.config import schema
+from gateway.config.cors import Cors
 from gateway.core.cache.answers import CachePolicy, ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.shedding import OverloadPolicy
@@ -22,7 +23,7 @@ TABLES: list[type[msgspec.Struct]] = [
     schema.Model,
     schema.Token,
     schema.Log,
-    schema.Cors,
+    Cors,
     schema.LimitsConfig,
     settings.Probe,
     schema.Admin,

@@ -69,9 +69,15 @@ class Caller:
         await self.post(chat_body(**body), key=key, request_id=request_id, headers=headers)
 
     async def post(
-        self, body: bytes, *, key: str | None = None, request_id: str = "", headers: Headers = ()
+        self,
+        body: bytes,
+        *,
+        key: str | None = None,
+        request_id: str = "",
+        target: str = "/v1/chat/completions",
+        headers: Headers = (),
     ) -> None:
-        await self.begin(len(body), key=key, request_id=request_id, headers=headers)
+        await self.begin(len(body), key=key, request_id=request_id, target=target, headers=headers)
         await self.stream.send_all(self._send(h11.Data(data=body)) + self._send(h11.EndOfMessage()))
 
     async def begin(
@@ -93,10 +99,12 @@ class Caller:
         await self._reopen_if_closed()
         await self.stream.send_all(self._send(event))
 
-    async def get(self, target: str, *, key: str | None = None) -> Reply:
-        headers = [("host", "gateway.test")]
-        headers += [("authorization", f"Bearer {key}")] if key else []
-        event = h11.Request(method="GET", target=target, headers=headers)
+    async def get(
+        self, target: str, *, key: str | None = None, method: str = "GET", headers: Headers = ()
+    ) -> Reply:
+        all_headers = [("host", "gateway.test"), *headers]
+        all_headers += [("authorization", f"Bearer {key}")] if key else []
+        event = h11.Request(method=method, target=target, headers=all_headers)
         await self._reopen_if_closed()
         await self.stream.send_all(self._send(event) + self._send(h11.EndOfMessage()))
         return await self.reply()

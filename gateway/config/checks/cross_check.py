@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,12 +21,15 @@ from ...core.sign_in import UNIX, AdminSettings, OidcSettings, is_loopback, pars
 from ...providers.registry import KINDS
 from ...providers.settings import ClientCredentials, Provider
 from ..catalog import Names
+from ..cors import Cors
 from ..header_syntax import HEADER_NAME, HEADER_VALUE
-from ..schema import Config, Cors, Model
+from ..schema import Config, Model
 from .keys import KeyCheck
 from .models import check_models
 from .observability import check_records
 
+# What a route may choose.
+_RESPONSES: Final = "responses"
 # To be matched in full: `$` would let a line break at the end pass.
 # It stands in a header of every answer.
 _PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
@@ -119,15 +122,20 @@ def _oidc_provider(oidc: OidcSettings) -> Iterator[str]:
 
 
 def _apis(config: Config) -> Iterator[str]:
-    """Yield the routes with an `api` whose provider has but one."""
+    """Yield the routes with an `api` whose provider does not have OpenAI's two."""
     for model in config.models:
         for number, route in enumerate(model.routes):
             provider = config.providers.get(route.provider)
-            if route.api and provider is not None and not hasattr(provider, "api"):
+            if route.api and provider is not None and _RESPONSES not in _choices(provider):
                 yield (
                     f"[[models]] {model.name!r} routes[{number}].api: a provider of the kind "
                     f"{provider.kind!r} has no choice of APIs; remove it"
                 )
+
+
+def _choices(provider: Provider) -> tuple[str, ...]:
+    fields = msgspec.structs.fields(type(provider))
+    return next((get_args(field.type) for field in fields if field.name == "api"), ())
 
 
 def _breaker(breaker: BreakerPolicy) -> Iterator[str]:

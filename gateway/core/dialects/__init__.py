@@ -6,7 +6,13 @@
     openai_completions  OpenAI's legacy completions, by the engine of chat completions
     openai_numbers      OpenAI's embeddings and moderations
     openai_responses    OpenAI's Responses
+    anthropic_messages  Anthropic's Messages
     request_body        a request's body as an object
+    token_limits        how long a request lets its answer become
+    error_words         what the errors of all dialects have in common
+    canonical           what requests and answers say, between two dialects
+    translators         the way from one dialect to another
+    text_meter          how much text has come, where no usage is reported
 
 The route of a request chooses the caller's dialect, a deployment has its provider's. Nothing
 outside this package, the providers and the routes has a dialect's words in it. Read `base`

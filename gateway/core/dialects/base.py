@@ -12,13 +12,12 @@ of the deployment: where a call goes, what an error says.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
-from ...errors import GatewayError, MethodNotAllowed
+from ...errors import GatewayError
 from .rewriting import Answer, NotAnAnswer, StreamRewriter
 
 __all__ = [
@@ -27,15 +26,19 @@ __all__ = [
     "Answer",
     "Dialect",
     "DialectRequest",
+    "ForeignRecipient",
     "HeaderList",
     "ModelEntry",
     "NotAnAnswer",
+    "ReasoningForm",
     "Recipient",
     "StreamRewriter",
-    "error_headers",
 ]
 
 HeaderList = list[tuple[bytes, bytes]]
+# By an effort, in words; by a budget of tokens; by an effort with thinking that the model doses
+# itself; or not at all.
+ReasoningForm = Literal["none", "effort", "budget", "adaptive"]
 
 # A stream that says nothing for so many bytes before its first meaningful event is let through:
 # the provider is alive, and what is held back takes memory.
@@ -67,6 +70,35 @@ class Recipient(Protocol):
 
     @property
     def dialect(self) -> Dialect: ...
+
+
+class ForeignRecipient(Recipient, Protocol):
+    """What a request has to know of a deployment that speaks another dialect."""
+
+    @property
+    def provider(self) -> str:
+        """Return the provider's name in the configuration."""
+        ...
+
+    @property
+    def reasoning(self) -> ReasoningForm:
+        """Return how the model is asked to reason."""
+        ...
+
+    @property
+    def default_max_tokens(self) -> int:
+        """Return how long an answer may become where the caller does not say, but the API must."""
+        ...
+
+    @property
+    def max_output_tokens(self) -> int | None:
+        """Return how many tokens of an answer may be asked for at most; None: not known."""
+        ...
+
+    @property
+    def drops(self) -> bool:
+        """Say whether what the API cannot say is left out, and not refused."""
+        ...
 
 
 class DialectRequest(Protocol):
@@ -172,6 +204,16 @@ class Dialect(Protocol):
         ...
 
     @property
+    def limit_headers(self) -> frozenset[bytes]:
+        """Return the headers of a provider's answer that say how much of its limits is left."""
+        ...
+
+    @property
+    def id_headers(self) -> Sequence[bytes]:
+        """Return in which headers its clients look for a request's id, beside `x-request-id`."""
+        ...
+
+    @property
     def opens_once(self) -> bool:
         """Say whether a stream begins with an event that its clients take no second of.
 
@@ -185,8 +227,11 @@ class Dialect(Protocol):
         """Read a request. Raises InvalidRequest (400) with what is wrong and where."""
         ...
 
-    def error_reply(self, error: GatewayError) -> tuple[HeaderList, bytes]:
-        """Return the headers and the body that show `error` instead of an answer."""
+    def error_reply(self, error: GatewayError, request_id: str = "") -> tuple[HeaderList, bytes]:
+        """Return the headers and the body that show `error` instead of an answer.
+
+        `request_id` is shown where the dialect's errors have a place for it.
+        """
         ...
 
     def error_event(
@@ -199,14 +244,34 @@ class Dialect(Protocol):
         """Return the event that shows the `data` of a provider's own error event."""
         ...
 
-    def model_list(self, entries: Sequence[ModelEntry]) -> bytes: ...
+    def refusal_body(self, status: int, message: str, *, too_long: bool) -> bytes:
+        """Return the error that shows what a provider of another dialect has refused.
+
+        `too_long` says that the prompt was, by which clients shorten it and try again.
+        """
+        ...
+
+    def model_list(self, entries: Sequence[ModelEntry], query: str = "") -> bytes:
+        """Return the list of models, or the page of it that `query` asks for.
+
+        Raises InvalidRequest (400) for a page that there cannot be.
+        """
+        ...
 
     def model_entry(self, entry: ModelEntry) -> bytes: ...
+
+    def token_count(self, tokens: int) -> bytes:
+        """Return the answer that says how many tokens a prompt has."""
+        ...
 
     # The provider's side...
 
     def target(self, base_path: bytes, model: str, *, stream: bool) -> bytes:
         """Return the target of a call for `model`, below the path of the provider's base URL."""
+        ...
+
+    def count_target(self, base_path: bytes, model: str) -> bytes | None:
+        """Return the target that counts a prompt's tokens; None if the API has none."""
         ...
 
     def error_status(self, body: bytes) -> int | None:
@@ -216,26 +281,3 @@ class Dialect(Protocol):
     def read_error(self, body: bytes) -> str:
         """Return what an error answer or event says, for a person: short, on one line."""
         ...
-
-
-def error_headers(error: GatewayError) -> HeaderList:
-    """Return the headers of an error that are HTTP's, or that SDKs of several dialects obey.
-
-    `x-should-retry` and `retry-after-ms` are read by every SDK that Stainless generates, OpenAI's
-    and Anthropic's among them (openai-python `_base_client.py`).
-    """
-    headers: HeaderList = []
-    if error.should_retry is not None:
-        headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
-    if error.retry_after is not None:
-        # Rounded up: a client that comes back too early is refused again. And not 0, which the
-        # SDKs take for no answer (openai-python, `_calculate_retry_timeout`).
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
-        headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(error.retry_after * 1000))))
-    if isinstance(error, MethodNotAllowed):
-        headers.append((b"allow", error.allow.encode("ascii")))
-    if error.status == 426:
-        headers.append((b"upgrade", b"HTTP/1.1"))  # RFC 9110 section 15.5.22
-    if error.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))  # RFC 9110 section 15.5.2
-    return headers

@@ -1,6 +1,6 @@
 """What a person reads of a request and its answer, whatever dialect they were in.
 
-Turn   who says something
+ConversationTurn   who says something
 Part   one thing that is said: a text, a call of a tool, an image
 """
 
@@ -43,7 +43,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     cut: bool = False
 
 
-class Turn(msgspec.Struct, frozen=True, kw_only=True):
+class ConversationTurn(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     parts: list[Part]
     name: str = ""
@@ -53,10 +53,10 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """`settings` are the request's other members, `tools` the names of what it offers."""
 
-    turns: list[Turn] = []
+    turns: list[ConversationTurn] = []
     settings: dict[str, object] = {}
     tools: list[str] = []
-    answers: list[Turn] = []
+    answers: list[ConversationTurn] = []
 
 
 def text_part(kind: PartKind, text: str, title: str = "") -> Part:

@@ -68,6 +68,11 @@ class StreamRewriter(Protocol):
         ...
 
     @property
+    def foreign_error(self) -> tuple[str, str] | None:
+        """Return the message and the code of `error` if that is not in the caller's dialect."""
+        ...
+
+    @property
     def ended(self) -> bool:
         """Say whether there is nothing more to be had from the stream."""
         ...

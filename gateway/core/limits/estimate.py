@@ -9,6 +9,7 @@ used. It is only a reserve: true usage takes its place when the answer is there.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 BYTES_PER_TOKEN: Final = 4  # of English text and of JSON, by OpenAI's rule of thumb
@@ -28,28 +29,40 @@ MOST_FILES: Final = 2000
 # More than any answer has; JSON numbers may have a million digits.
 MOST_TOKENS: Final = 2**53
 
-_MARK: Final = b";base64,"
+# How base64 begins: in data URLs, and as Anthropic's images and documents have it.
+_MARKS: Final = (b";base64,", b'"data":"', b'"data": "')
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/]{64}")
 
 
 def estimate_tokens(body: bytes, answer: int) -> int:
     """Return about how many tokens `body` and its answer will need together.
 
     `answer` is what the caller allows the answer; with 0 only the prompt counts. Base64 in data
-    URLs (RFC 2397) counts by the file, not by its length.
+    URLs (RFC 2397) and in members called `data` counts by the file, not by its length.
     """
-    size, files, found = len(body), 0, -1
+    size, files = len(body), 0
+    for mark in _MARKS:
+        length, count = _files(body, mark)
+        size -= length
+        files += count
+    prompt = -(-size // BYTES_PER_TOKEN) + files * TOKENS_PER_FILE
+    return prompt + max(0, min(answer, MOST_TOKENS))
+
+
+def _files(body: bytes, mark: bytes) -> tuple[int, int]:
+    """Return how many bytes of base64 there are behind `mark`, and in how many files."""
+    size, files, found = 0, 0, -1
     for _ in range(MOST_FILES):
-        found = body.find(_MARK, found + 1)
+        found = body.find(mark, found + 1)
         if found < 0:
             break
-        start = found + len(_MARK)
+        start = found + len(mark)
         end = body.find(b'"', start)
         if end < 0:
             break
         # A short one costs what its length says: it may as well be text about data URLs.
-        if end - start > TOKENS_PER_FILE * BYTES_PER_TOKEN:
-            size -= end - start
+        if end - start > TOKENS_PER_FILE * BYTES_PER_TOKEN and _BASE64.match(body, start):
+            size += end - start
             files += 1
         found = end
-    prompt = -(-size // BYTES_PER_TOKEN) + files * TOKENS_PER_FILE
-    return prompt + max(0, min(answer, MOST_TOKENS))
+    return size, files

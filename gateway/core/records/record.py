@@ -100,6 +100,8 @@ class Record(msgspec.Struct, kw_only=True):
     `provider` of a request that was cut before its answer is the one that was being asked.
     `fallback_model` is the public name of the fallback that answered; None if the model that was
     asked for did. `skipped` are the deployments that it went past.
+    `dropped` are the members of the request that the provider was not sent, since its API cannot
+    say them.
     """
 
     request_id: str
@@ -139,6 +141,7 @@ class Record(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] | None = None
     fallback_model: str | None = None
     skipped: list[SkipRecord] = []
+    dropped: list[str] = []
 
 
 def milliseconds(seconds: float) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from ..dialects.base import Dialect
+from ..dialects.base import Dialect, ReasoningForm
 from ..records.pricing import Prices
 from .call import Call, Headers, Origin
 from .refusals import RefusalTable
@@ -45,7 +45,10 @@ class Deployment(msgspec.Struct, frozen=True):
     and its whole answers may have targets of their own. `targets` are those of the other dialects
     that the provider takes as they come, by their names: embeddings beside chat, say. `prepare`
     is None where the headers of a credential are all that a call needs, and `renew` where what it
-    adds cannot be replaced.
+    adds cannot be replaced. `from_callers` are headers that go on from a caller's request, each
+    with its value for a caller that has none (None: it is left out then). `count_target` is where a
+    prompt's tokens are counted, if it does that. The last four are for requests in another dialect
+    (`dialects.base.ForeignRecipient`).
     """
 
     provider: str
@@ -71,6 +74,13 @@ class Deployment(msgspec.Struct, frozen=True):
         """Say whether a request in `dialect` can be sent to it."""
         return dialect is self.dialect or dialect.name in self.targets
 
+    from_callers: tuple[tuple[bytes, bytes | None], ...] = ()
+    count_target: bytes | None = None
+    reasoning: ReasoningForm = "none"
+    default_max_tokens: int = 8192
+    max_output_tokens: int | None = None
+    drops: bool = False
+
     @property
     def name(self) -> str:
         """Return what people know it by."""
@@ -87,6 +97,11 @@ class Deployment(msgspec.Struct, frozen=True):
             if credential.id == id:
                 return credential
         return self.credentials[0]
+
+    def forwarded(self, headers: Mapping[bytes, bytes]) -> Headers:
+        """Return what goes on of a caller's `headers`, by lower-case name."""
+        found = ((name, headers.get(name, default)) for name, default in self.from_callers)
+        return tuple((name, value) for name, value in found if value is not None)
 
     def call(
         self,

@@ -31,6 +31,7 @@ CAUSES: Final[dict[str, str]] = {
     Cause.LOCAL_SHORTAGE.value: "this machine has no socket left",
     Cause.CONNECTION_LOST.value: "the connection was lost",
     Cause.STALE_CONNECTION.value: "an idle connection had been closed",
+    Cause.STALE_CREDENTIAL.value: "its access token was refused, a new one is asked for",
     Cause.PROTOCOL_VIOLATION.value: "what it sent is no HTTP",
     Cause.FIRST_EVENT_TIMEOUT.value: "no first event in time",
     Cause.IDLE_TIMEOUT.value: "the stream fell silent",

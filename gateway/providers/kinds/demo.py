@@ -1,4 +1,4 @@
-"""The built-in demo provider: an OpenAI-compatible server that the gateway starts itself.
+"""The built-in demo provider: a server of two APIs that the gateway starts itself.
 
 It listens on loopback and is called like any other provider, over TCP and through the same
 transport, so that what works with it works.
@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from ...core.dialects.base import Dialect
+from ...core.routing.deployment import Deployment
 from ...core.routing.timeouts import Seconds
-from ..kind import ProviderKind, RouteTerms, Serve
+from ..kind import Place, ProviderKind, RouteTerms, Serve
 from ..openai_compatible import RESPONSES, OpenAICompatible
 from ..settings import Provider
+from .anthropic import KIND as MESSAGES
 
 
 class DemoProvider(Provider, frozen=True):
-    """`token_interval` is the seconds between two tokens."""
+    """`token_interval` is the seconds between two tokens, `api` which of its two it is asked in."""
 
     token_interval: Seconds = 0.02
+    api: Literal["chat", "messages"] = "chat"
 
 
 class Demo(OpenAICompatible):
@@ -40,16 +45,26 @@ class Demo(OpenAICompatible):
 
     def serve(self, provider: Provider) -> Serve:
         assert isinstance(provider, DemoProvider)
-        return partial(_serve, provider.token_interval)
+        return partial(_serve, provider.token_interval, "/v1" if provider.api == "chat" else "")
+
+    def describe(
+        self, name: str, provider: Provider, place: Place, terms: RouteTerms
+    ) -> Deployment:
+        assert isinstance(provider, DemoProvider)
+        if provider.api == "messages":
+            found = MESSAGES.describe(name, provider, place, terms)
+            return msgspec.structs.replace(found, reasoning=terms.reasoning or "adaptive")
+        found = super().describe(name, provider, place, terms)
+        return msgspec.structs.replace(found, reasoning=terms.reasoning or "effort")
 
 
-async def _serve(token_interval: float, listening: Callable[[str], None]) -> None:
+async def _serve(token_interval: float, path: str, listening: Callable[[str], None]) -> None:
     # Imported late: a gateway without a demo provider needs none of it.
     from ...demo.server import serve_demo
 
     await serve_demo(
         token_interval=token_interval,
-        listening=lambda port: listening(f"http://127.0.0.1:{port}/v1"),
+        listening=lambda port: listening(f"http://127.0.0.1:{port}{path}"),
     )
 
 

@@ -10,12 +10,7 @@ from ...core.routing.deployment import Deployment
 from ..outcomes import Failed
 from ..protocols import HeaderPairs
 
-# The limits keep their names, which clients pace themselves by if they have none here.
-_LIMITS: Final = {
-    name: name
-    for each in (b"limit", b"remaining", b"reset")
-    for name in (b"x-ratelimit-%b-requests" % each, b"x-ratelimit-%b-tokens" % each)
-}
+_NONE: Final = frozenset[bytes]()
 # Of a rejection that is relayed as it came, inflated if it was compressed.
 _ABOUT_BODY: Final = {b"content-type": b"content-type"}
 # Statuses that call for a retry (openai-python `_base_client.py`), though it is a refusal.
@@ -23,15 +18,16 @@ _RETRIED: Final = frozenset({429, *range(500, 600)})
 
 
 @cache
-def passed_on(headers: frozenset[bytes], *, limits: bool) -> Mapping[bytes, bytes]:
+def passed_on(headers: frozenset[bytes], limits: frozenset[bytes]) -> Mapping[bytes, bytes]:
     """Return which of a provider's headers a caller gets, and under which name.
 
-    `headers` are those of the provider's dialect. All but the `limits` get a prefix, so that they
-    never mix with the gateway's own.
+    `headers` and `limits` are those of the provider's dialect. The headers get a prefix, so that
+    they never mix with the gateway's own. The limits keep their names, which clients pace
+    themselves by if they have no limits here.
     """
     names = {b"x-request-id", *headers}
     found = {name: b"x-provider-" + name.removeprefix(b"x-") for name in names}
-    return found | _LIMITS if limits else found
+    return found | {name: name for name in limits}
 
 
 def provider_headers(
@@ -42,7 +38,9 @@ def provider_headers(
     `limited` says that the caller has limits of ours: those and the provider's in one answer
     would make no sense together.
     """
-    return _clean(headers, passed_on(deployment.dialect.provider_headers, limits=not limited))
+    dialect = deployment.dialect
+    limits = _NONE if limited else dialect.limit_headers
+    return _clean(headers, passed_on(dialect.provider_headers, limits))
 
 
 def refusal_headers(

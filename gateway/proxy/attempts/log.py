@@ -42,6 +42,7 @@ class AttemptLog:
         pool: tuple[Target, ...],
         number: int,
         wait: float,
+        dropped: tuple[str, ...] = (),
     ) -> None:
         deployment = lease.deployment
         self.lease: Final = lease
@@ -66,7 +67,7 @@ class AttemptLog:
         if trace is not None and tracer is not None:
             self._row.span_id = tracer.span_id()
             self.trace_headers = trace.headers(self._row.span_id)
-        settlement.attempt(self._row)
+        settlement.attempt(self._row, dropped)
 
     def __repr__(self) -> str:
         return f"<AttemptLog {self._row}>"

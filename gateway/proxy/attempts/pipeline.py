@@ -161,7 +161,8 @@ class Pipeline:
             return lease
         self._later = True
         self._trail.begin(number)
-        log = AttemptLog(exchange, lease, self._model.targets, number, step.wait)
+        dropped = self._calls.dropped(number)
+        log = AttemptLog(exchange, lease, self._model.targets, number, step.wait, dropped)
         self._logs.append(log)
         return log
 
@@ -197,7 +198,6 @@ class Pipeline:
             if isinstance(begun, Skipped):
                 self._trail.skip(step.target, begun)
             if not isinstance(begun, AttemptLog):
-                # Should the others fail, it is the next to be asked.
                 self._attempts.take_back(step)
                 if spent:
                     cap.give_back()
@@ -260,14 +260,12 @@ class Pipeline:
             for log in self._logs
             if isinstance(log.outcome, Failed)
         ]
-        # What decides comes last: a refusal of the request itself, then of a key that has
-        # others beside it, or the latest failure.
+        # What decides comes last: a refusal of the request, of a key beside others, or the latest.
         found.sort(
             key=lambda each: (RULES[each[0].cause].again is Again.NOWHERE, each[0].another_key)
         )
         self._failures += [(number, failed) for _, number, failed in found]
         if not found:
-            # The time was up before the attempt had begun.
             assert cut is not None
             self._failures.append((step.target, cut))
             return AttemptFailure(step.target, cut.cause)
@@ -282,11 +280,14 @@ class Pipeline:
             raise SendStalled("the client took nothing of what came before the first event")
         skipped, now = self._trail.skipped, trio.current_time()
         if not self._failures:
+            if (refused := self._calls.refused(skipped)) is not None:
+                raise refused
             raise unavailable(stop, skipped, now, self._services.rng)
         number, last = self._failures[-1]
         deployment, settlement = self._model.deployments[number], self._exchange.settlement
-        limited = self._exchange.caller.limited
-        if (refusal := shown_refusal(deployment, last, limited=limited)) is not None:
+        caller, dialect = self._exchange.caller, self._exchange.dialect
+        refusal = shown_refusal(deployment, last, dialect, limited=caller.limited)
+        if refusal is not None:
             settlement.fell_back(self._model.fallback(number))
             answer, headers = refusal
             await self._exchange.relay_rejection(deployment, answer, last.message, headers)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...config.snapshot import ServedModel
 from ...core.dialects.base import DialectRequest
+from ...core.dialects.translators import TranslatedRequest, Untranslatable, translate
 from ...core.routing.causes import Skipped, SkipReason
 from ...core.routing.deployment import Deployment
+from ...errors import InvalidRequest
 from ..exchange import Exchange
 from ..outcomes import Committed, Failed
 from .attempt import PreparedCall, SizeLimits, attempt_answer, attempt_stream
@@ -20,25 +24,53 @@ class ProviderCalls:
     `preface` shows a caller what comes before the commit; None where attempts run side by side.
     """
 
-    __slots__ = ("_exchange", "_limits", "_model", "_request", "preface")
+    __slots__ = ("_exchange", "_limits", "_model", "_refusal", "_request", "_translated", "preface")
 
     def __init__(self, exchange: Exchange, request: DialectRequest, model: ServedModel) -> None:
         self._exchange = exchange
         self._request = request
         self._model = model
+        # By the deployment's number: the request in its dialect, or why there is none.
+        self._translated: dict[int, TranslatedRequest | None] = {}
+        self._refusal: InvalidRequest | None = None
         self.preface = None if model.hedge is not None else Preface(exchange)
         server = exchange.snapshot.server
         self._limits = SizeLimits(event=server.max_event_bytes, response=server.max_response_bytes)
 
     def cannot(self, number: int) -> Skipped | None:
         """Return why the deployment `number` is passed over; None if it can serve the request."""
-        if self._model.deployments[number].takes(self._exchange.dialect):
+        deployment, exchange = self._model.deployments[number], self._exchange
+        if deployment.takes(exchange.dialect):
             return None
-        return Skipped(SkipReason.CANNOT_SERVE)
+        if number not in self._translated:
+            try:
+                self._translated[number] = translate(
+                    self._request, exchange.dialect, deployment, exchange.record.time
+                )
+            except Untranslatable as exc:
+                self._translated[number] = None
+                message = f"{exc}; {deployment.name} cannot serve this request"
+                self._refusal = InvalidRequest(message, code="unsupported", param=exc.member)
+        if self._translated[number] is None:
+            return Skipped(SkipReason.CANNOT_SERVE)
+        return None
+
+    def dropped(self, number: int) -> tuple[str, ...]:
+        """Return what the deployment `number` is not sent of the request."""
+        translated = self._translated.get(number)
+        return () if translated is None else translated.dropped
+
+    def refused(self, skipped: Sequence[tuple[Deployment, Skipped]]) -> InvalidRequest | None:
+        """Return the error for a request that no deployment's API can say; None for any other."""
+        if any(each.why is not SkipReason.CANNOT_SERVE for _, each in skipped):
+            return None
+        return self._refusal
 
     async def make(self, log: AttemptLog) -> Committed | Failed:
         """Make the attempt of `log`, up to what is worth showing."""
-        request, exchange = self._request, self._exchange
+        exchange = self._exchange
+        translated = self._translated.get(log.number)
+        request = self._request if translated is None else translated
         name = self._model.answer_name(log.number)
         deployment, credential = log.lease.deployment, log.lease.credential
         call = deployment.call(
@@ -46,7 +78,7 @@ class ProviderCalls:
             exchange.request_id,
             stream=request.stream,
             credential=credential,
-            extra=log.trace_headers,
+            extra=(*log.trace_headers, *deployment.forwarded(exchange.headers)),
             dialect=exchange.dialect.name,
         )
         prepared = PreparedCall(call, deployment, credential)

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from ...core.dialects.base import Dialect
 from ...core.routing.causes import Cause
 from ...core.routing.deployment import Deployment
 from ...errors import InvalidRequest
@@ -31,15 +32,31 @@ RELAYED: Final = frozenset(
 
 
 def shown_refusal(
-    deployment: Deployment, failed: Failed, *, limited: bool
+    deployment: Deployment, failed: Failed, dialect: Dialect, *, limited: bool
 ) -> tuple[RawAnswer, HeaderPairs] | None:
-    """Return what the caller gets of a refusal, and its headers; None if it is not shown."""
+    """Return what the caller gets of a refusal, and its headers; None if it is not shown.
+
+    A caller that speaks another `dialect` than the provider gets the provider's words in its own.
+    """
     answer = failed.answer
     if answer is None or not (failed.cause in RELAYED or failed.told):
         return None
     if failed.told:
         said = InvalidRequest(failed.told, code="provider_rejected")
-        headers, body = deployment.dialect.error_reply(said)
+        headers, body = dialect.error_reply(said)
         answer = RawAnswer(answer.status, headers, body)
         failed = msgspec.structs.replace(failed, answer=answer)
+    elif not deployment.takes(dialect):
+        answer = _translated(deployment, failed, answer, dialect)
+        failed = msgspec.structs.replace(failed, answer=answer)
     return answer, refusal_headers(deployment, failed, limited=limited)
+
+
+def _translated(
+    deployment: Deployment, failed: Failed, answer: RawAnswer, dialect: Dialect
+) -> RawAnswer:
+    said = deployment.dialect.read_error(answer.body)
+    too_long = failed.cause is Cause.CONTEXT_LENGTH
+    body = dialect.refusal_body(answer.status, said, too_long=too_long)
+    headers = [pair for pair in answer.headers if pair[0] != b"content-type"]
+    return RawAnswer(answer.status, headers, body)

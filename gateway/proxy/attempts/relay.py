@@ -198,6 +198,10 @@ class Relay:
             await self._client.send(output)
         if rewriter.error is not None:
             message = "the provider ended the stream with an error"
+            if (foreign := rewriter.foreign_error) is not None:
+                said, code = foreign
+                told = without_secrets(said.encode(), self._sent).decode("utf-8", "replace")
+                return RelayEnd(EndReason.UPSTREAM_BROKE, f"{message}: {told}", code=code)
             event = without_secrets(rewriter.error, self._sent)
             return RelayEnd(EndReason.UPSTREAM_BROKE, message, event)
         return self._failure or RelayEnd(

@@ -7,6 +7,7 @@ from ...core.cache.answers import cache_control
 from ...core.cache.key import cache_key
 from ...core.capture.capture import CapturedRequest
 from ...core.dialects.base import DialectRequest
+from ...core.dialects.translators import translatable
 from ...core.limits.estimate import ANSWER_TOKENS, MOST_TOKENS, estimate_tokens
 from ...core.limits.ledger import Demand
 from ...core.records.pricing import most_cost
@@ -98,7 +99,7 @@ async def _answer(
 def _check_served(model: ServedModel, exchange: Exchange) -> None:
     """Raise InvalidRequest if no provider of `model` takes what is asked for."""
     dialect = exchange.dialect
-    if not any(each.takes(dialect) for each in model.deployments):
+    if not any(each.takes(dialect) or translatable(dialect, each) for each in model.deployments):
         raise InvalidRequest(
             f"no provider of the model {shortened(model.name)!r} serves {dialect.path}",
             param="model",
@@ -130,9 +131,15 @@ def _cache_key(exchange: Exchange, request: DialectRequest, model: ServedModel) 
         caller.name,
         caller.digest,
         request.model,
-        model.fingerprint,
+        model.fingerprint + _forwarded(exchange, model),
         request.body,
     )
+
+
+def _forwarded(exchange: Exchange, model: ServedModel) -> bytes:
+    """Return what goes on of the caller's headers: other betas give other answers."""
+    sent = {each.forwarded(exchange.headers) for each in model.deployments if each.from_callers}
+    return repr(sorted(sent)).encode() if sent else b""
 
 
 def _capture(

@@ -5,8 +5,8 @@ import pytest
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.proxy.attempts.answer_headers import _ABOUT_BODY, _clean, passed_on
 
-PASSED_ON = passed_on(OPENAI_CHAT.provider_headers, limits=False)
-PASSED_ON_WITH_LIMITS = passed_on(OPENAI_CHAT.provider_headers, limits=True)
+PASSED_ON = passed_on(OPENAI_CHAT.provider_headers, frozenset())
+PASSED_ON_WITH_LIMITS = passed_on(OPENAI_CHAT.provider_headers, OPENAI_CHAT.limit_headers)
 
 LIMITS = [
     (b"x-ratelimit-%b-%b" % (what, kind), b"1")

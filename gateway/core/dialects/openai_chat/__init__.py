@@ -11,8 +11,6 @@
     chunk, choice_ends     what `stream` reads of an event, and which choices are complete
     faults                 the forms of an error with status 200
     unstreamed, assembled  an answer that came instead of a stream, and the other way round
-    token_limits           how long a request lets its answer become
-    text_meter             how much text has come, where no usage is reported
 
 Read `request`, then `stream`. Everything is spliced in the bytes: see `core/wire/splice.py`.
 """

@@ -10,10 +10,10 @@ from ...records.usage import Usage
 from ...wire.splice import InvalidJSON, members, splice
 from ...wire.sse import looks_like_events
 from ..base import Answer, NotAnAnswer
+from ..text_meter import answer_tokens
 from .assembled import assemble
 from .chunk import CHAT, Shape
 from .faults import choices_of, reported_by_answer, unwrapped
-from .text_meter import answer_tokens
 from .usage.reports import UsageReports
 
 # A list, of objects as far as its first item tells.

@@ -18,7 +18,7 @@ from ..conversation import (
     Conversation,
     Part,
     PartKind,
-    Turn,
+    ConversationTurn,
     text_part,
 )
 
@@ -42,7 +42,7 @@ def read_request(body: bytes) -> Conversation:
     )
 
 
-def read_answer(body: bytes) -> list[Turn]:
+def read_answer(body: bytes) -> list[ConversationTurn]:
     """Return a whole answer's turns, one for each choice; none if it is no answer."""
     document = _decoded(body)
     if not isinstance(document, dict):
@@ -56,7 +56,7 @@ def read_answer(body: bytes) -> list[Turn]:
     return found
 
 
-def read_stream(events: Iterable[bytes]) -> list[Turn]:
+def read_stream(events: Iterable[bytes]) -> list[ConversationTurn]:
     """Return the turns that a stream's events come to, one for each choice."""
     choices: dict[int, _Streamed] = {}
     for data in events:
@@ -103,17 +103,17 @@ class _Streamed:
                 if isinstance(text, str):
                     texts.append(text)
 
-    def turn(self) -> Turn:
+    def turn(self) -> ConversationTurn:
         parts = [text_part(kind, "".join(texts)) for kind, texts in self._texts.items()]
         for _, call in sorted(self._calls.items()):
             title = "".join(call["name"])
             parts.append(text_part(PartKind.TOOL_CALL, "".join(call["arguments"]), title))
-        return _ended(Turn(role="assistant", parts=parts), self._end)
+        return _ended(ConversationTurn(role="assistant", parts=parts), self._end)
 
 
-def _turn(message: Any) -> Turn:
+def _turn(message: Any) -> ConversationTurn:
     if not isinstance(message, dict):
-        return Turn(role="?", parts=[_other(message)])
+        return ConversationTurn(role="?", parts=[_other(message)])
     role = _text(message.get("role")) or "?"
     parts = []
     for name in _THOUGHTS:
@@ -128,7 +128,7 @@ def _turn(message: Any) -> Turn:
         parts.append(_call(_member(call, "function") or call))
     if isinstance(message.get("function_call"), dict):
         parts.append(_call(message["function_call"]))
-    return Turn(role=role, parts=parts, name=_text(message.get("name")))
+    return ConversationTurn(role=role, parts=parts, name=_text(message.get("name")))
 
 
 def _content(content: Any, kind: PartKind) -> list[Part]:
@@ -184,7 +184,7 @@ def _tool_names(document: dict[str, Any]) -> Iterator[str]:
         yield name or _text(_member(tool, "type")) or "?"
 
 
-def _ended(turn: Turn, reason: object) -> Turn:
+def _ended(turn: ConversationTurn, reason: object) -> ConversationTurn:
     return msgspec.structs.replace(turn, note=reason[:100]) if isinstance(reason, str) else turn
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from ....errors import GatewayError
 from ..base import Dialect, DialectRequest, HeaderList, ModelEntry, StreamRewriter
+from ..error_words import read_error
 from . import errors, models
 from .request import parse_chat
 
@@ -33,13 +34,20 @@ class OpenAIDialect:
         {b"openai-organization", b"openai-processing-ms", b"openai-version"}
     )
     answer_headers = ((b"content-type", b"application/json"),)
+    limit_headers = frozenset(
+        b"x-ratelimit-%b-%b" % (what, dimension)
+        for what in (b"limit", b"remaining", b"reset")
+        for dimension in (b"requests", b"tokens")
+    )
+    # openai-python reads `x-request-id` alone (its `_response.py`), which every answer has.
+    id_headers: tuple[bytes, ...] = ()
     opens_once = False
     closes_failed = False
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"
 
-    def error_reply(self, error: GatewayError) -> tuple[HeaderList, bytes]:
+    def error_reply(self, error: GatewayError, request_id: str = "") -> tuple[HeaderList, bytes]:
         return errors.error_reply(error)
 
     def error_event(
@@ -50,20 +58,30 @@ class OpenAIDialect:
     def relayed_error_event(self, data: bytes, after: StreamRewriter | None = None) -> bytes:
         return errors.relayed_error_event(data)
 
-    def model_list(self, entries: Sequence[ModelEntry]) -> bytes:
+    def refusal_body(self, status: int, message: str, *, too_long: bool) -> bytes:
+        code = "context_length_exceeded" if too_long else None
+        return errors.error_body(message, "invalid_request_error", code)
+
+    def model_list(self, entries: Sequence[ModelEntry], query: str = "") -> bytes:
         return models.model_list(entries)
 
     def model_entry(self, entry: ModelEntry) -> bytes:
         return models.model_entry(entry)
 
+    def token_count(self, tokens: int) -> bytes:
+        raise NotImplementedError("the API counts no tokens")
+
     def target(self, base_path: bytes, model: str, *, stream: bool) -> bytes:
         return base_path + self.path.removeprefix("/v1").encode("ascii")
+
+    def count_target(self, base_path: bytes, model: str) -> bytes | None:
+        return None
 
     def error_status(self, body: bytes) -> int | None:
         return errors.error_status(body)
 
     def read_error(self, body: bytes) -> str:
-        return errors.read_error(body)
+        return read_error(body)
 
 
 class OpenAIChat(OpenAIDialect):

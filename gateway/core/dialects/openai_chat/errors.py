@@ -8,16 +8,12 @@ from typing import Any, Final
 import msgspec
 
 from ....errors import GatewayError
-from ...wire.plain_text import is_text
-from ..base import CUT, HeaderList, error_headers
+from ..base import HeaderList
+from ..error_words import decoded, error_headers
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _JSON: Final = (b"content-type", b"application/json")
 _NO_DETAILS: Final[Mapping[str, Any]] = {}
-
-# What is shown of an error, in characters, and what of one without a message is looked at.
-_SHOWN: Final = 300
-_LOOKED_AT: Final = 1000
 
 # Where an error has its code; the most exact comes first. OpenRouter's `code` is a number.
 _STATUS_NAMES: Final = ("code", "status", "status_code", "statusCode", "http_status", "type")
@@ -110,7 +106,7 @@ def relayed_error_event(data: bytes) -> bytes:
 
 def error_status(body: bytes) -> int | None:
     """Return the HTTP status that an error's own code stands for; None if it has none."""
-    found = _decode(body)
+    found = decoded(body)
     if not isinstance(found, dict):
         return None
     error = found.get("error")
@@ -131,31 +127,3 @@ def _status(code: object) -> int | None:
     if isinstance(code, bool) or not isinstance(code, int | float) or not 400 <= code < 600:
         return None
     return int(code)
-
-
-def read_error(body: bytes) -> str:
-    """Return what an error says, for a person: short, on one line."""
-    found = _decode(body)
-    if isinstance(found, dict):
-        error = found.get("error") or found
-        message = error.get("message") if isinstance(error, dict) else error
-        if isinstance(message, str):
-            return _short(message)
-    if not is_text(body):
-        # Compressed, most likely, and nothing to put into a message or a log.
-        return f"{len(body)} bytes that are no text"
-    return _short(body[:_LOOKED_AT].decode("utf-8", "replace"))
-
-
-def _decode(body: bytes) -> Any:
-    try:
-        found = msgspec.json.decode(body)
-        # Gemini's compatible endpoint puts its errors into a list.
-        return found[0] if isinstance(found, list) and len(found) == 1 else found
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else line[: _SHOWN - len(CUT)] + CUT

@@ -22,10 +22,11 @@ from ...wire.splice import (
     splice,
 )
 from ..base import Answer, Recipient, StreamRewriter
+from ..canonical.foreign_state import without_foreign_state
 from ..request_body import flag_of, members_of_body, string_of
+from ..token_limits import TokenLimits, read_token_limits
 from .answer import rewrite_answer
 from .stream import ChatStreamRewriter
-from .token_limits import TokenLimits, read_token_limits
 
 _INCLUDE_USAGE: Final = b'{"include_usage":true}'
 _TRUE: Final = b"true"
@@ -66,7 +67,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
         put = {"model": recipient.model_json}
         if self.stream and recipient.stream_usage and not self.wants_usage:
             put["stream_options"] = self.usage_options
-        return splice(self.body, put=put, known=self.members)
+        return without_foreign_state(splice(self.body, put=put, known=self.members))
 
     def start_stream(
         self, recipient: Recipient, name: bytes, max_event_bytes: int

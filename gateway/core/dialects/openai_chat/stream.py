@@ -23,10 +23,10 @@ from ...wire.json_scan import NOTHING, check_utf8
 from ...wire.model_name import ModelRenamer
 from ...wire.splice import InvalidJSON, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
+from ..text_meter import TextMeter
 from .choice_ends import ChoiceEnds
 from .chunk import CHAT, NULL, Choice, Chunk, Shape, delta_says, index_of, is_bare_word, says_more
 from .faults import FAILED_REASONS, may_fail, named, reported, reported_by_choice, unwrapped, values
-from .text_meter import TextMeter
 from .unstreamed import as_stream
 from .usage.reports import UsageReports
 
@@ -51,6 +51,7 @@ class ChatStreamRewriter:
     """
 
     kept_ids: tuple[str, ...] = ()
+    foreign_error = None
 
     def __init__(
         self,
@@ -258,7 +259,6 @@ class ChatStreamRewriter:
             if not self.finished and not is_bare_word(data):
                 self.broken = _UNREADABLE
             return None
-        # As float: int() refuses numbers with more than 4300 digits.
         choices = json.loads(fields.get("choices", b"null"), parse_int=float)
         found = choices if isinstance(choices, list) else []
         error = reported(data, fields, found)
@@ -271,7 +271,7 @@ class ChatStreamRewriter:
             self._reports.add_nested(fields["x_groq"])
         if not choices and usage != b"null" and not self._keep_usage and not says_more(data):
             return None
-        # No telling what it means, but it says something: let it through rather than hold it.
+        # It says something, whatever that is: let it through rather than hold it.
         self.meaningful = True
         self.said += 1
         self._text.add_found(choices)

@@ -19,8 +19,8 @@ from ...limits.estimate import BYTES_PER_TOKEN, MOST_TOKENS
 from ..base import Answer, Recipient, StreamRewriter
 from ..openai_chat.answer import rewrite_answer
 from ..openai_chat.request import ChatRequest, parse_chat
-from ..openai_chat.token_limits import TokenLimits, read_token_limits
 from ..request_body import flag_of
+from ..token_limits import TokenLimits, read_token_limits
 from .stream import TEXT, TextStreamRewriter
 
 # What OpenAI and vLLM generate if a request does not say

@@ -12,8 +12,8 @@ from ...wire.splice import InvalidJSON, members, splice
 from ...wire.sse import looks_like_events
 from ..base import Answer, NotAnAnswer
 from ..openai_chat.faults import reported, values
-from ..openai_chat.text_meter import text_size
 from ..openai_chat.usage.reports import read_usage
+from ..text_meter import text_size
 from .assembled import last_response
 from .event import ResponseMembers, kept_ids, read_response
 

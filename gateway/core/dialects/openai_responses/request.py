@@ -12,8 +12,8 @@ import msgspec
 from ....errors import InvalidRequest
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
-from ..openai_chat.token_limits import read_token_limits
 from ..request_body import flag_of, members_of_body, string_of
+from ..token_limits import read_token_limits
 from .answer import rewrite_response
 from .event import id_of
 from .stream import ResponsesStreamRewriter

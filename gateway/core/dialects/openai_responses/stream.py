@@ -23,8 +23,8 @@ from ...wire.json_scan import NOTHING
 from ...wire.splice import InvalidJSON, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
 from ..openai_chat.chunk import is_bare_word
-from ..openai_chat.text_meter import text_size
 from ..openai_chat.usage.reports import UsageReports
+from ..text_meter import text_size
 from .errors import BETWEEN, error_of, failed, words_of
 from .event import (
     ENDS,
@@ -58,6 +58,7 @@ class ResponsesStreamRewriter:
 
     # The end of a stream tells the usage.
     awaits_usage = False
+    foreign_error = None
 
     def __init__(self, model: bytes, *, max_event_bytes: int) -> None:
         self.meaningful = False

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from gateway import errors
+from gateway.core.dialects.error_words import read_error
 from gateway.core.dialects.openai_chat.errors import (
     error_body,
     error_event,
     error_reply,
     error_status,
-    read_error,
     relayed_error_event,
 )
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.dialects.openai_chat.text_meter import TextMeter, answer_tokens, text_size
+from gateway.core.dialects.text_meter import TextMeter, answer_tokens, text_size
 
 WORDS = "word " * 250
 PICTURE = "A" * 100_000

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from ...limits.estimate import BYTES_PER_TOKEN
+from ..limits.estimate import BYTES_PER_TOKEN
 
 _DECODER: Final = msgspec.json.Decoder()
 # These are never learned from others: a picture in base64 is long, and so is what is sent at once.

@@ -1,0 +1,10 @@
+"""Anthropic's Messages to and from the canonical form (`dialects/canonical/`).
+
+call_reader    a request's body -> `CanonicalCall`
+block_reader   the blocks of its messages
+call_writer    `CanonicalCall` -> a request's body
+block_writer   the blocks of its messages
+event_reader   a provider's events -> `Event`s
+event_writer   `Event`s -> events for the caller
+translator     the four of them together
+"""

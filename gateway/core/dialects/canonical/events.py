@@ -1,0 +1,68 @@
+"""An answer in canonical form: a stream of events.
+
+    Started
+    ( BlockStarted  Grown*  BlockStopped )*     blocks of one index, several may be open
+    Stopped                                     why, once; usage follows apart, as `Usage`
+
+Errors are no events: the provider's rewriter has them (`StreamRewriter.error`).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal
+
+import msgspec
+
+
+class Started(msgspec.Struct, gc=False):
+    """The answer has begun; `id` is the provider's."""
+
+    id: str
+
+
+BlockKind = Literal["text", "thinking", "call", "refusal"]
+
+
+class BlockStarted(msgspec.Struct, gc=False):
+    """`call_id`, `name` and `custom` are of calls; `encrypted` is of thinking without text."""
+
+    index: int
+    kind: BlockKind
+    call_id: str = ""
+    name: str = ""
+    custom: bool = False
+    encrypted: bool = False
+
+
+class Grown(msgspec.Struct, gc=False):
+    """A piece of a block's text or of a call's arguments; with `signature`, of its signature."""
+
+    index: int
+    text: str
+    signature: bool = False
+
+
+class BlockStopped(msgspec.Struct, gc=False):
+    index: int
+
+
+class StopReason(enum.Enum):
+    END = "end"
+    LENGTH = "length"
+    CONTEXT = "context"  # the model's window is full
+    SEQUENCE = "sequence"
+    CALLS = "calls"
+    PAUSE = "pause"  # the provider wants to be asked to go on
+    REFUSAL = "refusal"
+
+
+class Stopped(msgspec.Struct, gc=False):
+    """`sequence` is the stop sequence that was met, `words` what a refusal says."""
+
+    reason: StopReason
+    sequence: str | None = None
+    words: str | None = None
+
+
+Event = Started | BlockStarted | Grown | BlockStopped | Stopped

@@ -1,0 +1,148 @@
+"""The tools, the format and the reasoning that a chat asks for, read."""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import msgspec
+
+from ...canonical.call import Effort, OutputFormat, Reasoning, Tool, ToolChoice
+from ...canonical.fidelity import Fidelity
+from ...canonical.reading import (
+    Fields,
+    fields_of,
+    is_text,
+    is_true,
+    items_of,
+    member_text,
+    number,
+    text_of,
+)
+
+_Raw = msgspec.Raw
+
+_EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
+
+
+def read_tools(fields: Fields, fidelity: Fidelity) -> list[Tool]:
+    found = []
+    for number_, item in enumerate(items_of(fields.get("tools", _Raw(b"[]")), "tools")):
+        path = f"tools.{number_}"
+        tool = fields_of(item, path)
+        kind = member_text(tool, "type", path, "function")
+        if kind != "function":
+            fidelity.demand(f"{path} ({kind})", "only functions can be translated")
+            continue
+        function = fields_of(tool.get("function", _Raw(b"0")), f"{path}.function")
+        cache = tool.get("cache_control") or function.get("cache_control")
+        found.append(_tool(function, f"{path}.function", cache))
+    for number_, item in enumerate(items_of(fields.get("functions", _Raw(b"[]")), "functions")):
+        path = f"functions.{number_}"
+        found.append(_tool(fields_of(item, path), path, None))
+    return found
+
+
+def _tool(function: Fields, path: str, cache: _Raw | None) -> Tool:
+    return Tool(
+        name=member_text(function, "name", path),
+        description=member_text(function, "description", path, "") or None,
+        schema=function.get("parameters"),
+        strict=is_true(function["strict"]) if "strict" in function else None,
+        cache=cache,
+        path=path,
+    )
+
+
+def read_choice(  # noqa: PLR0911  # a row for each form
+    fields: Fields, fidelity: Fidelity
+) -> ToolChoice | None:
+    name = "tool_choice" if "tool_choice" in fields else "function_call"
+    if name not in fields:
+        return None
+    raw = fields[name]
+    if is_text(raw):
+        word = text_of(raw, name)
+        if word == "required":
+            return ToolChoice("any")
+        if word in ("none", "auto"):
+            return ToolChoice("none" if word == "none" else "auto")
+        fidelity.demand(name, f"{word!r} is unknown")
+        return None
+    found = fields_of(raw, name)
+    if name == "function_call":
+        return ToolChoice("tool", (member_text(found, "name", name),))
+    kind = member_text(found, "type", name)
+    if kind == "function":
+        function = fields_of(found.get("function", _Raw(b"0")), f"{name}.function")
+        return ToolChoice("tool", (member_text(function, "name", f"{name}.function"),))
+    if kind == "allowed_tools":
+        return _allowed(fields_of(found.get("allowed_tools", raw), name), name, fidelity)
+    fidelity.demand(name, f"a choice of {kind} cannot be translated")
+    return None
+
+
+def _allowed(found: Fields, path: str, fidelity: Fidelity) -> ToolChoice:
+    names = []
+    for number_, item in enumerate(items_of(found.get("tools", _Raw(b"[]")), f"{path}.tools")):
+        where = f"{path}.tools.{number_}"
+        function = fields_of(fields_of(item, where).get("function", _Raw(b"0")), where)
+        names.append(member_text(function, "name", where))
+    required = member_text(found, "mode", path, "auto") == "required"
+    return ToolChoice("any" if required else "auto", tuple(names))
+
+
+def read_format(fields: Fields, fidelity: Fidelity) -> OutputFormat | None:
+    if "response_format" not in fields:
+        return None
+    path = "response_format"
+    found = fields_of(fields[path], path)
+    kind = member_text(found, "type", path)
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return OutputFormat(path=path)
+    if kind != "json_schema":
+        fidelity.demand(path, f"{kind} cannot be translated")
+        return None
+    schema = fields_of(found.get("json_schema", _Raw(b"0")), f"{path}.json_schema")
+    return OutputFormat(
+        schema=schema.get("schema"),
+        name=member_text(schema, "name", f"{path}.json_schema", "response"),
+        strict=is_true(schema["strict"]) if "strict" in schema else None,
+        path=path,
+    )
+
+
+def read_reasoning(fields: Fields) -> Reasoning | None:
+    """Return what OpenAI's, OpenRouter's (`reasoning`) or DeepSeek's (`thinking`) member asks."""
+    if "reasoning_effort" in fields:
+        path = "reasoning_effort"
+        effort = text_of(fields[path], path)
+        return Reasoning(effort=_effort(effort), off=effort == "none", path=path)
+    if "reasoning" in fields:
+        path = "reasoning"
+        found = fields_of(fields[path], path)
+        effort = member_text(found, "effort", path, "")
+        budget = found.get("max_tokens")
+        off = effort == "none" or bytes(found.get("enabled", _Raw(b"true"))) == b"false"
+        return Reasoning(_effort(effort), _budget(budget, path), off=off, path=path)
+    if "thinking" in fields:
+        path = "thinking"
+        found = fields_of(fields[path], path)
+        kind = member_text(found, "type", path, "enabled")
+        budget = found.get("budget_tokens")
+        return Reasoning(
+            budget=_budget(budget, path),
+            adaptive=kind == "adaptive",
+            off=kind == "disabled",
+            path=path,
+        )
+    return None
+
+
+def _effort(word: str) -> Effort | None:
+    return cast("Effort", word) if word in _EFFORTS else None
+
+
+def _budget(raw: _Raw | None, path: str) -> int | None:
+    return None if raw is None else int(min(max(number(raw, path), 0), 1e9))

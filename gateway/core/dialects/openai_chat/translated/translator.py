@@ -1,0 +1,46 @@
+"""What translates chat completions."""
+
+from __future__ import annotations
+
+from ...base import Answer, DialectRequest, ForeignRecipient
+from ...canonical.call import CanonicalCall
+from ...canonical.fidelity import Fidelity
+from ...canonical.translation import EventReader, EventWriter
+from ..assembled import assemble
+from ..request import ChatRequest
+from ..unstreamed import as_stream
+from .call_reader import read_call
+from .call_writer import write_call
+from .event_reader import ChatEventReader
+from .event_writer import ChatEventWriter
+from .message_writer import family_of
+
+
+class ChatTranslator:
+    """See `canonical.translation.Translator`."""
+
+    def family(self, recipient: ForeignRecipient) -> str:
+        return family_of(recipient)
+
+    def read_call(self, body: bytes, fidelity: Fidelity) -> CanonicalCall:
+        return read_call(body, fidelity)
+
+    def write_call(
+        self, call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
+    ) -> bytes:
+        return write_call(call, recipient, fidelity)
+
+    def event_reader(self) -> EventReader:
+        return ChatEventReader()
+
+    def event_writer(
+        self, request: DialectRequest, model: bytes, family: str, now: float, *, whole: bool
+    ) -> EventWriter:
+        asked = isinstance(request, ChatRequest) and request.wants_usage
+        return ChatEventWriter(model, family, int(now), shows_usage=asked, whole=whole)
+
+    def as_stream(self, body: bytes) -> bytes:
+        return as_stream(body)
+
+    def assemble(self, stream: bytes, model: bytes) -> Answer:
+        return assemble(stream, model, 1)
