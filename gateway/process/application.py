@@ -208,7 +208,6 @@ class Application:
             self.lifecycle,
             recording,
             lambda: running.snapshot,
-            lambda: self.config,
             ProviderHttp(parts.http_client),
         )
         running = Runtime(parts.services, taken, administration)
@@ -232,12 +231,12 @@ class Application:
     ) -> None:
         """Let people make the first user, if there is none; one worker says so for all."""
         database, opened = recording.database, recording.opened
-        if database is None or opened is None or os.environ.get(WORKER, "0") != "0":
+        wanted = config.admin.dashboard and os.environ.get(WORKER, "0") == "0"
+        if database is None or opened is None or not wanted:
             return
         from .first_run import offer_setup
 
-        bind = config.server.bind
-        nursery.start_soon(persist, partial(offer_setup, database, opened, bind, page=config.admin.dashboard))
+        nursery.start_soon(persist, partial(offer_setup, database, opened, config.server.bind))
 
     def _metrics(
         self, config: schema.Config, parts: Components, recording: Recording
