@@ -7,12 +7,13 @@ models need never spend it, and no gateway spends it on the event loop.
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
 import trio
 
+from ..config.reload_status import ReloadOutcome, ReloadStatus
 from ..config.schema import Config
 from ..config.snapshot import Snapshot
 from ..errors import ClientGone, InternalError
@@ -24,12 +25,23 @@ from .recording import Recording
 
 if TYPE_CHECKING:
     from ..admin.application import AdminApi
-    from ..admin.resources import Control
     from ..dashboard.application import Dashboard
 
 _API: Final = b"/admin/api/"
 
 _log = structlog.get_logger(__name__)
+
+
+class ConfiguredControl(Protocol):
+    """What the admin API and its pages need of the application."""
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def reload_status(self) -> ReloadStatus: ...
+
+    async def reload_everywhere(self, cause: str) -> ReloadOutcome: ...
 
 
 class AdminParts(NamedTuple):
@@ -40,19 +52,18 @@ class AdminParts(NamedTuple):
 
 
 class LazyAdminApi:
-    """Serves every path under /admin/.
+    """Serves every path under /admin/, the dashboard if the configuration says so.
 
-    `snapshot` and `config` return those in use now; the dashboard is served if they say so.
+    `snapshot` returns the one in use now.
     """
 
     def __init__(
         self,
-        control: Control,
+        control: ConfiguredControl,
         services: Services,
         lifecycle: Lifecycle,
         recording: Recording,
         snapshot: Callable[[], Snapshot],
-        config: Callable[[], Config],
         oidc_http: ProviderHttp | None = None,
     ) -> None:
         self._oidc_http = oidc_http
@@ -61,7 +72,6 @@ class LazyAdminApi:
         self._lifecycle = lifecycle
         self._recording = recording
         self._snapshot = snapshot
-        self._config = config
         self._since = trio.current_time()
         self._parts: AdminParts | None = None
         self._making = trio.Lock()
@@ -116,5 +126,5 @@ class LazyAdminApi:
             debug_log=recording.debug_log,
             store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
         )
-        dashboard = Dashboard(resources, read_assets(), self._config)
+        dashboard = Dashboard(resources, read_assets(), lambda: self._control.config)
         return AdminParts(AdminApi(resources), dashboard)

@@ -205,7 +205,6 @@ class Application:
             self.lifecycle,
             recording,
             lambda: running.snapshot,
-            lambda: self.config,
             ProviderHttp(parts.http_client),
         )
         running = Runtime(parts.services, taken, administration)
@@ -229,7 +228,8 @@ class Application:
     ) -> None:
         """Let people make the first user, if there is none; one worker says so for all."""
         database, opened = recording.database, recording.opened
-        if database is None or opened is None or os.environ.get(WORKER, "0") != "0":
+        wanted = config.admin.dashboard and os.environ.get(WORKER, "0") == "0"
+        if database is None or opened is None or not wanted:
             return
         from .first_run import offer_setup
 

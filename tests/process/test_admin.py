@@ -32,7 +32,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, error: Exception) -> LazyAdminApi:
 
     monkeypatch.setattr(LazyAdminApi, "_make", fails)
     nothing: Any = None
-    return LazyAdminApi(nothing, nothing, nothing, nothing, nothing, nothing)
+    return LazyAdminApi(nothing, nothing, nothing, nothing, nothing)
 
 
 @pytest.mark.parametrize("error", [ImportError("no starlette"), OSError(24, "Too many open files")])

@@ -39,6 +39,7 @@ CAUSES: Final[dict[str, str]] = {
     Cause.RATE_LIMITED.value: "the provider's rate limit",
     Cause.SERVER_ERROR.value: "an error of the provider",
     Cause.AUTH_FAILED.value: "the provider refuses the key",
+    Cause.STALE_CREDENTIAL.value: "its access token was over",
     Cause.ACCOUNT_REFUSED.value: "the provider refuses the account",
     Cause.REJECTED.value: "the provider refuses the request",
     Cause.CONTEXT_LENGTH.value: "too long for the model",

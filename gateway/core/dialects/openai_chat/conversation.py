@@ -16,9 +16,9 @@ from ..conversation import (
     MOST_PARTS,
     MOST_TURNS,
     Conversation,
+    ConversationTurn,
     Part,
     PartKind,
-    ConversationTurn,
     text_part,
 )
 
