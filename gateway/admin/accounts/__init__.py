@@ -27,8 +27,9 @@ sent to `/admin/sign-in?next=...`; a fragment that htmx asks for is answered wit
 
 A form of a page must send the CSRF token in a field `csrf_token`, and a script in the header
 `x-csrf-token`; both are checked before the handler runs, as is the origin of the request. The
-handler of a sign-in form calls `request.sign_ins.sign_in(...)`, sets the cookie
-(`cookies.set_cookie`) and goes to `redirects.back_from_sign_in(next)`; it raises errors with a
-message for people. A page that lives long, such as a stream of events, asks now and then whether
+handler of a sign-in form calls `request.sign_ins.sign_in(...)`, and that of the first set-up
+`setup.first_user`; then it sets the cookie (`cookies.set_cookie`) and goes to
+`redirects.back_from_sign_in(next)`. What they raise has a message for people. A page that lives
+long, such as a stream of events, asks now and then whether
 `request.sign_ins.session(cookies.session_tokens(headers))` is still there.
 """

@@ -19,6 +19,7 @@ from ..request import AdminRequest
 from ..rights import Role
 from .rules import valid_name, valid_password
 from .session import signed_in
+from .sign_ins import SignedIn
 from .tokens import digest_of, is_token, new_user_id
 
 _OVER: Final = (
@@ -37,6 +38,15 @@ class FirstUser(msgspec.Struct, forbid_unknown_fields=True):
 
 async def set_up(request: AdminRequest) -> Response:
     """Make the first user, an admin, and sign them in."""
+    return signed_in(request, await first_user(request, await request.json(FirstUser)), 201)
+
+
+async def first_user(request: AdminRequest, given: FirstUser) -> SignedIn:
+    """Make the first user; return the session that is begun. For pages, too.
+
+    Raises InvalidRequest for name and password, and PermissionDenied if the link is not good or
+    the request is not from this machine.
+    """
     sign_ins = request.sign_ins
     if not request.arrival.local:
         raise PermissionDenied(
@@ -44,7 +54,6 @@ async def set_up(request: AdminRequest) -> Response:
             " `gateway users create`",
             code="not_local",
         )
-    given = await request.json(FirstUser)
     name = valid_name(given.name)
     password = valid_password(given.password, name)
     digest = digest_of(given.token) if is_token(given.token) else ""
@@ -77,8 +86,13 @@ async def set_up(request: AdminRequest) -> Response:
         AuditAction.USER_CREATED, AuditResult.OK, name, new={"role": made.role}, by="setup_link"
     )
     begun = await sign_ins.begin(
-        made, hashed, request.arrival, request.http.headers.get("user-agent"), ()
+        made,
+        hashed,
+        request.arrival,
+        request.http.headers.get("user-agent"),
+        (),
+        counted=False,
     )
     if begun is None:
         raise PermissionDenied(_OVER, code="setup_link_over")
-    return signed_in(request, begun, 201)
+    return begun

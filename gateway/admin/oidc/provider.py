@@ -11,7 +11,7 @@ import msgspec
 import trio
 
 from ...core.sign_in import OidcSettings
-from ...errors import ProvidersFailed
+from ...errors import Overloaded, ProvidersFailed
 from .handshake import Handshake
 
 # Signatures with a key pair: with a secret ("HS256") or none at all everybody who knows our
@@ -24,6 +24,11 @@ _ALGORITHMS: Final = [
 _KEPT: Final = 3600.0
 # Seconds between looks for a key that is not known; anybody could send tokens with such keys.
 _LOOK: Final = 60.0
+# Seconds for which a provider that could not be reached is not asked again.
+_REST: Final = 5.0
+# Calls at the same time, and how many more may wait: anybody can begin a sign-in.
+_AT_ONCE: Final = 8
+_WAITING: Final = 32
 # Seconds by which the clocks of both may differ.
 _LEEWAY: Final = 60
 _WRONG: Final = "the provider's ID token is not valid"
@@ -66,6 +71,9 @@ class OidcProvider:
         self._metadata: _Metadata | None = None
         self._keys: Any = None
         self._looked = -_KEPT
+        self._discovering = trio.Lock()
+        self._failed = -_REST
+        self._places = trio.CapacityLimiter(_AT_ONCE)
 
     async def authorization_url(self, handshake: Handshake, redirect_uri: str, back: str) -> str:
         """Return where the browser is sent."""
@@ -147,17 +155,29 @@ class OidcProvider:
 
     async def _discovered(self) -> _Metadata:
         """Return the provider's addresses, asked for again when they are old."""
-        if self._metadata is None or trio.current_time() - self._looked > _KEPT:
-            url = f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration"
-            found = await self._json("GET", url, _Metadata)
-            if found.issuer != self.settings.issuer:
-                # Or one provider could speak for another (OpenID Connect Discovery, 4.3).
-                raise ProvidersFailed(
-                    "the provider calls itself by another name than [admin.oidc] issuer",
-                    code="oidc_failed",
-                )
-            self._metadata, self._keys, self._looked = found, None, trio.current_time()
-        return self._metadata
+        async with self._discovering:
+            now = trio.current_time()
+            if self._metadata is None or now - self._looked > _KEPT:
+                if now - self._failed < _REST:
+                    raise ProvidersFailed("the provider could not be reached", code="oidc_failed")
+                try:
+                    self._metadata = await self._discover()
+                except ProvidersFailed:
+                    self._failed = trio.current_time()
+                    raise
+                self._keys, self._looked = None, now
+            return self._metadata
+
+    async def _discover(self) -> _Metadata:
+        url = f"{self.settings.issuer.rstrip('/')}/.well-known/openid-configuration"
+        found: _Metadata = await self._json("GET", url, _Metadata)
+        if found.issuer != self.settings.issuer:
+            # Or one provider could speak for another (OpenID Connect Discovery, 4.3).
+            raise ProvidersFailed(
+                "the provider calls itself by another name than [admin.oidc] issuer",
+                code="oidc_failed",
+            )
+        return found
 
     async def _key_set(self, *, anew: bool) -> Any:
         from joserfc.errors import JoseError
@@ -184,7 +204,11 @@ class OidcProvider:
         form: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
     ) -> Any:
-        status, body = await self._http(method, url, form, auth)
+        if self._places.statistics().tasks_waiting >= _WAITING:
+            raise Overloaded("too many people sign in at the moment", retry_after=1)
+        # Each call has a deadline of its own, and so does the wait for others.
+        async with self._places:
+            status, body = await self._http(method, url, form, auth)
         try:
             if status == 200:
                 return msgspec.json.decode(body, type=type)

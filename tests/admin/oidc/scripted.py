@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+import trio
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
@@ -43,6 +44,8 @@ class ScriptedProvider:
         self.calls: list[str] = []
         self.codes: dict[str, dict[str, str]] = {}
         self.down = False
+        self.delay = 0.0
+        self.under_way = self.most = 0
         self.answer: tuple[int, bytes] | None = None
         self.auth: tuple[str, str] | None = None
 
@@ -65,6 +68,17 @@ class ScriptedProvider:
         auth: tuple[str, str] | None = None,
     ) -> tuple[int, bytes]:
         self.calls.append(f"{method} {urlsplit(url).path}")
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        try:
+            await trio.sleep(self.delay)
+            return self._answered(url, form, auth)
+        finally:
+            self.under_way -= 1
+
+    def _answered(
+        self, url: str, form: Mapping[str, str] | None, auth: tuple[str, str] | None
+    ) -> tuple[int, bytes]:
         if self.down:
             raise ProvidersFailed("it cannot be reached", code="oidc_failed")
         if url.endswith("/.well-known/openid-configuration"):

@@ -204,9 +204,6 @@ async def test_the_sign_in_page_says_what_went_wrong(
         303, b"/admin/sign-in?error=oidc_failed"
     )  # fmt: skip
     assert lines[0]["error"] == "it cannot be reached"
-    # Nothing is remembered of that.
-    scripted.down = False
-    assert (await come(world, scripted))[1].headers[b"location"] == b"/admin/requests"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 
 from gateway.admin.oidc.handshake import Handshake
 from gateway.admin.oidc.provider import OidcProvider
-from gateway.errors import ProvidersFailed
+from gateway.errors import Overloaded, ProvidersFailed
 
 from .scripted import SETTINGS, ScriptedProvider, new_key
 
@@ -192,9 +192,44 @@ async def test_keys_that_cannot_be_read() -> None:
     assert await refused(visit) == "the provider's keys cannot be read"
 
 
-async def test_a_provider_that_is_down_and_comes_back() -> None:
+async def test_a_provider_that_is_down_and_comes_back(autojump_clock: MockClock) -> None:
     visit = visiting()
     visit.scripted.down = True
     assert await refused(visit) == "it cannot be reached"
+    # It is not asked by everybody who tries.
+    for _ in range(10):
+        assert await refused(visit) == "the provider could not be reached"
+    assert len(visit.scripted.calls) == 1
     visit.scripted.down = False
+    await trio.sleep(5)
     assert (await visit.claims())["sub"] == "s-1"
+
+
+async def test_of_many_at_once_one_asks_who_the_provider_is(autojump_clock: MockClock) -> None:
+    visit = visiting()
+    visit.scripted.delay = 1.0
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(visit.claims)
+    assert visit.scripted.calls.count("GET /.well-known/openid-configuration") == 1
+    # And no more than some are exchanged at the same time.
+    assert visit.scripted.most == 8
+
+
+async def test_too_many_at_once_are_turned_away(autojump_clock: MockClock) -> None:
+    visit = visiting()
+    await visit.claims()
+    visit.scripted.delay = 1.0
+    turned_away = 0
+
+    async def come() -> None:
+        nonlocal turned_away
+        try:
+            await visit.claims()
+        except Overloaded:
+            turned_away += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(50):
+            nursery.start_soon(come)
+    assert turned_away == 50 - 8 - 32
