@@ -8,8 +8,11 @@
     │   ├── NotFound             404    (ModelNotFound is one)
     │   ├── MethodNotAllowed     405
     │   ├── BodyTimeout          408
+    │   ├── Conflict             409
+    │   ├── PreconditionFailed   412
     │   ├── BodyTooLarge         413
     │   ├── ConfigurationRejected 422
+    │   ├── PreconditionRequired 428
     │   ├── RateLimited          429
     │   └── QuotaExceeded        429
     ├── UpstreamError                   the providers are at fault
@@ -114,6 +117,30 @@ class MethodNotAllowed(CallerError):
 class BodyTimeout(CallerError):
     status = 408
     code = "request_timeout"
+
+
+class Conflict(CallerError):
+    """What was asked for cannot be done to what is there, such as a second user of one name."""
+
+    status = 409
+    code = "conflict"
+    should_retry: ClassVar[bool | None] = False
+
+
+class PreconditionFailed(CallerError):
+    """Somebody else has changed it since the caller read it (RFC 9110, 13.1.1)."""
+
+    status = 412
+    code = "changed_meanwhile"
+    should_retry: ClassVar[bool | None] = False
+
+
+class PreconditionRequired(CallerError):
+    """A change must say with If-Match what it was made of (RFC 6585, 3)."""
+
+    status = 428
+    code = "if_match_required"
+    should_retry: ClassVar[bool | None] = False
 
 
 class BodyTooLarge(CallerError):

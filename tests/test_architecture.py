@@ -39,7 +39,18 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "serve": {"core", "config", "errors", "lifecycle", "tcp"},
     "proxy": {"core", "config", "errors", "lifecycle", "providers", "transport_errors"},
     "api": {"proxy", "core", "config", "errors", "lifecycle"},
-    "admin": {"captures", "config", "core", "errors", "lifecycle", "proxy", "store", "telemetry"},
+    "control": {"config", "core", "errors", "store"},
+    "admin": {
+        "captures",
+        "config",
+        "control",
+        "core",
+        "errors",
+        "lifecycle",
+        "proxy",
+        "store",
+        "telemetry",
+    },
 }
 # These put the parts together.
 COMPOSERS: Final = {"process", "app", "cli", "__main__", "__init__"}

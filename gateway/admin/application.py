@@ -26,6 +26,7 @@ from ..proxy.protocols import Client
 from . import control, in_flight, queries, status
 from .asgi_bridge import AsgiBridge
 from .captures import CaptureEndpoint
+from .controls.routes import CONTROLS
 from .exports import ExportEndpoints
 from .request import AdminRequest, recent_views
 from .resources import Resources
@@ -161,6 +162,7 @@ def all_routes() -> list[AdminRoute]:
         AdminRoute("GET", "debug/{id:path}", CaptureEndpoint().show),
         AdminRoute("GET", "status", status.status),
         AdminRoute("POST", "reload", control.reload),
+        *(AdminRoute(*each) for each in CONTROLS),
     ]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..config.reload_status import ReloadOutcome, ReloadStatus
+from ..config.schema import Config
 from ..config.snapshot import Snapshot
 from ..core.records.audit import AuditEvent
 from ..lifecycle import Lifecycle
@@ -17,6 +18,11 @@ from ..store.engine.database import Database
 
 class Control(Protocol):
     """What the admin API needs of the application."""
+
+    @property
+    def config(self) -> Config:
+        """Return the configuration in use."""
+        ...
 
     @property
     def reload_status(self) -> ReloadStatus: ...

@@ -6,14 +6,12 @@ are part of the types; what spans several tables is checked in `checks/`.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from ..core.cache.answers import CachePolicy, ModelCache
-from ..core.limits.budget import Budget
 from ..core.limits.shedding import OverloadPolicy
 from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
@@ -23,11 +21,8 @@ from ..core.routing.hedging import HedgePolicy
 from ..core.routing.timeouts import Seconds, TimeoutOverrides, Timeouts
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
-
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
-Price = Annotated[float, Meta(ge=0)]
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
+from .keys.tables import Team, Token
+from .value_types import Count, Name, Positive, Price
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -136,17 +131,6 @@ class Model(Table, frozen=True):
     fallback_on: tuple[Literal["context_length", "content_policy"], ...] = ()
     hedge: HedgePolicy | None = None
     cache: ModelCache | None = None
-
-
-class Token(Table, frozen=True):
-    name: Name
-    key: str
-    models: tuple[str, ...] = ("*",)
-    rpm: Count | None = None
-    tpm: Count | None = None
-    max_concurrent: Count | None = None
-    budget: Budget | None = None
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class Admin(Table, frozen=True):
@@ -285,5 +269,6 @@ class Config(Table, frozen=True):
     cache: CachePolicy = CachePolicy()
     providers: dict[str, Provider] = {}
     models: tuple[Model, ...] = ()
+    teams: tuple[Team, ...] = ()
     tokens: tuple[Token, ...] = ()
     admins: tuple[Admin, ...] = ()

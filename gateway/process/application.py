@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,6 @@ import trio
 from ..api.asgi_app import AsgiApp, Runtime
 from ..background import persist
 from ..config import load, schema
-from ..config.callers import callers_of
 from ..config.checks.advice import advice
 from ..config.paths import config_path
 from ..config.pid_path import pid_path
@@ -41,6 +41,7 @@ from .components import Components
 from .recording import Recording
 from .reloader import Reloader
 from .reread import Source, read_again
+from .shared.following import Following
 
 if TYPE_CHECKING:
     from ..telemetry.metrics.recorder import MetricsRecorder
@@ -68,6 +69,7 @@ class Application:
         self._source: Source = lambda: load.load(self._path)
         self._reloader: Reloader | None = None
         self._recording: Recording | None = None
+        self._following: Following | None = None
         self._watch: Callable[[], Awaitable[None]] | None = None
 
     def use(
@@ -166,12 +168,14 @@ class Application:
                 if self._watch is not None:
                     nursery.start_soon(self._watch)
                 await parts.prepare(config)
-                running = self._running(parts, recording, parts.adopt(config, callers_of(config)))
+                running = await self._running(parts, recording, config)
                 await self._recall(recording, parts, running, nursery)
                 _warn(config)
                 self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))
                 nursery.start_soon(self._reloader.run)
                 nursery.start_soon(persist, recording.maintain)
+                assert self._following is not None
+                self._following.start(nursery)
                 metrics = self._metrics(config, parts, recording)
                 if metrics is not None:
                     running.metrics = metrics
@@ -194,10 +198,19 @@ class Application:
             metrics.close()
         recording.close()
 
-    def _running(self, parts: Components, recording: Recording, taken: Snapshot) -> Runtime:
+    async def _running(
+        self, parts: Components, recording: Recording, config: schema.Config
+    ) -> Runtime:
         administration = LazyAdminApi(
             self, parts.services, self.lifecycle, recording, lambda: running.snapshot
         )
+
+        def replace(change: Callable[[Snapshot], Snapshot]) -> None:
+            running.snapshot = change(running.snapshot)
+
+        following = self._following = Following(recording, replace)
+        found = await following.begin(config)
+        taken = following.adopt(config, parts.adopt(config, found.callers), found)
         running = Runtime(parts.services, taken, administration)
         return running
 
@@ -237,14 +250,22 @@ class Application:
 
         Raises ConfigError, and then nothing has changed.
         """
+        following = self._following
+        assert following is not None
         # A file that hangs, on a network disk say, must not keep the process from its exit.
         loaded = await trio.to_thread.run_sync(
-            read_again, self._source, self.config, self._path, abandon_on_cancel=True
+            partial(read_again, closed=following.closed),
+            self._source,
+            self.config,
+            self._path,
+            following.callers,
+            abandon_on_cancel=True,
         )
         old, config = self.config, loaded.config
         await parts.prepare(config)
         # From here on nothing is awaited until all follow the new configuration.
-        running.snapshot = parts.adopt(config, loaded.callers)
+        taken = parts.adopt(config, loaded.callers.callers)
+        running.snapshot = following.adopt(config, taken, loaded.callers)
         self._config = config
         parts.recording.audit_tokens(loaded.changed_tokens)
         if config.log != old.log:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..config import schema
-from ..config.callers import Caller, callers_of
+from ..config.callers import AllCallers
 from ..config.changes import changed_tokens, changes
 from ..config.reload_status import hold_fixed
 from ..config.vanished import opened, vanished
@@ -15,30 +15,35 @@ from ..errors import ConfigError
 
 # Reads and checks a configuration; raises ConfigError.
 Source = Callable[[], schema.Config]
+# Who may call by a configuration.
+CallersOf = Callable[[schema.Config], AllCallers]
 
 
 class LoadedConfig(NamedTuple):
     """What a file says, and how that differs from the configuration in use."""
 
     config: schema.Config
-    callers: Mapping[bytes, Caller]
+    callers: AllCallers
     held: tuple[str, ...]
     changed: tuple[str, ...]
     gone: tuple[str, ...]
     changed_tokens: Mapping[str, list[str]]
 
 
-def read_again(source: Source, old: schema.Config, path: Path) -> LoadedConfig:
+def read_again(
+    source: Source, old: schema.Config, path: Path, callers: CallersOf, *, closed: bool
+) -> LoadedConfig:
     """Do in a thread what takes long, half a second and more for 10^5 tokens.
 
-    Raises ConfigError, also where a file that may be cut short would open the gateway.
+    A gateway that is `closed` wants keys even without tokens. Raises ConfigError, also where a
+    file that may be cut short would open the gateway.
     """
     config, held = hold_fixed(old, source())
-    if problem := opened(bool(old.tokens), config):
+    if problem := opened(bool(old.tokens) and not closed, config):
         raise ConfigError([f"{path}: {problem}"])
     return LoadedConfig(
         config,
-        callers_of(config),
+        callers(config),
         held,
         tuple(changes(old, config)),
         vanished(old, config),

@@ -5,11 +5,18 @@ from __future__ import annotations
 from ..config.callers import Caller
 from ..config.snapshot import ServedModel, Snapshot
 from ..core.records.shown_name import MAX_SHOWN, shortened
-from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied
+from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied, StoreUnavailable
+
+# Seconds. A database that was away at the start is asked again at least every 15.
+_KEYS_RETRY = 5.0
 
 
 def authenticate(snapshot: Snapshot, key: bytes | None, epoch: float) -> Caller:
-    """Return who is calling with `key`. Raises AuthenticationFailed, which never echoes it."""
+    """Return who is calling with `key`.
+
+    Raises AuthenticationFailed, which never echoes it, and StoreUnavailable while nobody can tell
+    whose it is.
+    """
     if snapshot.open:
         return snapshot.anyone
     if not key:
@@ -19,8 +26,15 @@ def authenticate(snapshot: Snapshot, key: bytes | None, epoch: float) -> Caller:
         )
     caller = snapshot.authenticate(key)
     if caller is None:
+        if snapshot.keys_unknown:
+            raise StoreUnavailable(
+                "the keys in the database are not known yet; this one may be among them",
+                retry_after=_KEYS_RETRY,
+            )
         raise AuthenticationFailed("incorrect API key provided")
     if caller.expires is not None and epoch >= caller.expires:
+        if caller.blocked:
+            raise AuthenticationFailed("this API key is disabled", code="disabled_api_key")
         raise AuthenticationFailed("this API key has expired", code="expired_api_key")
     return caller
 

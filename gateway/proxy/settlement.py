@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 import trio
 
+from ..config.callers import Caller
 from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
 from ..core.records.pricing import Prices, cost
@@ -80,9 +81,10 @@ class Settlement:
 
     # What the request is...
 
-    def identify(self, caller: str) -> None:
+    def identify(self, caller: Caller) -> None:
         """Note whose key the request came with."""
-        self.record.token = caller
+        record = self.record
+        record.token, record.team, record.labels = caller.name, caller.team, caller.labels
 
     def asked(self, request: DialectRequest) -> None:
         """Note what is asked for."""

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from gateway.config import schema
+from gateway.config.keys.tables import Token
 from gateway.core.cache.answers import CachePolicy, ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.shedding import OverloadPolicy
@@ -20,7 +21,7 @@ TABLES: list[type[msgspec.Struct]] = [
     settings.Provider,
     schema.Route,
     schema.Model,
-    schema.Token,
+    Token,
     schema.Log,
     schema.Cors,
     schema.LimitsConfig,
@@ -47,7 +48,7 @@ def test_every_table_is_frozen_and_forbids_unknown_keys(table: type[msgspec.Stru
     assert config.forbid_unknown_fields
 
 
-WITHOUT_DEFAULTS = {settings.Provider, schema.Route, schema.Model, schema.Token, schema.Admin} | {
+WITHOUT_DEFAULTS = {settings.Provider, schema.Route, schema.Model, Token, schema.Admin} | {
     ModelCache,
     Budget,
 }

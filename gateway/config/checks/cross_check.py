@@ -77,6 +77,7 @@ def cross_check(
     yield from check_models(config.models, names, config.providers.keys() | unread.providers, known)
     yield from check_records(config, names, bool(unread.models))
     keys = keys or KeyCheck(names)
+    yield from keys.teams(config.teams)
     yield from keys.tokens(config.tokens)
     yield from keys.admins(config.admins)
 

@@ -94,7 +94,8 @@ class Record(msgspec.Struct, kw_only=True):
     configuration wants kept. `trace_id` is that of W3C's traceparent, 32 hexadecimal digits.
     `provider` of a request that was cut before its answer is the one that was being asked.
     `fallback_model` is the public name of the fallback that answered; None if the model that was
-    asked for did. `skipped` are the deployments that it went past.
+    asked for did. `skipped` are the deployments that it went past. `team` and `labels` are those of
+    the caller's key.
     """
 
     request_id: str
@@ -134,6 +135,8 @@ class Record(msgspec.Struct, kw_only=True):
     metadata: dict[str, str] | None = None
     fallback_model: str | None = None
     skipped: list[SkipRecord] = []
+    team: str | None = None
+    labels: dict[str, str] | None = None
 
 
 def milliseconds(seconds: float) -> float:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.config.checks.cross_check import Unread, all_names, check_bind, cross_check
-from gateway.config.schema import Admin, Config, Cors, Model, Route, Server, Token
+from gateway.config.keys.tables import Token
+from gateway.config.schema import Admin, Config, Cors, Model, Route, Server
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.providers.settings import Probe, Provider

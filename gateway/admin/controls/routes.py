@@ -1,0 +1,25 @@
+"""The routes of what operators change: method, path behind /admin/api/, handler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from ..request import AdminRequest
+from . import keys
+
+Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
+
+# Names may hold slashes. So the paths with a word behind the name come first.
+CONTROLS: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "keys", keys.listed),
+    ("POST", "keys", keys.create),
+    ("POST", "keys/{id:path}/rotate", keys.rotate),
+    ("POST", "keys/{id:path}/disable", keys.disable),
+    ("POST", "keys/{id:path}/enable", keys.enable),
+    ("GET", "keys/{id:path}", keys.one),
+    ("PATCH", "keys/{id:path}", keys.edit),
+    ("DELETE", "keys/{id:path}", keys.revoke),
+)

@@ -1,0 +1,69 @@
+"""What this process follows of what operators change for all processes.
+
+SQLAlchemy takes longer to import than all the rest of the start, so that what needs it is imported
+here only if there is a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import trio
+
+from ...background import persist
+from ...config.callers import AllCallers, callers_of
+from ...config.schema import Config
+from ...config.snapshot import Snapshot
+from ..recording import Recording
+
+if TYPE_CHECKING:
+    from .stored_keys import StoredKeys
+
+
+class Following:
+    """`replace` puts what the given function makes of the snapshot in use into its place."""
+
+    def __init__(
+        self, recording: Recording, replace: Callable[[Callable[[Snapshot], Snapshot]], None]
+    ) -> None:
+        self._recording = recording
+        self._replace = replace
+        self._keys: StoredKeys | None = None
+        if recording.database is not None:
+            from .stored_keys import StoredKeys
+
+            self._keys = StoredKeys(recording.database, self._follow_keys)
+
+    def __repr__(self) -> str:
+        return f"<Following {self._keys}>"
+
+    @property
+    def closed(self) -> bool:
+        """Say whether the gateway wants keys whatever its configuration says."""
+        return self._keys is not None and self._keys.any
+
+    async def begin(self, config: Config) -> AllCallers:
+        """Return who may call by the first configuration."""
+        if self._keys is not None:
+            await self._keys.begin()
+        return await trio.to_thread.run_sync(self.callers, config, abandon_on_cancel=True)
+
+    def callers(self, config: Config) -> AllCallers:
+        """Return who may call by `config`; may take long, and is for a thread."""
+        if self._keys is None:
+            return AllCallers(callers_of(config))
+        return self._keys.callers(config)
+
+    def adopt(self, config: Config, snapshot: Snapshot, found: AllCallers) -> Snapshot:
+        """Return `snapshot`, of `config`, with the callers that were `found` for it."""
+        self._recording.know_tokens(found.stored)
+        return snapshot if self._keys is None else self._keys.adopt(config, snapshot, found)
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """Begin to follow what changes, in `nursery`."""
+        if self._keys is not None:
+            nursery.start_soon(persist, self._keys.run)
+
+    def _follow_keys(self, config: Config, found: AllCallers) -> None:
+        self._replace(lambda snapshot: self.adopt(config, snapshot, found))
