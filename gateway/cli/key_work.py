@@ -94,10 +94,21 @@ def change(config: Path | None, work: Change, done: str) -> int:
 
 def look(config: Path | None, work: Look, *, json: bool) -> int:
     """Print the keys that `work` finds."""
+    from ..control.spending import on_record
+
     now = time.time()
+
+    def both(connection: Transaction, known: KnownKeys) -> list[KeyView]:
+        found = work(connection, known, now)
+        spent = on_record(connection, found, now)
+        return [
+            msgspec.structs.replace(key, spending=each)
+            for key, each in zip(found, spent, strict=True)
+        ]
+
     return _with_database(
         config,
-        lambda connection, known: work(connection, known, now),
+        both,
         _print_json if json else _print,
         write=False,
     )
@@ -186,11 +197,18 @@ def _row(key: KeyView) -> tuple[str, ...]:
         key.team or "-",
         ", ".join(key.models),
         ", ".join(f"{value} {what}" for what, value in limits if value is not None) or "-",
-        f"{key.budget.usd:.12g} USD, {key.budget.window}" if key.budget else "-",
+        _budget(key),
         key.expires_at.isoformat(timespec="seconds") if key.expires_at else "never",
         key.source,
     )
     return tuple(map(printable_line, cells))
+
+
+def _budget(key: KeyView) -> str:
+    if key.budget is None:
+        return "-"
+    spent = 0 if key.spending is None else key.spending.spent_nano_usd
+    return f"{spent / 1e9:.12g} of {key.budget.usd:.12g} USD, {key.budget.window}"
 
 
 def _print_json(found: Sequence[KeyView]) -> int:

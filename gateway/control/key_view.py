@@ -25,6 +25,19 @@ STATES: Final = (*KeyState, EXPIRED)
 _MICRO: Final = 1_000_000
 
 
+class BudgetState(msgspec.Struct, frozen=True):
+    """Billionths of a dollar in the budget's present window, which ends in `resets_in_s` seconds.
+
+    `reserved_nano_usd` is what requests under way may cost. A window that never ends has None.
+    """
+
+    limit_nano_usd: int
+    spent_nano_usd: int
+    reserved_nano_usd: int
+    left_nano_usd: int
+    resets_in_s: float | None
+
+
 class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     """`source` is "store", or the file where the key stands and is changed (`read_only`).
 
@@ -51,6 +64,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     changed: int | None = None
     changed_by: str | None = None
     previous_until: int | None = None
+    spending: BudgetState | None = None
 
 
 class KeyFilter(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,8 @@ def authenticate(snapshot: Snapshot, key: bytes | None, epoch: float) -> Caller:
     if snapshot.open:
         return snapshot.anyone
     if not key:
+        if snapshot.keys_unknown and not snapshot.callers:
+            raise _keys_unknown()
         raise AuthenticationFailed(
             "you did not provide an API key; send it as 'Authorization: Bearer KEY' "
             "or as 'x-api-key: KEY'"
@@ -27,16 +29,19 @@ def authenticate(snapshot: Snapshot, key: bytes | None, epoch: float) -> Caller:
     caller = snapshot.authenticate(key)
     if caller is None:
         if snapshot.keys_unknown:
-            raise StoreUnavailable(
-                "the keys in the database are not known yet; this one may be among them",
-                retry_after=_KEYS_RETRY,
-            )
+            raise _keys_unknown()
         raise AuthenticationFailed("incorrect API key provided")
     if caller.expires is not None and epoch >= caller.expires:
         if caller.blocked:
             raise AuthenticationFailed("this API key is disabled", code="disabled_api_key")
         raise AuthenticationFailed("this API key has expired", code="expired_api_key")
     return caller
+
+
+def _keys_unknown() -> StoreUnavailable:
+    return StoreUnavailable(
+        "which keys there are in the database is not known yet", retry_after=_KEYS_RETRY
+    )
 
 
 def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:

@@ -1,6 +1,9 @@
 """What operators change over HTTP. The operations themselves are in `gateway/control/`.
 
-routes  all of their routes
-audit   the entry of a change in the audit log
-keys    keys (virtual tokens): list, show, create, edit, rotate, disable, enable, revoke
+All of it is behind /admin/api/:
+
+    routes    all of their routes
+    audit     the entry of a change in the audit log
+    keys      keys (virtual tokens): list, show, create, edit, rotate, disable, enable, revoke
+    spending  what is spent and left of budgets; teams
 """

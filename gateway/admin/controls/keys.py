@@ -22,6 +22,7 @@ from ...store.control.generations import Transaction
 from ...store.queries.cursor import check_limit
 from ..request import AdminRequest, encoded
 from .audit import audit_change
+from .spending import with_spending
 
 _MAX_VALUES: Final = 100
 _SOURCES: Final = ("any", key_view.STORE, "file")
@@ -63,7 +64,7 @@ async def listed(request: AdminRequest) -> Response:
             connection, files, wanted, after=after, limit=limit + 1, now=request.now
         )
 
-    found = await request.database.read(work)
+    found = await with_spending(request, await request.database.read(work))
     return encoded(page_of(found, [each.name for each in found], limit, wanted))
 
 
@@ -76,7 +77,7 @@ async def one(request: AdminRequest) -> Response:
     )
     if found is None:
         raise NotFound(f"there is no key {name!r}")
-    return _answer(found)
+    return await _answer(request, found)
 
 
 async def create(request: AdminRequest) -> Response:
@@ -88,7 +89,7 @@ async def create(request: AdminRequest) -> Response:
         request, lambda connection, actor: keys.create(connection, new, known, actor)
     )
     location = f"/admin/api/keys/{quote(change.key.name, safe='')}"
-    return _changed(request, change, 201, {"location": location})
+    return await _changed(request, change, 201, {"location": location})
 
 
 async def edit(request: AdminRequest) -> Response:
@@ -101,7 +102,7 @@ async def edit(request: AdminRequest) -> Response:
         request,
         lambda connection, actor: keys.edit(connection, name, wanted, match, known, actor),
     )
-    return _changed(request, change)
+    return await _changed(request, change)
 
 
 async def rotate(request: AdminRequest) -> Response:
@@ -116,7 +117,7 @@ async def rotate(request: AdminRequest) -> Response:
             connection, name, wanted.overlap_s, match, known, actor
         ),
     )
-    return _changed(request, change)
+    return await _changed(request, change)
 
 
 async def disable(request: AdminRequest) -> Response:
@@ -139,7 +140,7 @@ async def _set_state(request: AdminRequest, state: KeyState) -> Response:
         request,
         lambda connection, actor: keys.set_state(connection, name, state, match, known, actor),
     )
-    return _changed(request, change)
+    return await _changed(request, change)
 
 
 async def _change(
@@ -162,24 +163,26 @@ def _known(request: AdminRequest) -> KnownKeys:
     return KnownKeys(control.config, Path(control.reload_status.path))
 
 
-def _changed(
+async def _changed(
     request: AdminRequest,
     change: KeyChange,
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
     view = key_view.stored_view(change.key, request.now)
-    return _answer(view, change.secret, status, headers)
+    return await _answer(request, view, change.secret, status, headers)
 
 
-def _answer(
+async def _answer(
+    request: AdminRequest,
     view: KeyView,
     secret: str | None = None,
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
     tag = {} if view.version is None else {"etag": etag(view.version)}
-    return encoded(KeyAnswer(view, secret), status, {**(headers or {}), **tag})
+    (shown,) = await with_spending(request, [view])
+    return encoded(KeyAnswer(shown, secret), status, {**(headers or {}), **tag})
 
 
 def _text(request: AdminRequest, name: str) -> str:

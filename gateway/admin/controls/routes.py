@@ -8,7 +8,7 @@ from typing import Final
 from starlette.types import ASGIApp
 
 from ..request import AdminRequest
-from . import keys
+from . import keys, spending
 
 Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
 
@@ -22,4 +22,5 @@ CONTROLS: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "keys/{id:path}", keys.one),
     ("PATCH", "keys/{id:path}", keys.edit),
     ("DELETE", "keys/{id:path}", keys.revoke),
+    ("GET", "teams", spending.teams),
 )

@@ -93,6 +93,11 @@ class StoredKeys:
         self._complain(found.hidden)
         unknown = found.generation is None
         meant = config.server.open
+        if unknown and not meant and not found.callers:
+            _log.warning(
+                "nobody is let in before the database says whether it has keys; for a gateway that"
+                " is to be open set open = true in [server]"
+            )
         return msgspec.structs.replace(
             snapshot,
             callers=found.callers,

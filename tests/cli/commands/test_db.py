@@ -67,7 +67,7 @@ def test_an_older_database(file: Path, capsys: Captured) -> None:
     run("upgrade", file, capsys)
     with sqlite3.connect(file.with_name("gateway.db")) as connection:
         connection.execute("DROP INDEX ix_requests_failed")
-        for column in ("fallback_model", "skipped"):
+        for column in ("fallback_model", "skipped", "team", "labels"):
             connection.execute(f"ALTER TABLE requests DROP COLUMN {column}")
         for column in (
             *("cache_write_tokens", "input_audio_tokens", "output_audio_tokens"),
@@ -76,9 +76,11 @@ def test_an_older_database(file: Path, capsys: Captured) -> None:
             connection.execute(f"ALTER TABLE requests DROP COLUMN {column}")
         for column in ("cache_write_tokens", "cost_unknown", "reported_cost_nano_usd"):
             connection.execute(f"ALTER TABLE rollups DROP COLUMN {column}")
+        for table in ("generations", "api_keys", "deployments", "processes", "team_rollups"):
+            connection.execute(f"DROP TABLE {table}")
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
     connection.close()
-    said = f"{name}: not up to date: 0003, 0004, 0005 missing; run `gateway db upgrade`\n"
+    said = f"{name}: not up to date: 0003, 0004, 0005, 0007 missing; run `gateway db upgrade`\n"
     assert run("check", file, capsys) == (1, said, "")
     status, out, err = run("upgrade", file, capsys)
     assert (status, err) == (0, "")
