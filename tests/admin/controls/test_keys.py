@@ -11,6 +11,8 @@ from sqlalchemy import select
 
 from gateway.config.load import TokensFile, parse
 from gateway.config.schema import Config
+from gateway.core.limits.budget import Budget
+from gateway.core.limits.ledger import Demand, Scope, ScopeLimits
 from gateway.store.engine.database import Database
 from gateway.store.engine.schema import audit
 from tests.admin.world import World
@@ -169,6 +171,46 @@ async def test_a_cursor_is_of_one_query(sqlite_database: Database) -> None:
     _, page, _ = await call(world, "keys?limit=1")
     status, answer, _ = await call(world, f"keys?team=x&limit=1&cursor={page['next']}")
     assert (status, answer["error"]["param"]) == (400, "cursor")
+
+
+async def test_what_is_spent_and_left(sqlite_database: Database) -> None:
+    config = parse(
+        '[providers.p]\nkind = "demo"\n'
+        '[[models]]\nname = "m"\nroutes = [{ provider = "p", model = "x" }]\n'
+        '[[teams]]\nname = "search"\nbudget = { usd = 3.0, window = "total" }\n'
+        '[[teams]]\nname = "ads"\nrpm = 5\n',
+        "test",
+        {},
+    )
+    world = world_of(sqlite_database, config)
+    made = await make(world, "k", budget={"usd": 1.0, "window": "day"})
+    assert made["key"]["spending"]["left_nano_usd"] == 1_000_000_000
+    scopes = (
+        Scope("token:k", ScopeLimits(), Budget(usd=1.0, window="day")),
+        Scope("team:search", ScopeLimits(), Budget(usd=3.0, window="total")),
+    )
+    limits = world.services.limits
+    grant = await limits.admit(scopes, Demand(cost=100_000_000))
+    await limits.settle(grant, 1, 250_000_000)
+    await limits.admit(scopes, Demand(cost=100_000_000))
+    for target in ("keys/k", "keys"):
+        _, found, _ = await call(world, target)
+        spending = (found["key"] if "key" in found else found["rows"][0])["spending"]
+        assert 0 < spending.pop("resets_in_s") <= 86_400
+        # The dearest of the last requests cost more than this one says it may.
+        assert spending == {
+            "limit_nano_usd": 1_000_000_000,
+            "spent_nano_usd": 250_000_000,
+            "reserved_nano_usd": 100_000_000,
+            "left_nano_usd": 650_000_000,
+        }
+    _, found, _ = await call(world, "teams?limit=1")
+    assert [(row["name"], row["rpm"], row["spending"]) for row in found["rows"]] == [
+        ("ads", 5, None)
+    ]
+    _, found, _ = await call(world, f"teams?limit=1&cursor={found['next']}")
+    assert found["rows"][0]["spending"]["spent_nano_usd"] == 250_000_000
+    assert found["next"] is None
 
 
 async def test_without_a_database_there_is_nothing_to_change(database: Database) -> None:
