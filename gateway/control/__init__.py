@@ -5,6 +5,7 @@
     known_keys  the keys of the configuration's files, which none in the database may be like
     keys        keys in the database: create, edit, rotate, disable, enable, revoke
     key_view    keys as they are shown, from wherever they come
+    deployments  drained, enabled and reset by hand
     spending    what is spent and left of budgets
     paging      pages of what is listed by name
 

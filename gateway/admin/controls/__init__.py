@@ -5,5 +5,6 @@ All of it is behind /admin/api/:
     routes    all of their routes
     audit     the entry of a change in the audit log
     keys      keys (virtual tokens): list, show, create, edit, rotate, disable, enable, revoke
+    deployments  health; drain, enable, reset
     spending  what is spent and left of budgets; teams
 """

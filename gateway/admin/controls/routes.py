@@ -8,7 +8,7 @@ from typing import Final
 from starlette.types import ASGIApp
 
 from ..request import AdminRequest
-from . import keys, spending
+from . import deployments, keys, spending
 
 Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
 
@@ -23,4 +23,8 @@ CONTROLS: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("PATCH", "keys/{id:path}", keys.edit),
     ("DELETE", "keys/{id:path}", keys.revoke),
     ("GET", "teams", spending.teams),
+    ("GET", "deployments", deployments.listed),
+    ("POST", "deployments/{id:path}/drain", deployments.drain),
+    ("POST", "deployments/{id:path}/enable", deployments.enable),
+    ("POST", "deployments/{id:path}/reset", deployments.reset),
 )

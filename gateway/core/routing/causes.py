@@ -162,6 +162,7 @@ class SkipReason(enum.Enum):
     BUSY = "busy"  # all places of the provider are taken
     OVER_LIMIT = "over_limit"  # the configuration's limits for the provider
     RETRY_BUDGET = "retry_budget"
+    DRAINED = "drained"  # an operator has taken it out
     CANNOT_SERVE = "cannot_serve"  # its model was found unable to serve this request
 
 

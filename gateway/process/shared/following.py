@@ -7,7 +7,7 @@ here only if there is a database.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -15,25 +15,37 @@ from ...background import persist
 from ...config.callers import AllCallers, callers_of
 from ...config.schema import Config
 from ...config.snapshot import Snapshot
+from ...state.health import LocalHealth
 from ..recording import Recording
 
 if TYPE_CHECKING:
+    from .orders import Orders
     from .stored_keys import StoredKeys
+
+
+# Seconds that a starting process waits for the first answer.
+_BEGIN: Final = 2.0
 
 
 class Following:
     """`replace` puts what the given function makes of the snapshot in use into its place."""
 
     def __init__(
-        self, recording: Recording, replace: Callable[[Callable[[Snapshot], Snapshot]], None]
+        self,
+        recording: Recording,
+        health: LocalHealth,
+        replace: Callable[[Callable[[Snapshot], Snapshot]], None],
     ) -> None:
         self._recording = recording
         self._replace = replace
         self._keys: StoredKeys | None = None
+        self._orders: Orders | None = None
         if recording.database is not None:
+            from .orders import Orders
             from .stored_keys import StoredKeys
 
             self._keys = StoredKeys(recording.database, self._follow_keys)
+            self._orders = Orders(recording.database, health)
 
     def __repr__(self) -> str:
         return f"<Following {self._keys}>"
@@ -47,6 +59,10 @@ class Following:
         """Return who may call by the first configuration."""
         if self._keys is not None:
             await self._keys.begin()
+        if self._orders is not None:
+            # What is drained is out from the first request on, unless that takes too long.
+            with trio.move_on_after(_BEGIN):
+                await self._orders.refresh()
         return await trio.to_thread.run_sync(self.callers, config, abandon_on_cancel=True)
 
     def callers(self, config: Config) -> AllCallers:
@@ -64,6 +80,8 @@ class Following:
         """Begin to follow what changes, in `nursery`."""
         if self._keys is not None:
             nursery.start_soon(persist, self._keys.run)
+        if self._orders is not None:
+            nursery.start_soon(persist, self._orders.run)
 
     def _follow_keys(self, config: Config, found: AllCallers) -> None:
         self._replace(lambda snapshot: self.adopt(config, snapshot, found))

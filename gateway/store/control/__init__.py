@@ -1,5 +1,8 @@
 """What operators change while the gateway runs, as it is kept for all of its processes.
 
-generations  how often something has changed: what each process asks for once a second
-stored_keys  the keys that are kept in the database
+Each change is one transaction, in which `gateway/control/` uses these:
+
+    generations  how often something has changed: what each process asks for once a second
+    deployments  what operators have ordered: drains and resets
+    stored_keys  the keys that are kept in the database
 """
