@@ -23,6 +23,7 @@
     └── GatewayFault                    we are
         ├── InternalError        500
         ├── ShuttingDown         503
+        ├── CancelledByOperator  503
         ├── Overloaded           503
         └── StoreUnavailable     503
 
@@ -250,6 +251,14 @@ class InternalError(GatewayFault):
 class ShuttingDown(GatewayFault):
     status = 503
     code = "server_shutting_down"
+
+
+class CancelledByOperator(GatewayFault):
+    """Somebody who runs the gateway has ended this request; the same one again may be fine."""
+
+    status = 503
+    code = "cancelled_by_operator"
+    should_retry: ClassVar[bool | None] = False
 
 
 class Overloaded(GatewayFault):

@@ -208,7 +208,9 @@ class Application:
         def replace(change: Callable[[Snapshot], Snapshot]) -> None:
             running.snapshot = change(running.snapshot)
 
-        following = self._following = Following(recording, parts.health, replace)
+        following = self._following = Following(
+            recording, parts.health, parts.services.in_flight, replace
+        )
         found = await following.begin(config)
         taken = following.adopt(config, parts.adopt(config, found.callers), found)
         running = Runtime(parts.services, taken, administration)

@@ -13,6 +13,8 @@ from typing import Final
 import structlog
 import trio
 
+from ..config.callers import Caller
+from ..core.limits.headers import rate_limit_headers
 from .protocols import Limits, OpaqueGrant
 
 # Seconds for one call. A shared store answers within milliseconds, so this leaves time for a new
@@ -70,3 +72,8 @@ class Reservation:
             return
         if scope.cancelled_caught:
             _log.warning("limits took too long to be told of the end of a request")
+
+
+async def rate_limits(limits: Limits, caller: Caller) -> list[tuple[bytes, bytes]]:
+    """Return the headers that say what a limited `caller` has left."""
+    return rate_limit_headers(await limits.status(caller.scopes))

@@ -38,8 +38,10 @@ from .outcomes import Committed, Failed
 from .reservation import Reservation
 from .services import Services
 
-# Cut while the provider was at work, by the caller, its deadline or our exit.
-_CUT: Final = (Cause.CLIENT_GONE, Cause.ABANDONED, Cause.TOTAL_TIMEOUT, Cause.SHUTDOWN)
+# Cut while the provider was at work, by the caller, its deadline, our exit or an operator.
+_CUT: Final = (
+    *(Cause.CLIENT_GONE, Cause.ABANDONED, Cause.TOTAL_TIMEOUT, Cause.SHUTDOWN, Cause.CANCELLED),
+)
 _CUT_WORDS: Final = frozenset(each.value for each in _CUT)
 
 

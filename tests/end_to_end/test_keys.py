@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -95,3 +97,40 @@ async def command(file: Path, *arguments: str) -> str:
     found = await gateway_command(file, *arguments)
     assert found.returncode == 0, found.stderr
     return found.stdout
+
+
+async def test_a_drain_and_a_cancel_reach_every_worker(on_record: Kept, write: Write) -> None:
+    slow = '[[models]]\nname = "slow"\nroutes = [{ provider = "q", model = "y" }]\n'
+    more = f'[providers.q]\nkind = "demo"\ntoken_interval = 1.0\n{slow}'
+    file = write(demo(store=on_record.store, more=more))
+    async with spawned((*GATEWAY, "--workers", "2"), file) as served:
+        port = served.port
+        drained = await operate(port, "POST", "deployments/p/x/drain", {"for": 600, "reason": "r"})
+        assert drained.status == 200, drained.body
+        await everywhere(port, "any", 503)
+        listed = await operate(port, "GET", "deployments")
+        rows = {row["name"]: row for row in listed.json["rows"]}
+        assert (rows["p/x"]["drained_by"], rows["p/x"]["reason"]) == ("root", "r")
+        assert rows["q/y"]["drained_until"] is None
+        # A worker that begins now knows it, too.
+        os.kill(children(served.pid)[0], signal.SIGKILL)
+        await everywhere(port, "any", 503)
+        assert "taken out by an operator" in (await ask(port)).error["message"]
+        assert (await operate(port, "POST", "deployments/p/x/enable")).status == 200
+        await everywhere(port, "any", 200)
+
+        # Whichever worker has it and whichever is asked.
+        async with calling(port) as caller:
+            await caller.ask(stream=True, request_id="to-cancel", model="slow")
+            assert await caller.head() == 200
+            cancelled = await operate(port, "POST", "in-flight/to-cancel/cancel")
+            assert cancelled.status in (200, 202), cancelled.body
+            with trio.fail_after(BUSY):
+                body, _ = await caller.rest()
+            assert b"cancelled_by_operator" in body
+        (row,) = [await on_record.of("to-cancel")]
+        assert row["end_reason"] == "cancelled_by_operator"
+    actions = json.loads(await command(file, "audit", "list", "--json"))
+    assert [each["action"] for each in reversed(actions)][1:] == [
+        *("deployment_drained", "deployment_enabled", "request_cancelled")
+    ]

@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
+from .. import in_flight
 from ..request import AdminRequest
 from . import deployments, keys, spending
 
@@ -23,6 +24,7 @@ CONTROLS: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("PATCH", "keys/{id:path}", keys.edit),
     ("DELETE", "keys/{id:path}", keys.revoke),
     ("GET", "teams", spending.teams),
+    ("POST", "in-flight/{id:path}/cancel", in_flight.cancel),
     ("GET", "deployments", deployments.listed),
     ("POST", "deployments/{id:path}/drain", deployments.drain),
     ("POST", "deployments/{id:path}/enable", deployments.enable),

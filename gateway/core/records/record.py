@@ -9,6 +9,7 @@ import msgspec
 
 from ...errors import (
     CallerError,
+    CancelledByOperator,
     GatewayError,
     Overloaded,
     ProvidersTimedOut,
@@ -33,6 +34,7 @@ class EndReason(enum.StrEnum):
     TOTAL_TIMEOUT = "total_timeout"
     SEND_TIMEOUT = "send_timeout"
     SHUTTING_DOWN = "server_shutting_down"
+    CANCELLED = "cancelled_by_operator"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -45,6 +47,8 @@ def end_reason(error: GatewayError) -> EndReason:
     """Return how a request ended that was answered with `error`."""
     if isinstance(error, ShuttingDown):
         return EndReason.SHUTTING_DOWN
+    if isinstance(error, CancelledByOperator):
+        return EndReason.CANCELLED
     if isinstance(error, CallerError | Overloaded):
         return EndReason.REJECTED
     if isinstance(error, ProvidersTimedOut):

@@ -41,6 +41,7 @@ class Cause(enum.Enum):
     CLIENT_GONE = "client_gone"
     ABANDONED = "abandoned"
     SHUTDOWN = "shutdown"
+    CANCELLED = "cancelled_by_operator"
     INTERNAL = "internal_error"
 
 
@@ -120,6 +121,7 @@ RULES: Final[dict[Cause, Rule]] = {
     # The caller left, too, but only after it had waited longer than usual for a first event.
     Cause.ABANDONED: Rule(Again.NOWHERE, failure=None, by_request=True, late=True),
     Cause.SHUTDOWN: Rule(Again.NOWHERE, failure=None),
+    Cause.CANCELLED: Rule(Again.NOWHERE, failure=None),
     Cause.INTERNAL: Rule(Again.NOWHERE, failure=None),
 }
 

@@ -15,6 +15,7 @@ from ...background import persist
 from ...config.callers import AllCallers, callers_of
 from ...config.schema import Config
 from ...config.snapshot import Snapshot
+from ...proxy.in_flight import InFlight
 from ...state.health import LocalHealth
 from ..recording import Recording
 
@@ -34,6 +35,7 @@ class Following:
         self,
         recording: Recording,
         health: LocalHealth,
+        in_flight: InFlight,
         replace: Callable[[Callable[[Snapshot], Snapshot]], None],
     ) -> None:
         self._recording = recording
@@ -45,7 +47,7 @@ class Following:
             from .stored_keys import StoredKeys
 
             self._keys = StoredKeys(recording.database, self._follow_keys)
-            self._orders = Orders(recording.database, health)
+            self._orders = Orders(recording.database, health, in_flight)
 
     def __repr__(self) -> str:
         return f"<Following {self._keys}>"

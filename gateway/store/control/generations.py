@@ -13,6 +13,7 @@ Transaction: TypeAlias = Connection
 
 KEYS: Final = "keys"
 DEPLOYMENTS: Final = "deployments"
+CANCELLATIONS: Final = "cancellations"
 
 _RAISE: Final = text(
     "INSERT INTO generations (name, value) VALUES (:name, 1)"

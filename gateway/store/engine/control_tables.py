@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from .schema import metadata
 
-__all__ = ["api_keys", "deployments", "generations", "metadata", "processes"]
+__all__ = ["api_keys", "cancellations", "deployments", "generations", "metadata", "processes"]
 
 # What has changed how often: "keys", "deployments".
 generations: Final = Table(
@@ -60,6 +60,14 @@ deployments: Final = Table(
     Column("resets", BigInteger, nullable=False),
     Column("generation", BigInteger, nullable=False),
     Column("changed", BigInteger, nullable=False),
+)
+
+# Requests that an operator wants cancelled, by their ids: of whichever process has them.
+cancellations: Final = Table(
+    "cancellations",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("asked", BigInteger, nullable=False),
 )
 
 # The processes of all gateways on the database; each says every few seconds how it is.

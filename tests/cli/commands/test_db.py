@@ -76,7 +76,14 @@ def test_an_older_database(file: Path, capsys: Captured) -> None:
             connection.execute(f"ALTER TABLE requests DROP COLUMN {column}")
         for column in ("cache_write_tokens", "cost_unknown", "reported_cost_nano_usd"):
             connection.execute(f"ALTER TABLE rollups DROP COLUMN {column}")
-        for table in ("generations", "api_keys", "deployments", "processes", "team_rollups"):
+        for table in (
+            "generations",
+            "api_keys",
+            "deployments",
+            "processes",
+            "team_rollups",
+            "cancellations",
+        ):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
     connection.close()

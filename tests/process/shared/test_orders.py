@@ -17,6 +17,7 @@ from gateway.core.routing.entered import Entered
 from gateway.core.routing.health import Sample
 from gateway.core.routing.target import Target
 from gateway.process.shared.orders import Orders
+from gateway.proxy.in_flight import InFlight
 from gateway.state.health import LocalHealth
 from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
@@ -49,7 +50,7 @@ def why_not(health: LocalHealth, target: Target, now: float) -> SkipReason | Non
 
 async def test_a_drain_ends_by_itself_and_survives_a_reload(database: Database) -> None:
     health, clock = LocalHealth(), [NOW]
-    orders = Orders(database, health, lambda: clock[0])
+    orders = Orders(database, health, InFlight(), lambda: clock[0])
     target = health.target(A)
     assert await orders.refresh()
     now = trio.current_time()
@@ -78,7 +79,7 @@ async def test_it_can_be_ended_and_one_that_begins_later_knows(database: Databas
     order(database, deployments.drain, 60.0, "")
     health = LocalHealth()
     target = health.target(A)
-    orders = Orders(database, health, lambda: NOW)
+    orders = Orders(database, health, InFlight(), lambda: NOW)
     await orders.refresh()
     now = trio.current_time()
     assert why_not(health, target, now) is SkipReason.DRAINED
@@ -98,7 +99,7 @@ async def test_a_reset_closes_the_breaker_once(database: Database) -> None:
     target = health.target(A)
     # Reset before this process began: it was another breaker.
     order(database, deployments.reset)
-    orders = Orders(database, health, lambda: NOW)
+    orders = Orders(database, health, InFlight(), lambda: NOW)
     now = trio.current_time()
     fail(5, now)
     await orders.refresh()

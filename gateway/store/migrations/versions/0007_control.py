@@ -58,6 +58,12 @@ def _control() -> None:
     )
     op.create_index("ix_deployments_generation", "deployments", ["generation"])
     op.create_table(
+        "cancellations",
+        sa.Column("request_id", sa.Text),
+        sa.Column("asked", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("request_id", name="pk_cancellations"),
+    )
+    op.create_table(
         "processes",
         sa.Column("id", sa.Text),
         sa.Column("host", sa.Text, nullable=False),
