@@ -9,9 +9,17 @@ Measured on streams paced at 10 ms, both together are a tenth of what an event c
 
 from __future__ import annotations
 
+import errno
 import os
+from typing import Final
 
 import trio
+
+# What a call about a socket fails with where it is our own lack, whoever is at the other end: the
+# process's table of descriptors is full, or the system's; there is no memory for a socket or for
+# what is sent (socket(2), accept(2), send(2), recv(2)); and the user may watch no more
+# descriptors (epoll_ctl(2), ENOSPC).
+SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC})
 
 
 async def receive(sock: trio.socket.SocketType, limit: int) -> bytes:

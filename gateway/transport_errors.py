@@ -10,7 +10,8 @@
     ├── ProtocolViolation
     └── UnreadableBody
 
-Of all but the last three, the provider has got nothing of the request.
+Of all but the last three, the provider has got nothing of the request; except of a `LocalShortage`
+on a connection that was open.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class PoolTimeout(UpstreamFailure):
 
 
 class LocalShortage(UpstreamFailure):
-    """We lack descriptors, memory or ports: nothing of the request was sent, by our own fault."""
+    """We lack descriptors, memory or ports, by our own fault.
+
+    Nothing of the request was sent, unless the connection was open already.
+    """
 
 
 class ConnectionLost(UpstreamFailure):

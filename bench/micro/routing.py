@@ -98,11 +98,13 @@ async def _decide(
     caller = authenticate(snapshot, key, time.time())
     model = authorize(snapshot, caller, "m")
     now, rng = trio.current_time(), services.rng
-    granted = await services.limits.admit(caller.scopes, DEMAND, model.longest)
+    granted = await services.limits.admit(caller.scopes, DEMAND)
     assert not isinstance(granted, LimitRefusal)
     assert services.traffic.everyone.acquire_nowait()
     attempts = Attempts(
-        model.retry, model.order(now, rng, caller.digest), model.deadlines(now, now + 600)
+        model.retry,
+        model.order(now, rng, caller.digest),
+        model.deadlines(now, now + 600, lambda: 0.0),
     )
     step = attempts.first(now, rng)
     assert isinstance(step, Try)

@@ -1,9 +1,9 @@
 """The gateway under all loads, in turn; every load finds it idle and freshly measured.
 
-First what it can do at most, with callers that ask again as soon as they are answered; then one,
-two and five times that much, whether it can or not; then one key of ten that floods while the
-other nine ask for half of what there is. All the while a health probe comes every 0.1 s, each on a
-connection of its own, as an orchestrator's would.
+Before each load what it can do at most is measured, with callers that ask again as soon as they
+are answered. Then they ask one, two and five times as much, whether it can or not; then one key of
+ten floods while the other nine ask for half of what there is. All the while a health probe comes
+every 0.1 s, each on a connection of its own, as an orchestrator's would.
 """
 
 from __future__ import annotations
@@ -111,10 +111,13 @@ def loads() -> list[Load]:
     found = []
     for kept in (True, False):
         how = "kept" if kept else "new"
-        found.append(Load(f"{how}, capacity", kept, 0))
         found += [Load(f"{how}, {times} x", kept, times) for times in LOADS]
         found.append(Load(f"{how}, flood", kept, LOADS[-1], flood=True))
     return found
+
+
+def _capacity(*, kept: bool) -> Load:
+    return Load(f"{'kept' if kept else 'new'}, capacity", kept, 0)
 
 
 class OverloadSession:
@@ -141,15 +144,17 @@ class OverloadSession:
     def run(self, rounds: int, chosen: Sequence[Load] | None = None) -> OverloadResults:
         """Measure everything `rounds` times. Raises `SubjectFailed`."""
         for number in range(1, rounds + 1):
-            capacities: dict[tuple[str, bool], float] = {}
             for load in chosen or loads():
                 for name, home in self._subjects:
-                    capacity = capacities.get((name, load.kept), 0.0)
-                    measured = self._one(name, home, load, capacity, number)
-                    if not load.times:
-                        capacities[name, load.kept] = measured.goodput
-                    self.results.measured.append(measured)
+                    self._measure(name, home, load, number)
         return self.results
+
+    def _measure(self, name: str, home: Path, load: Load, number: int) -> None:
+        # What it can do is measured right before each load: a shared machine is faster or slower
+        # by a half within minutes, and the load is to be a multiple of what it can do then.
+        capacity = self._one(name, home, _capacity(kept=load.kept), 0.0, number)
+        measured = self._one(name, home, load, capacity.goodput, number)
+        self.results.measured += [capacity, measured]
 
     def _one(self, name: str, home: Path, load: Load, capacity: float, number: int) -> Measured:
         # A fresh gateway each time: what one load has left behind is not the next one's.

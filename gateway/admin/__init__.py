@@ -3,9 +3,11 @@
 In the order in which to read them:
 
     resources        what the handlers work with
-    application      the routes, and how one request passes through them
+    rights           roles, rights, and the one table of which route needs which right
+    route, routes    what a route is; all of them and their handlers
+    application      one request on its way to its handler
+    accounts/        who asks: keys, users, sessions
     sign_in          which keys are accepted, and what the audit log says of the others
-    failed_sign_ins  how many of the refused keys get an entry there
     request          one request of an administrator: its parameters, its body, its audit entries
     asgi_bridge      the caller's side of it, as Starlette wants it
     queries          what is on record: requests, the audit log, usage, costs, health, figures

@@ -1,87 +1,91 @@
-"""The routes of the admin API, and one request on its way through them."""
+"""One request of the admin API or of its pages, on its way to the handler of its route."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import structlog
-from starlette.exceptions import HTTPException
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.routing import Match, Route, Router
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Scope
 
 from ..errors import (
+    AuthenticationFailed,
     ClientGone,
     GatewayError,
     InternalError,
     MethodNotAllowed,
     NotFound,
+    PermissionDenied,
     SendStalled,
     StoreUnavailable,
 )
 from ..proxy.disconnect import cancel_on_disconnect
 from ..proxy.protocols import Client
-from . import control, in_flight, queries, status
+from . import rights
+from .accounts.arrival import arrival_of
+from .accounts.cookies import session_tokens
+from .accounts.csrf import check_forgery
+from .accounts.identity import Identity
 from .asgi_bridge import AsgiBridge
-from .captures import CaptureEndpoint
-from .controls.routes import CONTROLS
-from .exports import ExportEndpoints
 from .request import AdminRequest, recent_views
 from .resources import Resources
+from .rights import Right
+from .route import BODY_BYTES, AdminRoute
+from .routes import all_routes
 from .sign_in import Authenticator
 
-Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
+# Makes the page that shows an error to a person; the identity is None without a sign-in.
+ErrorPage = Callable[[GatewayError, Identity | None], ASGIApp]
 
-# Bytes of a body, unless the route says otherwise. Most routes need none; some clients send
-# one, such as {}, with every POST.
-BODY_BYTES: Final = 64 * 1024
 _BODY_SECONDS: Final = 10.0
 # Seconds, after which a lock is over and a restarted server is back.
 _STORE_RETRY: Final = 5.0
+_SIGN_IN_PAGE: Final = "/admin/sign-in"
+_API: Final = "/admin/api"
 
 _log = structlog.get_logger(__name__)
 
 
-class AdminRoute(NamedTuple):
-    """`path` comes after /admin/api/; a GET takes HEAD as well. `body_bytes` bounds the body."""
+class _Served(NamedTuple):
+    """A route and the right that it needs."""
 
-    method: str
-    path: str
-    handler: Handler
-    body_bytes: int = BODY_BYTES
+    pattern: Route
+    route: AdminRoute
+    right: Right
 
 
 class AdminApi:
-    """Everything under /admin/; see `serve`."""
+    """Everything under /admin/; see `serve`.
 
-    def __init__(self, resources: Resources, routes: Sequence[AdminRoute] | None = None) -> None:
+    `table` says which right each of `routes` needs; one that is not in it is a ValueError.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        routes: Sequence[AdminRoute] | None = None,
+        *,
+        table: Mapping[tuple[str, str], Right] = rights.ROUTES,
+        error_page: ErrorPage | None = None,
+    ) -> None:
         self._resources = resources
-        self._authenticator = Authenticator(resources.audit)
+        self._authenticator = Authenticator(resources.audit, resources.sign_ins)
         self._viewed = recent_views()
-        self._limits = [
-            (
-                Route(
-                    f"/admin/api/{route.path}",
-                    self._endpoint(route.handler),
-                    methods=[route.method],
-                ),
-                route.body_bytes,
-            )
-            for route in (all_routes() if routes is None else routes)
+        self._error_page = error_page
+        self._served = [
+            self._serving(route, table) for route in (all_routes() if routes is None else routes)
         ]
-        self._router = Router(
-            [route for route, _ in self._limits],
-            # Starlette would send a Location made of what the caller says our host is.
-            redirect_slashes=False,
-        )
+        self._has_pages = any(each.route.is_page for each in self._served)
 
     async def serve(self, scope: Scope, client: Client, key: bytes | None) -> None:
         """Answer one request, which came with `key`. Raises nothing but SendStalled.
 
-        Of the ASGI scope only the method, the raw path, the query string, the headers and the
-        client are read.
+        Of the ASGI scope only the method, the scheme, the raw path, the query string, the headers
+        and the client are read.
         """
         try:
             await self._serve(scope, client, key)
@@ -104,71 +108,128 @@ class AdminApi:
 
     async def _serve(self, scope: Scope, client: Client, key: bytes | None) -> None:
         path = unquote_to_bytes(scope["raw_path"]).decode("utf-8", "replace")
-        # The key comes first: without one no body is read, and no path is admitted to exist.
-        peer = scope.get("client")
         snapshot = self._resources.snapshot()
-        admin = self._authenticator.sign_in(snapshot, key, peer[0] if peer else None, path)
+        arrival = arrival_of(scope, snapshot.admin_settings.trusted_proxies)
         inner = {
             "type": "http",
             "method": scope["method"],
             "path": path.rstrip("/"),
             "query_string": scope.get("query_string", b""),
             "headers": scope["headers"],
-            "client": peer,
-            # With an "app", Starlette raises its errors instead of answering in its own shape.
-            "app": self._router,
-            "gateway.admin": admin,
+            "client": scope.get("client"),
+            "gateway.arrival": arrival,
         }
-        body = await client.read_body(self._body_limit(inner), _BODY_SECONDS)
-        bridge = AsgiBridge(client, body)
+        served, allowed = self._find(inner)
+        is_page = served.route.is_page if served else self._has_pages and not _in_api(path)
+        identity: Identity | None = None
         try:
-            await cancel_on_disconnect(
-                bridge, lambda: self._router(inner, bridge.receive, bridge.send)
+            # Who asks comes first: to a stranger no path is admitted to exist, and no body is read.
+            identity = await self._admit(served, key, inner, path)
+            if served is None:
+                await client.read_body(BODY_BYTES, _BODY_SECONDS)
+                raise _absent(scope["method"], path, allowed)
+            await self._handle(served, inner, identity, client)
+        except GatewayError as exc:
+            if isinstance(exc, StoreUnavailable):
+                exc.retry_after = exc.retry_after or _STORE_RETRY
+            if not is_page or client.status is not None:
+                raise
+            await self._show(exc, identity, inner, client)
+
+    async def _admit(
+        self, served: _Served | None, key: bytes | None, inner: dict[str, Any], path: str
+    ) -> Identity | None:
+        """Return who asks, if they may. Raises AuthenticationFailed and PermissionDenied."""
+        right = Right.SIGNED_IN if served is None else served.right
+        tokens = session_tokens(inner["headers"])
+        if right is Right.ANYONE:
+            return await self._authenticator.visitor(tokens)
+        address = inner["gateway.arrival"].address
+        snapshot = self._resources.snapshot()
+        identity = await self._authenticator.identify(snapshot, key, tokens, address, path)
+        if not identity.may(right):
+            raise PermissionDenied(
+                f"this needs the right {right.value!r}, which {identity} does not have"
             )
-        except HTTPException as exc:
-            raise _translated(exc, scope["method"], path) from exc
-        except StoreUnavailable as exc:
-            exc.retry_after = exc.retry_after or _STORE_RETRY
-            raise
+        return identity
 
-    def _body_limit(self, scope: Scope) -> int:
-        """Return how many bytes the body of this request may have."""
-        limits = (size for route, size in self._limits if route.matches(scope)[0] is Match.FULL)
-        return next(limits, BODY_BYTES)
+    async def _handle(
+        self, served: _Served, inner: dict[str, Any], identity: Identity | None, client: Client
+    ) -> None:
+        inner["gateway.identity"] = identity
+        # `matches` gives what the path has in place of `{id}`.
+        inner.update(served.pattern.matches(inner)[1])
+        body = await client.read_body(served.route.body_bytes, _BODY_SECONDS)
+        # A sign-in is made anew even by someone who is signed in, whose token may be over.
+        asking = None if served.right is Right.ANYONE else identity
+        headers = Headers(scope=inner)
+        check_forgery(inner["method"], headers, body, asking, inner["gateway.arrival"])
+        bridge = AsgiBridge(client, body)
+        await cancel_on_disconnect(
+            bridge, lambda: served.pattern.handle(inner, bridge.receive, bridge.send)
+        )
 
-    def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[ASGIApp]]:
+    async def _show(
+        self, error: GatewayError, identity: Identity | None, inner: dict[str, Any], client: Client
+    ) -> None:
+        """Answer the request for a page with the sign-in page, or with one that shows the error."""
+        if isinstance(error, AuthenticationFailed):
+            query = inner["query_string"].decode("latin-1")
+            back = quote(inner["path"] + (f"?{query}" if query else ""), safe="")
+            target = f"{_SIGN_IN_PAGE}?next={back}".encode("ascii")
+            if (b"hx-request", b"true") in inner["headers"]:
+                # A fragment for htmx, which would put the sign-in page in its place; told this
+                # way, it leaves the page instead (htmx.org/reference, "Response Headers").
+                await client.reply(401, ((b"hx-redirect", target),), b"")
+                return
+            if inner["method"] in ("GET", "HEAD"):
+                await client.reply(303, ((b"location", target),), b"")
+                return
+        if self._error_page is None:
+            raise error
+        bridge = AsgiBridge(client)
+        await self._error_page(error, identity)(inner, bridge.receive, bridge.send)
+
+    def _find(self, scope: Scope) -> tuple[_Served | None, set[str]]:
+        """Return what serves the request, else the methods that its path has."""
+        allowed: set[str] = set()
+        for served in self._served:
+            match = served.pattern.matches(scope)[0]
+            if match is Match.FULL:
+                return served, set()
+            if match is Match.PARTIAL:
+                allowed |= served.pattern.methods or set()
+        return None, allowed
+
+    def _serving(self, route: AdminRoute, table: Mapping[tuple[str, str], Right]) -> _Served:
+        right = table.get((route.method, route.path))
+        if right is None:
+            raise ValueError(f"{route.method} {route.path} has no right in rights.ROUTES")
+        pattern = Route(route.full_path, self._endpoint(route), methods=[route.method])
+        return _Served(pattern, route, right)
+
+    def _endpoint(self, route: AdminRoute) -> Callable[[Request], Awaitable[ASGIApp]]:
         async def endpoint(http: Request) -> ASGIApp:
-            admin = http.scope["gateway.admin"]
-            return await handler(AdminRequest(http, self._resources, admin, self._viewed))
+            scope = http.scope
+            return await route.handler(
+                AdminRequest(
+                    http,
+                    self._resources,
+                    scope["gateway.identity"],
+                    scope["gateway.arrival"],
+                    self._viewed,
+                )
+            )
 
         return endpoint
 
 
-def all_routes() -> list[AdminRoute]:
-    exports = ExportEndpoints()
-    return [
-        AdminRoute("GET", "requests", queries.requests),
-        # Callers may choose ids, and those may hold slashes.
-        AdminRoute("GET", "requests/{id:path}", queries.one_request),
-        AdminRoute("GET", "in-flight", in_flight.in_flight),
-        AdminRoute("GET", "audit", queries.audit),
-        AdminRoute("GET", "usage", queries.used),
-        AdminRoute("GET", "costs", queries.costs),
-        AdminRoute("GET", "health", queries.health),
-        AdminRoute("GET", "stats", queries.figures),
-        AdminRoute("GET", "export/requests", exports.requests),
-        AdminRoute("GET", "export/audit", exports.audit),
-        AdminRoute("GET", "export/usage", exports.usage),
-        AdminRoute("GET", "debug/{id:path}", CaptureEndpoint().show),
-        AdminRoute("GET", "status", status.status),
-        AdminRoute("POST", "reload", control.reload),
-        *(AdminRoute(*each) for each in CONTROLS),
-    ]
+def _in_api(path: str) -> bool:
+    return path == _API or path.startswith(f"{_API}/")
 
 
-def _translated(error: HTTPException, method: str, path: str) -> GatewayError:
-    headers: Any = error.headers or {}
-    if error.status_code == MethodNotAllowed.status:
-        allow = ", ".join(sorted(headers["Allow"].split(", ")))
-        return MethodNotAllowed(f"{path} takes {allow}, not {method}", allow=allow)
-    return NotFound(f"there is nothing at {method} {path}")
+def _absent(method: str, path: str, allowed: set[str]) -> GatewayError:
+    if not allowed:
+        return NotFound(f"there is nothing at {method} {path}")
+    allow = ", ".join(sorted(allowed))
+    return MethodNotAllowed(f"{path} takes {allow}, not {method}", allow=allow)

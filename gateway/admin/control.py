@@ -21,7 +21,7 @@ async def reload(request: AdminRequest) -> Response:
     outcome: ReloadOutcome | None = None
     # A caller that leaves meanwhile must not keep the other processes from being told.
     with trio.move_on_after(_PATIENCE, shield=True):
-        outcome = await request.resources.control.reload_everywhere(f"admin {request.admin}")
+        outcome = await request.resources.control.reload_everywhere(str(request.identity))
         _note(request, outcome)
     if outcome is None:
         request.audit(AuditAction.CONFIG_RELOADED, AuditResult.FAILED, still_under_way_s=_PATIENCE)

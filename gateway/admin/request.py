@@ -15,8 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
-from ..errors import InvalidRequest, NotFound, StoreUnavailable
+from ..errors import AuthenticationFailed, InvalidRequest, NotFound, StoreUnavailable
 from ..store.engine.database import Database
+from .accounts.arrival import Arrival
+from .accounts.identity import Identity
+from .accounts.sign_ins import SignIns
 from .resources import Resources
 from .sign_in import RecentlySeen
 
@@ -45,22 +48,35 @@ _FIELD: Final = re.compile(r"Object .* field `(.*)`", re.DOTALL)
 class AdminRequest:
     """`http` is Starlette's request, whose body was read before and is bounded by the route.
 
-    `admin` is the name of the one who asks, `client_ip` the address it comes from, None through
-    a Unix socket.
+    `visitor` is who asks; None without a sign-in, where the route needs none. `arrival` says where
+    the request comes from, and `client_ip` is the address in it, None through a Unix socket.
     """
 
     def __init__(
-        self, http: Request, resources: Resources, admin: str, viewed: RecentlySeen
+        self,
+        http: Request,
+        resources: Resources,
+        visitor: Identity | None,
+        arrival: Arrival,
+        viewed: RecentlySeen,
     ) -> None:
         self.http = http
         self.resources = resources
-        self.admin = admin
-        self.client_ip = http.client.host if http.client else None
+        self.visitor = visitor
+        self.arrival = arrival
+        self.client_ip = arrival.address
         self.now = time.time()
         self.params: dict[str, list[str]] = {}
         for name, value in http.query_params.multi_items():
             self.params.setdefault(name, []).append(value)
         self._viewed = viewed
+
+    @property
+    def identity(self) -> Identity:
+        """Return who asks. Raises AuthenticationFailed without a sign-in."""
+        if self.visitor is None:
+            raise AuthenticationFailed("this needs a key of [[admins]] or a session of a user")
+        return self.visitor
 
     @property
     def argument(self) -> str:
@@ -72,9 +88,24 @@ class AdminRequest:
         return found
 
     @property
+    def who(self) -> str | None:
+        """Return the name of who asks, as the audit log has it."""
+        return None if self.visitor is None else self.visitor.name
+
+    @property
     def if_match(self) -> str | None:
         """Return the versions that a change was made of, as the header has them."""
         found: str | None = self.http.headers.get("if-match")
+        return found
+
+    @property
+    def sign_ins(self) -> SignIns:
+        """Return what knows users and sessions; raises NotFound if there is no database."""
+        found = self.resources.sign_ins
+        if found is None:
+            raise NotFound(
+                "there are no users: [store] url of the configuration is empty", code="store_off"
+            )
         return found
 
     @property
@@ -187,8 +218,8 @@ class AdminRequest:
             time=time.time(),
             action=action,
             result=result,
-            actor_kind=ActorKind.ADMIN,
-            actor=self.admin,
+            actor_kind=ActorKind.ADMIN if self.visitor is None else self.visitor.kind,
+            actor=self.who,
             client_ip=self.client_ip,
             target=target,
             details=details,
@@ -213,7 +244,8 @@ class AdminRequest:
         # Another request, or other filters, show something else, so they are another look. What
         # was looked at may be long and is remembered for a while: hence its hash.
         digest = hashlib.sha256(_CANONICAL(about)).hexdigest()
-        return self._viewed.is_new(self.admin, what, digest)
+        identity = self.identity
+        return self._viewed.is_new(identity.kind, identity.name, what, digest)
 
     @property
     def filters(self) -> dict[str, str]:

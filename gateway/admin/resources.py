@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +16,7 @@ from ..core.records.audit import AuditEvent
 from ..lifecycle import Lifecycle
 from ..proxy.services import Services
 from ..store.engine.database import Database
+from .accounts.sign_ins import SignIns
 
 
 class Control(Protocol):
@@ -38,7 +41,8 @@ class Resources:
 
     `since` is when this process started, in Trio's seconds. `database` is None if nothing is kept,
     and `captures` is the folder of the debug log. `store` and `debug_log` return the state of the
-    writer of records and of that of captures, as JSON can hold it; None if there is none.
+    writer of records and of that of captures, as JSON can hold it; None if there is none. `clock`
+    is Unix time in seconds.
     """
 
     control: Control
@@ -51,3 +55,13 @@ class Resources:
     captures: Path | None = None
     store: Callable[[], object] | None = None
     debug_log: Callable[[], object] | None = None
+    clock: Callable[[], float] = time.time
+
+    @cached_property
+    def sign_ins(self) -> SignIns | None:
+        """Return what knows users and sessions; None where nothing is kept."""
+        if self.database is None:
+            return None
+        return SignIns(
+            self.database, lambda: self.snapshot().admin_settings, self.audit, self.clock
+        )

@@ -1,9 +1,9 @@
-"""Sign-in: the admin API takes the keys of `[[admins]]` and no others."""
+"""Sign-in: the admin API takes the keys of `[[admins]]` and the sessions of users."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import trio
@@ -11,23 +11,23 @@ import trio
 from ..config.snapshot import Snapshot
 from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult, shortened
 from ..errors import AuthenticationFailed, PermissionDenied
-from .failed_sign_ins import FailedSignIns
+from .accounts.failed_sign_ins import FailedSignIns
+from .accounts.identity import Identity
+from .accounts.sign_ins import SignIns
+from .rights import ALL_SCOPES
 
 # Every request has a key. An admin at an address gets one audit entry in so many seconds.
 _AGAIN: Final = 3600.0
 _REMEMBERED: Final = 1000
 
 
-def authenticate(snapshot: Snapshot, key: bytes | None) -> str:
-    """Return the name of the admin that `key` belongs to. Raises 401, and 403 if there is none."""
-    if not snapshot.admins:
-        raise PermissionDenied(
-            "the admin API is off; add [[admins]] with a name and a key to the configuration"
-        )
-    name = snapshot.admin(key) if key else None
+def key_identity(snapshot: Snapshot, key: bytes) -> Identity:
+    """Return whose key it is. Raises AuthenticationFailed (401)."""
+    name = snapshot.admin(key)
     if name is None:
         raise AuthenticationFailed("the admin API takes the keys of [[admins]] and no others")
-    return name
+    scopes = snapshot.admin_scopes.get(name, ALL_SCOPES)
+    return Identity(name=name, kind=ActorKind.ADMIN, scopes=scopes)
 
 
 class RecentlySeen:
@@ -54,25 +54,56 @@ class RecentlySeen:
 
 
 class Authenticator:
-    """Accepts or refuses the key of a request, and puts both into the audit log."""
+    """Finds out who asks, by key or by session, and puts accepted and refused keys on record.
 
-    def __init__(self, audit: Callable[[AuditEvent], None]) -> None:
+    `sign_ins` knows the sessions; None where there can be no users.
+    """
+
+    def __init__(self, audit: Callable[[AuditEvent], None], sign_ins: SignIns | None) -> None:
         self._audit = audit
+        self._sign_ins = sign_ins
         self._refusals = FailedSignIns()
         self._seen = RecentlySeen(_AGAIN)
 
-    def sign_in(self, snapshot: Snapshot, key: bytes | None, ip: str | None, path: str) -> str:
-        """Return the admin's name. Raises AuthenticationFailed and PermissionDenied."""
+    async def identify(
+        self,
+        snapshot: Snapshot,
+        key: bytes | None,
+        tokens: Sequence[str],
+        ip: str | None,
+        path: str,
+    ) -> Identity:
+        """Return whose key it is or, without a key, whose session.
+
+        Raises AuthenticationFailed, PermissionDenied and StoreUnavailable.
+        """
+        if not snapshot.admins and self._sign_ins is None:
+            raise PermissionDenied(
+                "the admin API is off; add [[admins]] with a name and a key to the configuration"
+            )
+        if key is not None:
+            return self._of_key(snapshot, key, ip, path)
+        # A request without a key is no attempt to sign in, and has no audit entry.
+        found = await self.visitor(tokens)
+        if found is None:
+            raise AuthenticationFailed(
+                "the admin API takes the keys of [[admins]] and sessions of users"
+            )
+        return found
+
+    async def visitor(self, tokens: Sequence[str]) -> Identity | None:
+        """Return whose session it is; None if there is none."""
+        return None if self._sign_ins is None else await self._sign_ins.session(tokens)
+
+    def _of_key(self, snapshot: Snapshot, key: bytes, ip: str | None, path: str) -> Identity:
         try:
-            name = authenticate(snapshot, key)
+            identity = key_identity(snapshot, key)
         except AuthenticationFailed:
-            # A request without a key is no attempt to sign in.
-            if key is not None:
-                self._refused(ip, path)
+            self._refused(ip, path)
             raise
-        if self._seen.is_new(name, ip or ""):
-            self._write(AuditResult.OK, name, ip, path)
-        return name
+        if self._seen.is_new(identity.name, ip or ""):
+            self._write(AuditResult.OK, identity.name, ip, path)
+        return identity
 
     def _refused(self, ip: str | None, path: str) -> None:
         unwritten = self._refusals.note(ip, trio.current_time())

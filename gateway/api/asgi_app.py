@@ -110,9 +110,13 @@ class AsgiApp:
                 self._lifecycle.ready()
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  # the server is told, in ASGI's own words
             if self._running is not None:
-                raise
+                # What every request needs is gone, and Hypercorn would only log it and serve on.
+                _log.critical("the gateway has failed and ends", exc_info=exc)
+                self._lifecycle.start_drain()
+                await send({"type": "lifespan.shutdown.failed", "message": repr(exc)})
+                return
             # Told of no failure, Hypercorn would go on without a lifespan, and nothing would work.
             await send({"type": "lifespan.startup.failed", "message": _reason(exc)})
             return
@@ -154,7 +158,7 @@ class AsgiApp:
                 route, argument = _route(running, scope["method"], path)
                 client.dialect = route.dialect
                 if route.operation is Operation.CHAT:
-                    await self._chat(running, client, scope, headers, identity)
+                    await self._call(running, client, scope, headers, identity)
                 elif route.operation is Operation.METRICS:
                     await client.reply(*await _scrape(running, headers))
                 else:
@@ -164,7 +168,7 @@ class AsgiApp:
         except SendStalled:
             _log.info("client stalled", request_id=identity.decode("ascii"))
 
-    async def _chat(
+    async def _call(
         self,
         running: Runtime,
         client: AsgiClient,
@@ -191,7 +195,10 @@ class AsgiApp:
         client.before_last(exchange.give_place)
         client.before_body(exchange.hold_body)
         key = api_key(headers)
-        await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
+        try:
+            await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
+        finally:
+            client.let_go()
 
     def _operation(
         self,

@@ -30,6 +30,7 @@ from ..errors import (
 )
 from ..lifecycle import Lifecycle
 from ..proxy.protocols import HeaderPairs
+from ..stops import RunningScope
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -88,8 +89,7 @@ class AsgiClient:
     def carry(self, headers: Callable[[], Awaitable[HeaderPairs]]) -> None:
         """Ask `headers` when the answer's head is sent, and add those that it does not have.
 
-        It is called once and let go. What it belongs to refers to this client, and a cycle of
-        references for each request would keep the garbage collector busy.
+        It is called once and let go; see `let_go`.
         """
         self._carried = headers
 
@@ -106,6 +106,14 @@ class AsgiClient:
         It waits until there is room for them.
         """
         self._before_body = call
+
+    def let_go(self) -> None:
+        """Call nothing any more of what was asked for.
+
+        What that belongs to refers to this client, and a cycle of references would keep it all,
+        the request's body included, until the garbage collector comes by.
+        """
+        self._carried = self._before_last = self._before_body = None
 
     async def read_body(self, limit: int, seconds: float) -> bytes:
         """Return the body.
@@ -125,7 +133,7 @@ class AsgiClient:
         pieces: list[bytes] = []
         size = 0
         # Not `move_on_after`: a context manager made of a generator costs twice as much.
-        with trio.CancelScope(deadline=trio.current_time() + seconds):
+        with RunningScope(trio.current_time() + seconds):
             while not self._body_ended:
                 piece = await self._next()
                 if self._malformed is not None:

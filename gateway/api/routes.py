@@ -14,6 +14,8 @@ import msgspec
 
 from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
+from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
+from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
 from ..errors import MethodNotAllowed, NotFound
 
 _MODELS: Final = "/models"
@@ -26,10 +28,14 @@ ADMIN_PREFIX: Final = "/admin/"
 DEFAULT_DIALECT: Final = OPENAI_CHAT
 
 
+# What models can be called in, each dialect at its own path.
+_CALLED: Final = (OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS)
+
+
 class Operation(enum.Enum):
     """What a path asks for."""
 
-    CHAT = "chat"
+    CHAT = "chat"  # an answer of a model, in the route's dialect
     MODELS = "models"
     MODEL = "model"
     LIVE = "live"
@@ -46,7 +52,11 @@ class ApiRoute(msgspec.Struct, frozen=True):
 
 
 _EXACT: Final[dict[str, ApiRoute]] = {
-    **{prefix + "/chat/completions": ApiRoute(Operation.CHAT, "POST") for prefix in _PREFIXES},
+    **{
+        prefix + dialect.path.removeprefix("/v1"): ApiRoute(Operation.CHAT, "POST", dialect)
+        for dialect in _CALLED
+        for prefix in _PREFIXES
+    },
     **{prefix + _MODELS: ApiRoute(Operation.MODELS, "GET") for prefix in _PREFIXES},
     "/health/live": ApiRoute(Operation.LIVE, "GET"),
     "/health/ready": ApiRoute(Operation.READY, "GET"),

@@ -26,6 +26,7 @@ from .commands.debug import app as debug
 from .commands.export import export
 from .commands.keys import app as keys
 from .commands.tokens import app as tokens
+from .commands.users import app as users
 
 app = App(
     name="gateway",
@@ -35,7 +36,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (tokens, keys, db, audit, debug, export):
+for each in (tokens, keys, users, db, audit, debug, export):
     app.command(each)
 
 

@@ -19,6 +19,7 @@ from ..core.limits.shedding import OverloadPolicy
 from ..core.routing.attempts import RetryPolicy
 from ..core.routing.breaker.policy import BreakerPolicy
 from ..core.routing.timeouts import Timeouts
+from ..core.sign_in import AdminSettings
 from ..errors import ConfigError
 from ..providers.registry import KINDS
 from ..providers.settings import Provider
@@ -43,6 +44,7 @@ _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
     "debug_log": schema.DebugLog,
     "metrics": schema.MetricsConfig,
     "tracing": schema.TracingConfig,
+    "admin": AdminSettings,
     "breaker": BreakerPolicy,
     "limits": schema.LimitsConfig,
     "overload": OverloadPolicy,

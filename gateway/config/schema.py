@@ -19,10 +19,14 @@ from ..core.routing.balancing.strategies import StrategyName
 from ..core.routing.breaker.policy import BreakerPolicy
 from ..core.routing.hedging import HedgePolicy
 from ..core.routing.timeouts import Seconds, TimeoutOverrides, Timeouts
+from ..core.sign_in import AdminSettings
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
 from .keys.tables import Team, Token
 from .value_types import Count, Name, Positive, Price
+
+# What each may do: `admin/rights.py`.
+AdminScope = Literal["viewer", "analyst", "operator", "admin", "metrics"]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -134,10 +138,11 @@ class Model(Table, frozen=True):
 
 
 class Admin(Table, frozen=True):
-    """An administrator, who may use the admin API. The key is written like a token's."""
+    """A key of the admin API, written like a token's. Without `scopes` it may do everything."""
 
     name: Name
     key: str
+    scopes: tuple[AdminScope, ...] | None = None
 
 
 class Log(Table, frozen=True):
@@ -265,6 +270,7 @@ class Config(Table, frozen=True):
     metrics: MetricsConfig = MetricsConfig()
     tracing: TracingConfig = TracingConfig()
     cors: Cors = Cors()
+    admin: AdminSettings = AdminSettings()
     breaker: BreakerPolicy = BreakerPolicy()
     limits: LimitsConfig = LimitsConfig()
     overload: OverloadPolicy = OverloadPolicy()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -27,7 +26,7 @@ from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deadlines, Deployment
 from ..core.routing.hedging import HedgeCap, HedgePolicy
 from ..core.routing.target import Target
-from ..core.routing.timeouts import deadline
+from ..core.sign_in import AdminSettings
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
 from .callers import ANYONE, Caller, callers_of, key_digest, scopes_of, shared_scopes
@@ -56,7 +55,7 @@ class ServedModel(msgspec.Struct, frozen=True):
     `deployments` are the model's own, then those of its fallbacks; `groups` says how many are
     of each, and `targets` and `balancers` go with them. `fallbacks` are the names under which
     clients could ask for the fallbacks, and `answer_names` what their answers call themselves,
-    as JSON. A request takes `longest` seconds at most.
+    as JSON.
     """
 
     name: str
@@ -72,7 +71,6 @@ class ServedModel(msgspec.Struct, frozen=True):
     hedge: HedgePolicy | None = None
     hedge_cap: HedgeCap | None = None
     cache: ModelCache | None = None
-    longest: float = math.inf
     fallbacks: tuple[str, ...] = ()
     answer_names: tuple[bytes, ...] = ()
 
@@ -92,8 +90,8 @@ class ServedModel(msgspec.Struct, frozen=True):
         group = bisect_right(tuple(accumulate(self.groups)), number)
         return group - 1 if group else None
 
-    def deadlines(self, started: float, latest: float) -> Deadlines:
-        return Deadlines(self.deployments, started, latest)
+    def deadlines(self, started: float, latest: float, stopped: Callable[[], float]) -> Deadlines:
+        return Deadlines(self.deployments, started, latest, stopped)
 
     def order(
         self, now: float, rng: Rng, key: bytes | None, *, probing: bool = True
@@ -120,7 +118,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     callers: Mapping[bytes, Caller]
     server: Server
     created: int
+    # Names of keys of the admin API, by the digests of the keys, and their scopes by their names.
+    # A name that is absent there has all rights.
     admins: Mapping[bytes, str] = {}
+    admin_scopes: Mapping[str, tuple[str, ...]] = {}
+    admin_settings: AdminSettings = AdminSettings()
     # The caller without a key, where none is needed.
     anyone: Caller = ANYONE
     # The limits on what a provider may be sent, by its name; only of those that have such a limit.
@@ -180,6 +182,10 @@ def build_snapshot(
         server=config.server,
         created=created,
         admins={key_digest(admin.key): admin.name for admin in config.admins},
+        admin_scopes={
+            admin.name: admin.scopes for admin in config.admins if admin.scopes is not None
+        },
+        admin_settings=config.admin,
         anyone=msgspec.structs.replace(ANYONE, scopes=shared, limited=bool(shared)),
         provider_scopes={
             name: scope
@@ -240,7 +246,6 @@ class _ModelBuilder:
             hedge=model.hedge,
             hedge_cap=self._learned.hedge_cap(model.name) if model.hedge else None,
             cache=model.cache,
-            longest=max(deadline(0.0, each.timeouts.total) for each in deployments),
             fallbacks=tuple(names),
             answer_names=tuple(msgspec.json.encode(each) for each in said),
         )

@@ -6,19 +6,20 @@ depend on the question alone (but for `created`), one word a token, with real to
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
-import math
-import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Final, Never
+from typing import Final, Never
 
 import h11
 import msgspec
 import trio
+
+from .chat import ChatAnswer, TextAnswer
+from .numbers import Embeddings, Moderations
+from .reply import Reply, encode
 
 MODELS: Final = ("demo", "demo-large")
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -29,98 +30,13 @@ IDLE_TIME: Final = 75.0
 
 _log: Final = logging.getLogger(__name__)
 
-_WORD: Final = re.compile(r"\s*\S+")
-
-
-_Limit = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class _StreamOptions(msgspec.Struct):
-    include_usage: bool | None = None
-
-
-class _Message(msgspec.Struct):
-    role: str
-    content: str | list[dict[str, object]] | None = None
-
-    @property
-    def text(self) -> str:
-        if isinstance(self.content, list):
-            return " ".join(str(part["text"]) for part in self.content if "text" in part)
-        return self.content or ""
-
-
-class _Question(msgspec.Struct):
-    model: str
-    messages: list[_Message]
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    max_tokens: _Limit | None = None
-    max_completion_tokens: _Limit | None = None
-
-
-_decode: Final = msgspec.json.Decoder(_Question).decode
-_encode: Final = msgspec.json.Encoder().encode
-
-
-class _Answer:
-    """What is said to one question, in each of the two forms it may be asked for."""
-
-    def __init__(self, question: _Question, seed: bytes, created: int) -> None:
-        limit = question.max_completion_tokens or question.max_tokens or math.inf
-        words = _WORD.findall(_say(question))
-        self.tokens = words if len(words) <= limit else words[: int(limit)]
-        self.finish_reason = "stop" if len(words) <= limit else "length"
-        prompt = sum(len(_WORD.findall(message.text)) for message in question.messages)
-        self.usage = {
-            "prompt_tokens": prompt,
-            "completion_tokens": len(self.tokens),
-            "total_tokens": prompt + len(self.tokens),
-        }
-        self._options = question.stream_options or _StreamOptions()
-        self._common = {
-            "id": f"chatcmpl-{hashlib.sha256(seed).hexdigest()[:24]}",
-            "created": created,
-            "model": question.model,
-        }
-
-    def whole(self) -> bytes:
-        message = {"role": "assistant", "content": "".join(self.tokens), "refusal": None}
-        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason}
-        common = self._common | {"object": "chat.completion"}
-        return _encode(common | {"choices": [choice | {"logprobs": None}], "usage": self.usage})
-
-    def events(self) -> Iterator[bytes]:
-        yield self._event({"role": "assistant", "content": ""}, None)
-        for token in self.tokens:
-            yield self._event({"content": token}, None)
-        yield self._event({}, self.finish_reason)
-        if self._options.include_usage:
-            yield self._chunk({"choices": [], "usage": self.usage})
-        yield b"data: [DONE]\n\n"
-
-    def _event(self, delta: dict[str, str], finish_reason: str | None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        usage = {"usage": None} if self._options.include_usage else {}
-        return self._chunk({"choices": [choice], **usage})
-
-    def _chunk(self, rest: dict[str, object]) -> bytes:
-        chunk = self._common | {"object": "chat.completion.chunk"} | rest
-        return b"data: %b\n\n" % _encode(chunk)
-
-
-def _say(question: _Question) -> str:
-    asked = [message.text for message in question.messages if message.role == "user"]
-    words = _WORD.findall(asked[-1] if asked else "")
-    topic = "".join(words[:30]).strip() + (" ..." if len(words) > 30 else "")
-    opening = f'You asked about this: "{topic}".' if topic else "You did not ask anything."
-    return (
-        f"{opening} I am the demo provider that comes with the gateway, so I know nothing of "
-        "the world. But everything around this answer is real: it was streamed word by word "
-        "over a connection of its own, its tokens were counted, and it is in the request log. "
-        "Put a provider and its key into the configuration, and the same request will be "
-        "answered by a model."
-    )
+# What answers a request to a path: its body, and the time in Unix seconds.
+_ANSWERS: Final[Mapping[bytes, Callable[[bytes, int], Reply]]] = {
+    b"/v1/chat/completions": ChatAnswer,
+    b"/v1/completions": TextAnswer,
+    b"/v1/embeddings": Embeddings,
+    b"/v1/moderations": Moderations,
+}
 
 
 class _Refusal(Exception):
@@ -128,7 +44,7 @@ class _Refusal(Exception):
         super().__init__(message)
         self.status = status
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-        self.body = _encode({"error": error})
+        self.body = encode({"error": error})
 
 
 class _Peer:
@@ -197,20 +113,19 @@ class _Peer:
                 {"id": model, "object": "model", "created": 0, "owned_by": "demo"}
                 for model in MODELS
             ]
-            await self._send_whole(200, _encode({"object": "list", "data": models}))
-        elif route == (b"POST", b"/v1/chat/completions"):
+            await self._send_whole(200, encode({"object": "list", "data": models}))
+        elif request.method == b"POST" and (answers := _ANSWERS.get(route[1])) is not None:
             try:
-                question = _decode(body)
+                answer = answers(body, int(self._clock()))
             except (msgspec.MsgspecError, RecursionError) as exc:
                 raise _Refusal(400, "invalid_json", f"the body is not a request: {exc}") from exc
-            answer = _Answer(question, body, int(self._clock()))
-            await self._unless_gone(partial(self._send_answer, answer, bool(question.stream)))
+            await self._unless_gone(partial(self._send_answer, answer))
         else:
-            raise _Refusal(404, "not_found", "the demo has chat completions and models only")
+            raise _Refusal(404, "not_found", "there is no such path at the demo provider")
 
-    async def _send_answer(self, answer: _Answer, streaming: bool) -> None:
-        if not streaming:
-            await trio.sleep(self._token_interval * len(answer.tokens))
+    async def _send_answer(self, answer: Reply) -> None:
+        if not answer.stream:
+            await trio.sleep(self._token_interval * answer.pace)
             await self._send_whole(200, answer.whole())
             return
         headers = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from ..proxy.traffic.control import TrafficControl
 from ..proxy.traffic.probing import Probed, Probing
 from ..state.health import LocalHealth
 from ..state.limits import MemoryLimits
+from ..stops import Stops
 from ..upstream.resolver import Resolver
 from ..upstream.transport import Transport
 from .credentials import Credentials
@@ -52,9 +54,10 @@ class Components:
     ) -> None:
         self.transport = Transport()
         self.health = LocalHealth(config.breaker, config.retry)
+        self._limits = MemoryLimits()
         self.services = Services(
             upstream=self.transport,
-            limits=MemoryLimits(),
+            limits=self._limits,
             health=self.health,
             traffic=TrafficControl(lifecycle, bytes_for_bodies()),
             cache=ResponseCache(config.cache),
@@ -80,6 +83,12 @@ class Components:
     async def start(self) -> None:
         """Start what runs for as long as the process does."""
         trio.socket.set_custom_hostname_resolver(Resolver())
+        stops = Stops()
+        stops.add(self._limits)
+        await self._nursery.start(stops.watch)
+        self._nursery.start_soon(
+            persist, partial(self.services.traffic.reservations.keep, self._limits)
+        )
         self._nursery.start_soon(self.transport.maintain)
         self._nursery.start_soon(self.services.traffic.lag.watch)
         self._nursery.start_soon(persist, self._probing.run)

@@ -13,6 +13,7 @@ from ..background import persist
 from ..core.routing.backoff import Rng
 from ..providers.oauth import FetchedToken, basic_auth, read_token, token_form
 from ..providers.settings import ClientCredentials, Provider
+from ..stops import running_after
 from ..transport_errors import CredentialUnavailable, LocalShortage, UpstreamFailure
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class RefreshedToken:
         At once, if the next fetch is too far away to wait for. Raises LocalShortage instead if
         the fault is our own.
         """
-        with trio.move_on_after(PATIENCE) as scope:
+        with running_after(PATIENCE) as scope:
             while (token := self._token) is None or token.expires <= time.time():
                 if self._retry_at > scope.deadline:
                     break
@@ -104,7 +105,7 @@ class RefreshedToken:
         from ..upstream.http_client import read_some
 
         credentials = self._credentials
-        with trio.move_on_after(FETCH_SECONDS):
+        with running_after(FETCH_SECONDS):
             async with self._client().stream(
                 "POST",
                 credentials.token_url,

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import structlog
 
 from ..config import schema
 from ..config.callers import AllCallers
 from ..config.changes import changed_tokens, changes
+from ..config.checks.advice import advice
 from ..config.reload_status import hold_fixed
 from ..config.vanished import opened, vanished
 from ..errors import ConfigError
+
+# A hundred thousand tokens may all be over.
+_MAX_NOTES: Final = 20
+
+_log = structlog.get_logger(__name__)
 
 # Reads and checks a configuration; raises ConfigError.
 Source = Callable[[], schema.Config]
@@ -49,3 +59,11 @@ def read_again(
         vanished(old, config),
         changed_tokens(old, config),
     )
+
+
+def warn(config: schema.Config, old: schema.Config | None = None) -> None:
+    """Log what is valid in a configuration that is put into use, and probably not meant."""
+    if not config.tokens and (old is None or old.tokens):
+        _log.warning("no [[tokens]]: everyone who reaches the port can use every model")
+    for note in islice(advice(config, time.time()), _MAX_NOTES):
+        _log.warning("configuration: probably not meant", note=note)

@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
+from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
+from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
 from ..core.routing.call import Call, Headers, Origin
 from ..core.routing.deployment import Credential, Deployment, Prepare
 from . import failures
@@ -24,9 +27,14 @@ _EVENTS = b"text/event-stream"
 
 
 class OpenAICompatible(ProviderKind):
-    """`base_url` is where servers of this kind are if a table has none."""
+    """`base_url` is where servers of this kind are if a table has none.
+
+    `beside` are the other operations of the API that requests are sent to as they come. Which of
+    them a server has it says itself: what it answers to the others is relayed.
+    """
 
     dialect = OPENAI_CHAT
+    beside: tuple[Dialect, ...] = (OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS)
     refusals = failures.OPENAI_COMPATIBLE
     base_url: str | None = None
 
@@ -59,6 +67,9 @@ class OpenAICompatible(ProviderKind):
             weight=terms.weight,
             stream_usage=provider.stream_usage,
             pattern=terms.pattern,
+            targets={
+                each.name: each.target(path, terms.model, stream=False) for each in self.beside
+            },
         )
 
     def probe_call(self, name: str, provider: Provider, place: Place) -> Call:

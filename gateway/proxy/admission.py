@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from types import TracebackType
 
 import trio
@@ -10,29 +9,27 @@ import trio
 from ..core.limits.ledger import Demand, LimitKind, LimitRefusal
 from ..errors import GatewayError, QuotaExceeded, RateLimited
 from .exchange import Exchange
-from .reservation import EXPIRY_GRACE, Reservation
+from .reservation import Reservation
 from .traffic.slots import SlotLease
 
 
-async def admit(
-    exchange: Exchange, demand: Demand, deadline: float, longest: float = math.inf
-) -> Admission:
+async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admission:
     """Let the request in. Raises RateLimited and QuotaExceeded (429), Overloaded (503).
 
-    `deadline` is when it is too late to start, in Trio's time, and `longest` for how many seconds
-    the request may last. A refusal charges nothing: what the limits have reserved is given back
-    if there is no slot.
+    `deadline` is when it is too late to start, in Trio's time. A refusal charges nothing: what the
+    limits have reserved is given back if there is no slot.
     """
     caller, services = exchange.caller, exchange.services
     reservation: Reservation | None = None
+    reservations = services.traffic.reservations
     if caller.scopes:
         granted = await services.traffic.turns.admitted(
             caller.scopes,
-            lambda: services.limits.admit(caller.scopes, demand, longest + EXPIRY_GRACE),
+            lambda: services.limits.admit(caller.scopes, demand, reservations.seconds),
         )
         if isinstance(granted, LimitRefusal):
             raise _refusal(granted)
-        reservation = Reservation(services.limits, granted)
+        reservation = reservations.hold(services.limits, granted)
     everyone = services.traffic.everyone
     if not everyone.acquire_nowait():
         try:

@@ -44,7 +44,12 @@ async def cancel_on_disconnect(client: Departure, work: Callable[[], Awaitable[N
         except Exception as exc:  # noqa: BLE001  # exception groups stop here
             error = exc
         nursery.cancel_scope.cancel("work done")
-    if error is not None:
-        raise error
-    if end is not None:
-        raise end
+    try:
+        if error is not None:
+            raise error
+        if end is not None:
+            raise end
+    finally:
+        # Their tracebacks lead to this frame. Left in it they would keep the request and its body
+        # until the garbage collector comes by.
+        error = end = None

@@ -4,9 +4,8 @@
       watch     returns when the caller leaves; cancels the nursery
       work      the pipeline: attempts, pump, relay
 
-Two scopes, for two kinds of end. The nursery's is cancelled when the caller has left: nothing is
-sent. The work scope, inside it, is cut by the request's deadline, a shutdown or an operator, and
-then the caller is told. Whatever happens, the request is settled once.
+The nursery's scope is cancelled when the caller has left: all is released, nothing is sent. The
+work scope inside it is cut by a deadline, a shutdown or an operator, and then the caller is told.
 """
 
 from __future__ import annotations
@@ -72,6 +71,7 @@ class Exchange:
                 request_id=request_id.decode("ascii"),
                 time=time.time(),
                 client=peer,
+                operation=dialect.operation,
                 trace_id=None if trace is None else trace.trace_id,
             )
             if headers:

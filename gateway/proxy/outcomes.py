@@ -55,11 +55,15 @@ class Committed(msgspec.Struct):
 
 
 class RelayEnd(msgspec.Struct, frozen=True):
-    """How a relayed stream ended. `event` is an error event the provider sent itself."""
+    """How a relayed stream ended. `event` is an error event the provider sent itself.
+
+    `cause` is what it says of the attempt, where that is not what `reason` says.
+    """
 
     reason: EndReason
     message: str | None = None
     event: bytes | None = None
+    cause: Cause | None = None
 
 
 class Stopped(NamedTuple):

@@ -157,11 +157,9 @@ class Limits(Protocol):
     ) -> OpaqueGrant | LimitRefusal:
         """Check all limits of `scopes` in one step and reserve `demand`, or charge nothing.
 
-        A grant that has not ended after `expires_in` seconds, since its process died or its
-        store could not be reached, expires by itself: it no longer counts against
+        A grant that is not renewed for `expires_in` seconds expires: it no longer counts against
         `max_concurrent`, and the cost that it reserved is given back. Its requests and tokens
-        stay charged until their buckets are full again. It may still be settled, which charges
-        what was used. Cancelled, the call may have left a grant behind, which expires so.
+        stay charged. It may still be settled. Cancelled, the call may leave a grant behind.
         """
         ...
 
@@ -177,15 +175,16 @@ class Limits(Protocol):
         """Take the grant back as if it had never been."""
         ...
 
+    async def renew(self, grants: Sequence[OpaqueGrant], expires_in: float) -> None:
+        """Let `grants` expire so many seconds from now, unless they have ended or expired."""
+        ...
+
     async def status(self, scopes: Sequence[Scope]) -> Sequence[LimitStatus]:
         """Return what is left in each of `scopes`; nothing if that is not known. Never fails."""
         ...
 
     async def recall(self, spent: Iterable[tuple[Scope, int]], epoch: float) -> None:
-        """Take note of the nano-dollars that are on record as `spent` of each scope's budget.
-
-        They were spent in the budget's window around `epoch`, in Unix seconds.
-        """
+        """Take note of the nano-dollars on record as `spent` in the budgets' windows at `epoch`."""
         ...
 
     async def retain(self, scopes: Collection[str]) -> None:

@@ -3,10 +3,17 @@
 The end of a request must reach the limits, wherever they are kept: each call is shielded from
 cancellation, and has a deadline of its own. A call that fails costs its caller nothing. It is
 logged, and the grant expires by itself (`Limits.admit`).
+
+How long a request lives is known to none of its deadlines: a reader of 2 kB/s takes an hour for a
+long answer, also one from the cache. So grants are leases of minutes that are renewed for as long
+as their request lives. What is left behind, by a process that died or a mistake of ours, is free
+again within those.
 """
 
 from __future__ import annotations
 
+import math
+import weakref
 from collections.abc import Awaitable
 from typing import Final
 
@@ -20,9 +27,9 @@ from .protocols import Limits, OpaqueGrant
 # Seconds for one call. A shared store answers within milliseconds, so this leaves time for a new
 # connection to it; and a process that is being stopped waits no longer for its last requests.
 SETTLE_TIMEOUT: Final = 1.0
-# Seconds after a request's deadline at which its grant expires: time for the error that ends its
-# answer, which a slow reader may take a `send_timeout` (30 s) for, and for settling.
-EXPIRY_GRACE: Final = 60.0
+# Seconds for which a grant is good unless it is renewed, and between two renewals. Three may fail.
+LEASE_SECONDS: Final = 120.0
+RENEW_EVERY: Final = 30.0
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +37,7 @@ _log = structlog.get_logger(__name__)
 class Reservation:
     """One grant of `limits`. Every method may be called again, and then does nothing."""
 
-    __slots__ = ("_grant", "_leased", "_limits")
+    __slots__ = ("__weakref__", "_grant", "_leased", "_limits")
 
     def __init__(self, limits: Limits, grant: OpaqueGrant) -> None:
         self._limits = limits
@@ -39,6 +46,11 @@ class Reservation:
 
     def __repr__(self) -> str:
         return f"<Reservation of {self._grant}>"
+
+    @property
+    def grant(self) -> OpaqueGrant | None:
+        """Return what is still to be settled; None if nothing is."""
+        return self._grant
 
     async def release(self) -> None:
         """Let another request have its place; what it reserved stays."""
@@ -72,6 +84,46 @@ class Reservation:
             return
         if scope.cancelled_caught:
             _log.warning("limits took too long to be told of the end of a request")
+
+
+class Reservations:
+    """The reservations of a process. `keep` renews them, and lets go of those that are forgotten.
+
+    Without `keep` they do not expire.
+    """
+
+    def __init__(self) -> None:
+        # Weak: what a request has left behind unsettled shall expire, not be renewed for ever.
+        self._live: weakref.WeakSet[Reservation] = weakref.WeakSet()
+        self._kept = False
+
+    def __repr__(self) -> str:
+        return f"<Reservations, {len(self._grants())} under way>"
+
+    @property
+    def seconds(self) -> float:
+        """Return for how many seconds a grant is to be good at first."""
+        return LEASE_SECONDS if self._kept else math.inf
+
+    def hold(self, limits: Limits, grant: OpaqueGrant) -> Reservation:
+        """Return the reservation of a `grant` by `limits`, for as long as it is referred to."""
+        reservation = Reservation(limits, grant)
+        self._live.add(reservation)
+        return reservation
+
+    async def keep(self, limits: Limits) -> None:
+        """Renew the grants again and again, until cancelled."""
+        self._kept = True
+        try:
+            while True:
+                await trio.sleep(RENEW_EVERY)
+                with trio.move_on_after(SETTLE_TIMEOUT):
+                    await limits.renew(self._grants(), LEASE_SECONDS)
+        finally:
+            self._kept = False
+
+    def _grants(self) -> list[OpaqueGrant]:
+        return [each.grant for each in self._live if each.grant is not None]
 
 
 async def rate_limits(limits: Limits, caller: Caller) -> list[tuple[bytes, bytes]]:

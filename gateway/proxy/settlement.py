@@ -34,14 +34,13 @@ from ..core.records.usage import Usage
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
 from ..errors import GatewayError
-from .outcomes import Committed, Failed
+from ..stops import stops
+from .outcomes import BY_CAUSE, Committed, Failed
 from .reservation import Reservation
 from .services import Services
 
 # Cut while the provider was at work, by the caller, its deadline, our exit or an operator.
-_CUT: Final = (
-    *(Cause.CLIENT_GONE, Cause.ABANDONED, Cause.TOTAL_TIMEOUT, Cause.SHUTDOWN, Cause.CANCELLED),
-)
+_CUT: Final = (Cause.CLIENT_GONE, Cause.ABANDONED, Cause.TOTAL_TIMEOUT, *BY_CAUSE)
 _CUT_WORDS: Final = frozenset(each.value for each in _CUT)
 
 
@@ -56,6 +55,7 @@ class Settlement:
         self.record: Final = record
         self.trace: Final = trace
         self.started = trio.current_time()
+        self._stopped_before = stops().total
         self.prompt = 0
         self.reservation: Reservation | None = None
         self.capture: Capture | None = None
@@ -72,6 +72,10 @@ class Settlement:
         self._spent = 0
         self._all_known = True
         self._shared: _SharedRecord | None = None
+
+    def stopped(self) -> float:
+        """Return for how many seconds the process was stopped since the request arrived."""
+        return stops().total - self._stopped_before
 
     def waited(self, seconds: float) -> None:
         """Count what the request waited before it could begin: its client did."""
@@ -105,9 +109,9 @@ class Settlement:
         """Note an attempt that begins."""
         self.record.attempts.append(row)
 
-    def first_event(self, deployment: Deployment) -> None:
+    def first_event(self, deployment: Deployment, now: float) -> None:
         """Note whose answer is shown, and that it begins now."""
-        self.record.first_event_ms = milliseconds(trio.current_time() - self.started)
+        self.record.first_event_ms = milliseconds(now - self.started)
         self.shows(deployment)
 
     def shows(self, deployment: Deployment) -> None:
@@ -194,7 +198,7 @@ class Settlement:
     def _guess(self, row: AttemptRecord, prices: Prices, usage: Usage) -> None:
         """Charge `usage`, of which nothing was reported, to a caller with limits."""
         if self.reservation is None:
-            self._charge(None)
+            self._charge(0 if prices.free else None)
         else:
             self._estimate(row, prices, usage)
 
@@ -230,10 +234,7 @@ class Settlement:
         self.record.error_code = error.code
 
     def branch(self) -> Settlement:
-        """Return the settlement of a shared call that is made for this request.
-
-        What the limits reserved is settled by the call, which knows what was used.
-        """
+        """Return the settlement of a shared call; what was reserved is settled by that call."""
         record = msgspec.structs.replace(self.record, attempts=[], skipped=[])
         call = Settlement(self._services, record, self.trace)
         call.started, call.prompt = self.started, self.prompt
@@ -294,5 +295,5 @@ class _SharedRecord:
             latency_ms=caller.latency_ms,
         )
         self._caller._write(record)
-        # Else each shared call would leave a cycle of references to the garbage collector.
+        # Else each shared call would leave a cycle of references.
         self._caller._shared = self._call._shared = None

@@ -9,6 +9,7 @@ The one home of Hypercorn. In the order in which to read them:
     progress          whether a client takes what it is sent, or is to be dropped
     gate              which requests are let in, and how the others are answered
     cycle             one request and its answer, between h11 and an ASGI app
+    response_writer   the bytes of an answer
     entry/            which requests begin, which wait and which are turned away
     open_connections  the connections of a worker, and how a drain closes them
     install           puts our connection in the place of Hypercorn's

@@ -20,6 +20,7 @@ from typing import Any, Final
 import trio
 
 from ..errors import SendStalled
+from ..stops import running_after
 from ..tcp import receive, send_now
 from .progress import PIECE, ProgressWatch, SendQueue
 
@@ -250,7 +251,7 @@ class ByteStream:
             if not self.watched:
                 self._progress.begin(self)
             timeout = math.inf if self.watched else self._send_timeout
-            with trio.CancelScope(deadline=trio.current_time() + timeout) as patience:
+            with running_after(timeout) as patience:
                 await self._stream.send_all(piece)
             if patience.cancelled_caught:
                 raise SendStalled(f"the client took too little for {timeout:g} s")

@@ -16,6 +16,7 @@ may be ignored (RFC 9110 section 7.8).
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Iterable
@@ -31,6 +32,7 @@ from hypercorn.utils import parse_socket_addr
 
 from ..core.limits.shedding import SOONEST
 from ..errors import SendStalled, out_of_memory
+from ..stops import RunningScope, stops
 from . import gate
 from .byte_stream import ByteStream
 from .cycle import RequestCycle, make_scope
@@ -60,6 +62,7 @@ class ClientConnection(TCPServer):
             stream, self._transport, self._policy.send_timeout, connections.progress
         )
         self._cycle: RequestCycle | None = None
+        self._nursery: trio.Nursery | None = None
         self._served = 0
         self._threshold = Threshold(
             connections.entrance, connections.dismissal, self._byte_stream, self._policy
@@ -85,6 +88,9 @@ class ClientConnection(TCPServer):
             await self.config.log.exception("Error in a connection")
         finally:
             self._connections.progress.forget(self._byte_stream)
+            # Both lead back here. Without them no connection is left to the garbage collector,
+            # with what its last request holds.
+            self._cycle = self._nursery = None
             await trio.aclose_forcefully(self._transport)
 
     def expect(self, data: bytes, waited: float | None) -> None:
@@ -98,7 +104,8 @@ class ClientConnection(TCPServer):
 
     def abort(self) -> None:
         """Cancel everything on the connection."""
-        self._nursery.cancel_scope.cancel("the server has no more time")
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel("the server has no more time")
 
     async def _greet(self) -> bool:
         """Shake hands if the stream is TLS, and note both ends' addresses."""
@@ -155,7 +162,8 @@ class ClientConnection(TCPServer):
     def _take_over(self) -> None:
         # The client has its answer and asks again while the app still does its book-keeping
         # for the last one. Only this case costs a new task.
-        if self._cycle is not None and self._cycle.complete and self._recycle(self._cycle):
+        done = self._cycle is not None and self._cycle.complete and self._recycle(self._cycle)
+        if done and self._nursery is not None:
             self._nursery.start_soon(self._serve)
 
     def _brush_off(self) -> bool:
@@ -197,14 +205,17 @@ class ClientConnection(TCPServer):
     async def _next_head(self) -> bytes | HeadRefusal | None:
         inbox = self._byte_stream.inbox
         searched = 0
-        deadline = trio.current_time() + self._policy.keep_alive_timeout
+        stopped = stops()
+        # When to give up, in time in which the process ran: what came while it was stopped was not
+        # late. Known only once there is something to wait for.
+        deadline, timeout = math.inf, self._policy.keep_alive_timeout
         while not self._byte_stream.gone:
             while inbox.startswith(b"\r\n"):
                 # RFC 9112 section 2.2: old clients send one behind a body.
                 del inbox[:2]
             if inbox:
                 if searched == 0:
-                    deadline = trio.current_time() + self._policy.header_timeout
+                    deadline, timeout = math.inf, self._policy.header_timeout
                 end = gate.find_head_end(inbox, searched)
                 if end >= 0:
                     head = self._byte_stream.take(end)
@@ -214,7 +225,9 @@ class ClientConnection(TCPServer):
                     return refusal
             elif self.context.terminated.is_set():
                 return None
-            with trio.CancelScope(deadline=deadline) as patience:
+            if deadline == math.inf:
+                deadline = trio.current_time() - stopped.total + timeout
+            with RunningScope(deadline + stopped.total) as patience:
                 await self._byte_stream.wait_arrival()
             if patience.cancelled_caught:
                 return gate.HEAD_TOO_LATE if inbox else None

@@ -18,13 +18,13 @@ import trio
 
 from . import gate
 from .byte_stream import ByteStream
+from .response_writer import ResponseWriter
 
 Message = dict[str, Any]
 Scope = dict[str, Any]
 
-_BODILESS: Final = frozenset({204, 304})
-# How a head ends to which h11 has added chunked framing, in its own spelling.
-_CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
+# As h11 writes it.
+_CONTINUE: Final = b"HTTP/1.1 100 \r\n\r\n"
 # A larger body is written as it is, in a write of its own: a client that takes it slowly holds it
 # once, not once more with its framing.
 _COPIED: Final = 65536
@@ -50,14 +50,15 @@ class CycleHost(Protocol):
 
 class RequestCycle:
     __slots__ = (
-        "_chunked",
         "_crowded",
+        "_expecting",
         "_held",
         "_host",
         "_parser",
         "_stream",
+        "_unread",
+        "_writer",
         "began",
-        "bodiless",
         "body_ended",
         "complete",
         "refusal",
@@ -77,10 +78,24 @@ class RequestCycle:
         self._stream = stream
         self._host = host
         self._parser = parser
-        self.bodiless = scope["method"] == "HEAD"
+        headers = scope["headers"]
+        self._writer = ResponseWriter(
+            head_only=scope["method"] == "HEAD",
+            old=scope["http_version"] == "1.0",
+            close=any(
+                b"close" in _options(value) for name, value in headers if name == b"connection"
+            ),
+        )
+        # How much of the body is still to come. Only chunks are h11's to read (RFC 9112 section
+        # 6.3: with neither field there is no body).
+        fields = dict(headers)
+        self._unread: int | None = int(fields.get(b"content-length", 0))
+        if b"transfer-encoding" in fields:
+            self._unread = None
+        # The client sends no body before it is told to, or has waited for a while.
+        self._expecting = parser.they_are_waiting_for_100_continue
         # All of the request has been taken from the connection.
         self.body_ended = False
-        self._chunked = False
         # The last look at the body found more chunks than are parsed at once.
         self._crowded = False
         self._held = b""
@@ -92,7 +107,12 @@ class RequestCycle:
     @property
     def reusable(self) -> bool:
         """Whether this cycle left the connection fit for another."""
-        return self.complete and self._finish_body() and self._parser.states == _BOTH_DONE
+        return self.complete and self._writer.keeps_alive and self._finish_body()
+
+    @property
+    def bodiless(self) -> bool:
+        """Whether the answer has no body, whatever the app sends."""
+        return self._writer.bodiless
 
     async def receive(self) -> Message:
         """ASGI's receive. Says `http.disconnect` when the client leaves or has its answer.
@@ -107,11 +127,11 @@ class RequestCycle:
                 await self._stream.wait_end()
             elif message := self._next_message():
                 return message
-            elif self._parser.they_are_waiting_for_100_continue and self.response is None:
+            elif self._expecting and self.response is None:
                 # Not before the app asks for the body: one that refuses by the head alone saves
                 # the client from sending it (RFC 9110 section 10.1.1).
-                proceed = h11.InformationalResponse(status_code=100, headers=[])
-                await self._stream.write(self._parser.send(proceed))
+                self._expecting = False
+                await self._stream.write(_CONTINUE)
             else:
                 await self._stream.wait_arrival()
         return self._disconnected()
@@ -133,7 +153,7 @@ class RequestCycle:
 
         Raises `SendStalled`, and `RuntimeError` for messages out of order.
         """
-        # Cancelled here, before h11 has moved on, the answer can still be ended properly.
+        # Cancelled here, before anything has been framed, the answer can still be ended properly.
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._stream.gone:
             await trio.lowlevel.checkpoint()
@@ -157,27 +177,21 @@ class RequestCycle:
         headers += [pair for pair in self._host.answer_headers() if pair not in headers]
         if self.refusal is not None and _CLOSE not in headers:
             headers.append(_CLOSE)
-        event = h11.Response(status_code=message["status"], headers=headers)
         # Held back for the first of the body: one segment and one system call less.
-        self._held = self._parser.send(event)
-        self._chunked = self._held.endswith(_CHUNKED)
+        self._held = self._writer.begin(message["status"], headers)
         self.response = message
-        self.bodiless = self.bodiless or event.status_code in _BODILESS
 
     async def _send_body(self, body: bytes, more: bool) -> None:
         if self.response is None or self.complete:
             raise RuntimeError("The response is not under way")
         output, self._held = self._held, b""
-        if body and not self.bodiless:
+        if body and not self._writer.bodiless:
             if len(body) > _COPIED:
                 output = await self._send_uncopied(output, body)
-            elif self._chunked:
-                # What h11 would write, for a tenth of the price; its state stays the same.
-                output += b"%x\r\n%b\r\n" % (len(body), body)
             else:
-                output += self._parser.send(h11.Data(data=body))
+                output += self._writer.data(body)
         if not more:
-            output += self._parser.send(h11.EndOfMessage())
+            output += self._writer.end()
         # An empty piece with more to come asks for the head alone.
         if output:
             await self._stream.write(output)
@@ -188,12 +202,11 @@ class RequestCycle:
     async def _send_uncopied(self, head: bytes, body: bytes) -> bytes:
         """Write `head` and `body`, and return what frames the body's end."""
         end = b""
-        if self._chunked:
+        if self._writer.chunked:
             head += b"%x\r\n" % len(body)
             end = b"\r\n"
         else:
-            for piece in self._parser.send_with_data_passthrough(h11.Data(data=body)) or ():
-                assert piece is body  # a length, or the connection's end, adds nothing
+            self._writer.count(len(body))
         await self._stream.write(head)
         await self._stream.write(body)
         return end
@@ -223,6 +236,16 @@ class RequestCycle:
         return self.body_ended
 
     def _parse_body(self, keep: Callable[[bytes], None]) -> None:
+        if self._unread is None:
+            self._parse_chunks(keep)
+            return
+        if self._unread and (data := self._stream.take(self._unread)):
+            self._expecting = False
+            self._unread -= len(data)
+            keep(data)
+        self.body_ended = not self._unread
+
+    def _parse_chunks(self, keep: Callable[[bytes], None]) -> None:
         for _ in range(_CHUNKS_AT_ONCE):
             event = self._parser.next_event()
             if type(event) is h11.Data:
@@ -232,13 +255,15 @@ class RequestCycle:
                 self._stream.put_back(self._parser.trailing_data[0])
                 return
             elif data := self._stream.take():
+                self._expecting = False
                 self._parser.receive_data(data)
             else:
                 return
         self._crowded = True
 
 
-_BOTH_DONE: Final = {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}
+def _options(value: bytes) -> list[bytes]:
+    return [option.strip() for option in value.lower().split(b",")]
 
 
 def make_scope(

@@ -32,7 +32,7 @@ from .open_connections import END_GRACE, OpenConnections, PolicySource
 from .sighup import SighupReloads
 
 HARD_STOP_AFTER: Final = 10.0
-HARD_STOP_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
+FAILED_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
 LAST_WORDS_SECONDS: Final = 0.5
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -40,6 +40,10 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 class StartupFailed(Exception):
     """The app refused to start, and said why."""
+
+
+class ServiceFailed(Exception):
+    """The app has failed while it served, and has logged why: nothing can be served any more."""
 
 
 async def serve_worker(
@@ -57,7 +61,7 @@ async def serve_worker(
     Must run in the main thread. `hangups` are obeyed once the app has started. `on_ready` gets
     the addresses once connections are accepted. `lifeline` is the reading end of a pipe: at its
     EOF, when the supervisor died, the worker leaves as after SIGINT. Closes the sockets. Raises
-    `StartupFailed`.
+    `StartupFailed` and `ServiceFailed`.
     """
     connections = install(policy, lifecycle)
     leaving = _Leaving(policy, lifecycle, connections)
@@ -86,21 +90,24 @@ async def serve_worker(
                     nursery.start_soon(hangups.obey)
                     on_ready([listening.describe(sock) for sock in sockets])
     except BaseExceptionGroup as group:
-        failure = _startup_failure(group)
+        failure = _lifespan_failure(group)
         if failure is None:
             raise
+        if wrapped.failed:
+            raise ServiceFailed(str(failure)) from failure
         raise StartupFailed(_said(failure)) from failure
     finally:
         leaving.over()
 
 
 class _Wrapped(ASGIWrapper):
-    """The app, and whether it has refused to start.
+    """The app, and whether it has refused to start, or `failed` since then.
 
     Hypercorn reports that it accepts before it acts on the refusal.
     """
 
     refused_to_start = False
+    failed = False
 
     async def __call__(
         self, scope: Any, receive: Any, send: Any, sync_spawn: Any, call_soon: Any
@@ -112,6 +119,8 @@ class _Wrapped(ASGIWrapper):
     async def _send_in_lifespan(self, send: Any, message: Any) -> None:
         if message["type"] == "lifespan.startup.failed":
             self.refused_to_start = True
+        elif message["type"] == "lifespan.shutdown.failed":
+            self.failed = True
         await send(message)
 
 
@@ -188,7 +197,7 @@ def _hard_stop() -> None:
     speaking = threading.Thread(target=_say_last_words, daemon=True)
     speaking.start()
     speaking.join(LAST_WORDS_SECONDS)
-    os._exit(HARD_STOP_STATUS)
+    os._exit(FAILED_STATUS)
 
 
 def _say_last_words() -> None:
@@ -196,7 +205,7 @@ def _say_last_words() -> None:
         os.write(2, b"gateway: still not drained, giving up\n")
 
 
-def _startup_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+def _lifespan_failure(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
     """Return the lifespan's failure if that is what `group` is about."""
     found = group.subgroup((LifespanFailureError, LifespanTimeoutError))
     leaf: BaseException | None = found

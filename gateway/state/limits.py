@@ -51,6 +51,15 @@ class MemoryLimits:
     async def void(self, grant: object) -> None:
         self.ledger.void(_own(grant), self._clock(), self._epoch())
 
+    async def renew(self, grants: Sequence[object], expires_in: float) -> None:
+        expires = self._clock() + expires_in
+        for grant in grants:
+            self.ledger.renew(_own(grant), expires)
+
+    def move(self, seconds: float) -> None:
+        """Let grants live on by the time in which nothing could renew them (`stops.py`)."""
+        self.ledger.postpone(seconds)
+
     async def status(self, scopes: Sequence[Scope]) -> list[LimitStatus]:
         now, epoch, status = self._clock(), self._epoch(), self.ledger.status
         return [status(scope, now, epoch) for scope in scopes]

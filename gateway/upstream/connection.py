@@ -8,7 +8,8 @@ from typing import Final
 import trio
 
 from ..tcp import receive, send_now
-from ..transport_errors import ConnectionLost
+from ..transport_errors import ConnectionLost, LocalShortage
+from .shortage import shortage
 
 # A stream may hold 256 KiB in the gateway before its provider is made to wait: this read, those
 # in the channel behind it, and what is on its way to the caller. With an eighth for each read
@@ -77,7 +78,7 @@ class UpstreamConnection:
         return f"<UpstreamConnection {kind} {state}, {self.exchanges} exchanges>"
 
     async def send(self, head: bytes, body: bytes) -> None:
-        """Send a request; raise `ConnectionLost`."""
+        """Send a request; raise `ConnectionLost` or `LocalShortage`."""
         try:
             if len(body) <= JOIN_LIMIT:
                 data = head + body
@@ -88,16 +89,16 @@ class UpstreamConnection:
                 await self._stream.send_all(head)
                 await self._stream.send_all(body)
         except _BROKEN as exc:
-            raise ConnectionLost("the connection broke while the request was sent") from exc
+            raise _lost("the connection broke while the request was sent", exc) from exc
 
     async def receive(self) -> bytes:
-        """Return some bytes, or b"" at the end; raise `ConnectionLost`."""
+        """Return some bytes, or b"" at the end; raise `ConnectionLost` or `LocalShortage`."""
         try:
             if self._tls is None:
                 return await receive(self._tcp.socket, RECEIVE_SIZE)
             return bytes(await self._tls.receive_some(RECEIVE_SIZE))
         except _BROKEN as exc:
-            raise ConnectionLost("the connection was reset") from exc
+            raise _lost("the connection was reset", exc) from exc
 
     async def still_good(self) -> bool:
         """Say whether an idle connection can carry a request: open, and nothing was sent on it.
@@ -126,3 +127,11 @@ class UpstreamConnection:
         are told by HTTP, never by the end of the connection we close.
         """
         self._tcp.socket.close()
+
+
+def _lost(what: str, exc: BaseException) -> ConnectionLost | LocalShortage:
+    """Return `what` became of a connection, unless it is our own lack that it cannot be used."""
+    ours = shortage(exc)
+    if ours is None:
+        return ConnectionLost(what)
+    return LocalShortage(f"the connection could not be used: {ours.strerror}")

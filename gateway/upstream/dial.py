@@ -13,6 +13,7 @@ import certifi
 import trio
 
 from ..core.routing.call import Origin
+from ..stops import running_after
 from ..transport_errors import CertificateRefused, ConnectFailed, ConnectTimeout, LocalShortage
 from .connection import UpstreamConnection, Wire
 from .shortage import shortage
@@ -34,7 +35,7 @@ async def dial(origin: Origin, timeout: float) -> UpstreamConnection:
 
     Raises `ConnectFailed`, `ConnectTimeout` and `LocalShortage`.
     """
-    with trio.move_on_after(timeout or math.inf):
+    with running_after(timeout or math.inf):
         return await _open(origin)
     raise ConnectTimeout(f"no connection to {_where(origin)} within {timeout:g} s")
 

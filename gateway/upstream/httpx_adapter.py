@@ -15,6 +15,7 @@ import httpx
 import trio
 
 from ..core.routing.call import Call, Origin
+from ..stops import RunningScope, running_after
 from ..transport_errors import (
     ConnectFailed,
     ConnectionLost,
@@ -72,7 +73,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
             scope.deadline = trio.current_time() + _seconds(limit)
 
         response: Response | None = None
-        with _translated(request), trio.CancelScope() as scope:
+        with _translated(request), RunningScope() as scope:
             pool_timeout = _seconds(timeout.get("pool"))
             try:
                 response = await self._transport.request(
@@ -135,7 +136,7 @@ class _Body(httpx.AsyncByteStream):
             yield part
 
     async def _receive(self) -> bytes:
-        with _translated(self._request), trio.move_on_after(self._timeout):
+        with _translated(self._request), running_after(self._timeout):
             return await self._response.receive_some()
         raise httpx.ReadTimeout("the body stalled", request=self._request)
 

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 import trio
 
+from ..stops import running_after
 from ..transport_errors import ConnectFailed, PoolTimeout
 from .connection import UpstreamConnection
 
@@ -93,8 +94,8 @@ class Pool:
     def release(self, connection: UpstreamConnection) -> None:
         """Give a slot back together with a connection that is ready for another request."""
         connection.exchanges += 1
-        connection.idle_since = trio.current_time()
-        self._put_back(connection)
+        connection.idle_since = now = trio.current_time()
+        self._put_back(connection, now)
 
     def forfeit(self, connection: UpstreamConnection | None) -> None:
         """Give a slot back, closing its connection."""
@@ -141,9 +142,9 @@ class Pool:
             or now - connection.born > policy.max_age
         )
 
-    def _put_back(self, connection: UpstreamConnection | None) -> None:
+    def _put_back(self, connection: UpstreamConnection | None, now: float) -> None:
         over = self._closed or self._retired
-        if connection is None or over or self._expired(connection, trio.current_time()):
+        if connection is None or over or self._expired(connection, now):
             self.forfeit(connection)
         elif self._waiters:
             self._call_next(connection)
@@ -156,7 +157,7 @@ class Pool:
     async def _wait(self, timeout: float) -> UpstreamConnection | None:
         waiter = _PoolWaiter()
         self._waiters[waiter] = None
-        with trio.move_on_after(timeout):
+        with running_after(timeout):
             try:
                 await waiter.called.wait()
             except BaseException:
@@ -165,7 +166,7 @@ class Pool:
                 if waiter in self._waiters:
                     del self._waiters[waiter]
                 elif not waiter.refused:
-                    self._put_back(waiter.connection)
+                    self._put_back(waiter.connection, trio.current_time())
                 raise
             if waiter.refused:
                 raise ConnectFailed(_CLOSED)

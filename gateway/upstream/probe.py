@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import httpx
-import trio
 
 from ..core.routing.call import Call
+from ..stops import running_after
 from ..transport_errors import UpstreamFailure
 from .http_client import read_some
 from .httpx_adapter import BAD_URL
@@ -24,7 +24,7 @@ async def probe(client: httpx.AsyncClient, call: Call, timeout: float) -> bool |
     tells of a limit and not of health, and no free connection of our load. All of it has
     `timeout` seconds.
     """
-    with trio.move_on_after(timeout):
+    with running_after(timeout):
         try:
             response = await client.send(_request(call, timeout), stream=True)
             try:

@@ -11,9 +11,9 @@ from typing import Final
 import structlog
 import trio
 
-# socket(2), open(2), connect(2): the process's table of descriptors is full, the system's is,
-# and there is no memory for a socket.
-_OURS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+from ..tcp import SHORTAGE
+from ..transport_errors import LocalShortage
+
 # Seconds between two lines in the log while a shortage lasts: every request may meet it.
 INTERVAL: Final = 10.0
 
@@ -21,7 +21,7 @@ _log = structlog.get_logger(__name__)
 
 
 def shortage(exc: BaseException) -> OSError | None:
-    """Return what we were short of if that made `exc`, which opening a connection has raised.
+    """Return what we were short of if that made `exc`, which opening or using a connection raised.
 
     An address that was not tried for lack of a descriptor may be the one that works, so one such
     error among several decides. EADDRNOTAVAIL means that no local port is left (connect(2)), but
@@ -33,7 +33,7 @@ def shortage(exc: BaseException) -> OSError | None:
         if isinstance(each, socket.gaierror):
             if each.errno == socket.EAI_MEMORY:
                 return each
-        elif isinstance(each, OSError) and each.errno in _OURS:
+        elif isinstance(each, OSError) and each.errno in SHORTAGE:
             return each
     ports = [
         each for each in found if isinstance(each, OSError) and each.errno == errno.EADDRNOTAVAIL
@@ -59,8 +59,13 @@ class ShortageLog:
     def __repr__(self) -> str:
         return f"<ShortageLog, {self._untold} untold>"
 
+    def note_if_it_is_one(self, exc: BaseException) -> None:
+        """Take note of what a call has failed with, if it was a shortage."""
+        if isinstance(exc, LocalShortage):
+            self.note(str(exc))
+
     def note(self, error: str) -> None:
-        """Take note that a connection could not be opened for want of something of ours."""
+        """Take note that a connection could not be opened or used for want of something of ours."""
         self._untold += 1
         now = trio.current_time()
         if now >= self._next:

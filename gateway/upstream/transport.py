@@ -20,7 +20,8 @@ import trio
 
 from ..core.routing.call import Call, Origin
 from ..core.wire.framing import BodyReader, frame
-from ..transport_errors import ConnectionLost, LocalShortage, ProtocolViolation, StaleConnection
+from ..stops import stops
+from ..transport_errors import ConnectionLost, ProtocolViolation, StaleConnection
 from .connection import UpstreamConnection
 from .dial import dial
 from .heads import HeadReader, RequestHeads, ResponseHead
@@ -53,6 +54,7 @@ class Response:
         head: ResponseHead,
         body: BodyReader,
         keep: bool,
+        shortages: ShortageLog,
     ) -> None:
         self.status: Final = head.status
         self.headers: Final = head.headers
@@ -60,6 +62,7 @@ class Response:
         self._connection: UpstreamConnection | None = connection
         self._body = body
         self._keep = keep
+        self._shortages = shortages
         self._first = body.feed(head.rest) if head.rest else b""
         if body.done:
             self._settle(connection)
@@ -82,8 +85,9 @@ class Response:
     async def receive_some(self) -> bytes:
         """Return all of the body that one read brings, or b"" after its end.
 
-        Raises `ConnectionLost`, `ProtocolViolation`, and `trio.ClosedResourceError` if the
-        response was closed. Doesn't pass a checkpoint if it has what it needs already.
+        Raises `ConnectionLost`, `LocalShortage`, `ProtocolViolation`, and
+        `trio.ClosedResourceError` if the response was closed. Doesn't pass a checkpoint if it has
+        what it needs already.
         """
         if self._first:
             data, self._first = self._first, b""
@@ -106,8 +110,9 @@ class Response:
                     return data
                 if data:
                     return data
-        except BaseException:
+        except BaseException as exc:
             self._abandon()
+            self._shortages.note_if_it_is_one(exc)
             raise
 
     async def read(self, limit: int) -> bytes:
@@ -182,13 +187,13 @@ class Transport:
                 connection.close()
                 connection = pool.take_idle()
             if connection is not None:
-                reader, sent = HeadReader(), trio.current_time()
+                reader, stopped = HeadReader(), stops()
+                sent = trio.current_time() - stopped.total
                 try:
-                    return await _exchange(
-                        pool, connection, call, head, reader=reader, on_phase=on_phase
-                    )
+                    return await self._exchange(pool, connection, call, head, reader, on_phase)
                 except ConnectionLost as exc:
-                    if reader.started or trio.current_time() - sent > STALE_WITHIN:
+                    now = trio.current_time() - stopped.total
+                    if reader.started or now - sent > STALE_WITHIN:
                         raise
                     # The server closed the idle connection while our request was under way.
                     # No byte of an answer came, so it is taken as unprocessed, as browsers
@@ -197,13 +202,10 @@ class Transport:
                     pool.close_idle()
                     raise StaleConnection("a connection that had been idle was closed") from exc
             connection = await dial(call.origin, call.connect_timeout)
-            return await _exchange(
-                pool, connection, call, head, reader=HeadReader(), on_phase=on_phase
-            )
+            return await self._exchange(pool, connection, call, head, HeadReader(), on_phase)
         except BaseException as exc:
             pool.forfeit(connection)
-            if isinstance(exc, LocalShortage):
-                self._shortages.note(str(exc))
+            self._shortages.note_if_it_is_one(exc)
             raise
 
     async def maintain(
@@ -236,38 +238,38 @@ class Transport:
             pool.close()
         await trio.lowlevel.checkpoint()
 
-
-async def _exchange(
-    pool: Pool,
-    connection: UpstreamConnection,
-    call: Call,
-    head: bytes,
-    *,
-    reader: HeadReader,
-    on_phase: OnPhase | None,
-) -> Response:
-    if on_phase is not None:
-        on_phase(CallPhase.SENDING)
-    broken: ConnectionLost | None = None
-    try:
-        await connection.send(head, call.body)
-    except ConnectionLost as exc:
-        # A server may refuse a large body before it has read it, and close. Its answer
-        # then waits here to be read.
-        broken = exc
-    if on_phase is not None:
-        on_phase(CallPhase.WAITING)
-    answer: ResponseHead | None = None
-    while answer is None:
+    async def _exchange(
+        self,
+        pool: Pool,
+        connection: UpstreamConnection,
+        call: Call,
+        head: bytes,
+        reader: HeadReader,
+        on_phase: OnPhase | None,
+    ) -> Response:
+        if on_phase is not None:
+            on_phase(CallPhase.SENDING)
+        broken: ConnectionLost | None = None
         try:
-            received = await connection.receive()
-        except ConnectionLost:
-            if broken is not None:
-                raise broken from broken.__cause__
-            raise
-        if not received:
-            where = "inside the head" if reader.started else "without an answer"
-            raise broken or ConnectionLost(f"the connection ended {where}")
-        answer = reader.feed(received)
-    body, reusable = frame(call.method, answer.status, answer.http_version, answer.headers)
-    return Response(pool, connection, answer, body, reusable and broken is None)
+            await connection.send(head, call.body)
+        except ConnectionLost as exc:
+            # A server may refuse a large body before it has read it, and close. Its answer
+            # then waits here to be read.
+            broken = exc
+        if on_phase is not None:
+            on_phase(CallPhase.WAITING)
+        answer: ResponseHead | None = None
+        while answer is None:
+            try:
+                received = await connection.receive()
+            except ConnectionLost:
+                if broken is not None:
+                    raise broken from broken.__cause__
+                raise
+            if not received:
+                where = "inside the head" if reader.started else "without an answer"
+                raise broken or ConnectionLost(f"the connection ended {where}")
+            answer = reader.feed(received)
+        body, reusable = frame(call.method, answer.status, answer.http_version, answer.headers)
+        keep = reusable and broken is None
+        return Response(pool, connection, answer, body, keep, self._shortages)

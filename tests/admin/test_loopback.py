@@ -14,8 +14,8 @@ import trio
 from starlette.responses import Response
 from trio.testing import wait_all_tasks_blocked
 
-from gateway.admin.application import AdminRoute
 from gateway.admin.request import AdminRequest, encoded
+from gateway.admin.route import AdminRoute
 from gateway.core.records.audit import AuditAction
 from gateway.store.engine.database import Database
 from tests.end_to_end.provider import until

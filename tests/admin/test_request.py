@@ -11,8 +11,8 @@ import trio
 from starlette.responses import Response
 from trio.testing import MockClock
 
-from gateway.admin.application import BODY_BYTES, AdminRoute
 from gateway.admin.request import AdminRequest, encoded, json_answer
+from gateway.admin.route import BODY_BYTES, AdminRoute
 from tests.api.asgi import Server, piece
 
 from .world import World

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.admin.failed_sign_ins import OF_ONE, WINDOW
+from gateway.admin.accounts.failed_sign_ins import OF_ONE, WINDOW
 from gateway.admin.sign_in import RecentlySeen
 from gateway.core.records.audit import MOST_TEXT, ActorKind, AuditAction, AuditResult
 

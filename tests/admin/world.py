@@ -17,8 +17,10 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config, Sockets
 from hypercorn.trio.tcp_server import TCPServer
 
-from gateway.admin.application import AdminApi, AdminRoute
+from gateway.admin.application import AdminApi
 from gateway.admin.resources import Resources
+from gateway.admin.rights import ROUTES, Right
+from gateway.admin.route import AdminRoute
 from gateway.api.client import AsgiClient
 from gateway.api.request import api_key, content_length, has_body, headers_of, request_id
 from gateway.config.snapshot import Snapshot
@@ -91,6 +93,7 @@ class World:
                 **more,
             ),
             routes,
+            table={**ROUTES, **{(each.method, each.path): Right.OPERATE for each in routes or ()}},
         )
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -115,13 +118,16 @@ class World:
         headers: dict[bytes, bytes] | None = None,
         server: Server | None = None,
         peer: tuple[str, int] | None = PEER,
+        body: bytes = b"",
     ) -> Server:
         """Make a request of `/admin/api/` and `target`, and return the server's side of it."""
         path, _, query = target.partition("?")
         pairs = [*(headers or {}).items()]
         if key is not None:
             pairs.append((b"authorization", b"Bearer " + key))
-        server = server or Server((0, piece()))
+        if body:
+            pairs.append((b"content-length", b"%d" % len(body)))
+        server = server or Server((0, piece(body)))
         scope = {
             "type": "http",
             "method": method,

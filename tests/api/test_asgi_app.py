@@ -302,7 +302,7 @@ async def test_a_model_that_is_not_theirs_is_not_there(
     assert server.json["error"]["code"] == "model_not_found"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/embeddings", "/v2/models", "/%ff", "//"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/rerank", "/v2/models", "/%ff", "//"])
 async def test_what_is_not_there_is_a_404_in_json(autojump_clock: MockClock, path: str) -> None:
     server = await App().call("GET", path)
     assert server.status == 404
@@ -621,7 +621,7 @@ async def test_what_is_not_served_is_counted() -> None:
     app = App()
     async with app.running():
         for method, path in (
-            ("POST", "/v1/embeddings"),
+            ("POST", "/v1/rerank"),
             ("GET", "/v1/chat/completions"),
             ("GET", "/.env"),
             ("GET", "/v1/models/nope"),
@@ -633,7 +633,7 @@ async def test_what_is_not_served_is_counted() -> None:
         running = app.gateway._running
         assert running is not None
         assert dict(running.services.unserved.counts) == {
-            ("POST", "/embeddings", "404"): 1,
+            ("POST", "/rerank", "404"): 1,
             ("GET", "/chat", "405"): 1,
             # A model that is not there is another matter.
             ("GET", "other", "404"): 1,

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.api.routes import decoded, match
+from gateway.api.routes import Operation, decoded, match
+from gateway.core.dialects.base import Dialect
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
+from gateway.core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
+from gateway.core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
 from gateway.errors import MethodNotAllowed, NotFound
 
 
@@ -25,6 +28,20 @@ def test_api(prefix: str, method: str, path: str, expected: tuple[str, str]) -> 
     route, argument = match(method, prefix + path)
     assert (route.operation.value, argument) == expected
     assert route.dialect is OPENAI_CHAT
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1"])
+@pytest.mark.parametrize(
+    "dialect", [OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS]
+)
+def test_a_model_is_called_in_the_dialect_of_the_path(prefix: str, dialect: Dialect) -> None:
+    path = prefix + dialect.path.removeprefix("/v1")
+    for each in (path, path + "/"):
+        route, argument = match("POST", each)
+        assert (route.operation, route.dialect, argument) == (Operation.CHAT, dialect, "")
+    with pytest.raises(MethodNotAllowed) as caught:
+        match("GET", path)
+    assert caught.value.allow == "POST"
 
 
 @pytest.mark.parametrize("name", ["live", "ready"])

@@ -22,6 +22,7 @@ def quiet() -> Iterator[None]:
 # Without another route...
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("callers", [1, 20])
 @pytest.mark.parametrize(("rate", "seconds"), [(1, 600), (20, 120), (100, 30)])
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7])
@@ -35,6 +36,7 @@ def test_callers_are_served_as_often_as_the_provider_serves_at_least(
     assert found.share() >= 1 - share - (0.0 if share <= 0.5 else 0.03)
 
 
+@pytest.mark.slow
 def test_a_third_of_failures_opens_nothing_and_retries_make_up_for_most() -> None:
     found = Simulation({"a": steadily(0.3)}, rate=2, seconds=600).run()
     assert found.share() >= 0.93
@@ -49,6 +51,7 @@ def test_the_rule_before_this_one_made_it_worse() -> None:
     assert found.share() < 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [1, 20, 200])
 @pytest.mark.parametrize("callers", [1, 20])
 def test_a_provider_that_is_down_is_sent_two_a_second(rate: float, callers: int) -> None:
@@ -66,6 +69,7 @@ def test_a_provider_that_is_down_is_sent_two_a_second(rate: float, callers: int)
         assert 0 < each.retry_after < 5.0 + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("rate", [2, 20, 200])
 @pytest.mark.parametrize("callers", [1, 20])
@@ -77,6 +81,7 @@ def test_all_are_served_within_seconds_of_a_recovery(rate: float, callers: int, 
     assert found.share(75, 90) >= 0.99
 
 
+@pytest.mark.slow
 def test_a_silent_provider_is_sent_ever_fewer() -> None:
     """Its failures take a minute each, and so each of the few that pass keeps others waiting."""
     simulation = Simulation({"a": down(5, 300)}, rate=20, seconds=320, failed_seconds=60.0)
@@ -112,6 +117,7 @@ def test_while_both_fail_the_better_one_is_what_counts() -> None:
 @pytest.mark.parametrize(
     "strategy", ["lowest_latency", "least_busy", "round_robin", "weighted", "cheapest"]
 )
+@pytest.mark.slow
 def test_a_route_that_failed_fast_has_its_whole_share_after_the_slow_start(
     strategy: StrategyName, enabled: bool, size: int
 ) -> None:

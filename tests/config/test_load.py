@@ -286,8 +286,8 @@ def test_with_bind() -> None:
         ("[servr]\n", "[servr]: unknown key; did you mean 'server'?"),
         (
             "x = 1\n",
-            "[x]: unknown key; known keys: admins, breaker, cache, cors, debug_log, limits, log, "
-            "metrics, models, overload, providers, retention, retry, server, store, teams, "
+            "[x]: unknown key; known keys: admin, admins, breaker, cache, cors, debug_log, limits, "
+            "log, metrics, models, overload, providers, retention, retry, server, store, teams, "
             "timeouts, tokens, tracing",
         ),
         (
@@ -321,6 +321,15 @@ def test_with_bind() -> None:
         ),
         ('[[tokens]]\nname = "t"\n', "[[tokens]] 't' key: missing; expected a string"),
         ('[[admins]]\nname = "a"\n', "[[admins]] 'a' key: missing; expected a string"),
+        (
+            '[[admins]]\nname = "a"\nkey = "12345678"\nscopes = ["root"]\n',
+            "[[admins]] 'a' scopes[0]: ",
+        ),
+        ("[admin]\nsession_hours = 0\n", "[admin] session_hours: "),
+        (
+            '[admin]\ntrusted_proxies = ["10.0.0.0/8", "proxy.local"]\n',
+            "[admin] trusted_proxies: 'proxy.local' is no address such as 10.0.0.7",
+        ),
         (TOKEN + "budget = {}\n", "[[tokens]] 't' budget.usd: missing; expected a number"),
         ("[[models]]\nname = 'x'\ncache = {}\n", "[[models]] 'x' cache.ttl: missing; expected a n"),
         # ...of the wrong type...

@@ -360,11 +360,22 @@ def test_admins() -> None:
     )
     assert found.admin(b"admin-key") == "a"
     assert found.admin(b"hashed-key") == "b"
+    assert found.admin_scopes == {}
     # A token is no admin, and an admin is no token.
     for key in (b"12345678", b"", b"Admin-key", HASHED.encode()):
         assert found.admin(key) is None
     assert found.authenticate(b"admin-key") is None
     assert taken().admin(b"admin-key") is None
+
+
+def test_scopes_of_admin_keys() -> None:
+    found = taken(
+        admins=(
+            Admin(name="a", key="admin-key"),
+            Admin(name="b", key=HASHED, scopes=("viewer", "metrics")),
+        ),
+    )
+    assert found.admin_scopes == {"b": ("viewer", "metrics")}
 
 
 def test_key_digest_is_the_same_however_a_key_is_written() -> None:

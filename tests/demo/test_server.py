@@ -133,7 +133,11 @@ async def test_lists_its_models() -> None:
         ("POST", "/chat/completions", b'{"model": "m"}', 400),
         ("POST", "/chat/completions", b'{"model": "m", "messages": [], "max_tokens": 0}', 400),
         ("GET", "/chat/completions", b"", 404),
-        ("POST", "/embeddings", b"{}", 404),
+        ("POST", "/rerank", b"{}", 404),
+        ("POST", "/embeddings", b"{}", 400),
+        ("POST", "/embeddings", b'{"model": "m", "input": "x", "dimensions": 0}', 400),
+        ("POST", "/moderations", b'{"input": "x"}', 400),
+        ("POST", "/completions", b'{"prompt": "x"}', 400),
         ("POST", "/chat/completions", b" " * (demo.MAX_BODY + 1), 413),
     ],
 )

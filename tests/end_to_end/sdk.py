@@ -74,3 +74,11 @@ def chat(**arguments: Any) -> dict[str, Any]:
     }
     given = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **arguments}
     return {"do": "chat", "with": given, **options}
+
+
+def call_of(do: str, **arguments: Any) -> dict[str, Any]:
+    """Return a call of the `create` of another resource: embeddings, completions, ..."""
+    options: dict[str, Any] = {
+        name: arguments.pop(name) for name in ("raw", "max_retries", "api_key") if name in arguments
+    }
+    return {"do": do, "with": {"model": "m", **arguments}, **options}

@@ -4,9 +4,9 @@
 
 ORDER is JSON: {"base_url", "api_key", "client": "sync" or "async", "calls": [CALL...]}. A CALL
 is {"do": "chat", "with": {arguments of create}, "raw": bool}, {"do": "models"} or
-{"do": "model", "id"}; each may have "max_retries" and "api_key". The answer, on stdout, is a JSON
-list with what each call returned or raised. Run by the tests' own interpreter and by that of
-the SDK's older line.
+{"do": "model", "id"}; instead of "chat" it may name another of RESOURCES. Each may have
+"max_retries" and "api_key". The answer, on stdout, is a JSON list with what each call returned or
+raised. Run by the tests' own interpreter and by that of the SDK's older line.
 """
 
 from __future__ import annotations
@@ -17,6 +17,18 @@ import sys
 from typing import Any
 
 import openai
+
+RESOURCES = {
+    "chat": lambda client: client.chat.completions,
+    "completions": lambda client: client.completions,
+    "embeddings": lambda client: client.embeddings,
+    "moderations": lambda client: client.moderations,
+    "responses": lambda client: client.responses,
+}
+
+
+def resource(client: Any, call: dict[str, Any]) -> Any:
+    return RESOURCES[call["do"]](client)
 
 
 def dumped(value: Any) -> Any:
@@ -56,7 +68,7 @@ def sync_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
         elif call["do"] == "model":
             seen["model"] = dumped(client.models.retrieve(call["id"]))
         elif call.get("raw"):
-            raw = client.chat.completions.with_raw_response.create(**call["with"])
+            raw = resource(client, call).with_raw_response.create(**call["with"])
             seen["headers"] = dict(raw.headers)
             seen["request_id"] = raw.request_id
             answer = raw.parse()
@@ -65,11 +77,11 @@ def sync_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
             else:
                 seen["answer"] = dumped(answer)
         elif call["with"].get("stream"):
-            with client.chat.completions.create(**call["with"]) as stream:
+            with resource(client, call).create(**call["with"]) as stream:
                 for chunk in stream:
                     chunks.append(dumped(chunk))  # noqa: PERF401  # kept when the next one raises
         else:
-            seen["answer"] = dumped(client.chat.completions.create(**call["with"]))
+            seen["answer"] = dumped(resource(client, call).create(**call["with"]))
     except openai.OpenAIError as error:
         seen["error"] = raised(error)
     if call.get("with", {}).get("stream"):
@@ -87,7 +99,7 @@ async def async_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
         elif call["do"] == "model":
             seen["model"] = dumped(await client.models.retrieve(call["id"]))
         elif call.get("raw"):
-            raw = await client.chat.completions.with_raw_response.create(**call["with"])
+            raw = await resource(client, call).with_raw_response.create(**call["with"])
             seen["headers"] = dict(raw.headers)
             seen["request_id"] = raw.request_id
             answer = raw.parse()
@@ -97,11 +109,11 @@ async def async_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
             else:
                 seen["answer"] = dumped(answer)
         elif call["with"].get("stream"):
-            async with await client.chat.completions.create(**call["with"]) as stream:
+            async with await resource(client, call).create(**call["with"]) as stream:
                 async for chunk in stream:
                     chunks.append(dumped(chunk))  # noqa: PERF401
         else:
-            seen["answer"] = dumped(await client.chat.completions.create(**call["with"]))
+            seen["answer"] = dumped(await resource(client, call).create(**call["with"]))
     except openai.OpenAIError as error:
         seen["error"] = raised(error)
     if call.get("with", {}).get("stream"):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trio
 
 from .caller import calling
 from .harness import GATEWAY, config, spawned
 from .provider import serving, speaking
+from .store import Kept
 
 Write = Callable[[str], Path]
 
@@ -51,3 +54,38 @@ async def test_no_descriptors_left_is_not_the_providers_fault(write: Write, host
             records = served.lines.splitlines()
             assert sum(b"local_shortage" in line for line in records) == 8
             assert sum(b"connect_failed" in line for line in records) == 0
+
+
+async def test_without_descriptors_what_is_open_serves_and_nothing_is_lost(
+    tmp_path: Path, write: Write
+) -> None:
+    """Database, journal, debug log and configuration cannot be opened; no request fails for it."""
+    kept = Kept(f"sqlite:///{tmp_path / 'log.db'}", tmp_path)
+    debug_log = "[debug_log]\nsample = 1.0\n"
+    async with serving(speaking) as provider:
+        file = write(config(provider.port, store=kept.store, models=debug_log))
+        async with spawned([*GATEWAY], file) as served, calling(served.port) as caller:
+            await caller.ask(request_id="before")
+            assert (await caller.reply()).status == 200
+            await kept.until(["before"])
+            _, most = resource.prlimit(served.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(
+                served.pid, resource.RLIMIT_NOFILE, (first_free_descriptor(served.pid), most)
+            )
+            ids = [f"during-{number}" for number in range(20)]
+            for each in ids:
+                await caller.ask(request_id=each, stream=True)
+                assert (await caller.reply()).status == 200
+            served.process.send_signal(signal.SIGHUP)
+            # New connections wait for a descriptor.
+            async with calling(served.port) as new:
+                await new.ask(request_id="new")
+                await trio.sleep(2)
+                resource.prlimit(served.pid, resource.RLIMIT_NOFILE, (most, most))
+                assert (await new.reply()).status == 200
+            await kept.until(["before", *ids, "new"])
+            assert served.said.count(b"no connection can be accepted") == 1
+            assert b"Traceback" not in served.said
+            served.terminate()
+            assert await served.exit_status() == 0
+    assert len(kept.ids()) == 22

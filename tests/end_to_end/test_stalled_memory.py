@@ -50,7 +50,11 @@ def whole_answer(asked: Asked) -> Script:
     ],
 )
 async def test_stalled_readers_hold_what_is_promised(
-    write: Write, script: Callable[[Asked], Script], readers: int, each: int
+    write: Write,
+    script: Callable[[Asked], Script],
+    readers: int,
+    each: int,
+    record_property: Callable[[str, object], None],
 ) -> None:
     stream = script is not whole_answer
     async with serving(speaking, script) as provider:
@@ -78,6 +82,9 @@ async def test_stalled_readers_hold_what_is_promised(
                 "providers let go",
                 PATIENCE,
             )
+    # `pytest --junitxml=FILE -o junit_family=xunit1` shows it: the figures of docs/operations.md.
+    record_property("readers", readers)
+    record_property("KiB each", round(grown / readers / KIB))
     assert grown < readers * each + 16 * MIB, f"{grown / readers / KIB:.0f} KiB each"
 
 

@@ -1,23 +1,36 @@
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
+import msgspec
 import pytest
 import structlog
 import trio
 from structlog.testing import LogCapture
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.config.callers import Caller
+from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.ledger import Demand, Grant, LimitRefusal, LimitStatus, Scope, ScopeLimits
 from gateway.core.records.record import EndReason
+from gateway.core.routing.timeouts import Timeouts
 from gateway.proxy import reservation
-from gateway.proxy.reservation import SETTLE_TIMEOUT, Reservation
+from gateway.proxy.reservation import (
+    LEASE_SECONDS,
+    RENEW_EVERY,
+    SETTLE_TIMEOUT,
+    Reservation,
+    Reservations,
+)
 from gateway.state.limits import MemoryLimits
+from gateway.stops import stops
 
-from .scripts import ScriptedClient, ok
+from ..stopping import stopped_at
+from .scripts import DONE, EOF, STOP, Head, ScriptedClient, Step, chunk, ok
 from .test_cancellation import play
 from .world import KEY, State, World, body
 
@@ -61,6 +74,10 @@ class RemoteLimits(MemoryLimits):
     async def void(self, grant: object) -> None:
         await self._ask("void")
         await super().void(grant)
+
+    async def renew(self, grants: Sequence[object], expires_in: float) -> None:
+        await self._ask("renew")
+        await super().renew(grants, expires_in)
 
     async def status(self, scopes: Sequence[Scope]) -> list[LimitStatus]:
         await self._ask("status")
@@ -175,3 +192,133 @@ def test_nothing_is_left_with_limits_elsewhere_however_a_request_ends(way: str) 
         assert ledger.held() == 0, where
         assert [slots for slots in world.traffic if slots.held or slots.waiting] == [], where
         assert [target.in_flight for target in world.state.health.targets] == [0], where
+
+
+# Leases...
+
+ONE = Scope("token:one", ScopeLimits(max_concurrent=1))
+LONG = 10 * LEASE_SECONDS
+
+
+def one_at_a_time() -> Caller:
+    return msgspec.structs.replace(WHO, scopes=(ONE,))
+
+
+async def has_place(limits: MemoryLimits) -> bool:
+    """Say whether another request would be let in."""
+    found = await limits.admit([ONE], Demand())
+    if isinstance(found, Grant):
+        await limits.void(found)
+    return isinstance(found, Grant)
+
+
+@contextlib.asynccontextmanager
+async def kept(world: World) -> AsyncIterator[MemoryLimits]:
+    """Let the reservations of `world` be leases; at its end none must be left."""
+    limits = world.state.limits
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.traffic.reservations.keep, limits)
+        await wait_all_tasks_blocked()
+        yield limits
+        nursery.cancel_scope.cancel()
+    assert limits.ledger.held() == 0
+
+
+def slow_stream() -> World:
+    steps: list[Step] = [(0, Head()), *[(50, chunk("hi"))] * 24, (0, STOP), (0, DONE), (0, EOF)]
+    return World([("a", steps)], callers=[one_at_a_time()], timeouts=Timeouts(total=0))
+
+
+def slow_reader() -> World:
+    """Return a request whose caller takes its time with the last write, behind all deadlines."""
+    client = ScriptedClient(body(), pauses={1: LONG})
+    steps: list[Step] = [(0, Head()), (0, chunk("hi")), (0, STOP), (0, DONE), (0, EOF)]
+    return World(
+        [("a", steps)], callers=[one_at_a_time()], client=client, timeouts=Timeouts(total=0)
+    )
+
+
+@pytest.mark.parametrize("make", [slow_stream, slow_reader])
+async def test_a_request_keeps_its_place_for_as_long_as_it_lives(
+    autojump_clock: MockClock, make: Callable[[], World]
+) -> None:
+    world = make()
+    async with kept(world) as limits, trio.open_nursery() as nursery:
+        nursery.start_soon(world.exchange)
+        for _ in range(20):
+            await trio.sleep(LONG / 20 - 1)
+            assert not await has_place(limits)
+        await trio.sleep(LONG / 5)
+        assert await has_place(limits)
+    assert world.record.end_reason is EndReason.COMPLETE
+
+
+@pytest.mark.parametrize("coalesce", [False, True])
+async def test_an_answer_from_the_cache_keeps_its_place_too(
+    autojump_clock: MockClock, coalesce: bool
+) -> None:
+    """No provider's deadline bounds it."""
+    world = World(
+        [("a", ok())],
+        callers=[one_at_a_time()],
+        cache=ModelCache(ttl=10_000, coalesce=coalesce),
+        timeouts=Timeouts(total=10),
+    )
+    async with kept(world) as limits, trio.open_nursery() as nursery:
+        await nursery.start(world.cache.flights.run)
+        await world.exchange()
+        world.client = ScriptedClient(body(), pauses={1: LONG})
+        assert await has_place(limits)
+        async with trio.open_nursery() as requests:
+            requests.start_soon(world.exchange)
+            for _ in range(20):
+                await trio.sleep(LONG / 20 - 1)
+                assert not await has_place(limits)
+        assert await has_place(limits)
+        assert [record.end_reason for record in world.records.all] == ["complete", "cached"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stop_of_the_process_ends_no_lease(autojump_clock: MockClock) -> None:
+    world = slow_reader()
+    async with stopped_at(autojump_clock, 100, LONG / 2), kept(world) as limits:
+        stops().add(limits)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.exchange)
+            await trio.sleep(100.5)
+            assert trio.current_time() > LONG / 2
+            assert not await has_place(limits)
+
+
+async def test_what_is_forgotten_is_free_again_within_a_lease(autojump_clock: MockClock) -> None:
+    world = World([], callers=[one_at_a_time()])
+    async with kept(world) as limits:
+        reservations = world.traffic.reservations
+        granted = await limits.admit([ONE], Demand(), reservations.seconds)
+        assert not isinstance(granted, LimitRefusal)
+        held = reservations.hold(limits, granted)
+        del granted
+        await trio.sleep(LONG)
+        assert not await has_place(limits)
+        del held
+        gc.collect()
+        await trio.sleep(LEASE_SECONDS)
+        assert await has_place(limits)
+
+
+async def test_limits_that_cannot_be_asked_are_asked_again(autojump_clock: MockClock) -> None:
+    limits, reservations = RemoteLimits(), Reservations()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(reservations.keep, limits)
+        await wait_all_tasks_blocked()
+        granted = await limits.admit([ONE], Demand(), reservations.seconds)
+        assert not isinstance(granted, LimitRefusal)
+        held = reservations.hold(limits, granted)
+        limits.delay = math.inf
+        await trio.sleep(2 * RENEW_EVERY)
+        limits.delay = 0.25
+        await trio.sleep(LONG)
+        assert not await has_place(limits)
+        await held.void()
+        assert await has_place(limits)
+        nursery.cancel_scope.cancel()

@@ -14,6 +14,7 @@ from gateway.config.catalog import Catalog, Names
 from gateway.config.schema import Model, Server
 from gateway.config.snapshot import ServedModel, Snapshot
 from gateway.core.cache.answers import CachePolicy
+from gateway.core.dialects.base import Dialect
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.limits.ledger import Scope
 from gateway.core.records.pricing import Prices
@@ -43,6 +44,7 @@ from .scripts import Play, ScriptedClient, ScriptedUpstream, Step
 
 KEY = b"sk-test"
 TIMEOUTS = Timeouts()
+PRICES = Prices(input=2.0, cached_input=0.5, output=8.0)
 
 
 class State:
@@ -64,7 +66,12 @@ class Records:
 
 
 def deployment(
-    provider: str, timeouts: Timeouts = TIMEOUTS, *, keys: Sequence[bytes] = (b"key-1",)
+    provider: str,
+    timeouts: Timeouts = TIMEOUTS,
+    *,
+    keys: Sequence[bytes] = (b"key-1",),
+    beside: Sequence[Dialect] = (),
+    prices: Prices = PRICES,
 ) -> Deployment:
     return Deployment(
         provider=provider,
@@ -85,7 +92,8 @@ def deployment(
             for key in keys
         ),
         timeouts=timeouts,
-        prices=Prices(input=2.0, cached_input=0.5, output=8.0),
+        prices=prices,
+        targets={each.name: each.target(b"/v1", "real", stream=False) for each in beside},
     )
 
 
@@ -177,13 +185,17 @@ class World:
         state: State | None = None,
         callers: Sequence[Caller] = (),
         provider_scopes: Mapping[str, Scope] | None = None,
+        dialect: Dialect = OPENAI_CHAT,
         **model: Any,
     ) -> None:
+        self.dialect = dialect
         script = [play if isinstance(play, Play) else Play(*play) for play in plays]
         if routes is None:
             routes = list(dict.fromkeys(play.provider for play in script))
         self.deployments = [
-            route if isinstance(route, Deployment) else deployment(route, timeouts)
+            route
+            if isinstance(route, Deployment)
+            else deployment(route, timeouts, beside=() if dialect is OPENAI_CHAT else (dialect,))
             for route in routes
         ]
         self.upstream = ScriptedUpstream(script)
@@ -260,7 +272,7 @@ class World:
         headers: Mapping[bytes, bytes] = NO_HEADERS,
     ) -> None:
         exchange = Exchange(
-            self.services, self.snapshot, self.client, b"req_1", OPENAI_CHAT, "192.0.2.1", headers
+            self.services, self.snapshot, self.client, b"req_1", self.dialect, "192.0.2.1", headers
         )
         self.client.carry(exchange.about)
         await exchange.run(work or (lambda exchange: serve_chat(exchange, key, asked)))

@@ -149,6 +149,7 @@ async def reading(port: int, buffer: int, rate: float) -> AsyncIterator[list[int
 
 
 # Rates above the floor of 16 KiB a second, in kB/s, and receive buffers; 0 is the system's own.
+@pytest.mark.slow
 @pytest.mark.parametrize(("buffer", "rate"), [(4096, 30_000), (32_768, 40_000), (0, 64_000)])
 async def test_a_slow_reader_stays(buffer: int, rate: int) -> None:
     app = Flood()

@@ -99,7 +99,7 @@ async def reset(request: AdminRequest) -> Response:
 async def _change(
     request: AdminRequest, work: Callable[[Transaction, Actor], DeploymentChange]
 ) -> Response:
-    actor = Actor(request.admin, request.now)
+    actor = Actor(request.who, request.now)
 
     def both(connection: Transaction) -> DeploymentChange:
         change = work(connection, actor)

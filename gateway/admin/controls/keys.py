@@ -147,7 +147,7 @@ async def _change(
     request: AdminRequest, work: Callable[[Transaction, Actor], KeyChange]
 ) -> KeyChange:
     """Do `work` and put it into the audit log, in one transaction."""
-    actor = Actor(request.admin, request.now)
+    actor = Actor(request.who, request.now)
 
     def both(connection: Transaction) -> KeyChange:
         change = work(connection, actor)

@@ -31,7 +31,13 @@ from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe, listen
 from ...serve.supervisor import supervise
-from ...serve.worker import HARD_STOP_AFTER, StartupFailed, serve_worker
+from ...serve.worker import (
+    FAILED_STATUS,
+    HARD_STOP_AFTER,
+    ServiceFailed,
+    StartupFailed,
+    serve_worker,
+)
 from ...telemetry import logs
 from ...telemetry.metrics.directory import VARIABLE, shared_directory
 from .check import report
@@ -89,6 +95,11 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
     except (ListenError, StartupFailed) as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 1
+    except ServiceFailed:
+        return FAILED_STATUS
+    except Exception:  # noqa: BLE001  # a supervisor starts another process, which begins anew
+        _log.critical("the gateway has failed and ends", exc_info=True)
+        return FAILED_STATUS
     finally:
         pid_file.remove()
     return 0

@@ -16,6 +16,7 @@ import msgspec
 
 from ...core.limits.shedding import OverloadPolicy
 from ...core.routing.breaker.policy import BreakerPolicy
+from ...core.sign_in import UNIX, AdminSettings, parsed_network
 from ...providers.registry import KINDS
 from ...providers.settings import ClientCredentials, Provider
 from ..catalog import Names
@@ -65,6 +66,7 @@ def cross_check(
     names = all_names(config, unread)
     yield from check_bind(config.server.bind)
     yield from _cors(config.cors)
+    yield from _admin(config.admin)
     yield from _breaker(config.breaker)
     yield from _overload(config.overload, config.server.max_body_bytes)
     for name, provider in config.providers.items():
@@ -80,6 +82,15 @@ def cross_check(
     yield from keys.teams(config.teams)
     yield from keys.tokens(config.tokens)
     yield from keys.admins(config.admins)
+
+
+def _admin(admin: AdminSettings) -> Iterator[str]:
+    for each in admin.trusted_proxies:
+        if each != UNIX and parsed_network(each) is None:
+            yield (
+                f"[admin] trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
+                f' as 10.0.0.0/8, and not "{UNIX}"'
+            )
 
 
 def _breaker(breaker: BreakerPolicy) -> Iterator[str]:

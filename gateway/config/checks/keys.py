@@ -50,6 +50,8 @@ class KeyCheck:
             names.add(admin.name)
             if wrong := self._key(admin.key, "admin"):
                 yield f"{where} key: {wrong}"
+            if admin.scopes == ():
+                yield f"{where} scopes: is empty, so the key could do nothing; name one or more"
 
     def unknown_models(self, models: Iterable[str]) -> Iterator[str]:
         """Yield those of `models` that a token may name and that do not exist."""

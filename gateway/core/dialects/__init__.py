@@ -1,7 +1,10 @@
 """The APIs that callers and providers speak, each in a package of its own.
 
-    base          what a dialect is: everything else knows dialects by it alone
-    openai_chat   OpenAI's chat completions
+    base                what a dialect is: everything else knows dialects by it alone
+    openai_chat         OpenAI's chat completions
+    openai_completions  OpenAI's legacy completions, by the engine of chat completions
+    openai_numbers      OpenAI's embeddings and moderations
+    request_body        a request's body as an object
 
 The route of a request chooses the caller's dialect, a deployment has its provider's. Nothing
 outside this package, the providers and the routes has a dialect's words in it. Read `base`

@@ -166,7 +166,7 @@ class DialectRequest(Protocol):
 
     @property
     def answers(self) -> int:
-        """Return how many answers the caller wants at once."""
+        """Return how many answers the caller wants at once; 0 where none is generated."""
         ...
 
     def body_for(self, recipient: Recipient) -> bytes:
@@ -189,6 +189,11 @@ class Dialect(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def operation(self) -> str:
+        """Return what records call a request in this dialect: chat, embeddings, ..."""
+        ...
 
     @property
     def path(self) -> str:

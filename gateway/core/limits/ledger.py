@@ -11,10 +11,11 @@ every limit is checked before anything is written, so that a refusal has nothing
 The grant is the lease as well: it counts against `max_concurrent` until it is released, settled,
 voided or expired. Settling and voiding end a grant: every later call with it does nothing.
 
-A grant may have a time at which it expires, for a holder that died. It then stops counting
-against `max_concurrent`, and the money that it reserved is given back. The requests and tokens
-that it took stay charged, since the buckets are full again within minutes anyway. Nothing happens
-at the time itself: the next admission that would be refused drops all grants that have expired.
+A grant may have a time at which it expires unless it is renewed, for a holder that died. It then
+stops counting against `max_concurrent`, and the money that it reserved is given back. The requests
+and tokens that it took stay charged, since the buckets are full again within minutes anyway.
+Nothing happens at the time itself: the next admission that would be refused drops all grants that
+have expired.
 One that is settled late, after all, is charged what was used.
 """
 
@@ -178,6 +179,18 @@ class Ledger:
             grant.leased = False
             for account, *_ in grant.charges:
                 account.leases -= 1
+
+    def renew(self, grant: Grant, expires: float) -> None:
+        """Let `grant` expire at another time. Does nothing if it has ended, or expired."""
+        if grant in self._expiring:
+            grant.expires = expires
+            self._next_expiry = min(self._next_expiry, expires)
+
+    def postpone(self, seconds: float) -> None:
+        """Let all grants expire `seconds` later."""
+        for grant in self._expiring:
+            grant.expires += seconds
+        self._next_expiry += seconds
 
     def settle(self, grant: Grant, tokens: int, cost: int, now: float, epoch: float) -> None:
         """Put what was used in the place of what `grant` reserved, and end its lease.

@@ -27,6 +27,11 @@ MOST_DETAILS: Final = 8 * 1024  # bytes, encoded
 class AuditAction(enum.StrEnum):
     SIGN_IN = "sign_in"
     SIGN_OUT = "sign_out"
+    USER_CREATED = "user_created"
+    USER_CHANGED = "user_changed"
+    USER_REMOVED = "user_removed"
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
+    SESSIONS_ENDED = "sessions_ended"
     TOKEN_CREATED = "token_created"  # noqa: S105  # a name of an action
     TOKEN_CHANGED = "token_changed"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
@@ -48,6 +53,7 @@ class AuditAction(enum.StrEnum):
 
 class ActorKind(enum.StrEnum):
     ADMIN = "admin"  # by a key of [[admins]]; `actor` is its name
+    USER = "user"  # by a session of a user; `actor` is the user's name
     OPERATOR = "operator"  # at the machine: the command line or a signal; `actor` is the user
     SYSTEM = "system"  # the gateway by itself
 

@@ -35,6 +35,11 @@ class Prices(msgspec.Struct, frozen=True):
     cache_write_1h: float | None = None
 
     @property
+    def free(self) -> bool:
+        """Say whether all tokens cost nothing, so that an answer does however many it took."""
+        return self.input == 0 and self.output == 0 and not any(msgspec.structs.astuple(self))
+
+    @property
     def together(self) -> float | None:
         """Return the price of a token of input and one of output, as far as it is known.
 

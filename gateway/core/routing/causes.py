@@ -76,7 +76,8 @@ RULES: Final[dict[Cause, Rule]] = {
     Cause.CERTIFICATE_REFUSED: Rule(Again.ELSEWHERE),
     Cause.CONNECT_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
     Cause.POOL_TIMEOUT: Rule(Again.ANYWHERE, failure=None),
-    # We have no descriptor or no port left. A target with an idle connection may still answer.
+    # We have no descriptor, memory or port left. A target with an idle connection may still answer.
+    # On a connection that was open the provider may have done the work, as below.
     Cause.LOCAL_SHORTAGE: Rule(Again.ELSEWHERE, failure=None),
     # The provider may have done the work, and a retry may be billed twice; chat completions
     # keep no state, and an answer is worth more than the double cost.

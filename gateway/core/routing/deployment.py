@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
@@ -37,8 +37,9 @@ class Deployment(msgspec.Struct, frozen=True):
     `model_json` is the provider's model name as JSON. `pattern` is the model as it stands in
     the route, if that ends in `*`: what is known of the deployment is kept under it, since
     callers could make up names without end. `dialect` is what the provider speaks; its streams
-    and its whole answers may have targets of their own. `prepare` is None where the headers of
-    a credential are all that a call needs.
+    and its whole answers may have targets of their own. `targets` are those of the other dialects
+    that the provider takes as they come, by their names: embeddings beside chat, say. `prepare`
+    is None where the headers of a credential are all that a call needs.
     """
 
     provider: str
@@ -57,6 +58,11 @@ class Deployment(msgspec.Struct, frozen=True):
     weight: float = 1.0
     stream_usage: bool = True
     pattern: str | None = None
+    targets: Mapping[str, bytes] = {}
+
+    def takes(self, dialect: Dialect) -> bool:
+        """Say whether a request in `dialect` can be sent to it."""
+        return dialect is self.dialect or dialect.name in self.targets
 
     @property
     def name(self) -> str:
@@ -83,13 +89,16 @@ class Deployment(msgspec.Struct, frozen=True):
         stream: bool,
         credential: Credential | None = None,
         extra: Headers = (),
+        dialect: str = "",
     ) -> Call:
+        """Describe a call with `body`; `dialect` is what its request was made in."""
         key = credential or self.credentials[0]
         headers = key.stream_headers if stream else key.plain_headers
+        target = self.stream_target if stream else self.target
         return Call(
             origin=self.origin,
             method=self.method,
-            target=self.stream_target if stream else self.target,
+            target=self.targets.get(dialect, target),
             # OpenAI logs this one for support (platform.openai.com/docs/api-reference,
             # "Supplying your own request ID"); others ignore it.
             headers=(*headers, (b"x-client-request-id", request_id), *extra),
@@ -101,13 +110,15 @@ class Deployment(msgspec.Struct, frozen=True):
 class Deadlines(msgspec.Struct, frozen=True, gc=False):
     """When a request that began at `started` must be over, by the number of its deployment.
 
-    A caller may ask for less time than the configuration gives, never for more: `latest`.
+    A caller may ask for less time than the configuration gives, never for more: `latest`. Time
+    in which the gateway was `stopped` since it began does not count, unless the caller counts it.
     """
 
     deployments: tuple[Deployment, ...]
     started: float
     latest: float
+    stopped: Callable[[], float]
 
     def __call__(self, number: int) -> float:
         total = self.deployments[number].timeouts.total
-        return min(deadline(self.started, total), self.latest)
+        return min(deadline(self.started + self.stopped(), total), self.latest)

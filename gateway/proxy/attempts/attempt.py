@@ -21,6 +21,7 @@ from ...core.routing.cooldown import asked_wait
 from ...core.routing.deployment import Credential, Deployment
 from ...core.routing.timeouts import deadline
 from ...errors import InvalidRequest, SendStalled
+from ...stops import RunningScope, running_after
 from ...transport_errors import (
     CertificateRefused,
     ConnectFailed,
@@ -89,7 +90,7 @@ async def attempt_stream(
     Raises SendStalled if the caller takes nothing of what `preface` shows it.
     """
     deployment, now = prepared.deployment, trio.current_time()
-    with trio.CancelScope(deadline=deadline(now, deployment.timeouts.first_event)):
+    with RunningScope(deadline(now, deployment.timeouts.first_event)):
         return await _attempt(
             upstream,
             prepared,
@@ -178,7 +179,7 @@ async def _read_error(
 ) -> Failed:
     """Read a failed answer; all of it if it is to be relayed, a little for its message if not."""
     relayed = cause is Cause.REJECTED
-    with trio.move_on_after(ERROR_SECONDS):
+    with running_after(ERROR_SECONDS):
         limit = min(limits.response, RELAYED_ERROR_BYTES)
         try:
             body = await read_up_to(response, limit + 1 if relayed else ERROR_BYTES)

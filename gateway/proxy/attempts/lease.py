@@ -24,7 +24,7 @@ from ...core.routing.entered import Entered
 from ...core.routing.health import Sample
 from ...core.routing.target import Target
 from ...errors import Overloaded
-from ..reservation import EXPIRY_GRACE, Reservation
+from ..reservation import Reservation
 from ..services import Services
 from ..traffic.slots import SlotLease
 
@@ -64,13 +64,13 @@ class AttemptLease:
     def __repr__(self) -> str:
         return f"<AttemptLease of {self.deployment.name} with {self._entered.key_label}>"
 
-    def answered(self) -> None:
+    def answered(self, now: float) -> None:
         """Take note that the deployment has answered, long before its answer ends.
 
         A breaker that is half open would otherwise wait for a whole stream, twice.
         """
         services = self._services
-        services.health.answered(self._entered, trio.current_time(), services.rng)
+        services.health.answered(self._entered, now, services.rng)
 
     async def leave(self, sample: Sample, pool: tuple[Target, ...], tokens: int) -> None:
         """Give everything back, with what the attempt has shown of deployment and key.
@@ -144,13 +144,13 @@ async def acquire_lease(
         scope = snapshot.provider_scopes.get(deployment.provider)
         now = trio.current_time()
         if scope is not None:
-            expires_in = deadline - now + EXPIRY_GRACE
-            granted = await services.limits.admit((scope,), demand, expires_in)
+            reservations = services.traffic.reservations
+            granted = await services.limits.admit((scope,), demand, reservations.seconds)
             now = trio.current_time()
             if isinstance(granted, LimitRefusal):
                 wait = granted.retry_after
                 return Skipped(SkipReason.OVER_LIMIT, None if wait is None else now + wait)
-            reservation = Reservation(services.limits, granted)
+            reservation = reservations.hold(services.limits, granted)
         entered = health.enter(
             target, deployment, now, later=later, hedge=hedge, source=source, pool=pool
         )

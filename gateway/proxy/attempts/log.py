@@ -70,9 +70,10 @@ class AttemptLog:
 
     def first_event(self) -> None:
         """Note that the answer begins, and is the one to show."""
-        self._first_event = trio.current_time() - self._started
-        self._settlement.first_event(self.lease.deployment)
-        self.lease.answered()
+        now = trio.current_time()
+        self._first_event = now - self._started
+        self._settlement.first_event(self.lease.deployment, now)
+        self.lease.answered(now)
 
     def failure(self, now: float) -> AttemptFailure:
         """Return what decides on the next attempt; to be asked once this one is finished."""
@@ -135,4 +136,4 @@ class AttemptLog:
             whole = not self._settlement.record.stream
             late = self._first_event is None and self.lease.abandoned(latency, whole=whole)
             return Cause.ABANDONED if late else Cause.CLIENT_GONE
-        return _BROKEN.get(end.reason)
+        return end.cause or _BROKEN.get(end.reason)

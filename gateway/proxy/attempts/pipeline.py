@@ -16,6 +16,7 @@ from ...core.routing.blame.source import Source
 from ...core.routing.causes import RULES, Again, AttemptFailure, Cause, Skipped, Stop, Try
 from ...core.routing.hedging import delay
 from ...errors import GatewayError, SendStalled
+from ...stops import RunningScope
 from ..exchange import Exchange
 from ..options import DEFAULT, ServingOptions
 from ..outcomes import BY_CAUSE, Committed, Failed, RelayEnd
@@ -56,7 +57,8 @@ class Pipeline:
         self._source = Source(caller.name if caller.digest else None, request.body)
         self._trail = Trail(model, exchange.settlement, exchange.services.health, self._source)
         self._calls = ProviderCalls(exchange, request, model)
-        self._deadline = model.deadlines(exchange.started, exchange.started + options.timeout)
+        latest, stopped = exchange.started + options.timeout, exchange.settlement.stopped
+        self._deadline = model.deadlines(exchange.started, latest, stopped)
 
     async def run(self) -> None:
         """Answer the caller. Raises a GatewayError if no provider's answer is to be shown."""
@@ -97,7 +99,7 @@ class Pipeline:
         end: RelayEnd | None = None
         exchange = self._exchange
         try:
-            with trio.CancelScope(deadline=self._deadline(step.target)) as scope:
+            with RunningScope(self._deadline(step.target), self._deadline.latest) as scope:
                 exchange.cut_by(scope)
                 if step.wait:
                     await trio.sleep(step.wait)
@@ -140,6 +142,8 @@ class Pipeline:
     async def _begin(self, step: Try, *, hedge: bool) -> AttemptLog | Skipped:
         """Take a place with a deployment and open the log of the attempt."""
         exchange, number = self._exchange, step.target
+        if (cannot := self._calls.cannot(number)) is not None:
+            return cannot
         lease = await acquire_lease(
             self._services,
             exchange.snapshot,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...config.snapshot import ServedModel
 from ...core.dialects.base import DialectRequest
+from ...core.routing.causes import Skipped, SkipReason
 from ..exchange import Exchange
 from ..outcomes import Committed, Failed
 from .attempt import PreparedCall, SizeLimits, attempt_answer, attempt_stream
@@ -27,6 +28,12 @@ class ProviderCalls:
         server = exchange.snapshot.server
         self._limits = SizeLimits(event=server.max_event_bytes, response=server.max_response_bytes)
 
+    def cannot(self, number: int) -> Skipped | None:
+        """Return why the deployment `number` is passed over; None if it can serve the request."""
+        if self._model.deployments[number].takes(self._exchange.dialect):
+            return None
+        return Skipped(SkipReason.CANNOT_SERVE)
+
     async def make(self, log: AttemptLog) -> Committed | Failed:
         """Make the attempt of `log`, up to what is worth showing."""
         request, exchange = self._request, self._exchange
@@ -38,6 +45,7 @@ class ProviderCalls:
             stream=request.stream,
             credential=credential,
             extra=log.trace_headers,
+            dialect=exchange.dialect.name,
         )
         prepared = PreparedCall(call, deployment, credential)
         upstream = exchange.services.upstream

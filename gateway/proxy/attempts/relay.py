@@ -21,8 +21,10 @@ import trio
 from ...core.dialects.base import StreamRewriter
 from ...core.records.gaps import GapCounts
 from ...core.records.record import EndReason
+from ...core.routing.causes import Cause
 from ...errors import SendStalled
-from ...transport_errors import UpstreamFailure
+from ...stops import RunningScope, running_after, stops
+from ...transport_errors import LocalShortage, UpstreamFailure
 from ..outcomes import Committed, RelayEnd
 from ..protocols import Client, UpstreamResponse
 from .own_keys import without_secrets
@@ -77,7 +79,8 @@ class Relay:
         self._keep_alive = keep_alive
         self._gaps = gaps
         self._failure: RelayEnd | None = None
-        # When a finished stream is ended, and what it had said by then.
+        # When a finished stream is ended, in time in which the process ran (`stops.py`), and what
+        # it had said by then.
         self._over_at = math.inf
         self._said = -1
         self.sealed = False
@@ -120,7 +123,7 @@ class Relay:
                     except SendStalled as exc:
                         end = RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
                 if self._rewriter.done:
-                    with trio.move_on_after(END_GRACE):
+                    with running_after(END_GRACE):
                         await pumped.wait()
                 nursery.cancel_scope.cancel("stream relayed")
 
@@ -142,7 +145,8 @@ class Relay:
                     message = f"the provider sent nothing for {self._idle:g} s"
                     self._failure = RelayEnd(EndReason.IDLE_TIMEOUT, message)
             except UpstreamFailure as exc:
-                self._failure = RelayEnd(EndReason.UPSTREAM_BROKE, str(exc))
+                cause = Cause.LOCAL_SHORTAGE if isinstance(exc, LocalShortage) else None
+                self._failure = RelayEnd(EndReason.UPSTREAM_BROKE, str(exc), cause=cause)
             finally:
                 pumped.set()
                 await self._response.aclose()
@@ -189,14 +193,14 @@ class Relay:
 
     async def _receive_last(self, chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | None:
         """Return the next chunks of an answer that is whole; None if it has ended or shall end."""
-        rewriter, now = self._rewriter, trio.current_time()
+        rewriter, stopped, now = self._rewriter, stops(), trio.current_time()
         if rewriter.said != self._said:
             # Not for comments and pings: some providers send them for ever.
             self._said = rewriter.said
             grace = USAGE_GRACE if rewriter.awaits_usage else DONE_GRACE
             latest = max(now, trio.current_effective_deadline() - LAST_MOMENT)
-            self._over_at = min(now + grace, latest)
-        with trio.CancelScope(deadline=self._over_at):
+            self._over_at = min(now + grace, latest) - stopped.total
+        with RunningScope(self._over_at + stopped.total):
             return await _receive_waiting(chunks)
         # A caller who is slow to take the last write does not cost it what has come meanwhile.
         return _take_waiting(chunks, []) or None
@@ -227,7 +231,7 @@ class Relay:
     async def _await_end(self) -> None:
         if self._rewriter.done:
             try:
-                with trio.move_on_after(END_GRACE):
+                with running_after(END_GRACE):
                     while await self._response.receive_some():
                         pass
             except UpstreamFailure:

@@ -1,6 +1,6 @@
 """What a path asks for, from the key and the body to the pipeline. A module each.
 
-    chat   a chat completion: the key, the body, the limits, the cache, the pipeline
+    chat   an answer of a model: the key, the body, the limits, the cache, the pipeline
 
 An operation knows no dialect's bytes: it asks `exchange.dialect` to read the request.
 """

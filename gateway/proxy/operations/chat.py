@@ -1,4 +1,4 @@
-"""A chat completion from key and body to the pipeline."""
+"""A call of a model from key and body to the pipeline, whatever it is asked for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from ...core.dialects.base import DialectRequest
 from ...core.limits.estimate import ANSWER_TOKENS, MOST_TOKENS, estimate_tokens
 from ...core.limits.ledger import Demand
 from ...core.records.pricing import most_cost
+from ...core.records.shown_name import shortened
+from ...errors import InvalidRequest
 from ..access import authenticate, authorize
 from ..admission import admit
 from ..attempts.pipeline import Pipeline
@@ -24,7 +26,7 @@ ASKED_NOTHING = ClientOptions()
 async def serve_chat(
     exchange: Exchange, key: bytes | None, asked: ClientOptions = ASKED_NOTHING
 ) -> None:
-    """Serve one `POST /v1/chat/completions`. Raises GatewayError, ClientGone, SendStalled.
+    """Serve one request in the dialect of `exchange`. Raises GatewayError, ClientGone, SendStalled.
 
     The key is checked before the body is read, so that nobody unknown can make the gateway
     hold 32 MiB.
@@ -36,6 +38,7 @@ async def serve_chat(
     request = exchange.dialect.read_request(await exchange.read_body())
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
+    _check_served(model, exchange)
     captures = services.captures
     if captures is not None and captures.selects(caller.name, request.model):
         _capture(exchange, captures, request, key)
@@ -51,7 +54,7 @@ async def serve_chat(
     until = exchange.started + asked.timeout
 
     async def work() -> None:
-        async with await admit(exchange, demand, until, model.longest):
+        async with await admit(exchange, demand, until):
             await _answer(exchange, request, model, options, ttl, until)
 
     await exchange.cancel_on_disconnect(work)
@@ -83,6 +86,17 @@ async def _answer(
 
     coalesce = model.cache is not None and model.cache.coalesce
     await serve(exchange, CacheRequest(key, ttl, coalesce), work, until)
+
+
+def _check_served(model: ServedModel, exchange: Exchange) -> None:
+    """Raise InvalidRequest if no provider of `model` takes what is asked for."""
+    dialect = exchange.dialect
+    if not any(each.takes(dialect) for each in model.deployments):
+        raise InvalidRequest(
+            f"no provider of the model {shortened(model.name)!r} serves {dialect.path}",
+            param="model",
+            code="unsupported_operation",
+        )
 
 
 def _cache_key(exchange: Exchange, request: DialectRequest, model: ServedModel) -> bytes | None:
@@ -138,7 +152,8 @@ def _demand(exchange: Exchange, request: DialectRequest, model: ServedModel) -> 
     # Of each attempt that loses a race the prompt is paid, too.
     prompts = prompt * (1 + (model.hedge.max_extra if model.hedge else 0))
     most = max((most_cost(prompts, answer, each.prices) for each in model.deployments), default=0)
-    return Demand(tokens, min(most, MOST_COST), bounded=request.answer_tokens > 0)
+    bounded = request.answer_tokens > 0 or not request.answers
+    return Demand(tokens, min(most, MOST_COST), bounded=bounded)
 
 
 _NOTHING = Demand()

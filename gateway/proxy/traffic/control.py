@@ -10,6 +10,7 @@ from ...core.limits.shedding import OverloadPolicy
 from ...core.records.gaps import GapCounts
 from ...lifecycle import Lifecycle
 from ...providers.settings import Provider
+from ..reservation import Reservations
 from .body_memory import BodyMemory
 from .lag import LoopLag
 from .overload import Overload
@@ -24,6 +25,7 @@ class TrafficControl:
         self.lag = LoopLag()
         self.gaps = GapCounts()
         self.turns = Turns()
+        self.reservations = Reservations()
         self.bodies = BodyMemory(body_memory)
         self.overload = Overload(OverloadPolicy(), self.lag, lifecycle)
         self.everyone = Slots(

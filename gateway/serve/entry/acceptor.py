@@ -25,6 +25,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 import trio
 
+from ...tcp import SHORTAGE
 from .asker import asker, body_length, is_probe
 from .dismissal import Dismissal
 from .entrance import FEWEST, Entrance
@@ -46,7 +47,6 @@ _ITS_OWN: Final = frozenset(
     )
     if hasattr(errno, name)
 )
-_SHORTAGE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _SHORTAGE_PAUSE: Final = 0.1
 _SAY_EVERY: Final = 10.0
 # Of the descriptors that the process may have, those that clients may take: providers, files and
@@ -117,11 +117,14 @@ class Acceptor:
             # The same socket without Trio around it, to accept many without a checkpoint.
             with _same(listener.socket) as sock:
                 while True:
-                    await trio.lowlevel.wait_readable(listener.socket)
                     try:
+                        await trio.lowlevel.wait_readable(listener.socket)
                         self._accept(sock, begin)
+                    except MemoryError:
+                        self._say(OSError(errno.ENOMEM, ""))
+                        await trio.sleep(_SHORTAGE_PAUSE)
                     except OSError as exc:
-                        if exc.errno not in _SHORTAGE:
+                        if exc.errno not in SHORTAGE:
                             raise
                         self._say(exc)
                         await trio.sleep(_SHORTAGE_PAUSE)

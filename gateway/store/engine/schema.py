@@ -194,6 +194,60 @@ jobs: Final = Table(
     Column("due", BigInteger, nullable=False),
 )
 
+# People who sign in to the admin API. `name` is in lower case; `password` is an Argon2 hash in its
+# usual text form (PHC string). `version` goes up with every change and is the ETag of the row.
+users: Final = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("password_changed", BigInteger, nullable=False),
+    Column("last_sign_in", BigInteger),
+)
+
+# Sessions of users. `digest` is the SHA-256 of the token in the cookie: whoever reads the table
+# cannot sign in with what is in it.
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    # The `id` of its user.
+    Column("user_id", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    # The last request, to a minute.
+    Column("seen", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+    Column("client_ip", Text),
+    Column("user_agent", Text),
+)
+
+# Sign-ins that failed, by account and by address; `subject` is a hash, since people type passwords
+# where a name should go.
+sign_in_failures: Final = Table(
+    "sign_in_failures",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("failures", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    # No attempt is looked at before.
+    Column("locked_until", BigInteger, nullable=False),
+)
+
+# One-time links to make the first user with; `digest` is the SHA-256 of the token in the link.
+setup_links: Final = Table(
+    "setup_links",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("created", BigInteger, nullable=False),
+    Column("expires", BigInteger, nullable=False),
+)
+
 # Queries go by one of these and then by time. SQLite appends the row id to every index.
 Index(None, requests.c.request_id)
 Index(None, requests.c.model, requests.c.id)
@@ -207,3 +261,7 @@ Index("ix_requests_failed", requests.c.id, sqlite_where=_FAILURE, postgresql_whe
 # The audit log is read newest first; of equal times the key tells the order.
 Index(None, audit.c.time, audit.c.id)
 Index(None, audit.c.action, audit.c.time, audit.c.id)
+Index("uq_users_name", users.c.name, unique=True)
+Index(None, sessions.c.user_id)
+Index(None, sessions.c.expires)
+Index(None, sign_in_failures.c.last)

@@ -78,8 +78,8 @@ def parts(wanted: Filter, dialect: str, *, indexed: bool = True) -> dict[str, Co
         return requests.c[name] if indexed else unindexed(requests.c[name], dialect)
 
     found: dict[str, ColumnElement[bool]] = {}
-    for name in ("model", "provider", "token", "end_reason", "user", "session", "client_ip",
-                 "request_id", "team"):  # fmt: skip
+    for name in ("model", "provider", "token", "operation", "end_reason", "user", "session",
+                 "client_ip", "request_id", "team"):  # fmt: skip
         if values := getattr(wanted, name):
             found[name] = column(name).in_(values)
     if wanted.label:

@@ -52,6 +52,7 @@ class Filter(Window, kw_only=True, frozen=True):
     model: tuple[str, ...] = ()
     provider: tuple[str, ...] = ()
     token: tuple[str, ...] = ()
+    operation: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
     end_reason: tuple[str, ...] = ()
     user: tuple[str, ...] = ()
@@ -87,8 +88,8 @@ SEARCHED: Final = (
 )
 AUDIT_SEARCHED: Final = ("actor", "client_ip", "action", "target", "details")
 # Fields whose values may be separated by commas. Values of the others can contain commas.
-_LISTS: Final = {"model", "provider", "token", "status", "end_reason", "client_ip", "action",
-                 "result"}  # fmt: skip
+_LISTS: Final = {"model", "provider", "token", "operation", "status", "end_reason", "client_ip",
+                 "action", "result"}  # fmt: skip
 _KNOWN: Final[dict[str, Collection[str]]] = {
     "end_reason": [*EndReason],
     "action": [*AuditAction],

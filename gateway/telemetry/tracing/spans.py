@@ -39,6 +39,8 @@ NAME_CHARS: Final = 256
 _KEY: Final = re.compile(
     r"\bbearer\s+[^\s,;]+|\b(?:sk|pk|rk|gsk|xai)[-_][\w.*-]{6,}|\bAIza[\w-]{20,}", re.IGNORECASE
 )
+# Operations that the conventions call otherwise (`gen_ai.operation.name`).
+_OPERATIONS: Final = {"completions": "text_completion", "responses": "chat"}
 _MAX_INT: Final = (1 << 63) - 1
 _UNSET: Final = Status(StatusCode.UNSET)
 
@@ -72,7 +74,7 @@ class SpanMaker:
         made = [
             ReadableSpan(
                 # Span names should have few values: a model that does not exist is left out.
-                _name(record.operation, record.model if known else None),
+                _name(_operation(record.operation), record.model if known else None),
                 own,
                 caller or None,
                 self._resource,
@@ -88,7 +90,7 @@ class SpanMaker:
             begun = start + _nanoseconds(attempt.started_ms)
             made.append(
                 ReadableSpan(
-                    _name(record.operation, attempt.model),
+                    _name(_operation(record.operation), attempt.model),
                     _context(trace, attempt.span_id or new_span_id(self._bits)),
                     own,
                     self._resource,
@@ -160,7 +162,7 @@ class SpanMaker:
     ) -> dict[str, Attribute | None]:
         place = self._places.get(provider) if provider is not None else None
         return {
-            "gen_ai.operation.name": record.operation,
+            "gen_ai.operation.name": _operation(record.operation),
             "gen_ai.provider.name": place.name if place is not None else provider,
             "gen_ai.request.model": model,
             "gen_ai.request.stream": record.stream or None,
@@ -226,6 +228,11 @@ def _context(trace: Trace, span_id: str, *, remote: bool = False) -> SpanContext
         TraceFlags(TraceFlags.SAMPLED),
         TraceState([(key, value) for key, _, value in entries]),
     )
+
+
+def _operation(operation: str) -> str:
+    """Return OpenTelemetry's name of an operation, where it has one of its own."""
+    return _OPERATIONS.get(operation, operation)
 
 
 def _name(operation: str, model: str | None) -> str:

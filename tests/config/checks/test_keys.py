@@ -121,6 +121,10 @@ def admin(name: str, key: str) -> Admin:
             (admin("a", HASHED),),
             ["[[admins]] 'a' key: belongs to a token too; each needs its own"],
         ),
+        (
+            (Admin(name="a", key="abcdefgh", scopes=()),),
+            ["[[admins]] 'a' scopes: is empty, so the key could do nothing; name one or more"],
+        ),
     ],
 )
 def test_admins(admins: tuple[Admin, ...], expected: list[str]) -> None:

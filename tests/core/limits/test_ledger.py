@@ -689,6 +689,24 @@ def test_an_expired_lease_makes_room_when_the_account_is_full() -> None:
     assert ledger.held() == 1
 
 
+def test_a_grant_that_is_renewed_does_not_expire() -> None:
+    ledger, scope = Ledger(), token(max_concurrent=2)
+    kept = held(ledger, scope, Demand(), 0.0, 10.0)
+    lost = held(ledger, scope, Demand(), 0.0, 10.0)
+    ledger.renew(kept, 30.0)
+    other = held(ledger, scope, Demand(), 20.0, 50.0)
+    # It has expired, and somebody else has its place.
+    ledger.renew(lost, 90.0)
+    assert isinstance(ledger.admit([scope], Demand(), 29.9, EPOCH), LimitRefusal)
+    ledger.postpone(10.0)
+    assert isinstance(ledger.admit([scope], Demand(), 39.9, EPOCH), LimitRefusal)
+    held(ledger, scope, Demand(), 40.0, 90.0)
+    for grant in (kept, lost, other):
+        ledger.settle(grant, 0, 0, 41.0, EPOCH)
+        ledger.renew(grant, 99.0)
+    assert ledger.held() == 1
+
+
 def test_the_money_that_an_expired_grant_reserved_is_given_back_once() -> None:
     ledger = Ledger()
     scope = Scope("token:t", ScopeLimits(), Budget(usd=1, window="total"))

@@ -169,6 +169,7 @@ async def test_each_that_is_refused_is_told_a_later_turn(autojump_clock: MockClo
     assert waits == [500, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500, 5000, 5000, 5000]
 
 
+@pytest.mark.slow
 async def test_the_last_one_left_is_asked_at_a_throttled_rate(autojump_clock: MockClock) -> None:
     """All routes of a model are down, its fallback too: two a second are sent to the first."""
     state = State()

@@ -22,6 +22,7 @@ from gateway.transport_errors import (
     ProtocolViolation,
 )
 
+from ...stopping import stopped_at
 from ..scripts import (
     DONE,
     EOF,
@@ -455,6 +456,101 @@ async def test_total_bounds_an_answer_that_is_not_streamed(autojump_clock: MockC
     record = await world.run()
     assert trio.current_time() == 100
     assert (world.client.status, record.end_reason) == (504, "total_timeout")
+
+
+# What a provider sent while the process was stopped (after 2 s, for 10) is there after it.
+WAITS: dict[str, tuple[Timeouts, bool, list[Step]]] = {
+    "first event": (Timeouts(first_event=5), True, ok(after=8)),
+    "first event, behind the role": (
+        Timeouts(first_event=5),
+        True,
+        [(0, Head()), (0, ROLE), (8, chunk("hi")), (0, STOP), (0, DONE), (0, EOF)],
+    ),
+    "a stream goes on": (
+        Timeouts(idle=5),
+        True,
+        [(0, Head()), (0, chunk("hi")), (8, STOP), (0, DONE), (0, EOF)],
+    ),
+    "a whole answer goes on": (
+        Timeouts(idle=5),
+        False,
+        [(0, Head(200, (JSON,))), (0, b"{"), (8, answer()[1][1][1:]), (0, EOF)],  # type: ignore[index]
+    ),
+    "total": (Timeouts(total=5), True, ok(after=8)),
+    "total, of a whole answer": (Timeouts(total=5), False, answer(after=8)),
+    "total, while it is relayed": (
+        Timeouts(total=5),
+        True,
+        [(0, Head()), (0, chunk("hi")), (8, STOP), (0, DONE), (0, EOF)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("timeouts", "stream", "steps"), WAITS.values(), ids=WAITS)
+async def test_no_deadline_counts_time_in_which_the_process_was_stopped(
+    autojump_clock: MockClock, timeouts: Timeouts, stream: bool, steps: list[Step]
+) -> None:
+    world = World([("a", steps)], timeouts=timeouts, stream=stream)
+    async with stopped_at(autojump_clock, 2, 10):
+        record = await world.run()
+        assert trio.current_time() == 12
+    assert (record.end_reason, world.causes) == ("complete", ["ok"])
+    assert record.latency_ms == 12_000
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "stream", "steps", "reason"),
+    [
+        (Timeouts(first_event=5), True, SILENCE, "first_event_timeout"),
+        (Timeouts(idle=5), True, [(0, Head()), (0, chunk("hi")), (0, STALL)], "idle_timeout"),
+        (Timeouts(idle=5), False, [(0, Head(200, (JSON,))), (0, b"{"), (0, STALL)], "idle_timeout"),
+        (Timeouts(total=5), True, SILENCE, "total_timeout"),
+        (Timeouts(total=5), False, SILENCE, "total_timeout"),
+        (Timeouts(total=5), True, [(0, Head()), (0, chunk("hi")), (0, STALL)], "total_timeout"),
+    ],
+)
+async def test_silence_counts_before_and_after_a_stop(
+    autojump_clock: MockClock, timeouts: Timeouts, stream: bool, steps: list[Step], reason: str
+) -> None:
+    world = World(
+        [("a", steps)], timeouts=timeouts, stream=stream, retry=RetryPolicy(max_attempts=1)
+    )
+    async with stopped_at(autojump_clock, 2, 10):
+        await world.run()
+        assert trio.current_time() == 15
+    assert world.causes == [reason]
+
+
+async def test_a_caller_counts_its_own_time_whatever_we_did(autojump_clock: MockClock) -> None:
+    world = World([("a", SILENCE)])
+    async with stopped_at(autojump_clock, 2, 10):
+        record = await world.run(asked=ClientOptions(timeout=5))
+        assert trio.current_time() == 12
+    assert (world.client.status, record.end_reason) == (504, "total_timeout")
+
+
+async def test_an_error_that_came_meanwhile_is_read(autojump_clock: MockClock) -> None:
+    refused: list[Step] = [(0, Head(400, (JSON,))), (8, b'{"error":{"message":"no"}}'), (0, EOF)]
+    world = World([("a", refused)])
+    async with stopped_at(autojump_clock, 2, 10):
+        await world.run()
+    assert world.client.text == b'{"error":{"message":"no"}}'
+
+
+async def test_usage_that_came_meanwhile_counts(autojump_clock: MockClock) -> None:
+    steps: list[Step] = [(0, Head()), (0, chunk("hi")), (0, STOP), (8, TOTALS), (0, DONE), (0, EOF)]
+    world = World([("a", steps)])
+    async with stopped_at(autojump_clock, 2, 10):
+        record = await world.run()
+    assert record.input_tokens == 100
+
+
+async def test_attempts_after_a_stop_have_the_time_that_was_left(autojump_clock: MockClock) -> None:
+    world = World([("a", status(503, after=3)), ("b", ok(after=1))], timeouts=Timeouts(total=5))
+    async with stopped_at(autojump_clock, 2, 10):
+        await world.run()
+        assert world.upstream.called == [(0, "a"), (12, "b")]
+    assert world.causes == ["server_error", "ok"]
 
 
 async def test_connect_timeouts_alone_are_a_504(autojump_clock: MockClock) -> None:

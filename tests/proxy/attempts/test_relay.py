@@ -18,7 +18,7 @@ from gateway.proxy.attempts.relay import (
     LAST_MOMENT,
     USAGE_GRACE,
 )
-from gateway.transport_errors import ConnectionLost, ProtocolViolation
+from gateway.transport_errors import ConnectionLost, LocalShortage, ProtocolViolation
 
 from ..scripts import DONE, EOF, ROLE, STALL, STOP, TOTALS, Head, ScriptedClient, Step, chunk
 from ..world import World, body, deployment
@@ -132,6 +132,17 @@ async def test_a_provider_s_own_error_event_is_relayed(autojump_clock: MockClock
     assert world.client.finished_at is None
     assert (record.end_reason, world.causes) == ("upstream_broke", ["truncated"])
     assert trio.current_time() == 1
+
+
+async def test_our_own_shortage_is_not_held_against_the_provider(
+    autojump_clock: MockClock,
+) -> None:
+    short = LocalShortage("no buffer space")
+    world = World([("a", [(0, Head()), (0, chunk("hi")), (1, short)])])
+    record = await world.run()
+    assert (record.end_reason, world.causes) == ("upstream_broke", ["local_shortage"])
+    assert error_of(world)["message"] == "no buffer space"
+    assert world.health["a/real"].consecutive_failures == 0
 
 
 async def test_usage_of_a_broken_stream_is_still_paid_for(autojump_clock: MockClock) -> None:

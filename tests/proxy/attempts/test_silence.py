@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import MockClock
 
 from gateway.proxy.attempts.silence import Silence
+
+from ...stopping import stopped_at
 
 
 class Watched:
@@ -81,58 +82,30 @@ async def test_off_is_never(autojump_clock: MockClock) -> None:
     assert not watched.silence.quiet()
 
 
-# A process that was away...
+# A process that was stopped...
 
 
-async def advance(clock: MockClock, seconds: float) -> None:
-    clock.jump(seconds)
-    await wait_all_tasks_blocked()
-
-
-@pytest.mark.parametrize("before", [0.0, 1.0, 2.0, 3.7, 4.0, 4.9])
 async def test_time_in_which_we_could_not_listen_is_no_silence(
-    before: float, mock_clock: MockClock
+    autojump_clock: MockClock,
 ) -> None:
     watched = Watched(idle=5, keep_alive=0)
-    async with trio.open_nursery() as nursery:
+    async with stopped_at(autojump_clock, 3, 10):
+        await watched.watch()
+    assert watched.idle == [15]
+
+
+async def test_what_was_sent_meanwhile_is_heard_first(autojump_clock: MockClock) -> None:
+    watched = Watched(idle=5, keep_alive=0)
+    async with stopped_at(autojump_clock, 3, 10), trio.open_nursery() as nursery:
         nursery.start_soon(watched.watch)
-        await wait_all_tasks_blocked()
-        for _ in range(round(before * 20)):
-            await advance(mock_clock, 0.05)
-        await advance(mock_clock, 10)  # SIGSTOP and SIGCONT
-        assert watched.idle == []
-        # What the provider sent meanwhile is heard now.
+        await trio.sleep(10)
         watched.silence.heard = trio.current_time()
-        for _ in range(98):
-            await advance(mock_clock, 0.05)
-        assert watched.idle == []
-        for _ in range(4):
-            await advance(mock_clock, 0.05)
-        assert len(watched.idle) == 1
+    assert watched.idle == [18]
 
 
-async def test_a_provider_that_is_silent_after_it_too_is_cut_in_time(
-    mock_clock: MockClock,
-) -> None:
-    watched = Watched(idle=5, keep_alive=0)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watched.watch)
-        await wait_all_tasks_blocked()
-        for _ in range(60):
-            await advance(mock_clock, 0.05)
-        await advance(mock_clock, 10)
-        for _ in range(100):
-            await advance(mock_clock, 0.05)
-    # Two seconds more would be exact; a look every quarter of `idle` tells within that.
-    assert watched.idle == [pytest.approx(15.5, abs=0.8)]
-
-
-async def test_a_process_that_is_always_late_does_not_wait_for_ever(mock_clock: MockClock) -> None:
-    watched = Watched(idle=10, keep_alive=0)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watched.watch)
-        for _ in range(40):
-            await wait_all_tasks_blocked()
-            mock_clock.jump(0.5)
-    assert watched.idle
-    assert watched.idle[0] <= 20
+async def test_a_caller_has_heard_nothing_all_the_same(autojump_clock: MockClock) -> None:
+    watched = Watched(idle=30, keep_alive=15)
+    async with stopped_at(autojump_clock, 3, 20):
+        await watched.watch()
+    assert watched.quiet == [23, 38]
+    assert watched.idle == [50]

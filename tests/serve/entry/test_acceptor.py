@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import socket
 import time
 from pathlib import Path
@@ -129,8 +128,11 @@ async def test_too_many_open_connections_are_told_so_but_probes_get_in() -> None
     assert [data for data, _ in found] == [probe]
 
 
+@pytest.mark.parametrize(
+    "shortage", [OSError(errno.EMFILE, "x"), OSError(errno.ENOSPC, "x"), MemoryError()], ids=repr
+)
 async def test_no_descriptors_is_said_once_and_survived(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, shortage: Exception
 ) -> None:
     found: list[tuple[bytes, float | None]] = []
     accept = Acceptor(Entrance(ServingPolicy, EntryCounts()), Connections())
@@ -141,7 +143,7 @@ async def test_no_descriptors_is_said_once_and_survived(
         nonlocal tries
         tries += 1
         if tries < 4:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            raise shortage
         whole(listener, begin)  # type: ignore[arg-type]
 
     monkeypatch.setattr(accept, "_accept", short)

@@ -9,12 +9,13 @@ from ...wire.splice import InvalidJSON, members, splice
 from ...wire.sse import looks_like_events
 from ..base import Answer, NotAnAnswer
 from .assembled import assemble
+from .chunk import CHAT, Shape
 from .faults import choices_of, reported_by_answer
 from .text_meter import answer_tokens
 from .usage.reports import UsageReports
 
 
-def rewrite_answer(body: bytes, model: bytes, choices: int = 1) -> Answer:
+def rewrite_answer(body: bytes, model: bytes, choices: int = 1, shape: Shape = CHAT) -> Answer:
     """Return `body` under the requested name `model` (JSON), every other byte as it was.
 
     A stream, told by its bytes, is put together to the answer that it gives; `choices` are
@@ -25,7 +26,7 @@ def rewrite_answer(body: bytes, model: bytes, choices: int = 1) -> Answer:
         found = members(body)
     except InvalidJSON as exc:
         if looks_like_events(body):
-            return assemble(body, model, choices)
+            return assemble(body, model, choices, shape)
         raise NotAnAnswer(f"the answer is not a JSON object: {exc}") from exc
     fields = {member.key: body[member.value_start : member.end] for member in found}
     error = reported_by_answer(body, fields)

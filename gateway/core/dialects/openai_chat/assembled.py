@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ...wire.sse import SseDecoder
 from ..base import Answer, NotAnAnswer
+from .chunk import CHAT, Shape
 from .stream import ChatStreamRewriter
 
 # Putting together runs in one go, at about 15 µs an event of 300 bytes: 0.4 s.
@@ -21,7 +22,7 @@ MAX_ASSEMBLED: Final = 8 * 1024 * 1024
 _NAMES: Final = frozenset({"role", "id", "name", "type"})
 
 
-def assemble(body: bytes, model: bytes, choices: int) -> Answer:
+def assemble(body: bytes, model: bytes, choices: int, shape: Shape = CHAT) -> Answer:
     """Return the answer that the stream `body` gives under the name `model`, which is JSON.
 
     Raises NotAnAnswer for a stream with an error in it and for one that is not whole.
@@ -29,7 +30,7 @@ def assemble(body: bytes, model: bytes, choices: int) -> Answer:
     if len(body) > MAX_ASSEMBLED:
         raise NotAnAnswer("a stream instead of an answer, too long for one", final=True)
     rewriter = ChatStreamRewriter(
-        model, keep_usage=True, max_event_bytes=MAX_ASSEMBLED, choices=choices
+        model, keep_usage=True, max_event_bytes=MAX_ASSEMBLED, choices=choices, shape=shape
     )
     events = rewriter.feed(body) + rewriter.end()
     if rewriter.error is not None:
@@ -39,14 +40,14 @@ def assemble(body: bytes, model: bytes, choices: int) -> Answer:
         why = rewriter.broken or "it ends in the middle"
         raise NotAnAnswer(f"a stream instead of an answer: {why}", final=True)
     try:
-        answer = _assemble(events)
+        answer = _assemble(events, shape)
     except (ValueError, TypeError, AttributeError, RecursionError) as exc:
         # Members of other types than the API has.
         raise NotAnAnswer("a stream instead of an answer: its chunks differ", final=True) from exc
     return Answer(answer, rewriter.usage, rewriter.text_tokens)
 
 
-def _assemble(events: bytes) -> bytes:
+def _assemble(events: bytes, shape: Shape) -> bytes:
     answer: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
     for event in SseDecoder(MAX_ASSEMBLED * 2).feed(events):
@@ -55,9 +56,12 @@ def _assemble(events: bytes) -> bytes:
         chunk = json.loads(event.data)
         for choice in chunk.pop("choices", None) or []:
             index = choice.setdefault("index", 0)
-            _add_choice(choices.setdefault(index, {"index": index, "message": {}}), choice)
+            begun: dict[str, Any] = {"index": index}
+            if shape.message:
+                begun["message"] = {}
+            _add_choice(choices.setdefault(index, begun), choice)
         answer |= {key: value for key, value in chunk.items() if value is not None}
-    answer["object"] = "chat.completion"
+    answer["object"] = shape.whole
     answer["choices"] = [
         {"finish_reason": None, **choices[index]} for index in sorted(choices, key=int)
     ]
@@ -67,7 +71,7 @@ def _assemble(events: bytes) -> bytes:
 def _add_choice(choice: dict[str, Any], piece: Mapping[str, Any]) -> None:
     for key, value in piece.items():
         if key in ("delta", "message"):
-            _add_delta(choice["message"], value or {})
+            _add_delta(choice.setdefault("message", {}), value or {})
         elif key == "logprobs":
             _add_logprobs(choice, value)
         elif key == "text":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +33,21 @@ class Chunk(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
 
 
-CHUNK: Final = msgspec.json.Decoder(Chunk)
+class Shape(msgspec.Struct, frozen=True):
+    """What chat completions and the legacy ones have of their own.
+
+    `decode` reads an event, and gives what a choice says as its `delta`, wherever that stands.
+    `whole` and `chunk` are the `object` of an answer and of an event. `message` says that a
+    choice has an object of what it says, and not a text.
+    """
+
+    decode: Callable[[bytes], Chunk]
+    whole: str
+    chunk: str
+    message: bool = True
+
+
+CHAT: Final = Shape(msgspec.json.Decoder(Chunk).decode, "chat.completion", "chat.completion.chunk")
 NULL: Final = msgspec.Raw(b"null")
 _DELTA: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -71,7 +85,7 @@ def says_more(data: bytes) -> bool:
 
 def delta_says(delta: Found) -> bool:
     """Say whether a delta carries more than the role that opens a message."""
-    if not isinstance(delta, msgspec.Raw) or delta == NULL:
+    if not isinstance(delta, msgspec.Raw) or bytes(delta) in NOTHING:
         return False
     try:
         fields = _DELTA.decode(delta)

@@ -11,11 +11,15 @@ from . import errors, models
 from .request import parse_chat
 
 
-class OpenAIChat:
-    """See `base.Dialect`. It has no state: `OPENAI_CHAT` is the one there is."""
+class OpenAIDialect:
+    """What all operations of OpenAI's API have in common: errors, streams, the list of models.
 
-    name = "openai_chat"
-    path = "/v1/chat/completions"
+    A class that extends it is a `base.Dialect`, with a name, a path and requests of its own.
+    """
+
+    name: str
+    operation: str
+    path: str
     # A comment, which openai-python skips as long as no `id:` has come (its `_streaming.py`).
     keep_alive = b": keep-alive\n\n"
     stream_headers = (
@@ -33,9 +37,6 @@ class OpenAIChat:
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"
 
-    def read_request(self, body: bytes) -> DialectRequest:
-        return parse_chat(body)
-
     def error_reply(self, error: GatewayError) -> tuple[HeaderList, bytes]:
         return errors.error_reply(error)
 
@@ -52,13 +53,24 @@ class OpenAIChat:
         return models.model_entry(entry)
 
     def target(self, base_path: bytes, model: str, *, stream: bool) -> bytes:
-        return base_path + b"/chat/completions"
+        return base_path + self.path.removeprefix("/v1").encode("ascii")
 
     def error_status(self, body: bytes) -> int | None:
         return errors.error_status(body)
 
     def read_error(self, body: bytes) -> str:
         return errors.read_error(body)
+
+
+class OpenAIChat(OpenAIDialect):
+    """It has no state: `OPENAI_CHAT` is the one there is."""
+
+    name = "openai_chat"
+    operation = "chat"
+    path = "/v1/chat/completions"
+
+    def read_request(self, body: bytes) -> DialectRequest:
+        return parse_chat(body)
 
 
 OPENAI_CHAT: Final[Dialect] = OpenAIChat()

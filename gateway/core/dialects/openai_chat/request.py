@@ -17,17 +17,16 @@ from ...wire.splice import (
     DuplicateKey,
     InvalidJSON,
     JsonMember,
-    NotAnObject,
     check_unique,
     members,
     splice,
 )
 from ..base import Answer, Recipient, StreamRewriter
+from ..request_body import flag_of, members_of_body, string_of
 from .answer import rewrite_answer
 from .stream import ChatStreamRewriter
 from .token_limits import TokenLimits, read_token_limits
 
-_STRING: Final = msgspec.json.Decoder(str)
 _INCLUDE_USAGE: Final = b'{"include_usage":true}'
 _TRUE: Final = b"true"
 
@@ -84,14 +83,14 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 def parse_chat(body: bytes) -> ChatRequest:
     """Read a request body. Raises InvalidRequest (400) with what is wrong and where."""
-    found = _members(body)
+    found = members_of_body(body)
     values = {member.key: body[member.value_start : member.end] for member in found}
     if "model" not in values:
         raise InvalidRequest("you must provide a model parameter", param="model")
-    model = _string(values["model"], "model")
+    model = string_of(values["model"], "model")
     if not model:
         raise InvalidRequest("model must not be empty", param="model")
-    stream = _flag(values.get("stream"), "stream")
+    stream = flag_of(values.get("stream"), "stream")
     usage_options, wants_usage = _stream_options(values.get("stream_options"))
     user = values.get("user", b"null")
     return ChatRequest(
@@ -101,42 +100,9 @@ def parse_chat(body: bytes) -> ChatRequest:
         stream=stream,
         wants_usage=wants_usage,
         usage_options=usage_options,
-        user=_string(user, "user") if user.startswith(b'"') else None,
+        user=string_of(user, "user") if user.startswith(b'"') else None,
         limits=read_token_limits(values),
     )
-
-
-def _members(body: bytes) -> list[JsonMember]:
-    try:
-        found = members(body)
-        check_unique(found)
-    except NotAnObject as exc:
-        raise InvalidRequest("the body must be a JSON object", code="invalid_json") from exc
-    except DuplicateKey as exc:
-        # Two parsers can disagree on which of the two counts: a gateway that checks one model
-        # and a provider that runs the other.
-        # A lone surrogate in the key could not be sent back.
-        param = shortened(exc.key.encode("utf-8", "backslashreplace").decode())
-        raise InvalidRequest(shortened(str(exc)), code="duplicate_key", param=param) from exc
-    except InvalidJSON as exc:
-        message = f"the body is not valid JSON: {exc}" if body else "the body is empty"
-        raise InvalidRequest(message, code="invalid_json") from exc
-    return found
-
-
-def _string(raw: bytes, name: str) -> str:
-    try:
-        return _STRING.decode(raw)
-    except msgspec.DecodeError as exc:
-        raise InvalidRequest(f"{name} must be a string", param=name) from exc
-
-
-def _flag(raw: bytes | None, name: str) -> bool:
-    if raw is None or raw in (b"false", b"null"):
-        return False
-    if raw != _TRUE:
-        raise InvalidRequest(f"{name} must be true or false", param=name)
-    return True
 
 
 def _stream_options(raw: bytes | None) -> tuple[bytes, bool]:

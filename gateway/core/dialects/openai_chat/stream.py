@@ -8,8 +8,8 @@ openai-python `_streaming.py`), `[DONE]` is kept back so that only a success end
 An event that cannot be read is text that the caller would miss without knowing: it breaks the
 stream, unless every choice has its end already.
 
-The hot path: one msgspec pass checks an event's syntax and finds the three members of
-interest, then bytes are cut and joined. No event is ever decoded and encoded again.
+The hot path: one msgspec pass checks an event's syntax and finds what is of interest, then bytes
+are cut and joined.
 """
 
 from __future__ import annotations
@@ -25,7 +25,18 @@ from ...wire.model_name import ModelRenamer
 from ...wire.splice import InvalidJSON, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
 from .choice_ends import ChoiceEnds
-from .chunk import CHUNK, NULL, Choice, Chunk, delta_says, fails, index_of, is_bare_word, says_more
+from .chunk import (
+    CHAT,
+    NULL,
+    Choice,
+    Chunk,
+    Shape,
+    delta_says,
+    fails,
+    index_of,
+    is_bare_word,
+    says_more,
+)
 from .faults import FAILED_REASONS, may_fail, named, reported, reported_by_choice, silent, values
 from .text_meter import TextMeter
 from .unstreamed import as_stream
@@ -45,11 +56,10 @@ _CHOICE_CUT: Final = "the provider ended the stream in the middle of a choice"
 
 
 class ChatStreamRewriter:
-    """Rewrites one stream (see `base.StreamRewriter`). `model` is the requested name as JSON.
+    """Rewrites one stream (see `base.StreamRewriter`) under the name `model`, which is JSON.
 
-    `done` says that the provider sent `[DONE]`, `finished` that each of the `choices` that were
-    asked for, and each that has come, has its finish_reason. `asked_usage` says that the
-    provider was asked for usage.
+    It is `finished` once each of the `choices` that were asked for, and each that has come, has
+    its finish_reason. `asked_usage` says that the provider was asked for usage.
     """
 
     def __init__(
@@ -60,6 +70,7 @@ class ChatStreamRewriter:
         max_event_bytes: int,
         asked_usage: bool = True,
         choices: int = 1,
+        shape: Shape = CHAT,
     ) -> None:
         self.meaningful = False
         self.progressed = False
@@ -79,33 +90,30 @@ class ChatStreamRewriter:
         self._index = -1  # of the choice that spoke last
         self._decoder = SseDecoder(max_event_bytes)
         renamer = ModelRenamer(model)
+        self._shape = shape
         # Bound once: they are called for every event.
+        self._decode = shape.decode
         self._model = model
         self._set_model = renamer.set_model
         self._renamed = renamer.renamed
 
     @property
     def usage(self) -> Usage | None:
-        """Return what the provider has reported so far."""
         return self._reports.usage
 
     @property
     def text_tokens(self) -> int:
-        """Return about how many tokens of text have come so far."""
         return self._text.tokens
 
     @property
     def ended(self) -> bool:
-        """Say whether there is nothing more to be had from the stream."""
         return self.done or self.error is not None or self.broken is not None
 
     @property
     def awaits_usage(self) -> bool:
-        """Say whether the provider was asked for usage and has not reported any yet."""
         return self._asked_usage and not self._reported
 
     def feed(self, chunk: bytes) -> bytes:
-        """Return what the caller gets for `chunk`."""
         if self.ended:
             return b""
         try:
@@ -118,22 +126,15 @@ class ChatStreamRewriter:
         return self._take(events)
 
     def feed_answer(self, body: bytes) -> bytes:
-        """Return what the caller gets for a whole answer, sent instead of a stream.
-
-        Raises NotAnAnswer.
-        """
-        return self.feed(as_stream(body))
+        return self.feed(as_stream(body, self._shape))
 
     def end(self) -> bytes:
         """Take note that the body has ended: a last event without its blank line counts, too."""
-        if self.ended:
-            return b""
-        event = self._decoder.finish()
+        event = None if self.ended else self._decoder.finish()
         return b"" if event is None or event.data is None else self._take([event])
 
     def finish(self) -> bytes:
-        """Return the `[DONE]` that was kept back, or that the provider has forgotten."""
-        return DONE
+        return DONE  # it was kept back, or the provider has forgotten it
 
     def _take(self, events: list[SseEvent]) -> bytes:
         out: list[bytes] = []
@@ -164,11 +165,10 @@ class ChatStreamRewriter:
             if not data.isascii():
                 # msgspec skips over strings that it does not have to decode.
                 check_utf8(data)
-            chunk = CHUNK.decode(data)
+            chunk = self._decode(data)
         except (msgspec.DecodeError, InvalidJSON, RecursionError):
             return self._rewrite_odd(data)
         if chunk.error is not _UNSET and bytes(chunk.error) not in NOTHING:
-            # OpenRouter's is a chunk like the others, with an error in it.
             self.error = data if chunk.model is _UNSET else self._set_model(data)
             self._note_usage(b"" if chunk.usage is _UNSET else chunk.usage)
             return None

@@ -13,13 +13,13 @@ import msgspec
 from ...wire.splice import InvalidJSON
 from ...wire.sse import SseEvent, encode
 from ..base import NotAnAnswer
+from .chunk import CHAT, Shape
 from .faults import reported_by_answer, values
 
 _CHOICES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _MESSAGE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOOL_CALLS: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _ENCODE: Final = msgspec.json.Encoder().encode
-_CHUNK: Final = msgspec.Raw(b'"chat.completion.chunk"')
 _NO_CHOICES: Final = msgspec.Raw(b"[]")
 # What the chunks of one answer have in common.
 _SHARED: Final = frozenset({"id", "object", "created", "model"})
@@ -28,7 +28,7 @@ _CR: Final = 0x0D
 _END: Final = b"data: [DONE]\n\n"
 
 
-def as_stream(body: bytes) -> bytes:
+def as_stream(body: bytes, shape: Shape = CHAT) -> bytes:
     """Return the stream that says what `body` says, `[DONE]` included. Raises NotAnAnswer."""
     try:
         fields = values(body)
@@ -43,7 +43,7 @@ def as_stream(body: bytes) -> bytes:
         raise NotAnAnswer("JSON without choices instead of a stream") from exc
     chunk = {key: msgspec.Raw(value) for key, value in fields.items()}
     usage = chunk.pop("usage", None)
-    chunk["object"] = _CHUNK
+    chunk["object"] = msgspec.Raw(_ENCODE(shape.chunk))
     chunk["choices"] = msgspec.Raw(_ENCODE(choices))
     events = _event(chunk)
     if usage is not None and bytes(usage) != b"null":

@@ -9,6 +9,7 @@ import trio
 
 from ....core.routing.timeouts import deadline
 from ....core.wire.inflate import Damaged, Inflater, UnknownEncoding, inflater
+from ....stops import RunningScope
 from ....transport_errors import ProtocolViolation, UnreadableBody, UpstreamFailure
 from ...protocols import HeaderPairs, UpstreamResponse
 
@@ -90,7 +91,7 @@ async def read_whole(response: UpstreamResponse, limit: int, idle: float) -> byt
     # Not a list of pieces to join: thousands of small ones leave holes that the allocator keeps.
     body = bytearray()
     begun = False
-    with trio.CancelScope() as silence:
+    with RunningScope() as silence:
         while piece := await response.receive_some():
             body += piece
             if len(body) > limit:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 # Two histograms of 20 buckets each, as `core/records/histogram.py` had them.
 _BUCKETS = 20

@@ -674,7 +674,11 @@ def test_any_object_gets_the_same_edit(
         only_usage = (
             last.get("usage", "null") != "null"
             and not json.loads(last.get("choices", "null"))
-            and all(key in ENVELOPE or value in ([], "") for key, value in pairs(text(members)))
+            and all(
+                # Of two members with one name the last counts.
+                key in ENVELOPE or value in ([], "")
+                for key, value in dict(pairs(text(members))).items()
+            )
         )
         if only_usage and not keep_usage:
             continue

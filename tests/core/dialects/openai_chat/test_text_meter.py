@@ -96,6 +96,7 @@ def test_short_pieces_are_a_token_each() -> None:
     assert measured(*[{"content": "."}] * 30).tokens == 30
 
 
+@pytest.mark.slow
 @given(st.lists(st.recursive(st.none() | st.text() | st.integers(), lambda inner: st.lists(inner)
        | st.dictionaries(st.text(), inner))))  # fmt: skip
 def test_anything_can_be_measured(deltas: list[object]) -> None:

@@ -188,6 +188,7 @@ def test_one_slow_deployment_gets_a_small_share() -> None:
     assert all(seen[index] > 17_000 for index in range(5))
 
 
+@pytest.mark.slow
 def test_equals_share_equally() -> None:
     seen = simulated([0.5] * 4)
     assert all(seen[index] == pytest.approx(25_000, rel=0.05) for index in range(4))
@@ -218,6 +219,7 @@ def test_a_failing_fast_deployment_attracts_no_traffic_and_comes_back_when_it_is
     assert after == pytest.approx(0.2, abs=0.03)
 
 
+@pytest.mark.slow
 def test_under_load_a_failing_fast_deployment_needs_its_breaker() -> None:
     # With six in flight at each of the others, at a second each, the 5 s of the penalty for
     # one that has none in flight are no longer the higher cost.

@@ -68,6 +68,8 @@ _MOST_USD: Final = 10**6
 # More than any answer has: a count beyond it is a fault, and would use up every budget.
 _MOST: Final = 2**31
 _DIGITS: Final = 16
+# A prompt, an answer and their sum, and nothing else that is known.
+_PLAIN: Final = 3
 
 KNOWN: Final = frozenset(
     (
@@ -97,6 +99,26 @@ def is_complete(found: Mapping[str, Any]) -> bool:
 
 
 def usage_of(found: Mapping[str, Any]) -> Usage | None:
+    return _plain(found) or _of_any(found)
+
+
+def _plain(found: Mapping[str, Any]) -> Usage | None:
+    """Read a report as most are, for a third of the price; None for all others."""
+    if len(found) != _PLAIN:
+        return None
+    prompt, completion = found.get("prompt_tokens"), found.get("completion_tokens")
+    if (
+        type(prompt) is int
+        and type(completion) is int
+        and 0 < prompt < _MOST
+        and 0 < completion < _MOST
+        and found.get("total_tokens") == prompt + completion
+    ):
+        return Usage(prompt, completion)
+    return None
+
+
+def _of_any(found: Mapping[str, Any]) -> Usage | None:
     taken, given = _details(found, _INPUT_DETAILS), _details(found, _OUTPUT_DETAILS)
     cached = _most_of(found, taken, _CACHED)
     five_minutes, hour = _written_by_lifetime(found, taken)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.admin.failed_sign_ins import OF_ALL, OF_ONE, WINDOW, FailedSignIns
+from gateway.admin.accounts.failed_sign_ins import OF_ALL, OF_ONE, WINDOW, FailedSignIns
 
 
 def test_a_few_are_all_written_down() -> None:

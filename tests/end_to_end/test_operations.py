@@ -1,0 +1,131 @@
+"""What is asked for beside chat, by the official SDK, of the demo provider and of scripted ones."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.core.records.record import EndReason
+
+from .harness import config, in_process
+from .provider import Asked, serving
+from .sdk import VERSIONS, call_of, run_sdk
+from .wire import RESET, Script, broken, failure, streamed, whole
+
+pytestmark = pytest.mark.slow
+
+both_lines = pytest.mark.parametrize("version", VERSIONS, ids=lambda line: f"openai{line}")
+both_clients = pytest.mark.parametrize("client", ["sync", "async"])
+
+DEMO = """
+[server]
+bind = "127.0.0.1:0"
+[overload]
+lag = 0
+[store]
+url = ""
+[providers.demo]
+kind = "demo"
+token_interval = 0.0
+[[models]]
+name = "m"
+routes = [{ provider = "demo", model = "demo-1", input_price = 1, output_price = 2 }]
+[[models]]
+name = "omni-moderation-latest"
+routes = [{ provider = "demo", model = "demo-1", input_price = 0, output_price = 0 }]
+"""
+
+
+@both_lines
+@both_clients
+async def test_of_the_demo_provider(version: str, client: str) -> None:
+    calls = [
+        call_of("embeddings", input=["one two", "three"], dimensions=8),
+        call_of("embeddings", input="one two", dimensions=8, encoding_format="float"),
+        {"do": "moderations", "with": {"input": "be nice"}},
+        call_of("completions", prompt="Hello there", max_tokens=5),
+        call_of("completions", prompt="Hello there", max_tokens=5, stream=True),
+        call_of(
+            "completions",
+            prompt="Hello there",
+            stream=True,
+            stream_options={"include_usage": True},
+        ),
+    ]
+    async with in_process(DEMO) as gateway:
+        packed, plain, moderation, text, chunks, told = await run_sdk(
+            version, gateway.url, calls, client=client
+        )
+        records = [await gateway.record(number) for number in range(1, 7)]
+    # The SDK asks for base64 unless told otherwise, and unpacks it.
+    assert packed["answer"]["model"] == plain["answer"]["model"] == "m"
+    assert [len(each["embedding"]) for each in packed["answer"]["data"]] == [8, 8]
+    assert packed["answer"]["data"][0]["embedding"] == pytest.approx(
+        plain["answer"]["data"][0]["embedding"]
+    )
+    assert moderation["answer"]["model"] == "omni-moderation-latest"
+    assert moderation["answer"]["results"][0]["flagged"] is False
+    said = text["answer"]["choices"][0]["text"]
+    assert "".join(each["choices"][0]["text"] for each in chunks["chunks"]) == said
+    assert all("usage" not in each for each in chunks["chunks"])
+    assert told["chunks"][-1]["usage"]["completion_tokens"] == 16
+    operations = ["embeddings"] * 2 + ["moderations"] + ["completions"] * 3
+    assert [record.operation for record in records] == operations
+    assert {record.end_reason for record in records} == {EndReason.COMPLETE}
+    # 3 and 2 words at 1 USD a million, nothing, and 2 words with answers of 5 and 16.
+    assert [record.cost_nano_usd for record in records] == [3000, 2000, 0, 12000, 12000, 34000]
+
+
+def of_text(text: str, finish: str | None = None) -> bytes:
+    choice = {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
+    chunk = {"id": "cmpl-1", "object": "text_completion", "created": 1, "model": "real-model"}
+    return b"data: %b\n\n" % json.dumps(chunk | {"choices": [choice]}).encode()
+
+
+VECTORS: dict[str, Any] = {
+    "object": "list",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.5] * 1536}],
+    "model": "real-model",
+    "usage": {"prompt_tokens": 9, "total_tokens": 9},
+}
+
+
+@both_lines
+async def test_failures_are_tried_again_and_refusals_relayed(version: str) -> None:
+    def second(asked: Asked) -> Script:
+        if asked.target.endswith("/embeddings"):
+            return [(0.0, whole(200, VECTORS))]
+        return [(0.0, failure(400, "no such thing", code="unsupported_value"))]
+
+    async with (
+        serving([(0.0, failure(500))]) as broken_one,
+        serving(second) as other,
+        in_process(config(broken_one.port, other.port)) as gateway,
+    ):
+        calls = [call_of("embeddings", input="x"), call_of("completions", prompt="x")]
+        vectors, refused = await run_sdk(version, gateway.url, calls)
+        assert vectors["answer"] == VECTORS | {"model": "m"}
+        assert refused["error"]["class"] == "BadRequestError"
+        assert refused["error"]["code"] == "unsupported_value"
+        assert [each.target for each in other.asked] == ["/v1/embeddings", "/v1/completions"]
+        record = await gateway.record(1)
+        assert [row.cause for row in record.attempts][-1] is None
+        assert record.cost_nano_usd == 9000
+
+
+@both_lines
+async def test_a_stream_of_text_that_breaks_raises(version: str) -> None:
+    good = streamed([of_text("Hel"), of_text("lo"), of_text("", "stop"), b"data: [DONE]\n\n"])
+    async with (
+        serving(broken([of_text("Hel")], RESET), good) as provider,
+        in_process(config(provider.port)) as gateway,
+    ):
+        calls = [call_of("completions", prompt="x", stream=True) for _ in range(2)]
+        cut, complete = await run_sdk(version, gateway.url, calls)
+        assert [each["choices"][0]["text"] for each in cut["chunks"]] == ["Hel"]
+        assert cut["error"]["class"] == "APIError"
+        assert "error" not in complete
+        assert [each["model"] for each in complete["chunks"]] == ["m"] * 3
+        assert (await gateway.record(1)).end_reason is EndReason.UPSTREAM_BROKE
