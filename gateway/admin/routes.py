@@ -5,13 +5,14 @@ from __future__ import annotations
 from . import control, in_flight, queries, status
 from .accounts import session, setup, users
 from .captures import CaptureEndpoint
+from .controls.configuration import MOST_BYTES, ConfigurationEndpoints
 from .controls.routes import CONTROLS
 from .exports import ExportEndpoints
 from .route import AdminRoute
 
 
 def all_routes() -> list[AdminRoute]:
-    exports = ExportEndpoints()
+    exports, pasted = ExportEndpoints(), ConfigurationEndpoints()
     return [
         AdminRoute("GET", "requests", queries.requests),
         # Callers may choose ids, and those may hold slashes.
@@ -29,6 +30,8 @@ def all_routes() -> list[AdminRoute]:
         AdminRoute("GET", "status", status.status),
         AdminRoute("POST", "reload", control.reload),
         *(AdminRoute(*each) for each in CONTROLS),
+        AdminRoute("POST", "config/check", pasted.check, MOST_BYTES),
+        AdminRoute("POST", "config/diff", pasted.compare, MOST_BYTES),
         AdminRoute("POST", "session", session.sign_in),
         AdminRoute("GET", "session", session.current),
         AdminRoute("DELETE", "session", session.sign_out),

@@ -94,10 +94,7 @@ def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Token, 
 
 
 def outline(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Config:
-    """Return all tables of both files that can be read; faults in the others are ignored.
-
-    Of a variable that is not set only the name is known. Raises ConfigError if a file is no TOML.
-    """
+    """Return what can be read of both files, with stand-ins for variables that are not set."""
     text = _read(path)
     if text is None:
         raise _absent(path)
@@ -137,13 +134,18 @@ def may_be_open(path: Path, environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def parse(
-    text: str, name: str, environ: Mapping[str, str], tokens: TokensFile | None = None
+    text: str,
+    name: str,
+    environ: Mapping[str, str],
+    tokens: TokensFile | None = None,
+    *,
+    on_disk: bool = True,
 ) -> schema.Config:
-    """Like `load`, of texts; `name` stands for the file in messages."""
+    """Like `load`, of texts; `on_disk` says whether to look for the files that they name."""
     reader = _Reader(name, environ)
     config = reader.config(_toml(text, name))
     keys = KeyCheck(all_names(config, reader.unread))
-    reader.check(cross_check(config, reader.unread, keys))
+    reader.check(cross_check(config, reader.unread, keys, on_disk=on_disk))
     problems = reader.problems
     if tokens is not None:
         reader = _Reader(tokens.name, environ)

@@ -205,8 +205,12 @@ class Application:
         def replace(change: Callable[[Snapshot], Snapshot]) -> None:
             running.snapshot = change(running.snapshot)
 
+        def state() -> dict[str, object]:
+            status = None if self._reloader is None else self._reloader.status
+            return gauges.state_of(parts.services, status)
+
         following = self._following = Following(
-            recording, parts.health, parts.services.in_flight, replace
+            recording, parts.health, parts.services.in_flight, replace, state
         )
         found = await following.begin(config)
         taken = following.adopt(config, parts.adopt(config, found.callers), found)

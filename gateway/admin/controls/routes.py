@@ -9,12 +9,13 @@ from starlette.types import ASGIApp
 
 from .. import in_flight
 from ..request import AdminRequest
-from . import deployments, keys, spending
+from . import deployments, keys, processes, spending
 
 Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
 
 # Names may hold slashes. So the paths with a word behind the name come first.
 CONTROLS: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "processes", processes.listed),
     ("GET", "keys", keys.listed),
     ("POST", "keys", keys.create),
     ("POST", "keys/{id:path}/rotate", keys.rotate),

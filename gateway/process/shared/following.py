@@ -20,6 +20,7 @@ from ...state.health import LocalHealth
 from ..recording import Recording
 
 if TYPE_CHECKING:
+    from .heartbeat import Heartbeat
     from .orders import Orders
     from .stored_keys import StoredKeys
 
@@ -29,7 +30,10 @@ _BEGIN: Final = 2.0
 
 
 class Following:
-    """`replace` puts what the given function makes of the snapshot in use into its place."""
+    """`replace` puts what the given function makes of the snapshot in use into its place.
+
+    `state` returns how the process is, for the table of processes.
+    """
 
     def __init__(
         self,
@@ -37,16 +41,22 @@ class Following:
         health: LocalHealth,
         in_flight: InFlight,
         replace: Callable[[Callable[[Snapshot], Snapshot]], None],
+        state: Callable[[], dict[str, object]],
     ) -> None:
         self._recording = recording
         self._replace = replace
         self._keys: StoredKeys | None = None
         self._orders: Orders | None = None
+        self._heartbeat: Heartbeat | None = None
         if recording.database is not None:
+            from .heartbeat import Heartbeat
             from .orders import Orders
             from .stored_keys import StoredKeys
 
             self._keys = StoredKeys(recording.database, self._follow_keys)
+            self._heartbeat = Heartbeat(recording.database, lambda: {
+                **state(), "keys_generation": self._generation
+            })  # fmt: skip
             self._orders = Orders(recording.database, health, in_flight)
 
     def __repr__(self) -> str:
@@ -84,6 +94,12 @@ class Following:
             nursery.start_soon(persist, self._keys.run)
         if self._orders is not None:
             nursery.start_soon(persist, self._orders.run)
+        if self._heartbeat is not None:
+            nursery.start_soon(persist, self._heartbeat.run)
+
+    @property
+    def _generation(self) -> int | None:
+        return None if self._keys is None else self._keys.generation
 
     def _follow_keys(self, config: Config, found: AllCallers) -> None:
         self._replace(lambda snapshot: self.adopt(config, snapshot, found))
