@@ -131,6 +131,7 @@ async def test_a_drain_and_a_cancel_reach_every_worker(on_record: Kept, write: W
         (row,) = [await on_record.of("to-cancel")]
         assert row["end_reason"] == "cancelled_by_operator"
     actions = json.loads(await command(file, "audit", "list", "--json"))
-    assert [each["action"] for each in reversed(actions)][1:] == [
+    done = [each["action"] for each in reversed(actions)]
+    assert [each for each in done if each not in ("migrated", "sign_in")] == [
         *("deployment_drained", "deployment_enabled", "request_cancelled")
     ]
