@@ -12,6 +12,7 @@
     │   ├── PreconditionFailed   412
     │   ├── BodyTooLarge         413
     │   ├── ConfigurationRejected 422
+    │   ├── UpgradeRequired      426
     │   ├── PreconditionRequired 428
     │   ├── RateLimited          429
     │   └── QuotaExceeded        429
@@ -113,6 +114,13 @@ class MethodNotAllowed(CallerError):
     def __init__(self, message: str, *, allow: str) -> None:
         super().__init__(message)
         self.allow = allow
+
+
+class UpgradeRequired(CallerError):
+    """For who wants to speak another protocol here; HTTP/1.1 is the one that there is."""
+
+    status = 426
+    code = "upgrade_required"
 
 
 class BodyTimeout(CallerError):

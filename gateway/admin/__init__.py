@@ -7,6 +7,7 @@ In the order in which to read them:
     route, routes    what a route is; all of them and their handlers
     application      one request on its way to its handler
     accounts/        who asks: keys, users, sessions
+    oidc/            users who sign in through an OpenID Connect provider
     sign_in          which keys are accepted, and what the audit log says of the others
     request          one request of an administrator: its parameters, its body, its audit entries
     asgi_bridge      the caller's side of it, as Starlette wants it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import structlog
 from starlette.datastructures import Headers
@@ -30,6 +30,7 @@ from .accounts.arrival import arrival_of
 from .accounts.cookies import session_tokens
 from .accounts.csrf import check_forgery
 from .accounts.identity import Identity
+from .accounts.redirects import to_sign_in
 from .asgi_bridge import AsgiBridge
 from .request import AdminRequest, recent_views
 from .resources import Resources
@@ -44,7 +45,6 @@ ErrorPage = Callable[[GatewayError, Identity | None], ASGIApp]
 _BODY_SECONDS: Final = 10.0
 # Seconds, after which a lock is over and a restarted server is back.
 _STORE_RETRY: Final = 5.0
-_SIGN_IN_PAGE: Final = "/admin/sign-in"
 _API: Final = "/admin/api"
 
 _log = structlog.get_logger(__name__)
@@ -124,7 +124,12 @@ class AdminApi:
         identity: Identity | None = None
         try:
             # Who asks comes first: to a stranger no path is admitted to exist, and no body is read.
-            identity = await self._admit(served, key, inner, path)
+            right = Right.SIGNED_IN if served is None else served.right
+            identity = await self._asker(right, key, inner, path)
+            if identity is not None and not identity.may(right):
+                raise PermissionDenied(
+                    f"this needs the right {right.value!r}, which {identity} does not have"
+                )
             if served is None:
                 await client.read_body(BODY_BYTES, _BODY_SECONDS)
                 raise _absent(scope["method"], path, allowed)
@@ -136,22 +141,16 @@ class AdminApi:
                 raise
             await self._show(exc, identity, inner, client)
 
-    async def _admit(
-        self, served: _Served | None, key: bytes | None, inner: dict[str, Any], path: str
+    async def _asker(
+        self, right: Right, key: bytes | None, inner: dict[str, Any], path: str
     ) -> Identity | None:
-        """Return who asks, if they may. Raises AuthenticationFailed and PermissionDenied."""
-        right = Right.SIGNED_IN if served is None else served.right
+        """Return who asks; None only where no sign-in is needed. Raises AuthenticationFailed."""
         tokens = session_tokens(inner["headers"])
         if right is Right.ANYONE:
             return await self._authenticator.visitor(tokens)
         address = inner["gateway.arrival"].address
         snapshot = self._resources.snapshot()
-        identity = await self._authenticator.identify(snapshot, key, tokens, address, path)
-        if not identity.may(right):
-            raise PermissionDenied(
-                f"this needs the right {right.value!r}, which {identity} does not have"
-            )
-        return identity
+        return await self._authenticator.identify(snapshot, key, tokens, address, path)
 
     async def _handle(
         self, served: _Served, inner: dict[str, Any], identity: Identity | None, client: Client
@@ -175,8 +174,7 @@ class AdminApi:
         """Answer the request for a page with the sign-in page, or with one that shows the error."""
         if isinstance(error, AuthenticationFailed):
             query = inner["query_string"].decode("latin-1")
-            back = quote(inner["path"] + (f"?{query}" if query else ""), safe="")
-            target = f"{_SIGN_IN_PAGE}?next={back}".encode("ascii")
+            target = to_sign_in(inner["path"], query).encode("ascii")
             if (b"hx-request", b"true") in inner["headers"]:
                 # A fragment for htmx, which would put the sign-in page in its place; told this
                 # way, it leaves the page instead (htmx.org/reference, "Response Headers").

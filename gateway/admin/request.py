@@ -218,7 +218,7 @@ class AdminRequest:
             time=time.time(),
             action=action,
             result=result,
-            actor_kind=ActorKind.ADMIN if self.visitor is None else self.visitor.kind,
+            actor_kind=ActorKind.USER if self.visitor is None else self.visitor.kind,
             actor=self.who,
             client_ip=self.client_ip,
             target=target,

@@ -17,6 +17,7 @@ from ..lifecycle import Lifecycle
 from ..proxy.services import Services
 from ..store.engine.database import Database
 from .accounts.sign_ins import SignIns
+from .oidc.provider import OidcHttp
 
 
 class Control(Protocol):
@@ -42,7 +43,7 @@ class Resources:
     `since` is when this process started, in Trio's seconds. `database` is None if nothing is kept,
     and `captures` is the folder of the debug log. `store` and `debug_log` return the state of the
     writer of records and of that of captures, as JSON can hold it; None if there is none. `clock`
-    is Unix time in seconds.
+    is Unix time in seconds. `oidc_http` calls the provider of [admin.oidc].
     """
 
     control: Control
@@ -56,6 +57,7 @@ class Resources:
     store: Callable[[], object] | None = None
     debug_log: Callable[[], object] | None = None
     clock: Callable[[], float] = time.time
+    oidc_http: OidcHttp | None = None
 
     @cached_property
     def sign_ins(self) -> SignIns | None:

@@ -95,6 +95,8 @@ ROUTES: Final[Mapping[tuple[str, str], Right]] = {
     ("GET", "session"): Right.SIGNED_IN,
     ("DELETE", "session"): Right.SIGNED_IN,
     ("POST", "setup"): Right.ANYONE,
+    ("GET", "oidc/start"): Right.ANYONE,
+    ("GET", "oidc/callback"): Right.ANYONE,
     ("POST", "users/me/password"): Right.SIGNED_IN,
     ("GET", "users"): Right.USERS,
     ("POST", "users"): Right.USERS,

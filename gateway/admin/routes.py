@@ -8,11 +8,12 @@ from .captures import CaptureEndpoint
 from .controls.configuration import MOST_BYTES, ConfigurationEndpoints
 from .controls.routes import CONTROLS
 from .exports import ExportEndpoints
+from .oidc.endpoints import OidcEndpoints
 from .route import AdminRoute
 
 
 def all_routes() -> list[AdminRoute]:
-    exports, pasted = ExportEndpoints(), ConfigurationEndpoints()
+    exports, oidc, pasted = ExportEndpoints(), OidcEndpoints(), ConfigurationEndpoints()
     return [
         AdminRoute("GET", "requests", queries.requests),
         # Callers may choose ids, and those may hold slashes.
@@ -36,6 +37,8 @@ def all_routes() -> list[AdminRoute]:
         AdminRoute("GET", "session", session.current),
         AdminRoute("DELETE", "session", session.sign_out),
         AdminRoute("POST", "setup", setup.set_up),
+        AdminRoute("GET", "oidc/start", oidc.start),
+        AdminRoute("GET", "oidc/callback", oidc.callback),
         # Before the ids, which have another form.
         AdminRoute("POST", "users/me/password", session.own_password),
         AdminRoute("GET", "users", users.listed),

@@ -12,6 +12,7 @@ import trio
 
 from ..config.snapshot import Snapshot
 from ..core import log_context
+from ..core.records.record import UNTOLD
 from ..errors import (
     AuthenticationFailed,
     ConfigError,
@@ -21,11 +22,13 @@ from ..errors import (
     NotFound,
     SendStalled,
     ShuttingDown,
+    UpgradeRequired,
 )
 from ..lifecycle import Lifecycle
 from ..proxy.access import authenticate
 from ..proxy.exchange import Exchange
 from ..proxy.operations.chat import serve_chat
+from ..proxy.operations.kept_answers import KeptAnswerCall, serve_kept_answer
 from ..proxy.protocols import Client, HeaderPairs
 from ..proxy.reservation import rate_limits
 from ..proxy.services import Services
@@ -155,10 +158,15 @@ class AsgiApp:
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
                         return
-                route, argument = _route(running, scope["method"], path)
+                route, argument = _route(running, scope["method"], path, headers)
                 client.dialect = route.dialect
                 if route.operation is Operation.CHAT:
                     await self._call(running, client, scope, headers, identity)
+                elif route.operation is Operation.KEPT_ANSWER:
+                    id, _, part = argument.partition("/")
+                    method, query = scope["method"], scope.get("query_string", b"")
+                    kept = KeptAnswerCall(method, id, part and f"/{part}", query)
+                    await self._call(running, client, scope, headers, identity, kept)
                 elif route.operation is Operation.METRICS:
                     await client.reply(*await _scrape(running, headers))
                 else:
@@ -175,6 +183,7 @@ class AsgiApp:
         scope: Scope,
         headers: dict[bytes, bytes],
         identity: bytes,
+        kept: KeptAnswerCall | None = None,
     ) -> None:
         peer: Any = scope.get("client")
         tracer = running.services.tracer
@@ -196,7 +205,13 @@ class AsgiApp:
         client.before_body(exchange.hold_body)
         key = api_key(headers)
         try:
+            if kept is not None:
+                await exchange.run(lambda exchange: serve_kept_answer(exchange, key, kept))
+                return
             await exchange.run(lambda exchange: serve_chat(exchange, key, asked(headers)))
+            told = exchange.settlement.reason not in UNTOLD
+            if client.dialect.closes_failed and client.open and told:
+                await client.finish(b"")
         finally:
             client.let_go()
 
@@ -224,11 +239,21 @@ class AsgiApp:
         raise InternalError(f"the route {operation.value} has no handler")
 
 
-def _route(running: Runtime, method: str, path: str) -> tuple[ApiRoute, str]:
-    """Return what serves a path. Raises NotFound and MethodNotAllowed, which are counted."""
+def _route(
+    running: Runtime, method: str, path: str, headers: dict[bytes, bytes]
+) -> tuple[ApiRoute, str]:
+    """Return what serves a path. Raises NotFound and MethodNotAllowed, which are counted.
+
+    Codex asks for a WebSocket first, and after a 426 at once for the same by HTTP; any other
+    refusal costs it several tries. So a 426 is what it gets, and no line in the log.
+    """
     try:
         return routes.match(method, path)
     except (NotFound, MethodNotAllowed) as exc:
+        wanted = headers.get(b"upgrade", b"").lower()
+        if isinstance(exc, MethodNotAllowed) and wanted == b"websocket":
+            message = f"{path} is not served over a WebSocket; send a POST"
+            raise UpgradeRequired(message) from exc
         running.services.unserved.note(method, path, exc.status, trio.current_time())
         raise
 

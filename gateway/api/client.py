@@ -185,6 +185,11 @@ class AsgiClient:
     async def keep_alive(self, data: bytes) -> None:
         await self.send(data)
 
+    @property
+    def open(self) -> bool:
+        """Say whether a stream has begun that was not ended."""
+        return self.status is not None and not self.sealed
+
     async def finish(self, data: bytes) -> None:
         self.sealed = True
         call, self._before_last = self._before_last, None

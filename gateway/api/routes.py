@@ -7,6 +7,7 @@ to the handler (Starlette: 23 µs against a dictionary's 0.1).
 from __future__ import annotations
 
 import enum
+import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -16,6 +17,11 @@ from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
 from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
+from ..core.dialects.openai_responses.dialect import (
+    OPENAI_INPUT_TOKENS,
+    OPENAI_KEPT_RESPONSES,
+    OPENAI_RESPONSES,
+)
 from ..errors import MethodNotAllowed, NotFound
 
 _MODELS: Final = "/models"
@@ -29,13 +35,17 @@ DEFAULT_DIALECT: Final = OPENAI_CHAT
 
 
 # What models can be called in, each dialect at its own path.
-_CALLED: Final = (OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS)
+_CALLED: Final = (
+    *(OPENAI_CHAT, OPENAI_RESPONSES, OPENAI_INPUT_TOKENS),
+    *(OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS),
+)
 
 
 class Operation(enum.Enum):
     """What a path asks for."""
 
     CHAT = "chat"  # an answer of a model, in the route's dialect
+    KEPT_ANSWER = "kept_answer"
     MODELS = "models"
     MODEL = "model"
     LIVE = "live"
@@ -64,6 +74,9 @@ _EXACT: Final[dict[str, ApiRoute]] = {
 }
 _MODEL: Final = ApiRoute(Operation.MODEL, "GET")
 _MODEL_PREFIXES: Final = tuple(prefix + _MODELS + "/" for prefix in _PREFIXES)
+# What can be done with a response that a provider keeps, by what follows its id in the path.
+_KEPT: Final = re.compile(r"(?:/v1){0,2}/responses/([^/]+)(|/input_items|/cancel)")
+_KEPT_METHODS: Final = {"": ("GET", "DELETE"), "/input_items": ("GET",), "/cancel": ("POST",)}
 
 
 def match(method: str, path: str) -> tuple[ApiRoute, str]:
@@ -81,6 +94,8 @@ def match(method: str, path: str) -> tuple[ApiRoute, str]:
                 break
     if found is None and path.endswith("/") and path != "/":
         return match(method, path.rstrip("/") or "/")
+    if found is None and (kept := _KEPT.fullmatch(path)) is not None:
+        return _kept_answer(method, path, *kept.groups())
     if found is None:
         raise NotFound(
             f"there is nothing at {method} {path}; the API is at /v1/chat/completions and "
@@ -91,6 +106,14 @@ def match(method: str, path: str) -> tuple[ApiRoute, str]:
         allow = "GET, HEAD" if allowed == "GET" else allowed
         raise MethodNotAllowed(f"{path} takes {allow}, not {method}", allow=allow)
     return found, argument
+
+
+def _kept_answer(method: str, path: str, id: str, part: str) -> tuple[ApiRoute, str]:
+    allowed = _KEPT_METHODS[part]
+    if method not in allowed:
+        allow = ", ".join(allowed)
+        raise MethodNotAllowed(f"{path} takes {allow}, not {method}", allow=allow)
+    return ApiRoute(Operation.KEPT_ANSWER, method, OPENAI_KEPT_RESPONSES), id + part
 
 
 def decoded(raw_path: bytes) -> str:

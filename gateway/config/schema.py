@@ -87,6 +87,8 @@ class Route(Table, frozen=True):
     output_image_price: Price | None = None
     weight: Price = 1.0
     timeouts: TimeoutOverrides = TimeoutOverrides()
+    # Instead of the provider's own.
+    api: Literal["chat", "responses"] | None = None
 
     def prices(self, model: str) -> Prices:
         """Return the prices of one `model` of the route.
@@ -114,6 +116,7 @@ class Route(Table, frozen=True):
             prices=self.prices(model),
             weight=self.weight,
             pattern=pattern,
+            api=self.api,
         )
 
 

@@ -94,9 +94,22 @@ class ServedModel(msgspec.Struct, frozen=True):
         return Deadlines(self.deployments, started, latest, stopped)
 
     def order(
-        self, now: float, rng: Rng, key: bytes | None, *, probing: bool = True
+        self,
+        now: float,
+        rng: Rng,
+        key: bytes | None,
+        *,
+        probing: bool = True,
+        home: str | None = None,
     ) -> Iterator[int]:
-        """Return the numbers of the deployments, best first, fallbacks last."""
+        """Return the numbers of the deployments, best first, fallbacks last.
+
+        Of a model that has the deployment `home`, by its state key, that is the only one.
+        """
+        if home is not None:
+            numbers = [n for n, each in enumerate(self.deployments) if each.state_key == home]
+            if numbers:
+                return iter(numbers)
         if len(self.balancers) == 1:
             return self.balancers[0].order(now, rng, key, probing=probing)
         return self._order_all(now, rng, key, probing=probing)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -22,7 +22,26 @@ UNIX: Final = "unix"
 _FIRST_WAIT: Final = 30.0
 _LONGEST_WAIT: Final = 900.0
 
+RoleName = Literal["viewer", "analyst", "operator", "admin"]
 Network = IPv4Network | IPv6Network
+
+
+class OidcSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The table `[admin.oidc]`: an OpenID Connect provider through which people sign in.
+
+    `roles` says which role a value of the claim `role_claim` gives; who has none of them is
+    refused. `redirect_uri` is our own address as the provider knows it, told from the request
+    if it is empty.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str = ""
+    roles: dict[str, RoleName]
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    name_claim: Annotated[str, Meta(min_length=1)] = "preferred_username"
+    role_claim: Annotated[str, Meta(min_length=1)] = "groups"
+    redirect_uri: str = ""
 
 
 class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,6 +55,7 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     session_idle_minutes: Annotated[float, Meta(gt=0)] = 120.0
     session_hours: Annotated[float, Meta(gt=0)] = 24.0
     trusted_proxies: tuple[str, ...] = ()
+    oidc: OidcSettings | None = None
 
 
 class Counted(enum.Enum):
@@ -87,6 +107,12 @@ def parsed_address(text: str) -> IPv4Address | IPv6Address | None:
         return None
     mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
     return mapped or found
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether the name or address of a host is this machine's own."""
+    found = parsed_address(host)
+    return host.lower() == "localhost" or (found is not None and found.is_loopback)
 
 
 def parsed_network(text: str) -> Network | None:

@@ -1,9 +1,10 @@
 """The provider that the gateway starts itself, so that it answers before it has a key.
 
-    server   a small server on loopback that speaks OpenAI's API
-    reply    what a request is answered with, whole or as a stream
-    chat     chat completions and legacy ones
-    numbers  embeddings and moderations
+    server     a small server on loopback that speaks OpenAI's API
+    reply      what a request is answered with, whole or as a stream
+    chat       chat completions and legacy ones
+    responses  OpenAI's Responses; nothing is kept
+    numbers    embeddings and moderations
 
 It is a provider like others: nothing else in the gateway knows of it but `providers/kinds/demo`,
 which starts it.

@@ -15,6 +15,10 @@ WORD: Final = re.compile(r"\s*\S+")
 encode: Final = msgspec.json.Encoder().encode
 
 
+class NotKept(msgspec.MsgspecError):
+    """A request goes on from an answer, and the demo keeps none."""
+
+
 class Reply(Protocol):
     """`stream` says which of the two was asked for, `pace` how many tokens long it is."""
 
@@ -54,5 +58,5 @@ def say(question: str) -> list[str]:
 
 
 def data(chunk: dict[str, object]) -> bytes:
-    """Return an event."""
+    """Return an event without a name."""
     return b"data: %b\n\n" % encode(chunk)

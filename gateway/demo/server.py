@@ -20,6 +20,7 @@ import trio
 from .chat import ChatAnswer, TextAnswer
 from .numbers import Embeddings, Moderations
 from .reply import Reply, encode
+from .responses import InputTokens, ResponseAnswer
 
 MODELS: Final = ("demo", "demo-large")
 MAX_BODY: Final = 4 * 1024 * 1024
@@ -33,6 +34,8 @@ _log: Final = logging.getLogger(__name__)
 # What answers a request to a path: its body, and the time in Unix seconds.
 _ANSWERS: Final[Mapping[bytes, Callable[[bytes, int], Reply]]] = {
     b"/v1/chat/completions": ChatAnswer,
+    b"/v1/responses": ResponseAnswer,
+    b"/v1/responses/input_tokens": InputTokens,
     b"/v1/completions": TextAnswer,
     b"/v1/embeddings": Embeddings,
     b"/v1/moderations": Moderations,

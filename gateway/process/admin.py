@@ -18,6 +18,7 @@ from ..errors import ClientGone, InternalError
 from ..lifecycle import Lifecycle
 from ..proxy.protocols import Client
 from ..proxy.services import Services
+from .oidc_http import ProviderHttp
 from .recording import Recording
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class LazyAdminApi:
         lifecycle: Lifecycle,
         recording: Recording,
         snapshot: Callable[[], Snapshot],
+        oidc_http: ProviderHttp | None = None,
     ) -> None:
+        self._oidc_http = oidc_http
         self._control = control
         self._services = services
         self._lifecycle = lifecycle
@@ -88,6 +91,7 @@ class LazyAdminApi:
                 audit=recording.audit,
                 database=recording.database,
                 captures=recording.debug_folder,
+                oidc_http=self._oidc_http,
                 debug_log=recording.debug_log,
                 store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
             )

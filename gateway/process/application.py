@@ -5,13 +5,12 @@ This module, `components.py` and `cli/` are the only ones that know every part b
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -29,12 +28,15 @@ from ..serve.install import install
 from ..serve.pidfile import PidFile
 from ..serve.policy import ServingPolicy
 from ..serve.sighup import SighupReloads
+from ..serve.supervisor import WORKER
 from ..telemetry import logs
 from ..telemetry.metrics.directory import named_directory
 from ..telemetry.stderr import in_background
 from . import gauges
 from .admin import LazyAdminApi
 from .components import Components
+from .memory import settle_in
+from .oidc_http import ProviderHttp
 from .recording import Recording
 from .reloader import Reloader
 from .reread import Source, read_again, warn
@@ -43,8 +45,6 @@ from .shared.following import Following
 if TYPE_CHECKING:
     from ..telemetry.metrics.recorder import MetricsRecorder
 
-# Of some 100 bytes each; so many belong to 100 requests under way.
-_YOUNG_OBJECTS: Final = 10_000
 
 _log = structlog.get_logger(__name__)
 
@@ -173,6 +173,7 @@ class Application:
                 nursery.start_soon(persist, recording.maintain)
                 assert self._following is not None
                 self._following.start(nursery)
+                self._offer_setup(config, recording, nursery)
                 metrics = self._metrics(config, parts, recording)
                 if metrics is not None:
                     running.metrics = metrics
@@ -199,7 +200,12 @@ class Application:
         self, parts: Components, recording: Recording, config: schema.Config
     ) -> Runtime:
         administration = LazyAdminApi(
-            self, parts.services, self.lifecycle, recording, lambda: running.snapshot
+            self,
+            parts.services,
+            self.lifecycle,
+            recording,
+            lambda: running.snapshot,
+            ProviderHttp(parts.http_client),
         )
 
         def replace(change: Callable[[Snapshot], Snapshot]) -> None:
@@ -229,6 +235,17 @@ class Application:
         spending = BudgetSync(recording.database, limits, lambda: running.snapshot, writer)
         await spending.begin()
         nursery.start_soon(persist, spending.run)
+
+    def _offer_setup(
+        self, config: schema.Config, recording: Recording, nursery: trio.Nursery
+    ) -> None:
+        """Let people make the first user, if there is none; one worker says so for all."""
+        database, opened = recording.database, recording.opened
+        if database is None or opened is None or os.environ.get(WORKER, "0") != "0":
+            return
+        from .first_run import offer_setup
+
+        nursery.start_soon(persist, partial(offer_setup, database, opened, config.server.bind))
 
     def _metrics(
         self, config: schema.Config, parts: Components, recording: Recording
@@ -276,18 +293,3 @@ class Application:
         warn(config, old)
         await parts.services.forget_limits(running.snapshot)
         return AppliedReload(loaded.held, loaded.changed, loaded.gone)
-
-
-def settle_in() -> None:
-    """Tell the garbage collector that what was made so far stays.
-
-    A full collection otherwise walks through every module and takes 30 ms (measured), which
-    then is the slowest percent of all requests; without them it takes microseconds.
-
-    Young objects are looked through less often than by default: a few requests under way have as
-    many as that, which took 5 % of the time of each (measured), and found nothing. A request
-    leaves no cycles of references behind (`tests/end_to_end/test_garbage.py`).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])

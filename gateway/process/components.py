@@ -71,7 +71,7 @@ class Components:
         self._nursery = nursery
         self._client: httpx.AsyncClient | None = None
         self._servers = LocalServers(nursery)
-        self._credentials = Credentials(self._http_client, random.random, nursery)
+        self._credentials = Credentials(self.http_client, random.random, nursery)
         self._probing = Probing(self._probe, self.health, random.random)
         self._origins: frozenset[Origin] = frozenset()
         # A reload makes no model newer.
@@ -122,7 +122,7 @@ class Components:
         self._servers.stop_old(config.providers)
         return taken
 
-    def _http_client(self) -> httpx.AsyncClient:
+    def http_client(self) -> httpx.AsyncClient:
         """Return the client of what runs beside requests; made, and imported, when first used."""
         if self._client is None:
             from ..upstream.http_client import http_client
@@ -133,7 +133,7 @@ class Components:
     async def _probe(self, call: Call, timeout: float) -> bool | None:
         from ..upstream.probe import probe
 
-        return await probe(self._http_client(), call, timeout)
+        return await probe(self.http_client(), call, timeout)
 
     def _describer(self, config: schema.Config) -> Describe:
         """Return what describes the deployments of `config`, also once a reload has replaced it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
@@ -33,22 +34,39 @@ FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
 # Between two tokens, however short they live.
 LEAST_WAIT: Final = 0.1
+# A token that is refused so many seconds after it was fetched is not replaced: the next would fare
+# no better, and a provider that refuses them all would have one fetched for every request.
+YOUNG: Final = 10.0
+
+# Where tokens come from, and what is trusted there.
+_Source = tuple[ClientCredentials, str | None]
 
 _log = structlog.get_logger(__name__)
 
 
 class RefreshedToken:
-    """One provider's token: what requests ask, and the task that keeps it fresh."""
+    """One provider's token: what requests ask, and the task that keeps it fresh.
 
-    def __init__(self, credentials: ClientCredentials, client: Client, rng: Rng) -> None:
+    `ca_file` is what its provider is trusted by, which is often true of both.
+    """
+
+    def __init__(
+        self,
+        credentials: ClientCredentials,
+        client: Client,
+        rng: Rng,
+        ca_file: str | None = None,
+    ) -> None:
         self._credentials = credentials
+        self._ca_file = ca_file
         self._client = client
         self._rng = rng
         self._token: FetchedToken | None = None
         self._error: UpstreamFailure = CredentialUnavailable("there is no token yet")
         self._fetched = trio.Event()
+        self._fetched_at = -math.inf
         # Set by a request that finds the token expired: the clocks may have been moved, or the
-        # machine suspended, which Trio's clock does not notice.
+        # machine suspended, which Trio's clock does not notice. Or by one that was refused with it.
         self._wanted = trio.Event()
         # When the next fetch begins, in Trio's seconds.
         self._retry_at = 0.0
@@ -73,6 +91,22 @@ class RefreshedToken:
                 return token.value
         raise type(self._error)(str(self._error))
 
+    def refused(self, token: bytes) -> bool:
+        """Take note that the provider did not take `token`; say whether there will be another.
+
+        The first request to be refused has one fetched, and the others with the same token wait
+        for that one.
+        """
+        current = self._token
+        if current is None or current.value != token:
+            return True
+        if trio.current_time() < self._fetched_at + YOUNG:
+            return False
+        self._error = CredentialUnavailable("the provider refuses the token, and there is no other")
+        self._token = None
+        self._wanted.set()
+        return True
+
     async def run(self) -> None:
         """Fetch tokens until cancelled."""
         import httpx
@@ -94,6 +128,7 @@ class RefreshedToken:
                 await trio.sleep_until(self._retry_at)
                 continue
             failures = 0
+            self._fetched_at = trio.current_time()
             fetched, self._fetched = self._fetched, trio.Event()
             fetched.set()
             self._wanted = trio.Event()
@@ -113,6 +148,7 @@ class RefreshedToken:
                 auth=basic_auth(credentials),
                 headers={"accept": "application/json", "accept-encoding": "identity"},
                 timeout=None,
+                extensions={} if self._ca_file is None else {"ca_file": self._ca_file},
             ) as response:
                 body = await read_some(response, MAX_ANSWER)
                 return read_token(response.status_code, body, time.time())
@@ -126,20 +162,21 @@ class Credentials:
         self._client = client
         self._rng = rng
         self._nursery = nursery
-        self._tokens: dict[ClientCredentials, RefreshedToken] = {}
-        self._scopes: dict[ClientCredentials, trio.CancelScope] = {}
+        self._tokens: dict[_Source, RefreshedToken] = {}
+        self._scopes: dict[_Source, trio.CancelScope] = {}
 
     def __repr__(self) -> str:
         return f"<Credentials {[*self._tokens.values()]}>"
 
     def token(self, provider: Provider) -> RefreshedToken | None:
         """Return the token of a provider that has been started; None if it has a key."""
-        return None if provider.oauth is None else self._tokens[provider.oauth]
+        source = _source(provider)
+        return None if source is None else self._tokens[source]
 
     def start(self, providers: Mapping[str, Provider]) -> None:
         """Keep the tokens of these fresh, too. Awaits nothing."""
         for new in _wanted(providers) - self._tokens.keys():
-            token = self._tokens[new] = RefreshedToken(new, self._client, self._rng)
+            token = self._tokens[new] = RefreshedToken(new[0], self._client, self._rng, new[1])
             scope = self._scopes[new] = trio.CancelScope()
             self._nursery.start_soon(self._run, token, scope)
 
@@ -155,5 +192,10 @@ class Credentials:
             await persist(token.run)
 
 
-def _wanted(providers: Mapping[str, Provider]) -> set[ClientCredentials]:
-    return {each.oauth for each in providers.values() if each.oauth is not None}
+def _source(provider: Provider) -> _Source | None:
+    return None if provider.oauth is None else (provider.oauth, provider.ca_file)
+
+
+def _wanted(providers: Mapping[str, Provider]) -> set[_Source]:
+    found = {_source(each) for each in providers.values()}
+    return {each for each in found if each is not None}

@@ -79,6 +79,11 @@ class Recording:
     def __repr__(self) -> str:
         return f"<Recording {self.database}, {self.writer}>"
 
+    @property
+    def opened(self) -> trio.Event | None:
+        """Return what is set when the database can be used; None if nothing is kept."""
+        return None if self._opening is None else self._opening.opened
+
     def _keep(self, config: Config, folder: Path) -> None:
         # Imported late: SQLAlchemy takes longer than all the rest of the start.
         from ..store.engine.database import Database

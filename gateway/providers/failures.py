@@ -16,7 +16,7 @@ from .words.account import ACCOUNT, CONFIDENTIAL, QUOTA
 from .words.content import CONTENT_POLICY
 from .words.length import CONTEXT_LENGTH
 from .words.limits import REQUEST_TOO_LARGE, THROTTLED
-from .words.unsupported import UNSUPPORTED
+from .words.unsupported import NOT_KEPT_HERE, UNSUPPORTED
 
 # Beside the classes: 4xx is a refusal of the request, 5xx a failure of the provider.
 STATUSES: Final = {
@@ -44,6 +44,7 @@ OPENAI_COMPATIBLE: Final = RefusalTable(
         *REQUEST_TOO_LARGE,
         CONTEXT_LENGTH,
         *CONTENT_POLICY,
+        NOT_KEPT_HERE,
         UNSUPPORTED,
     ),
     read_refusal,

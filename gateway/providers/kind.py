@@ -20,7 +20,8 @@ class RouteTerms(msgspec.Struct, frozen=True):
     """What a route adds to its provider.
 
     `timeouts` are the route's, after those of the configuration and of the provider. `pattern`
-    is the route's model as it is configured, if that ends in `*`.
+    is the route's model as it is configured, if that ends in `*`. `api` is what it says instead
+    of the provider's own.
     """
 
     model: str
@@ -28,6 +29,7 @@ class RouteTerms(msgspec.Struct, frozen=True):
     prices: Prices
     weight: float = 1.0
     pattern: str | None = None
+    api: str | None = None
 
 
 class AccessToken(Protocol):
@@ -35,6 +37,10 @@ class AccessToken(Protocol):
 
     async def get(self) -> bytes:
         """Return a token that is valid now. Raises CredentialUnavailable within seconds."""
+        ...
+
+    def refused(self, token: bytes) -> bool:
+        """Take note that the provider did not take `token`; say whether there will be another."""
         ...
 
 

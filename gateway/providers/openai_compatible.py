@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,14 +17,27 @@ from ..core.dialects.base import Dialect
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
 from ..core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from ..core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
+from ..core.dialects.openai_responses.dialect import (
+    OPENAI_INPUT_TOKENS,
+    OPENAI_KEPT_RESPONSES,
+    OPENAI_RESPONSES,
+)
 from ..core.routing.call import Call, Headers, Origin
-from ..core.routing.deployment import Credential, Deployment, Prepare
+from ..core.routing.deployment import Credential, Deployment, Prepare, Renew
 from . import failures
 from .kind import AccessToken, Place, ProviderKind, RouteTerms
 from .settings import Provider
 
+RESPONSES: Final = (OPENAI_RESPONSES, OPENAI_KEPT_RESPONSES, OPENAI_INPUT_TOKENS)
 _JSON = b"application/json"
 _EVENTS = b"text/event-stream"
+_BEARER = b"Bearer "
+
+
+class OpenAIProvider(Provider, frozen=True):
+    """`api` says which of OpenAI's two APIs for answers the server has, beside its other ones."""
+
+    api: Literal["chat", "responses"] = "chat"
 
 
 class OpenAICompatible(ProviderKind):
@@ -32,6 +46,8 @@ class OpenAICompatible(ProviderKind):
     `beside` are the other operations of the API that requests are sent to as they come. Which of
     them a server has it says itself: what it answers to the others is relayed.
     """
+
+    settings: type[Provider] = OpenAIProvider
 
     dialect = OPENAI_CHAT
     beside: tuple[Dialect, ...] = (OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS)
@@ -64,13 +80,20 @@ class OpenAICompatible(ProviderKind):
             timeouts=terms.timeouts,
             prices=terms.prices,
             prepare=None if place.token is None else _with_token(place.token),
+            renew=None if place.token is None else _renewed(place.token),
             weight=terms.weight,
             stream_usage=provider.stream_usage,
             pattern=terms.pattern,
             targets={
-                each.name: each.target(path, terms.model, stream=False) for each in self.beside
+                each.name: each.target(path, terms.model, stream=False)
+                for each in self.operations(provider, terms)
             },
         )
+
+    def operations(self, provider: Provider, terms: RouteTerms) -> tuple[Dialect, ...]:
+        """Return what beside chat completions a provider takes on a route."""
+        api = terms.api or (provider.api if isinstance(provider, OpenAIProvider) else "")
+        return self.beside + RESPONSES if api == "responses" else self.beside
 
     def probe_call(self, name: str, provider: Provider, place: Place) -> Call:
         """Describe a GET with the first key."""
@@ -142,7 +165,15 @@ def _digest(secret: str) -> str:
 
 def _with_token(token: AccessToken) -> Prepare:
     async def prepare(call: Call, credential: Credential, epoch: float) -> Call:
-        bearer = (b"authorization", b"Bearer " + await token.get())
+        bearer = (b"authorization", _BEARER + await token.get())
         return msgspec.structs.replace(call, headers=(*call.headers, bearer))
 
     return prepare
+
+
+def _renewed(token: AccessToken) -> Renew:
+    def renew(call: Call) -> bool:
+        shown = dict(call.headers).get(b"authorization", b"")
+        return token.refused(shown.removeprefix(_BEARER))
+
+    return renew

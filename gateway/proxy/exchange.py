@@ -20,7 +20,7 @@ import trio
 from ..config.callers import ANYONE, Caller
 from ..config.snapshot import Snapshot
 from ..core.cache.answers import FALLBACK_HEADER
-from ..core.dialects.base import Dialect
+from ..core.dialects.base import Dialect, StreamRewriter
 from ..core.records.client_metadata import note_client
 from ..core.records.record import EndReason, Record
 from ..core.records.traceparent import Trace
@@ -78,15 +78,14 @@ class Exchange:
                 note_client(record, headers, snapshot.kept_headers)
             settlement = Settlement(services, record, trace)
         self.settlement: Final = settlement
-        self.progress: Callable[[], int] | None = None
+        self.rewriter: StreamRewriter | None = None  # of the answer that is shown
         self.shared = False
-        # Whether providers were to be asked. `shown` is whose attempts the answer came from, if
-        # those of a shared call.
+        # Whether providers were to be asked; whose attempts are shown, if those of a shared call.
         self.routed = False
         self.shown: Record | None = None
         self._scope: trio.CancelScope | None = None
         self._stopped: Stopped | None = None
-        # Its places among the caller's requests and in the gateway, until they are given up.
+        # Its places among the caller's requests and in the gateway.
         self._lease: Reservation | None = None
         self._slot: SlotLease | None = None
         self._hold: BodyHold | None = None
@@ -222,11 +221,11 @@ class Exchange:
             return
         if sealed:
             return
-        dialect = self.dialect
+        dialect, after = self.dialect, self.rewriter
         await self.client.send(
-            dialect.relayed_error_event(end.event)
+            dialect.relayed_error_event(end.event, after)
             if end.event
-            else dialect.error_event(end.message or "", end.reason.value, "upstream_error")
+            else dialect.error_event(end.message or "", end.reason.value, "upstream_error", after)
         )
 
     async def relay_rejection(
@@ -272,7 +271,7 @@ class Exchange:
         return headers
 
     def stopped(self) -> GatewayError:
-        """Return the error for a request that was stopped before its answer began."""
+        """Return the error for a request stopped before its answer."""
         return (self._stopped or SHUTDOWN).error
 
     def cancel(self) -> None:
@@ -286,7 +285,8 @@ class Exchange:
             await client.refuse(error)
         elif self.record.stream and not client.sealed:
             # As in `conclude`: half an answer must not look like a whole one.
-            await client.send(self.dialect.error_event(error.message, error.code, error.type))
+            kind, after = error.type, self.rewriter
+            await client.send(self.dialect.error_event(error.message, error.code, kind, after))
 
     def _shut_down(self) -> None:
         self._stop(SHUTDOWN)

@@ -6,12 +6,13 @@ the way: what an exchange is doing is read from it when the list is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Protocol
 
 import msgspec
 
+from ..core.dialects.base import StreamRewriter
 from ..core.records.record import Record
 
 
@@ -29,8 +30,8 @@ class ObservableExchange(Protocol):
         ...
 
     @property
-    def progress(self) -> Callable[[], int] | None:
-        """Return what counts the events of the stream that is being relayed; None before one."""
+    def rewriter(self) -> StreamRewriter | None:
+        """Return the rewriter of the stream that is being relayed; None before one."""
         ...
 
     @property
@@ -102,7 +103,7 @@ class InFlight:
 
 
 def _row(exchange: ObservableExchange, now: float) -> InFlightRow:
-    record, progress = exchange.record, exchange.progress
+    record, rewriter = exchange.record, exchange.rewriter
     provider, model = _asked_now(record)
     return InFlightRow(
         request_id=record.request_id,
@@ -113,7 +114,7 @@ def _row(exchange: ObservableExchange, now: float) -> InFlightRow:
         provider=provider,
         provider_model=model,
         attempts=len(record.attempts),
-        events=record.events if progress is None else progress(),
+        events=record.events if rewriter is None else rewriter.events,
         age_s=round(now - exchange.started, 3),
         shared=exchange.shared,
     )

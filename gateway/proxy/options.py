@@ -31,13 +31,17 @@ class ClientOptions(msgspec.Struct, frozen=True):
 
 
 class ServingOptions(msgspec.Struct, frozen=True):
-    """How one request is to be served. `sticky_key` is what its deployment depends on."""
+    """How one request is to be served. `sticky_key` is what its deployment depends on.
+
+    `home` is the state key of the one that keeps what it goes on from.
+    """
 
     timeout: float = math.inf
     single: bool = False
     repeated: bool = False
     sticky_key: bytes | None = None
     demand: Demand = Demand()
+    home: str | None = None
 
     @property
     def probing(self) -> bool:

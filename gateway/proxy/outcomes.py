@@ -43,7 +43,7 @@ class Committed(msgspec.Struct):
 
     `rewriter` is None when the answer is not a stream, and then `output` is all of it, with
     about `text_tokens` of text where `usage` does not say it. `sent` are the call's headers,
-    which a provider may still quote.
+    which a provider may still quote. `kept_ids` are those of an answer that is not a stream.
     """
 
     response: UpstreamResponse
@@ -52,6 +52,7 @@ class Committed(msgspec.Struct):
     usage: Usage | None = None
     text_tokens: int = 0
     sent: Headers = ()
+    kept_ids: tuple[str, ...] = ()
 
 
 class RelayEnd(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ..config.schema import Config
 from ..config.snapshot import Snapshot
 from ..core.routing.backoff import Rng
+from ..core.routing.balancing.homes import AnswerHomes
 from ..lifecycle import Lifecycle
 from .cache.response_cache import ResponseCache
 from .capture import CaptureLog
@@ -33,6 +34,7 @@ class Services:
     captures: CaptureLog | None = None
     in_flight: InFlight = field(default_factory=InFlight)
     unserved: UnservedRequests = field(default_factory=UnservedRequests)
+    homes: AnswerHomes = field(default_factory=AnswerHomes)
 
     def configure(self, config: Config, snapshot: Snapshot) -> None:
         """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""

@@ -2,6 +2,7 @@
 
     engine/      the database: schema, connections, transactions with deadlines, migrations
     migrations/  the revisions of the schema, which Alembic runs
+    accounts/    users of the admin API, their sessions, failed sign-ins
     writing/     from a record in memory to rows: batches, journal, roll-ups, the audit chain
     queries/     what the admin API reads: pages of the logs, usage, costs, statistics
     export/      the same data in full, as CSV, JSON lines or Parquet

@@ -105,7 +105,7 @@ def _is_about_certificates(exc: BaseException | None) -> bool:
 
 def _context(origin: Origin) -> ssl.SSLContext:
     try:
-        return tls_context(origin.ca_file)
+        return tls_context(origin.ca_file, origin.system_too)
     except OSError as exc:
         # ssl.SSLError is one too: the file is not PEM.
         if shortage(exc) is not None:
@@ -116,12 +116,15 @@ def _context(origin: Origin) -> ssl.SSLContext:
 
 # Reading the system's certificates takes tens of milliseconds.
 @functools.cache
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
+def tls_context(ca_file: str | None, system_too: bool = False) -> ssl.SSLContext:  # the cache's key
     """Return a context that checks certificates and host names. Raises OSError."""
-    context = ssl.create_default_context(cafile=ca_file)
-    if ca_file is None and not _has_certificates(context):
+    only = None if system_too else ca_file
+    context = ssl.create_default_context(cafile=only)
+    if only is None and not _has_certificates(context):
         # A slim container image has none.
         context.load_verify_locations(certifi.where())
+    if ca_file is not None and system_too:
+        context.load_verify_locations(ca_file)
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -28,7 +28,9 @@ from ..transport_errors import (
 )
 from .transport import CallPhase, Response, Transport
 
-_ERRORS: Final[dict[type[UpstreamFailure], type[httpx.TransportError]]] = {
+# The nearest class that is here counts.
+_ERRORS: Final[dict[type[Exception], type[httpx.TransportError]]] = {
+    UpstreamFailure: httpx.NetworkError,
     ConnectFailed: httpx.ConnectError,
     ConnectTimeout: httpx.ConnectTimeout,
     PoolTimeout: httpx.PoolTimeout,
@@ -49,9 +51,10 @@ class HttpxTransport(httpx.AsyncBaseTransport):
 
     Requests are sent whole, so a streamed one is collected first. `Origin`s made here trust
     `ca_file` and are bounded by `max_connections`, apart from those of other origins. A request
-    may bring its own as the extension `origin`, and then shares that one's connections; httpx's
-    extension `target` is what stands in the request line instead of the URL's path. A response
-    has ours as the extension `transport_response`, to read some of its body only.
+    may bring its own as the extension `origin`, and then shares that one's connections, or as
+    `ca_file` what it trusts beside the system's certificates; httpx's extension `target` is what
+    stands in the request line instead of the URL's path. A response has ours as the extension
+    `transport_response`, to read some of its body only.
     """
 
     def __init__(
@@ -100,12 +103,14 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         if url.scheme not in ("http", "https"):
             raise httpx.UnsupportedProtocol(f"not HTTP: {url.scheme}", request=request)
         given: Origin | None = request.extensions.get("origin")
+        trusted: str | None = request.extensions.get("ca_file")
         origin = given or Origin(
             url.scheme,
             url.raw_host.decode("ascii"),
             url.port or (443 if url.scheme == "https" else 80),
-            self._ca_file,
+            trusted or self._ca_file,
             self._max_connections,
+            system_too=trusted is not None,
         )
         if request.headers.get("host", "").encode() != origin.authority:
             raise httpx.LocalProtocolError("another Host than the URL's", request=request)
@@ -149,7 +154,8 @@ def _translated(request: httpx.Request) -> Iterator[None]:
     try:
         yield
     except UpstreamFailure as exc:
-        raise _ERRORS[type(exc)](str(exc), request=request) from exc
+        kind = next(_ERRORS[each] for each in type(exc).__mro__ if each in _ERRORS)
+        raise kind(str(exc), request=request) from exc
     except ValueError as exc:
         raise httpx.LocalProtocolError(str(exc), request=request) from exc
 

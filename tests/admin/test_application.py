@@ -6,16 +6,23 @@ import re
 
 import pytest
 import trio
+from starlette.responses import Response
 from structlog.testing import capture_logs
 from trio.testing import MockClock
 
+from gateway.admin.accounts.identity import Identity
+from gateway.admin.application import AdminApi
+from gateway.admin.request import AdminRequest
+from gateway.admin.rights import ROUTES, Right
+from gateway.admin.route import AdminRoute
 from gateway.admin.routes import all_routes
 from gateway.api.client import LINGER_SECONDS
 from gateway.core.records.audit import AuditAction
-from gateway.errors import StoreUnavailable
+from gateway.errors import GatewayError, StoreUnavailable
 from gateway.store.engine.database import Database
 from tests.api.asgi import Server, piece
 
+from .accounts.people import Browser, new_user, signed_in
 from .world import World
 
 ERROR = {"message", "type", "param", "code"}
@@ -151,3 +158,94 @@ async def test_no_body_of_a_stranger_is_waited_for(autojump_clock: MockClock) ->
     # Not more than it takes to throw away what is already on its way.
     assert trio.current_time() - started <= LINGER_SECONDS
     assert server.headers[b"connection"] == b"close"
+
+
+# Pages, which are for people at browsers...
+
+PAGE_TABLE = {
+    ("GET", "/admin"): Right.FIGURES,
+    ("GET", "/admin/users"): Right.USERS,
+    ("POST", "/admin/users"): Right.USERS,
+    ("GET", "/admin/sign-in"): Right.ANYONE,
+}
+
+
+async def page(request: AdminRequest) -> Response:
+    name = None if request.visitor is None else request.visitor.name
+    return Response(f"hello {name}", media_type="text/html")
+
+
+def error_page(error: GatewayError, identity: Identity | None) -> Response:
+    name = None if identity is None else identity.name
+    return Response(f"{name}: {error.code}", error.status, media_type="text/html")
+
+
+def pages(database: Database) -> World:
+    world = World(database)
+    new_user(database, "ann", "viewer")
+    world.api = AdminApi(
+        world.api._resources,
+        [AdminRoute(method, path, page) for method, path in PAGE_TABLE] + all_routes(),
+        table={**ROUTES, **PAGE_TABLE},
+        error_page=error_page,
+    )
+    return world
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("/admin", b"/admin/sign-in?next=%2Fadmin"),
+        ("/admin/", b"/admin/sign-in?next=%2Fadmin"),
+        ("/admin/users?q=a%26b", b"/admin/sign-in?next=%2Fadmin%2Fusers%3Fq%3Da%2526b"),
+        # Whether there is such a page is not said.
+        ("/admin/nothing", b"/admin/sign-in?next=%2Fadmin%2Fnothing"),
+    ],
+)
+async def test_a_page_leads_to_the_sign_in(
+    sqlite_database: Database, target: str, location: bytes
+) -> None:
+    world = pages(sqlite_database)
+    for browser in (Browser(world), Browser(world)):
+        server = await browser.call(target)
+        assert (server.status, server.headers[b"location"]) == (303, location)
+        browser.cookie = b"x" * 43
+    server = await browser.call(target, headers={b"hx-request": b"true"})
+    assert (server.status, server.headers[b"hx-redirect"]) == (401, location)
+    assert b"location" not in server.headers
+    assert (await browser.call("/admin/sign-in")).body == b"hello None"
+    # The API has no pages.
+    assert (await browser.call("status")).status == 401
+
+
+async def test_a_page_knows_who_reads_it(sqlite_database: Database) -> None:
+    browser = await signed_in(pages(sqlite_database), "ann")
+    for target in ("/admin", "/admin/", "/admin/sign-in"):
+        server = await browser.call(target)
+        assert (server.status, server.body) == (200, b"hello ann")
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "said"),
+    [
+        ("/admin/users", "GET", (403, b"ann: permission_denied")),
+        ("/admin/nothing", "GET", (404, b"ann: not_found")),
+        ("/admin", "DELETE", (405, b"ann: method_not_allowed")),
+    ],
+)
+async def test_errors_are_shown_as_pages(
+    sqlite_database: Database, target: str, method: str, said: tuple[int, bytes]
+) -> None:
+    browser = await signed_in(pages(sqlite_database), "ann")
+    server = await browser.call(target, method)
+    assert (server.status, server.body) == said
+    browser.world.api._error_page = None
+    server = await browser.call(target, method)
+    assert f"ann: {server.json['error']['code']}".encode() == said[1]
+    # Those of the API are not.
+    assert (await browser.call("users")).json["error"]["code"] == "permission_denied"
+
+
+async def test_a_form_of_somebody_who_is_signed_out(sqlite_database: Database) -> None:
+    server = await Browser(pages(sqlite_database)).call("/admin/users", "POST")
+    assert (server.status, server.body) == (401, b"None: invalid_api_key")

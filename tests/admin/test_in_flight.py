@@ -7,6 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
+from gateway.core.dialects.openai_chat.stream import ChatStreamRewriter
 from gateway.core.records.audit import AuditAction
 from gateway.proxy.exchange import Exchange
 from tests.proxy.scripts import ScriptedClient
@@ -31,7 +32,8 @@ async def test_all_that_is_known_of_each(autojump_clock: MockClock) -> None:
     exchange = begin(world, 1)
     exchange.record.token, exchange.record.model, exchange.record.stream = "app", "m", True
     exchange.record.provider, exchange.record.provider_model = "openai", "gpt-4o"
-    exchange.progress = lambda: 42
+    exchange.rewriter = ChatStreamRewriter(b'"m"', keep_usage=True, max_event_bytes=1000)
+    exchange.rewriter.events = 42
     await trio.sleep(1.5)
     begin(world, 2)
     await trio.sleep(0.25)

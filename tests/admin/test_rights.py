@@ -81,7 +81,7 @@ REACHED_BY: Final = {
     },
 }
 ANY_SIGN_IN: Final = {"GET session", "DELETE session", "POST users/me/password"}
-NO_SIGN_IN: Final = {"POST session", "POST setup"}
+NO_SIGN_IN: Final = {"POST session", "POST setup", "GET oidc/start", "GET oidc/callback"}
 Asked = Callable[[str, str], Awaitable[Server]]
 KEYS: Final = {name: f"sk-{name}".encode() for name in (*Role, METRICS_SCOPE)}
 

@@ -617,6 +617,23 @@ async def test_metrics_that_are_off_are_not_there() -> None:
     assert (server.status, server.json["error"]["code"]) == (404, "not_found")
 
 
+@pytest.mark.parametrize("upgrade", [b"websocket", b"WebSocket"])
+async def test_a_websocket_is_refused_so_that_its_client_sends_a_post(upgrade: bytes) -> None:
+    app = App()
+    server = await app.call("GET", "/v1/responses", [(b"upgrade", upgrade)])
+    assert server.status == 426
+    assert server.headers[b"upgrade"] == b"HTTP/1.1"
+    assert server.json["error"]["code"] == "upgrade_required"
+
+
+async def test_what_asks_for_another_protocol_gets_http() -> None:
+    app = App()
+    server = await app.call("GET", "/v1/models", [(b"upgrade", b"websocket")])
+    assert server.status == 200
+    server = await app.call("GET", "/v1/responses", [(b"upgrade", b"h2c")])
+    assert (server.status, server.headers[b"allow"]) == (405, b"POST")
+
+
 async def test_what_is_not_served_is_counted() -> None:
     app = App()
     async with app.running():

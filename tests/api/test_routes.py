@@ -7,6 +7,11 @@ from gateway.core.dialects.base import Dialect
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from gateway.core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
+from gateway.core.dialects.openai_responses.dialect import (
+    OPENAI_INPUT_TOKENS,
+    OPENAI_KEPT_RESPONSES,
+    OPENAI_RESPONSES,
+)
 from gateway.errors import MethodNotAllowed, NotFound
 
 
@@ -32,7 +37,15 @@ def test_api(prefix: str, method: str, path: str, expected: tuple[str, str]) -> 
 
 @pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1"])
 @pytest.mark.parametrize(
-    "dialect", [OPENAI_CHAT, OPENAI_COMPLETIONS, OPENAI_EMBEDDINGS, OPENAI_MODERATIONS]
+    "dialect",
+    [
+        OPENAI_CHAT,
+        OPENAI_COMPLETIONS,
+        OPENAI_EMBEDDINGS,
+        OPENAI_INPUT_TOKENS,
+        OPENAI_MODERATIONS,
+        OPENAI_RESPONSES,
+    ],
 )
 def test_a_model_is_called_in_the_dialect_of_the_path(prefix: str, dialect: Dialect) -> None:
     path = prefix + dialect.path.removeprefix("/v1")
@@ -42,6 +55,45 @@ def test_a_model_is_called_in_the_dialect_of_the_path(prefix: str, dialect: Dial
     with pytest.raises(MethodNotAllowed) as caught:
         match("GET", path)
     assert caught.value.allow == "POST"
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1", "/v1/v1"])
+@pytest.mark.parametrize(
+    ("method", "path", "argument"),
+    [
+        ("GET", "/responses/resp_1", "resp_1"),
+        ("DELETE", "/responses/resp_1/", "resp_1"),
+        ("GET", "/responses/resp_1/input_items", "resp_1/input_items"),
+        ("POST", "/responses/resp_1/cancel", "resp_1/cancel"),
+    ],
+)
+def test_what_a_provider_keeps(prefix: str, method: str, path: str, argument: str) -> None:
+    route, found = match(method, prefix + path)
+    assert (route.operation, found) == (Operation.KEPT_ANSWER, argument)
+    assert route.dialect is OPENAI_KEPT_RESPONSES
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/v1/responses/resp_1", "GET, DELETE"),
+        ("/v1/responses/resp_1/input_items", "GET"),
+        ("/v1/responses/resp_1/cancel", "POST"),
+        ("/v1/responses/input_tokens", "POST"),
+    ],
+)
+def test_what_cannot_be_done_with_it(path: str, allow: str) -> None:
+    with pytest.raises(MethodNotAllowed) as caught:
+        match("PUT", path)
+    assert caught.value.allow == allow
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/responses/", "/v1/responses/a/b", "/v1/responses/a/input_items/b"]
+)
+def test_what_else_is_below_it_is_not_there(path: str) -> None:
+    with pytest.raises((NotFound, MethodNotAllowed)):
+        match("GET", path)
 
 
 @pytest.mark.parametrize("name", ["live", "ready"])

@@ -138,6 +138,8 @@ async def test_lists_its_models() -> None:
         ("POST", "/embeddings", b'{"model": "m", "input": "x", "dimensions": 0}', 400),
         ("POST", "/moderations", b'{"input": "x"}', 400),
         ("POST", "/completions", b'{"prompt": "x"}', 400),
+        ("POST", "/responses", b'{"input": "x"}', 400),
+        ("POST", "/responses", b'{"model": "m", "input": "x", "previous_response_id": "r"}', 400),
         ("POST", "/chat/completions", b" " * (demo.MAX_BODY + 1), 413),
     ],
 )

@@ -4,7 +4,8 @@
 
 ORDER is JSON: {"base_url", "api_key", "client": "sync" or "async", "calls": [CALL...]}. A CALL
 is {"do": "chat", "with": {arguments of create}, "raw": bool}, {"do": "models"} or
-{"do": "model", "id"}; instead of "chat" it may name another of RESOURCES. Each may have
+{"do": "model", "id"}; instead of "chat" it may name another of RESOURCES, or
+"input_tokens". Each may have
 "max_retries" and "api_key". The answer, on stdout, is a JSON list with what each call returned or
 raised. Run by the tests' own interpreter and by that of the SDK's older line.
 """
@@ -67,6 +68,8 @@ def sync_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
             seen["models"] = [dumped(model) for model in client.models.list()]
         elif call["do"] == "model":
             seen["model"] = dumped(client.models.retrieve(call["id"]))
+        elif call["do"] == "input_tokens":
+            seen["answer"] = dumped(client.responses.input_tokens.count(**call["with"]))
         elif call.get("raw"):
             raw = resource(client, call).with_raw_response.create(**call["with"])
             seen["headers"] = dict(raw.headers)
@@ -98,6 +101,8 @@ async def async_call(client: Any, call: dict[str, Any]) -> dict[str, Any]:
             seen["models"] = [dumped(model) async for model in client.models.list()]
         elif call["do"] == "model":
             seen["model"] = dumped(await client.models.retrieve(call["id"]))
+        elif call["do"] == "input_tokens":
+            seen["answer"] = dumped(await client.responses.input_tokens.count(**call["with"]))
         elif call.get("raw"):
             raw = await resource(client, call).with_raw_response.create(**call["with"])
             seen["headers"] = dict(raw.headers)

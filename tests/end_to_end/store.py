@@ -210,7 +210,7 @@ async def eventually(is_so: Callable[[], Awaitable[object]], what: str) -> None:
 
 
 async def gateway_command(
-    file: Path, *arguments: str, env: Mapping[str, str] | None = None
+    file: Path, *arguments: str, env: Mapping[str, str] | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """Run `gateway ...` on the configuration `file`."""
     return await trio.to_thread.run_sync(
@@ -223,6 +223,7 @@ async def gateway_command(
             check=False,
             cwd=file.parent,
             env={**os.environ, **(env or {}), "PYTHONPATH": str(ROOT)},
+            input=stdin,
         )
     )
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.core.records.record import EndReason
 
+from ..core.dialects.openai_responses.streams import STREAM
 from .harness import config, in_process
 from .provider import Asked, serving
 from .sdk import VERSIONS, call_of, run_sdk
@@ -129,3 +130,69 @@ async def test_a_stream_of_text_that_breaks_raises(version: str) -> None:
         assert "error" not in complete
         assert [each["model"] for each in complete["chunks"]] == ["m"] * 3
         assert (await gateway.record(1)).end_reason is EndReason.UPSTREAM_BROKE
+
+
+# Responses...
+
+
+@both_lines
+@both_clients
+async def test_responses_of_the_demo_provider(version: str, client: str) -> None:
+    calls = [
+        call_of("responses", input="Why?"),
+        call_of("responses", input="Why?", stream=True),
+        call_of("responses", input="Why?", stream=True, max_output_tokens=3),
+        {"do": "input_tokens", "with": {"model": "m", "input": "one two"}},
+        call_of("responses", input="Why?", previous_response_id="resp_x", max_retries=0),
+    ]
+    async with in_process(DEMO) as gateway:
+        whole_one, stream, short, counted, lost = await run_sdk(
+            version, gateway.url, calls, client=client
+        )
+        records = [await gateway.record(number) for number in range(1, 6)]
+    assert whole_one["answer"]["model"] == "m"
+    assert [each["sequence_number"] for each in stream["chunks"]] == [*range(len(stream["chunks"]))]
+    last = stream["chunks"][-1]
+    assert (last["type"], last["response"]["model"]) == ("response.completed", "m")
+    said = [each["output"][0]["content"] for each in (last["response"], whole_one["answer"])]
+    assert said[0] == said[1]
+    assert short["chunks"][-1]["type"] == "response.incomplete"
+    assert counted["answer"] == {"object": "response.input_tokens", "input_tokens": 2}
+    assert lost["error"]["class"] == "BadRequestError"
+    operations = ["responses"] * 3 + ["count_tokens", "responses"]
+    assert [record.operation for record in records] == operations
+    assert records[0].cost_nano_usd == records[1].cost_nano_usd
+    assert (records[2].cost_nano_usd, records[3].cost_nano_usd) == (1000 + 3 * 2000, 0)
+
+
+def with_api(*ports: int) -> str:
+    return config(*ports, provider='api = "responses"')
+
+
+@both_lines
+async def test_a_response_that_breaks_ends_with_a_failed_one(version: str) -> None:
+    async with (
+        serving(broken(STREAM[:5], RESET), streamed(STREAM)) as provider,
+        in_process(with_api(provider.port)) as gateway,
+    ):
+        calls = [call_of("responses", input="x", stream=True) for _ in range(2)]
+        cut, complete = await run_sdk(version, gateway.url, calls)
+        kinds = [each["type"] for each in cut["chunks"]]
+        assert kinds[-2:] == ["response.output_text.delta", "response.failed"]
+        assert [each["sequence_number"] for each in cut["chunks"]] == list(range(len(kinds)))
+        failed = cut["chunks"][-1]["response"]
+        assert (failed["status"], failed["error"]["code"]) == ("failed", "server_error")
+        assert complete["chunks"][-1]["response"]["usage"]["input_tokens"] == 100
+        assert provider.asked[0].target == "/v1/responses"
+        assert (await gateway.record(1)).end_reason is EndReason.UPSTREAM_BROKE
+        assert (await gateway.record(2)).end_reason is EndReason.COMPLETE
+
+
+async def test_responses_of_who_has_chat_only_are_refused() -> None:
+    async with (
+        serving([(0.0, failure(500))]) as provider,
+        in_process(config(provider.port)) as gateway,
+    ):
+        [refused] = await run_sdk("3", gateway.url, [call_of("responses", input="x")])
+        assert refused["error"]["code"] == "unsupported_operation"
+        assert provider.asked == []

@@ -6,6 +6,7 @@ They are the AI SDK's test fixtures (vercel/ai), kept beside the repository.
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_chat.stream import ChatStreamRewriter
 from gateway.core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from gateway.core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS
+from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from gateway.core.wire.sse import SseDecoder
 
 FOLDER: Final = Path(__file__).parents[3] / "shared" / "recordings"
@@ -123,3 +125,73 @@ def test_answers_of_other_operations(dialect: Dialect, path: Path) -> None:
     assert answer.body.count(b"\n") == body.count(b"\n")
     assert answer.usage is not None
     assert answer.usage.total == given["usage"]["total_tokens"]
+
+
+def responses(pattern: str) -> list[Path]:
+    folders = ("openai/responses", "xai/responses", "open-responses/responses", "azure")
+    found = [path for each in folders for path in sorted((FOLDER / each).glob(pattern))]
+    return [path for path in found if not path.name.startswith("azure-deepseek")]
+
+
+def with_name(event: dict[str, Any]) -> dict[str, Any]:
+    return event | {"response": renamed(event["response"])} if "response" in event else event
+
+
+@pytest.mark.parametrize("path", responses("*.chunks.txt"), ids=lambda path: path.name)
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+def test_streams_of_responses(path: Path, size: int) -> None:
+    lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    begins = [at for at, line in enumerate(lines) if b'"type":"response.created"' in line]
+    # One file has the streams of several requests.
+    for start, end in pairwise([*begins, len(lines)]):
+        check_responses(lines[start:end], size)
+
+
+def check_responses(lines: list[bytes], size: int) -> None:
+    events = [json.loads(line) for line in lines]
+    stream = b"".join(
+        b"event: %b\ndata: %b\n\n" % (event["type"].encode(), line)
+        for event, line in zip(events, lines, strict=True)
+    )
+    asked = OPENAI_RESPONSES.read_request(b'{"model":"m","input":"x","stream":true}')
+    rewriter = asked.start_stream(Recipient(), b'"mine"', 1 << 24)
+    output = b"".join(rewriter.feed(stream[at : at + size]) for at in range(0, len(stream), size))
+    assert (rewriter.done, rewriter.finished, rewriter.meaningful) == (True, True, True)
+    assert (rewriter.error, rewriter.broken, rewriter.malformed) == (None, None, 0)
+    assert b"response.completed" not in output
+    shown = [*SseDecoder().feed(output + rewriter.finish())]
+    assert [event.name.decode() for event in shown] == [event["type"] for event in events]
+    assert [json.loads(event.data or b"") for event in shown] == list(map(with_name, events))
+    given = events[-1]["response"]["usage"]
+    if given["total_tokens"]:
+        assert rewriter.usage is not None
+        assert rewriter.usage.total == given["total_tokens"]
+        details = given["input_tokens_details"]
+        assert rewriter.usage.cached_tokens == details["cached_tokens"]
+        reasoning = given["output_tokens_details"]["reasoning_tokens"]
+        assert rewriter.usage.reasoning_tokens == reasoning
+    # The same sent instead of a whole answer gives one.
+    answer = asked.rewrite_answer(Recipient(), b'"mine"', stream)
+    assert json.loads(answer.body) == renamed(events[-1]["response"])
+    assert answer.usage == rewriter.usage
+
+
+@pytest.mark.parametrize("path", responses("*.json"), ids=lambda path: path.name)
+def test_whole_responses(path: Path) -> None:
+    body = path.read_bytes()
+    given = json.loads(body)
+    asked = OPENAI_RESPONSES.read_request(b'{"model":"m","input":"x","stream":true}')
+    answer = asked.rewrite_answer(Recipient(), b'"mine"', body)
+    assert json.loads(answer.body) == renamed(given)
+    # The same sent instead of a stream gives one, with all of its items.
+    rewriter = asked.start_stream(Recipient(), b'"mine"', 1 << 24)
+    output = rewriter.feed_answer(body) + rewriter.finish()
+    events = [json.loads(event.data or b"") for event in SseDecoder().feed(output)]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    done = [each["item"] for each in events if each["type"] == "response.output_item.done"]
+    assert done == given["output"]
+    assert events[-1]["response"] == renamed(given)
+    assert rewriter.usage == answer.usage
+    said = [each["delta"] for each in events if each["type"] == "response.output_text.delta"]
+    parts = [part for item in given["output"] for part in item.get("content") or []]
+    assert said == [part["text"] for part in parts if part.get("type") == "output_text"]

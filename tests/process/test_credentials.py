@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import httpx
@@ -28,6 +28,7 @@ from gateway.upstream.http_client import http_client
 from gateway.upstream.transport import Transport
 
 from ..providers.kinds.described import TERMS
+from ..proxy.world import World
 from ..upstream.servers import Server, read_request, serving
 
 EVENT = (
@@ -74,8 +75,11 @@ class TokenServer:
                 await stream.send_all(answer)
             else:
                 self.seen.append(request)
-                head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
-                await stream.send_all(head + b"content-length: %d\r\n\r\n" % len(EVENT) + EVENT)
+                await self.reply(stream, request)
+
+    async def reply(self, stream: trio.abc.Stream, request: bytes) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+        await stream.send_all(head + b"content-length: %d\r\n\r\n" % len(EVENT) + EVENT)
 
 
 def token_answer(value: str, seconds: float) -> bytes:
@@ -122,6 +126,115 @@ async def test_a_call_carries_the_token() -> None:
         assert (b"authorization", b"Bearer fresh") in outcome.sent
         assert tokens.asked[0].count(b"authorization: Basic Z2F0ZTpzMw==") == 1
         assert tokens.asked[0].endswith(b"grant_type=client_credentials")
+
+
+# A provider that takes a token no more...
+
+
+OLD = token_answer("old", 3600)
+NEW = token_answer("new", 3600)
+
+
+class Choosy(TokenServer):
+    """A provider that takes the tokens in `taken` only."""
+
+    def __init__(self, *answers: bytes, taken: Sequence[str]) -> None:
+        super().__init__(*answers)
+        self.taken = [*taken]
+
+    async def reply(self, stream: trio.abc.Stream, request: bytes) -> None:
+        if any(b"Bearer %b\r\n" % each.encode() in request for each in self.taken):
+            await super().reply(stream, request)
+        else:
+            body = b'{"error":{"message":"expired","code":"invalid_api_key"}}'
+            head = b"HTTP/1.1 401 X\r\ncontent-length: %d\r\n\r\n" % len(body)
+            await stream.send_all(head + body)
+
+
+@pytest.mark.parametrize(
+    ("answers", "taken", "end"),
+    [
+        ([NEW], ["new"], "ok"),
+        # The next is refused as well: it is not the token's age.
+        ([NEW], [], "auth_failed"),
+        # An endpoint that gives out the same one again.
+        ([OLD], [], "auth_failed"),
+        # And one that has none at the moment.
+        ([REFUSED], [], "auth_failed"),
+    ],
+    ids=["the next is taken", "no token is taken", "the same again", "no other"],
+)
+async def test_a_token_that_is_refused_is_replaced_once(
+    monkeypatch: pytest.MonkeyPatch, answers: list[bytes], taken: list[str], end: str
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 2.0)
+    tokens = Choosy(OLD, *answers, taken=taken)
+    async with refreshed(tokens) as (token, server, transport):
+        assert await token.get() == b"old"
+        token._fetched_at -= module.YOUNG
+        base = f"http://127.0.0.1:{server.port}/v1"
+        provider = Provider(kind="openai", base_url=base, oauth=oauth(server))
+        deployment = KINDS["openai"].describe("p", provider, Place(base, b"g", token), TERMS)
+        world = World([], routes=[deployment])
+        world.upstream = transport  # type: ignore[assignment]
+        await world.exchange()
+        assert world.causes == ["stale_credential", end]
+        # One that gives none is asked again while the request waits.
+        assert len(tokens.asked) == 2 or answers == [REFUSED]
+        # That it was not taken once says nothing of a key, that none is does.
+        usable = next(iter(world.state.health.targets)).keyring.usable(trio.current_time())
+        assert usable == (len(tokens.seen) < 2 or end == "ok")
+
+
+async def test_all_requests_with_an_old_token_have_one_fetched(autojump_clock: MockClock) -> None:
+    class Counted:
+        count = 0
+
+        @asynccontextmanager
+        async def stream(self, *_: object, **__: object) -> AsyncIterator[httpx.Response]:
+            self.count += 1
+            await trio.sleep(1)
+            answer = token_answer(f"token {self.count}", 3600).replace(b"token ", b"t")
+            yield httpx.Response(200, extensions={"transport_response": Whole(answer)})
+
+    class Whole:
+        def __init__(self, answer: bytes) -> None:
+            self.pieces = [answer.partition(b"\r\n\r\n")[2], b""]
+
+        async def receive_some(self) -> bytes:
+            return self.pieces.pop(0)
+
+    credentials = ClientCredentials(token_url="http://h/", client_id="i", client_secret="s")
+    endpoint = Counted()
+    token = RefreshedToken(credentials, lambda: endpoint, half)  # type: ignore[arg-type, return-value]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(token.run)
+        assert await token.get() == b"t1"
+        # Just fetched: another would be no better.
+        assert not token.refused(b"t1")
+        await trio.sleep(module.YOUNG)
+        assert [token.refused(b"t1") for _ in range(20)] == [True] * 20
+        assert await token.get() == b"t2"
+        assert token.refused(b"t1")
+        assert not token.refused(b"t2")
+        assert endpoint.count == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_providers_that_trust_differently_have_tokens_of_their_own() -> None:
+    async with trio.open_nursery() as nursery:
+        found = Credentials(lambda: http_client(Transport()), half, nursery)
+        credentials = ClientCredentials(
+            token_url="https://127.0.0.1:9/token", client_id="gate", client_secret="s3"
+        )
+        one, other = (
+            Provider(kind="openai", base_url="http://h/v1", oauth=credentials, ca_file=each)
+            for each in ("/one.pem", None)
+        )
+        found.start({"one": one, "other": other, "third": one})
+        assert found.token(one) is not found.token(other)
+        found.stop_old({})
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_token_is_renewed_before_it_ends() -> None:

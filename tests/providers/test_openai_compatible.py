@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from gateway.config.schema import Route
@@ -8,6 +10,7 @@ from gateway.core.routing.call import Origin
 from gateway.core.routing.deployment import Deployment
 from gateway.core.routing.timeouts import TimeoutOverrides, Timeouts
 from gateway.providers.kinds.openai import KIND
+from gateway.providers.openai_compatible import OpenAIProvider
 from gateway.providers.settings import Probe, Provider
 
 from .kinds.described import describe, place_of
@@ -17,7 +20,7 @@ ROUTE = Route(provider="p", model="m")
 
 def described(route: Route = ROUTE, **fields: object) -> Deployment:
     values: dict[str, object] = {"kind": "openai", "base_url": "https://h/v1"} | fields
-    provider = Provider(**values)  # type: ignore[arg-type]
+    provider = OpenAIProvider(**values)  # type: ignore[arg-type]
     timeouts = Timeouts().override(provider.timeouts)
     terms = route.terms(route.model, timeouts, None)
     return KIND.describe("p", provider, place_of(provider, b"gateway/1"), terms)
@@ -131,3 +134,28 @@ def test_a_health_check(url: str, probe: Probe, target: bytes) -> None:
 def test_a_health_check_without_a_key(key: str | None) -> None:
     provider = Provider(kind="openai", base_url="http://h/v1", api_key=key, probe=Probe())
     assert b"authorization" not in dict(KIND.probe_call("p", provider, place_of(provider)).headers)
+
+
+OTHERS = {"openai_completions", "openai_embeddings", "openai_moderations"}
+RESPONSES = {"openai_responses", "openai_kept_responses", "openai_input_tokens"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "route", "expected"),
+    [
+        ({}, None, OTHERS),
+        ({"api": "chat"}, None, OTHERS),
+        ({"api": "responses"}, None, OTHERS | RESPONSES),
+        ({"api": "chat"}, "responses", OTHERS | RESPONSES),
+        ({"api": "responses"}, "chat", OTHERS),
+    ],
+)
+def test_what_is_taken_beside_chat(
+    provider: dict[str, object], route: Literal["chat", "responses"] | None, expected: set[str]
+) -> None:
+    found = described(Route(provider="p", model="m", api=route), **provider)
+    assert found.targets.keys() == expected
+    assert found.targets["openai_embeddings"] == b"/v1/embeddings"
+    assert found.target == b"/v1/chat/completions"
+    if "openai_responses" in expected:
+        assert found.targets["openai_responses"] == b"/v1/responses"

@@ -34,7 +34,7 @@ STREAM: list[Step] = [
     (1, DONE),
     (0.1, EOF),
 ]
-ANSWER: list[Step] = [(1, Head(200, (JSON,))), (1, b'{"choices":'), (1, b"[]}"), (0, EOF)]
+ANSWER: list[Step] = [(1, Head(200, (JSON,))), (1, b'{"choices":'), (1, b"[{}]}"), (0, EOF)]
 FAILED = status(503, after=1)
 
 

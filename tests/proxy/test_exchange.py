@@ -30,7 +30,7 @@ from .scripts import (
 from .world import World, body
 
 SLOW: list[Step] = [(2, Head()), (2, chunk("hi")), *[(1, chunk("and"))] * 4, (1, STOP), (0, DONE)]
-WHOLE: list[Step] = [(2, Head(200, (JSON,))), (2, b'{"choices":'), (2, b"[]}"), (0, EOF)]
+WHOLE: list[Step] = [(2, Head(200, (JSON,))), (2, b'{"choices":'), (2, b"[{}]}"), (0, EOF)]
 
 # When the caller leaves: its moment, and how many attempts there were until then.
 LEAVES: dict[str, tuple[float, Play, int]] = {

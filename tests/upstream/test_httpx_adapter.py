@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import errno
 import json
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 import trio
+import trustme
 
+from gateway import transport_errors
 from gateway.core.routing.call import Origin
+from gateway.transport_errors import UpstreamFailure
 from gateway.upstream.httpx_adapter import HttpxTransport
 from gateway.upstream.pool import PoolStats
 from gateway.upstream.transport import Transport
@@ -181,3 +186,42 @@ async def test_what_can_not_be_sent() -> None:
         with pytest.raises(httpx.LocalProtocolError, match="illegal"):
             await http.get("http://127.0.0.1:1/", headers={"x": "a\r\nb: c"})
     assert transport.stats() == {}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        each
+        for each in vars(transport_errors).values()
+        if isinstance(each, type) and issubclass(each, UpstreamFailure)
+    ],
+)
+async def test_every_failure_has_its_name_in_httpx(
+    failure: type[UpstreamFailure], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise failure("no luck")
+
+    transport = Transport()
+    monkeypatch.setattr(transport, "request", fail)
+    async with client(transport) as http:
+        with pytest.raises(httpx.TransportError, match="no luck") as caught:
+            await http.get("http://127.0.0.1:9/")
+    assert isinstance(caught.value.__cause__, failure)
+
+
+async def test_a_token_endpoint_is_trusted_like_its_provider(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    async with serving(replying(OK), context) as server:
+        transport = Transport()
+        async with client(transport) as http:
+            url = f"https://127.0.0.1:{server.port}/"
+            with pytest.raises(httpx.ConnectError, match="certificate"):
+                await http.get(url)
+            response = await http.get(url, extensions={"ca_file": str(path)})
+            assert response.text == "ok"
+        await transport.aclose()

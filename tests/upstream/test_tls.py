@@ -184,3 +184,17 @@ def test_certifi_stands_in_for_a_system_without_certificates(
         assert dial.tls_context(None) is made
     finally:
         dial.tls_context.cache_clear()
+
+
+@pytest.mark.parametrize("beside", [True, False])
+async def test_what_is_trusted_beside_the_system_or_instead(
+    authority: trustme.CA, ca_file: str, *, beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token endpoint may have a public certificate, or one like its provider's."""
+    theirs = dial.tls_context(ca_file, beside)
+    assert authority.cert_pem.bytes() in {
+        ssl.DER_cert_to_PEM_cert(each).encode() for each in theirs.get_ca_certs(binary_form=True)
+    }
+    count = len(theirs.get_ca_certs())
+    system = len(dial.tls_context(None).get_ca_certs())
+    assert count == (system + 1 if beside else 1)

@@ -59,9 +59,13 @@ class PasswordHashes:
         return await self._run(lambda: hash_now(password))
 
     async def matches(self, password: str, expected: str | None) -> bool:
-        """Say whether `expected` is a hash of `password`; with None never, in the same time."""
-        matches = await self._run(lambda: matches_now(password, expected or DECOY))
-        return matches and expected is not None
+        """Say whether `expected` is a hash of `password`.
+
+        Never with None, nor with what is no hash, for a user without a password; in the same time.
+        """
+        usable = expected if expected is not None and expected.startswith("$") else None
+        matches = await self._run(lambda: matches_now(password, usable or DECOY))
+        return matches and usable is not None
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._threads.statistics().tasks_waiting >= _WAITING:

@@ -92,7 +92,7 @@ class SignIns:
             why = "unknown" if user is None else "disabled" if right else "password"
             self._refused(user, arrival, why)
             raise AuthenticationFailed("the name or the password is wrong", code="sign_in_failed")
-        self._note(AuditAction.SIGN_IN, AuditResult.OK, session.identity.name, arrival, {})
+        self.note_sign_in(session.identity.name, arrival, {})
         return session
 
     async def attempt(self, name: str, arrival: Arrival) -> tuple[User | None, str | None]:
@@ -102,14 +102,13 @@ class SignIns:
         """
         now, subjects = self.now, subjects_of(name, arrival.address)
 
-        def work(connection: Any) -> tuple[int, User | None, str | None]:
+        def work(connection: Any) -> tuple[int, tuple[User, str] | None]:
             wait = failures.reserve(connection, subjects, now)
             # What is no name is not asked for: PostgreSQL has no text with a NUL, for one.
-            user = users.by_name(connection, name) if is_name(name) else None
-            expected = None if user is None else users.password_of(connection, user.id)
-            return wait, user, expected
+            return wait, users.with_password(connection, name) if is_name(name) else None
 
-        wait, user, expected = await self._database.write(work)
+        wait, found = await self._database.write(work)
+        user, expected = found or (None, None)
         if wait:
             self._refused(user, arrival, "locked")
             seconds = max(1, -(-wait // _MICROSECONDS))
@@ -121,11 +120,19 @@ class SignIns:
         return user, expected
 
     async def begin(
-        self, user: User, expected: str, arrival: Arrival, agent: str | None, old: Sequence[str]
+        self,
+        user: User,
+        expected: str,
+        arrival: Arrival,
+        agent: str | None,
+        old: Sequence[str],
+        *,
+        counted: bool = True,
     ) -> SignedIn | None:
-        """Begin a session, and take back the attempt that was counted.
+        """Begin a session, and take back the attempt if one was `counted`.
 
-        Returns None if the hash of the user's password is not `expected` (any more).
+        Returns None if the user is disabled, or the hash of the password is not `expected` (any
+        more).
         """
         now, token, settings = self.now, new_token(), self._settings()
         subjects = subjects_of(user.name, arrival.address)
@@ -144,7 +151,8 @@ class SignIns:
         def work(connection: Any) -> OpenSession | None:
             found = sessions.begin(connection, stored, password=expected, idle=idle)
             if found is not None:
-                failures.succeed(connection, subjects)
+                if counted:
+                    failures.succeed(connection, subjects)
                 for each in old:
                     sessions.end(connection, digest_of(each))
             return found
@@ -190,6 +198,14 @@ class SignIns:
         details = {"everywhere": True, "sessions": ended} if everywhere else {}
         self._note(AuditAction.SIGN_OUT, AuditResult.OK, identity.name, arrival, details)
         return ended
+
+    def note_sign_in(self, name: str, arrival: Arrival, details: dict[str, Any]) -> None:
+        """Put a sign-in into the audit log."""
+        self._note(AuditAction.SIGN_IN, AuditResult.OK, name, arrival, details)
+
+    def note_refusal(self, arrival: Arrival, why: str) -> None:
+        """Put a sign-in of somebody who is not known into the audit log; few of a flood."""
+        self._refused(None, arrival, why)
 
     def _refused(self, user: User | None, arrival: Arrival, why: str) -> None:
         unwritten = self._refusals.note(arrival.address, trio.current_time())

@@ -225,6 +225,8 @@ def _refusal(why: Refused, which: str) -> GatewayError:
         return NotFound(f"there is no user {which!r}")
     if why is Refused.STALE:
         return PreconditionFailed(_STALE)
+    if why is Refused.EXTERNAL:
+        return Conflict("this user signs in at another provider", code="external_user")
     if why is Refused.TAKEN:
         return Conflict(f"there is a user {which!r} already", code="name_taken", param="name")
     return Conflict("this is the last enabled admin; make another one first", code="last_admin")

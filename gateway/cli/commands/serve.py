@@ -25,8 +25,8 @@ from ...config.pid_path import pid_path
 from ...config.schema import Config
 from ...config.vanished import opened
 from ...errors import ConfigError
-from ...process.application import Application, settle_in
-from ...process.memory import WORKERS
+from ...process.application import Application
+from ...process.memory import WORKERS, settle_in
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe, listen

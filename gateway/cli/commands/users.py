@@ -202,6 +202,8 @@ def _change(
         done = database.write_now(change)
         if done is users.Refused.LAST_ADMIN:
             return _error(f"{user!r} is the last enabled admin; make another one first")
+        if done is users.Refused.EXTERNAL:
+            return _error(f"{user!r} signs in at the provider of [admin.oidc], without a password")
         if not isinstance(done, users.UserChange):
             return _error(f"there is no user {user!r}")
         _say(_told(done, new_password=new_password))

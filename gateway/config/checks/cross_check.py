@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ import msgspec
 
 from ...core.limits.shedding import OverloadPolicy
 from ...core.routing.breaker.policy import BreakerPolicy
-from ...core.sign_in import UNIX, AdminSettings, parsed_network
+from ...core.sign_in import UNIX, AdminSettings, OidcSettings, is_loopback, parsed_network
 from ...providers.registry import KINDS
 from ...providers.settings import ClientCredentials, Provider
 from ..catalog import Names
@@ -81,6 +82,7 @@ def cross_check(
         yield "[[models]]: there is no model; add one with a name and routes"
     known = ", ".join(config.providers) or "none yet"
     yield from check_models(config.models, names, config.providers.keys() | unread.providers, known)
+    yield from _apis(config)
     yield from check_records(config, names, bool(unread.models))
     keys = keys or KeyCheck(names)
     yield from keys.teams(config.teams)
@@ -95,6 +97,42 @@ def _admin(admin: AdminSettings) -> Iterator[str]:
                 f"[admin] trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
                 f' as 10.0.0.0/8, and not "{UNIX}"'
             )
+    if admin.oidc is not None:
+        yield from _oidc_provider(admin.oidc)
+
+
+def _oidc_provider(oidc: OidcSettings) -> Iterator[str]:
+    where = "[admin.oidc]"
+    wrong = list(_url(f"{where} issuer", oidc.issuer, "https://login.example.com"))
+    yield from wrong
+    parts = None if wrong else urlsplit(oidc.issuer)
+    if parts is not None and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        yield f"{where} issuer: must be https, since what comes from there says who is who"
+    if not oidc.client_id:
+        yield f"{where} client_id: is empty; it is the name that the provider has for the gateway"
+    if not oidc.roles:
+        yield f'{where} roles: is empty, so nobody could sign in; such as {{ admins = "admin" }}'
+    if "openid" not in oidc.scopes:
+        yield f'{where} scopes: must have "openid"'
+    if oidc.redirect_uri:
+        example = "https://gateway.example.com/admin/api/oidc/callback"
+        yield from _url(f"{where} redirect_uri", oidc.redirect_uri, example)
+        if not oidc.redirect_uri.endswith("/admin/api/oidc/callback"):
+            yield f"{where} redirect_uri: must end with /admin/api/oidc/callback"
+    if find_spec("joserfc") is None:
+        yield f"{where}: needs joserfc; install llm-gateway[oidc]"
+
+
+def _apis(config: Config) -> Iterator[str]:
+    """Yield the routes with an `api` whose provider has but one."""
+    for model in config.models:
+        for number, route in enumerate(model.routes):
+            provider = config.providers.get(route.provider)
+            if route.api and provider is not None and not hasattr(provider, "api"):
+                yield (
+                    f"[[models]] {model.name!r} routes[{number}].api: a provider of the kind "
+                    f"{provider.kind!r} has no choice of APIs; remove it"
+                )
 
 
 def _breaker(breaker: BreakerPolicy) -> Iterator[str]:

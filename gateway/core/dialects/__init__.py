@@ -1,9 +1,11 @@
 """The APIs that callers and providers speak, each in a package of its own.
 
     base                what a dialect is: everything else knows dialects by it alone
+    rewriting           what comes of an answer: a whole one, or a stream; part of `base`
     openai_chat         OpenAI's chat completions
     openai_completions  OpenAI's legacy completions, by the engine of chat completions
     openai_numbers      OpenAI's embeddings and moderations
+    openai_responses    OpenAI's Responses
     request_body        a request's body as an object
 
 The route of a request chooses the caller's dialect, a deployment has its provider's. Nothing

@@ -19,7 +19,21 @@ from typing import Final, Protocol
 import msgspec
 
 from ...errors import GatewayError, MethodNotAllowed
-from ..records.usage import Usage
+from .rewriting import Answer, NotAnAnswer, StreamRewriter
+
+__all__ = [
+    "CUT",
+    "MAX_HELD",
+    "Answer",
+    "Dialect",
+    "DialectRequest",
+    "HeaderList",
+    "ModelEntry",
+    "NotAnAnswer",
+    "Recipient",
+    "StreamRewriter",
+    "error_headers",
+]
 
 HeaderList = list[tuple[bytes, bytes]]
 
@@ -30,98 +44,12 @@ MAX_HELD: Final = 64 * 1024
 CUT: Final = "..."
 
 
-class NotAnAnswer(ValueError):
-    """A 2xx body that is no answer.
-
-    `error` is the error that it reports instead, as JSON. `final` says that the provider has
-    generated an answer and would send another in the same form.
-    """
-
-    def __init__(self, message: str, *, error: bytes | None = None, final: bool = False) -> None:
-        super().__init__(message)
-        self.error = error
-        self.final = final
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """A whole answer as the caller gets it; `usage` None: the provider reported none.
-
-    `text_tokens` is about how many tokens its text has, where the usage does not say it.
-    """
-
-    body: bytes
-    usage: Usage | None
-    text_tokens: int = 0
-
-
 class ModelEntry(msgspec.Struct, frozen=True):
     """A model as lists show it. `created` is Unix time in seconds."""
 
     name: str
     created: int
     owner: str
-
-
-class StreamRewriter(Protocol):
-    """Rewrites one stream.
-
-    After each `feed`: `meaningful` says whether content has come, `progressed` whether the
-    provider has told before that how far it is, `done` whether it has said that the stream is
-    over, `finished` whether all answers in it are complete. `said` counts what moves the answer
-    on: content, ends and usage, and no comments or pings. A failed stream has the data of its
-    error event in `error`, or in `broken` why it cannot be read any further. Nothing is read
-    beyond `done`, `error` or `broken`.
-    """
-
-    meaningful: bool
-    progressed: bool
-    done: bool
-    finished: bool
-    said: int
-    error: bytes | None
-    broken: str | None
-    events: int
-    malformed: int
-
-    @property
-    def usage(self) -> Usage | None:
-        """Return what the provider has reported so far; None: nothing."""
-        ...
-
-    @property
-    def text_tokens(self) -> int:
-        """Return about how many tokens the text has that has come so far."""
-        ...
-
-    @property
-    def ended(self) -> bool:
-        """Say whether there is nothing more to be had from the stream."""
-        ...
-
-    @property
-    def awaits_usage(self) -> bool:
-        """Say whether the provider was asked for usage and has not reported any yet."""
-        ...
-
-    def feed(self, chunk: bytes) -> bytes:
-        """Return what the caller gets for `chunk`."""
-        ...
-
-    def feed_answer(self, body: bytes) -> bytes:
-        """Return what the caller gets for a whole answer, which came instead of a stream.
-
-        Raises NotAnAnswer.
-        """
-        ...
-
-    def end(self) -> bytes:
-        """Take note that the body has ended; return what the caller gets for an event that the
-        end has completed. Idempotent."""
-        ...
-
-    def finish(self) -> bytes:
-        """Return the bytes that make a whole stream complete; asked once, at its end."""
-        ...
 
 
 class Recipient(Protocol):
@@ -162,6 +90,11 @@ class DialectRequest(Protocol):
     @property
     def answer_tokens(self) -> int:
         """Return how many tokens the caller allows the whole answer; 0 if it does not say."""
+        ...
+
+    @property
+    def continues(self) -> str | None:
+        """Return the id of what a provider keeps and the request goes on from; None: of nothing."""
         ...
 
     @property
@@ -221,6 +154,23 @@ class Dialect(Protocol):
     @property
     def answer_headers(self) -> Sequence[tuple[bytes, bytes]]: ...
 
+    @property
+    def closes_failed(self) -> bool:
+        """Say whether the body of a stream that failed is ended in order behind its error event.
+
+        So it is where clients read on behind that event; where they take a stream that just stops
+        for a whole one, it is cut.
+        """
+        ...
+
+    @property
+    def opens_once(self) -> bool:
+        """Say whether a stream begins with an event that its clients take no second of.
+
+        Then nothing of an attempt is shown before it is committed: another may have to take over.
+        """
+        ...
+
     # The caller's side...
 
     def read_request(self, body: bytes) -> DialectRequest:
@@ -231,11 +181,13 @@ class Dialect(Protocol):
         """Return the headers and the body that show `error` instead of an answer."""
         ...
 
-    def error_event(self, message: str, code: str, kind: str) -> bytes:
-        """Return the event that ends a stream badly."""
+    def error_event(
+        self, message: str, code: str, kind: str, after: StreamRewriter | None = None
+    ) -> bytes:
+        """Return the event that ends a stream badly; `after` has written all of it so far."""
         ...
 
-    def relayed_error_event(self, data: bytes) -> bytes:
+    def relayed_error_event(self, data: bytes, after: StreamRewriter | None = None) -> bytes:
         """Return the event that shows the `data` of a provider's own error event."""
         ...
 
@@ -274,6 +226,8 @@ def error_headers(error: GatewayError) -> HeaderList:
         headers.append((b"retry-after-ms", b"%d" % max(1, math.ceil(error.retry_after * 1000))))
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", error.allow.encode("ascii")))
+    if error.status == 426:
+        headers.append((b"upgrade", b"HTTP/1.1"))  # RFC 9110 section 15.5.22
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))  # RFC 9110 section 15.5.2
     return headers

@@ -50,6 +50,9 @@ class Prices(msgspec.Struct, frozen=True):
         return (self.input or 0.0) + (self.output or 0.0)
 
 
+FREE = Prices(input=0.0, output=0.0)
+
+
 def cost(usage: Usage, prices: Prices) -> int | None:
     """Return the cost of `usage` in nano-dollars, rounded to the nearest; None if unknown.
 

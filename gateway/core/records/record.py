@@ -17,6 +17,9 @@ from ...errors import (
     UpstreamError,
 )
 
+# The operation of requests that no model answers.
+COUNT_TOKENS: Final = "count_tokens"
+
 
 class EndReason(enum.StrEnum):
     """How a request ended. Only COMPLETE and CACHED are whole answers."""
@@ -41,6 +44,8 @@ class EndReason(enum.StrEnum):
 # A request that ended in any other way has failed. Its status does not tell: a stream that broke
 # has 200, and 499 is of callers that left, which is no failure.
 WELL: Final = frozenset({EndReason.COMPLETE, EndReason.CACHED, EndReason.CLIENT_GONE})
+# With the other reasons a caller is there to be told.
+UNTOLD: Final = WELL | {EndReason.SEND_TIMEOUT}
 
 
 def end_reason(error: GatewayError) -> EndReason:

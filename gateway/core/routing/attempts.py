@@ -29,6 +29,8 @@ from .timeouts import Seconds, overridden
 
 # What is often over with the next request: another worker behind the same address answers it.
 PASSING: Final = frozenset({Cause.SERVER_ERROR, Cause.CONNECTION_LOST, Cause.STREAM_ERROR})
+# What an attempt was made with was out of date, and another one is at hand.
+_RENEWED: Final = frozenset({Cause.STALE_CONNECTION, Cause.STALE_CREDENTIAL})
 # Seconds at most before the quick retry: nothing that a caller would feel, and enough for a load
 # balancer to turn elsewhere.
 QUICK_WAIT: Final = 0.1
@@ -102,7 +104,7 @@ class Attempts:
         self._silent: set[int] = set()
         self._out: set[int] = set()
         self._stayed: set[int] = set()  # where a second key has been tried
-        self._renewed: set[int] = set()  # where a closed connection was replaced
+        self._renewed: set[tuple[int, Cause]] = set()  # where what had aged was replaced
         self._quickened: set[int] = set()  # groups that had their quick retry
         self._not_before: dict[int, float] = {}
         self._first_group = 0
@@ -163,8 +165,9 @@ class Attempts:
             return self._elsewhere(failure.target, now, rng)
         elif rule.again is Again.NOWHERE:
             return Stop.REJECTED
-        if failure.cause is Cause.STALE_CONNECTION and failure.target not in self._renewed:
-            self._renewed.add(failure.target)
+        renewed = (failure.target, failure.cause)
+        if failure.cause in _RENEWED and renewed not in self._renewed:
+            self._renewed.add(renewed)
             return self._stay(failure.target, now)
         if failure.probe:
             # It was asked for the breaker's sake, before others that are known to be well. Now

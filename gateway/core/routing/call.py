@@ -10,8 +10,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 class Origin(msgspec.Struct, frozen=True):
     """Where connections go, and the key under which they are pooled.
 
-    `ca_file` is a PEM bundle to trust instead of the system's. `max_connections` bounds the
-    connections that are open at once, in use and idle together.
+    `ca_file` is a PEM bundle to trust instead of the system's, or beside it if `system_too`.
+    `max_connections` bounds the connections that are open at once, in use and idle together.
     """
 
     scheme: str
@@ -19,6 +19,7 @@ class Origin(msgspec.Struct, frozen=True):
     port: int
     ca_file: str | None = None
     max_connections: int = 1000
+    system_too: bool = False
 
     @property
     def authority(self) -> bytes:

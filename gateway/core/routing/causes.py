@@ -19,6 +19,7 @@ class Cause(enum.Enum):
     LOCAL_SHORTAGE = "local_shortage"
     CONNECTION_LOST = "connection_lost"
     STALE_CONNECTION = "stale_connection"
+    STALE_CREDENTIAL = "stale_credential"
     PROTOCOL_VIOLATION = "protocol_violation"
     FIRST_EVENT_TIMEOUT = "first_event_timeout"
     IDLE_TIMEOUT = "idle_timeout"
@@ -85,6 +86,9 @@ RULES: Final[dict[Cause, Rule]] = {
     # The provider closed a connection that had been idle, which it may do at any time: that is no
     # sign of trouble.
     Cause.STALE_CONNECTION: Rule(Again.ANYWHERE, failure=None),
+    # The provider does not take an access token any more that should still be valid: it was
+    # revoked, or its server's keys were changed. Another one is asked for.
+    Cause.STALE_CREDENTIAL: Rule(Again.ELSEWHERE, failure=None),
     Cause.PROTOCOL_VIOLATION: Rule(Again.ANYWHERE, by_request=True),
     Cause.FIRST_EVENT_TIMEOUT: Rule(Again.ANYWHERE, silent=True),
     Cause.IDLE_TIMEOUT: Rule(Again.ANYWHERE, silent=True),

@@ -31,6 +31,11 @@ class Credential(msgspec.Struct, frozen=True):
 Prepare = Callable[[Call, Credential, float], Awaitable[Call]]
 
 
+# Is told that the provider has answered a call with 401; says whether the next call will have
+# another token.
+Renew = Callable[[Call], bool]
+
+
 class Deployment(msgspec.Struct, frozen=True):
     """All that a call needs but the body, prepared once when the configuration is loaded.
 
@@ -39,7 +44,8 @@ class Deployment(msgspec.Struct, frozen=True):
     callers could make up names without end. `dialect` is what the provider speaks; its streams
     and its whole answers may have targets of their own. `targets` are those of the other dialects
     that the provider takes as they come, by their names: embeddings beside chat, say. `prepare`
-    is None where the headers of a credential are all that a call needs.
+    is None where the headers of a credential are all that a call needs, and `renew` where what it
+    adds cannot be replaced.
     """
 
     provider: str
@@ -55,6 +61,7 @@ class Deployment(msgspec.Struct, frozen=True):
     prices: Prices
     method: bytes = b"POST"
     prepare: Prepare | None = None
+    renew: Renew | None = None
     weight: float = 1.0
     stream_usage: bool = True
     pattern: str | None = None

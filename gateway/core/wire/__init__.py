@@ -4,6 +4,7 @@
     framing     how long a response's body is, and where in the bytes it lies (RFC 9112)
     json_scan   the top-level members of a JSON object and where they stand
     inflate     gzip and deflate, within a limit
+    plain_text  whether bytes are text at all
     splice      rewrite some of them in the bytes, and leave every other byte alone
     model_name  the name of the model in a stream's events, by what they begin with
 

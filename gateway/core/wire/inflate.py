@@ -16,6 +16,12 @@ from typing import Final
 PIECE: Final = 64 * 1024
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+# How a zlib stream begins at the levels that are in use (RFC 1950 section 2.2). The fourth form,
+# `x^`, could be text, and so it is not told without a header.
+_ZLIB_MAGICS: Final = (b"\x78\x01", b"\x78\x9c", b"\x78\xda")
+# RFC 8878 section 3.1.1. Brotli has no magic number.
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_MAGICS: Final = (_GZIP_MAGIC, *_ZLIB_MAGICS, _ZSTD_MAGIC)
 _GZIP: Final = frozenset({b"gzip", b"x-gzip"})
 _IDENTITY: Final = frozenset({b"", b"identity"})
 
@@ -37,6 +43,25 @@ def inflater(headers: Sequence[tuple[bytes, bytes]]) -> Inflater | None:
     for name, value in headers:
         if name == b"content-encoding" and value.strip().lower() not in _IDENTITY:
             return _inflater(b",".join(v for n, v in headers if n == name))
+    return None
+
+
+def may_be_packed(start: bytes) -> bool:
+    """Say whether more than `start` is needed to tell whether a body is compressed."""
+    return any(start != magic and magic.startswith(start) for magic in _MAGICS)
+
+
+def undeclared(start: bytes) -> Inflater | None:
+    """Return what reads a body that begins so, though no header says that it is compressed.
+
+    None: it is not. Neither JSON nor a stream of events begins like this. Raises UnknownEncoding.
+    """
+    if start.startswith(_GZIP_MAGIC):
+        return Inflater(gzip=True)
+    if start.startswith(_ZLIB_MAGICS):
+        return Inflater(gzip=False)
+    if start.startswith(_ZSTD_MAGIC):
+        raise UnknownEncoding("zstd")
     return None
 
 

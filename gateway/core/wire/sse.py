@@ -59,7 +59,12 @@ def looks_like_events(start: bytes) -> bool:
     The first byte that is neither white space nor of a byte order mark decides: a field's name
     (`data`, `event`, `id`, `retry`) or a comment begins otherwise than JSON or HTML.
     """
-    return start.lstrip(_BEFORE)[:1] in _BEGINNINGS
+    return first_byte(start) in _BEGINNINGS
+
+
+def first_byte(start: bytes) -> bytes:
+    """Return the first byte of a body that is neither white space nor of a byte order mark."""
+    return start.lstrip(_BEFORE)[:1]
 
 
 def begins(start: bytes) -> bool:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final
 
+from ...core.dialects.base import Dialect
 from ...core.routing.timeouts import Seconds
-from ..kind import ProviderKind, Serve
-from ..openai_compatible import OpenAICompatible
+from ..kind import ProviderKind, RouteTerms, Serve
+from ..openai_compatible import RESPONSES, OpenAICompatible
 from ..settings import Provider
 
 
@@ -33,6 +34,9 @@ class Demo(OpenAICompatible):
     def notes(self, provider: Provider) -> Iterator[tuple[str, str]]:
         if provider.api_key or provider.api_keys:
             yield "api_key", "the demo provider has no use for a key"
+
+    def operations(self, provider: Provider, terms: RouteTerms) -> tuple[Dialect, ...]:
+        return self.beside + RESPONSES
 
     def serve(self, provider: Provider) -> Serve:
         assert isinstance(provider, DemoProvider)

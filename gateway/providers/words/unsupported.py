@@ -6,7 +6,14 @@ from typing import Final
 
 from ...core.routing.causes import Cause
 from ...core.routing.refusals import Mark
-from .causes import BROKEN, any_of
+from .causes import BROKEN, REJECTED, any_of
+
+# What a request goes on from is kept by another deployment. OpenAI's Responses say so with 400.
+NOT_KEPT_HERE: Final = Mark(
+    Cause.UNSUPPORTED,
+    REJECTED,
+    codes=frozenset({"previous_response_not_found"}),
+)
 
 UNSUPPORTED: Final = Mark(
     Cause.UNSUPPORTED,

@@ -20,6 +20,7 @@ from ...core.routing.causes import Cause
 from ...core.routing.cooldown import asked_wait
 from ...core.routing.deployment import Credential, Deployment
 from ...core.routing.timeouts import deadline
+from ...core.wire.plain_text import is_text
 from ...errors import InvalidRequest, SendStalled
 from ...stops import RunningScope, running_after
 from ...transport_errors import (
@@ -39,9 +40,10 @@ from ..outcomes import Committed, Failed, RawAnswer
 from ..protocols import Upstream, UpstreamResponse
 from .own_keys import failed_without_secrets
 from .preface import Preface
-from .reading.body import read_up_to, read_whole, readable
+from .reading.body import read_up_to, readable
 from .reading.first_events import read_stream
 from .reading.reported_error import ERROR_BYTES, reported_error, wait_of
+from .reading.whole import Reader, read_whole
 
 # A refusal that is relayed is read whole. OpenAI's longest repeat a prompt's beginning; what is
 # larger than this is no error message, and half of it must not be sent as if it were the whole.
@@ -106,12 +108,13 @@ async def attempt_answer(
     upstream: Upstream,
     prepared: PreparedCall,
     rewrite: Callable[[bytes], Answer],
+    reader: Reader | None,
     limits: SizeLimits,
 ) -> Committed | Failed:
     """Call for a whole answer and read it. Raises nothing but Cancelled."""
     deployment = prepared.deployment
     return await _attempt(
-        upstream, prepared, lambda got: _read_answer(got, deployment, rewrite, limits)
+        upstream, prepared, lambda got: _read_answer(got, deployment, rewrite, reader, limits)
     )
 
 
@@ -133,6 +136,10 @@ async def _attempt(
                 await response.aclose()
     except UpstreamFailure as exc:
         outcome = Failed(_CAUSES.get(type(exc), Cause.PROTOCOL_VIOLATION), str(exc))
+    if isinstance(outcome, Failed) and outcome.cause is Cause.AUTH_FAILED and outcome.status == 401:
+        renew = prepared.deployment.renew
+        if renew is not None and renew(call):
+            outcome = msgspec.structs.replace(outcome, cause=Cause.STALE_CREDENTIAL)
     if isinstance(outcome, Committed):
         outcome.sent = call.headers
         return outcome
@@ -155,12 +162,13 @@ async def _read_answer(
     response: UpstreamResponse,
     deployment: Deployment,
     rewrite: Callable[[bytes], Answer],
+    reader: Reader | None,
     limits: SizeLimits,
 ) -> Committed | Failed:
     if (cause := deployment.refusals.of_status(response.status)) is not None:
         return await _read_error(response, deployment, cause, limits)
     idle = deployment.timeouts.idle
-    body = await read_whole(response, limits.response, idle)
+    body = await read_whole(response, limits.response, idle, reader)
     if body is None:
         message = f"the answer stalled for {idle:g} s"
         return Failed(Cause.IDLE_TIMEOUT, message, response.status)
@@ -171,7 +179,13 @@ async def _read_answer(
             return reported_error(response, deployment, exc.error, str(exc))
         cause = Cause.UNREADABLE if exc.final else Cause.PROTOCOL_VIOLATION
         return Failed(cause, str(exc), response.status)
-    return Committed(response, answer.body, usage=answer.usage, text_tokens=answer.text_tokens)
+    return Committed(
+        response,
+        answer.body,
+        usage=answer.usage,
+        text_tokens=answer.text_tokens,
+        kept_ids=answer.kept_ids,
+    )
 
 
 async def _read_error(
@@ -187,7 +201,9 @@ async def _read_error(
             return _unreadable_error(response, deployment, cause, str(exc))
         if len(body) > limit:
             message = f"{response.status}, and its body is larger than {limit} bytes"
-            return Failed(Cause.PROTOCOL_VIOLATION, message, response.status)
+            return Failed(Cause.UNREADABLE, message, response.status)
+        if relayed and not is_text(body):
+            return _unreadable_error(response, deployment, cause, "its body is no text")
         refusals, said = deployment.refusals, deployment.dialect.read_error(body)
         cause = refusals.of_body(cause, response.status, body[:ERROR_BYTES])
         return Failed(

@@ -7,7 +7,9 @@ from typing import Final
 import msgspec
 import trio
 
-from ...core.records.record import AttemptRecord, EndReason, milliseconds
+from ...core.records.pricing import FREE
+from ...core.records.record import COUNT_TOKENS, AttemptRecord, EndReason, milliseconds
+from ...core.routing.balancing.homes import Home
 from ...core.routing.call import Headers
 from ...core.routing.causes import AttemptFailure, Cause
 from ...core.routing.health import Sample
@@ -47,6 +49,8 @@ class AttemptLog:
         self.number: Final = number
         self.outcome: Committed | Failed | None = None
         self.hedged = False
+        self._homes = exchange.services.homes
+        self._owner = exchange.caller.digest
         self._settlement = settlement = exchange.settlement
         self._pool = pool
         self._finished = False
@@ -74,6 +78,18 @@ class AttemptLog:
         self._first_event = now - self._started
         self._settlement.first_event(self.lease.deployment, now)
         self.lease.answered(now)
+        self._note_home()
+
+    def _note_home(self) -> None:
+        """Note which deployment keeps the answer, so that what goes on from it finds it."""
+        outcome = self.outcome
+        assert isinstance(outcome, Committed)
+        kept = outcome.kept_ids if outcome.rewriter is None else outcome.rewriter.kept_ids
+        if kept:
+            model = self._settlement.record.model or ""
+            home = Home(self._owner, self.lease.deployment.state_key, model)
+            for each in kept:
+                self._homes.keep(each, home)
 
     def failure(self, now: float) -> AttemptFailure:
         """Return what decides on the next attempt; to be asked once this one is finished."""
@@ -109,7 +125,8 @@ class AttemptLog:
             row.status, row.error = outcome.status, outcome.message
         elif isinstance(outcome, Committed):
             row.status, row.error = outcome.response.status, end.message if end else None
-        prices = self.lease.deployment.prices
+        counts = self._settlement.record.operation == COUNT_TOKENS
+        prices = FREE if counts else self.lease.deployment.prices
         tokens = self._settlement.attempt_ended(row, prices, outcome, cause)
         failed = outcome if isinstance(outcome, Failed) else None
         sample = Sample(

@@ -67,7 +67,7 @@ class Pipeline:
         self._exchange.routed = True
         self._attempts = attempts = Attempts(
             options.retry(model.retry),
-            model.order(now, rng, options.sticky_key, probing=options.probing),
+            model.order(now, rng, options.sticky_key, probing=options.probing, home=options.home),
             self._deadline,
             groups=model.groups,
             switch_on=model.switch_on,
@@ -224,7 +224,7 @@ class Pipeline:
             except SendStalled as exc:
                 return RelayEnd(EndReason.SEND_TIMEOUT, str(exc))
             return RelayEnd(EndReason.COMPLETE)
-        exchange.progress = lambda: rewriter.events
+        exchange.rewriter = rewriter
         relay = self._relay = Relay(
             client,
             committed,

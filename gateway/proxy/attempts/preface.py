@@ -50,16 +50,22 @@ class Preface:
         """Say whether what an attempt has sent so far is to go out now."""
         return progressed or trio.current_time() >= self._late
 
-    async def show(self, deployment: Deployment, response: UpstreamResponse, data: bytes) -> None:
-        """Send `data`, with the head if none has gone out yet. Raises SendStalled."""
+    async def show(self, deployment: Deployment, response: UpstreamResponse, data: bytes) -> bytes:
+        """Send `data`, with the head if none has gone out yet; return what is to be held back.
+
+        Where a stream opens only once, a sign of life goes out instead of `data`: another attempt
+        may have to open it. Raises SendStalled.
+        """
         exchange = self._exchange
+        held = data if exchange.dialect.opens_once else b""
         self.writing = True
         if exchange.client.status is None:
             exchange.settlement.shows(deployment)
             exchange.settlement.fell_back(self.fallback)
             await begin_stream(exchange, deployment, response)
-        await exchange.client.send(data)
+        await exchange.client.send(exchange.dialect.keep_alive if held else data)
         self.writing = False
+        return held
 
 
 async def begin_stream(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from ...config.snapshot import ServedModel
 from ...core.dialects.base import DialectRequest
 from ...core.routing.causes import Skipped, SkipReason
+from ...core.routing.deployment import Deployment
 from ..exchange import Exchange
 from ..outcomes import Committed, Failed
 from .attempt import PreparedCall, SizeLimits, attempt_answer, attempt_stream
 from .log import AttemptLog
 from .preface import Preface
+from .reading.whole import Reader
 
 
 class ProviderCalls:
@@ -58,5 +60,11 @@ class ProviderCalls:
             upstream,
             prepared,
             lambda body: request.rewrite_answer(deployment, name, body),
+            # Numbers are never streamed.
+            self._reader(deployment, name) if request.answers else None,
             self._limits,
         )
+
+    def _reader(self, deployment: Deployment, name: bytes) -> Reader:
+        """Return what makes the reader of a stream that comes for a whole answer."""
+        return lambda: self._request.start_stream(deployment, name, self._limits.response)

@@ -13,7 +13,6 @@ events share one rewrite and one write, and the cost of an event falls under loa
 from __future__ import annotations
 
 import contextlib
-import math
 from typing import Final
 
 import trio
@@ -28,25 +27,12 @@ from ...transport_errors import LocalShortage, UpstreamFailure
 from ..outcomes import Committed, RelayEnd
 from ..protocols import Client, UpstreamResponse
 from .own_keys import without_secrets
+from .reading.grace import END_GRACE, EndGrace
 from .silence import Silence
 
 # Reads are 32 KiB at most (upstream/connection.py), so a caller who stops reading holds
 # 3 of them in the channel, one in the pump's hand and up to four in the relay's: 256 KiB.
 CHUNKS_IN_FLIGHT: Final = 3
-# Once the stream is `done` the provider owes only the end of the body. Waiting for it keeps the
-# connection; the caller has its answer already.
-END_GRACE: Final = 0.25
-# Once every choice has its finish_reason the answer is whole, and some providers then say no more
-# and keep the connection open, or send nothing but pings. `[DONE]` follows in the same packet
-# where it comes at all; the rest is for chunks that say something beside it.
-DONE_GRACE: Final = 1.0
-# Usage that was asked for is counted after the last token, and without it the cost is an
-# estimate. Providers send it within some hundred milliseconds.
-USAGE_GRACE: Final = 5.0
-# The answer is whole: it ends as such just before the request's deadline, not broken by it.
-LAST_MOMENT: Final = 0.1
-
-
 _COMPLETE: Final = RelayEnd(EndReason.COMPLETE)
 
 
@@ -79,10 +65,7 @@ class Relay:
         self._keep_alive = keep_alive
         self._gaps = gaps
         self._failure: RelayEnd | None = None
-        # When a finished stream is ended, in time in which the process ran (`stops.py`), and what
-        # it had said by then.
-        self._over_at = math.inf
-        self._said = -1
+        self._grace = EndGrace(rewriter)
         self.sealed = False
         self.end: RelayEnd | None = None
 
@@ -193,14 +176,8 @@ class Relay:
 
     async def _receive_last(self, chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | None:
         """Return the next chunks of an answer that is whole; None if it has ended or shall end."""
-        rewriter, stopped, now = self._rewriter, stops(), trio.current_time()
-        if rewriter.said != self._said:
-            # Not for comments and pings: some providers send them for ever.
-            self._said = rewriter.said
-            grace = USAGE_GRACE if rewriter.awaits_usage else DONE_GRACE
-            latest = max(now, trio.current_effective_deadline() - LAST_MOMENT)
-            self._over_at = min(now + grace, latest) - stopped.total
-        with RunningScope(self._over_at + stopped.total):
+        stopped = stops()
+        with RunningScope(self._grace.over_at() + stopped.total):
             return await _receive_waiting(chunks)
         # A caller who is slow to take the last write does not cost it what has come meanwhile.
         return _take_waiting(chunks, []) or None

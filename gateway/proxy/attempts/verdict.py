@@ -39,6 +39,7 @@ _INTERNAL: Final = frozenset(
         Cause.LOCAL_SHORTAGE,
         Cause.CONNECTION_LOST,
         Cause.STALE_CONNECTION,
+        Cause.STALE_CREDENTIAL,
         Cause.PROTOCOL_VIOLATION,
     }
 )

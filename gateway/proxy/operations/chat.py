@@ -10,6 +10,7 @@ from ...core.dialects.base import DialectRequest
 from ...core.limits.estimate import ANSWER_TOKENS, MOST_TOKENS, estimate_tokens
 from ...core.limits.ledger import Demand
 from ...core.records.pricing import most_cost
+from ...core.records.record import COUNT_TOKENS
 from ...core.records.shown_name import shortened
 from ...errors import InvalidRequest
 from ..access import authenticate, authorize
@@ -50,6 +51,7 @@ async def serve_chat(
         repeated=asked.repeated,
         sticky_key=sticky_key(model, request, caller, exchange.headers),
         demand=demand,
+        home=_home(exchange, request.continues),
     )
     until = exchange.started + asked.timeout
 
@@ -80,7 +82,10 @@ async def _answer(
             return
         # A flight is not one caller's: it has only the deadlines of the configuration.
         shared = ServingOptions(
-            repeated=options.repeated, sticky_key=options.sticky_key, demand=options.demand
+            repeated=options.repeated,
+            sticky_key=options.sticky_key,
+            demand=options.demand,
+            home=options.home,
         )
         await on.cancel_on_disconnect(Pipeline(on, request, model, shared).run)
 
@@ -97,6 +102,23 @@ def _check_served(model: ServedModel, exchange: Exchange) -> None:
             param="model",
             code="unsupported_operation",
         )
+
+
+def _home(exchange: Exchange, id: str | None) -> str | None:
+    """Return the state key of the deployment that keeps `id`, if that is known.
+
+    Raises InvalidRequest, in OpenAI's words, for what is kept for another caller.
+    """
+    home = None if id is None else exchange.services.homes.find(id)
+    if home is None:
+        return None
+    if home.caller != exchange.caller.digest:
+        raise InvalidRequest(
+            f"Previous response with id {shortened(id or '')!r} not found.",
+            code="previous_response_not_found",
+            param="previous_response_id",
+        )
+    return home.deployment
 
 
 def _cache_key(exchange: Exchange, request: DialectRequest, model: ServedModel) -> bytes | None:
@@ -142,7 +164,8 @@ def _demand(exchange: Exchange, request: DialectRequest, model: ServedModel) -> 
 
     With a budget that is the most that it can cost on the dearest of its routes.
     """
-    if not (exchange.caller.scopes or exchange.snapshot.provider_scopes or model.hedge):
+    limited = exchange.caller.scopes or exchange.snapshot.provider_scopes or model.hedge
+    if not limited or exchange.record.operation == COUNT_TOKENS:
         return _NOTHING
     prompt = exchange.settlement.prompt = estimate_tokens(request.body, 0)
     tokens = prompt + min(request.answer_tokens, MOST_TOKENS)

@@ -12,6 +12,8 @@ from ..engine.schema import sessions, users
 
 # "users" in ASCII: the advisory lock of transactions that decide about users, on PostgreSQL.
 _LOCK: Final = 0x7573657273
+# How the ids of users begin who sign in elsewhere.
+EXTERNAL: Final = "oidc_"
 # The role of which one enabled user must be left.
 _ADMIN: Final = "admin"
 
@@ -29,6 +31,11 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     password_changed: int
     last_sign_in: int | None
 
+    @property
+    def is_external(self) -> bool:
+        """Say whether the user signs in elsewhere."""
+        return self.id.startswith(EXTERNAL)
+
 
 class Refused(enum.Enum):
     """Why a change was not made."""
@@ -37,6 +44,7 @@ class Refused(enum.Enum):
     STALE = "stale"  # it has another version by now
     LAST_ADMIN = "last_admin"  # no enabled admin would be left
     TAKEN = "taken"  # another user has the name
+    EXTERNAL = "external"  # the user signs in elsewhere and can have no password
 
 
 class UserChange(msgspec.Struct, frozen=True):
@@ -83,10 +91,15 @@ def by_name(connection: Connection, name: str) -> User | None:
     return None if row is None else _user(row)
 
 
-def password_of(connection: Connection, user_id: str) -> str | None:
-    """Return the hash of a user's password."""
-    found: str | None = connection.scalar(select(users.c.password).where(users.c.id == user_id))
-    return found
+def with_password(connection: Connection, name: str) -> tuple[User, str] | None:
+    """Return a user and the hash of the password."""
+    query = select(*_FIELDS, users.c.password).where(users.c.name == name)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    fields = dict(row)
+    password = fields.pop("password")
+    return User(**fields), password
 
 
 def page(connection: Connection, after: str, limit: int) -> list[User]:
@@ -123,6 +136,33 @@ def create(
     return made
 
 
+def set_external(
+    connection: Connection, *, user_id: str, name: str, role: str, password: str, now: int
+) -> User | Refused:
+    """Make a user who signs in elsewhere, or change name and role to what is said there now.
+
+    `password` is what stands for a hash, which no password has. The last admin may lose the role:
+    who is an admin is decided elsewhere.
+    """
+    serialize(connection)
+    before = by_id(connection, user_id)
+    if before is None:
+        return create(connection, user_id=user_id, name=name, role=role, password=password, now=now)
+    if (before.name, before.role) == (name, role):
+        return before
+    other = by_name(connection, name)
+    if other is not None and other.id != user_id:
+        return Refused.TAKEN
+    connection.execute(
+        update(users)
+        .where(users.c.id == user_id)
+        .values(name=name, role=role, version=before.version + 1, changed=now)
+    )
+    after = by_id(connection, user_id)
+    assert after is not None
+    return after
+
+
 def change(
     connection: Connection,
     user_id: str,
@@ -151,6 +191,8 @@ def change(
         values["disabled"] = disabled
     if password is not None:
         values |= {"password": password, "password_changed": now}
+    if password is not None and before.is_external:
+        return Refused.EXTERNAL
     if _is_last_admin(connection, before) and (role not in (None, _ADMIN) or disabled):
         return Refused.LAST_ADMIN
     connection.execute(update(users).where(users.c.id == user_id).values(**values))

@@ -64,11 +64,15 @@ class Browser:
         server = await self.world.call(
             target, method, key, {**sent, **(headers or {})}, peer=self.peer, body=body
         )
-        given = [value for name, value in server.sent[0][1]["headers"] if name == b"set-cookie"]
+        given = [
+            value
+            for name, value in server.sent[0][1]["headers"]
+            if name == b"set-cookie" and value.startswith(b"gateway_session=")
+        ]
         self.set_cookies += given
         for each in given:
             self.cookie = each.partition(b";")[0].partition(b"=")[2] or None
-        if given:
+        if given and server.body:
             self.csrf = server.json.get("csrf_token", "").encode() or None
         return server
 

@@ -66,14 +66,9 @@ def run(file: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> Comman
 
 
 def password_of(database: Database, name: str) -> str:
-    def work(connection: Connection) -> str | None:
-        user = users.by_name(connection, name)
-        assert user is not None
-        return users.password_of(connection, user.id)
-
-    found = database.read_now(work)
+    found = database.read_now(lambda connection: users.with_password(connection, name))
     assert found is not None
-    return found
+    return found[1]
 
 
 def on_record(database: Database) -> list[tuple[str, str, str, object]]:
@@ -88,21 +83,19 @@ def session(database: Database, name: str) -> bool:
     """Begin a session of the user."""
 
     def work(connection: Connection) -> bool:
-        user = users.by_name(connection, name)
-        assert user is not None
+        found = users.with_password(connection, name)
+        assert found is not None
+        user, password = found
         stored = StoredSession(
-            digest="d", user_id=user.id, created=1, seen=1, expires=9, client_ip=None,
+            digest="d",
+            user_id=user.id,
+            created=1,
+            seen=1,
+            expires=9,
+            client_ip=None,
             user_agent=None,
-        )  # fmt: skip
-        return (
-            sessions.begin(
-                connection,
-                stored,
-                password=users.password_of(connection, user.id) or "",
-                idle=9,
-            )
-            is not None
         )
+        return sessions.begin(connection, stored, password=password, idle=9) is not None
 
     return database.write_now(work)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.config.checks.cross_check import Unread, all_names, check_bind, cross_check
@@ -10,6 +11,8 @@ from gateway.config.keys.tables import Token
 from gateway.config.schema import Admin, Config, Cors, Model, Route, Server
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.breaker.policy import BreakerPolicy
+from gateway.core.sign_in import AdminSettings, OidcSettings
+from gateway.providers.registry import KINDS
 from gateway.providers.settings import Probe, Provider
 
 DEMO = {"demo": Provider(kind="demo")}
@@ -303,6 +306,39 @@ def test_a_breaker_opens_no_longer_than_it_may() -> None:
     ]
 
 
+OIDC = OidcSettings(issuer="https://login.example.com", client_id="x", roles={"ops": "admin"})
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({}, ""),
+        ({"issuer": "http://localhost:9400"}, ""),
+        ({"issuer": "http://127.0.0.1:9400/realms/main"}, ""),
+        ({"issuer": "http://login.example.com"}, "[admin.oidc] issuer: must be https"),
+        ({"issuer": "login.example.com"}, "[admin.oidc] issuer: not a URL"),
+        ({"issuer": "https://["}, "[admin.oidc] issuer: not a URL"),
+        ({"client_id": ""}, "[admin.oidc] client_id: is empty"),
+        ({"roles": {}}, "[admin.oidc] roles: is empty"),
+        ({"scopes": ("profile",)}, '[admin.oidc] scopes: must have "openid"'),
+        ({"redirect_uri": "https://x/y"}, "[admin.oidc] redirect_uri: must end with /admin/api/"),
+        ({"redirect_uri": "https://gw.x/admin/api/oidc/callback"}, ""),
+    ],
+)
+def test_a_provider_to_sign_in_at(changed: dict[str, Any], problem: str) -> None:
+    oidc = msgspec.structs.replace(OIDC, **changed)
+    found = problems(admin=AdminSettings(oidc=oidc))
+    assert [each[: len(problem)] for each in found] == ([problem] if problem else [])
+
+
+def test_signing_in_elsewhere_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.config.checks.cross_check.find_spec", lambda _: None)
+    assert problems(admin=AdminSettings()) == []
+    assert problems(admin=AdminSettings(oidc=OIDC)) == [
+        "[admin.oidc]: needs joserfc; install llm-gateway[oidc]"
+    ]
+
+
 def test_check_bind() -> None:
     assert list(check_bind("127.0.0.1:8080")) == []
     assert len(list(check_bind("nowhere"))) == 1
@@ -315,3 +351,15 @@ def test_all_names_have_stand_ins_for_what_could_not_be_read() -> None:
     assert names.families.keys() == {"f/*"}
     # What could be read is what stands for a name that appears twice.
     assert names.exact["m"] is MODEL
+
+
+def test_only_who_has_two_apis_has_a_choice() -> None:
+    route = Route(provider="p", model="x", api="responses")
+    models = (Model(name="m", routes=(Route(provider="p", model="y"), route)),)
+    demo = KINDS["demo"].settings(kind="demo")
+    assert problems(providers={"p": demo}, models=models) == [
+        "[[models]] 'm' routes[1].api: a provider of the kind 'demo' has no choice of APIs; "
+        "remove it"
+    ]
+    openai = KINDS["openai"].settings(kind="openai", base_url="https://h/v1")
+    assert problems(providers={"p": openai}, models=models) == []

@@ -560,7 +560,7 @@ def test_no_quick_retry_of_what_will_not_have_passed(cause: Cause) -> None:
     attempts = over([600] * 2, groups=(1, 1))
     attempts.first(0, half)
     found = attempts.after(AttemptFailure(0, cause), 1, half)
-    if cause is Cause.STALE_CONNECTION:
+    if cause in (Cause.STALE_CONNECTION, Cause.STALE_CREDENTIAL):
         assert found == Try(0)
         found = attempts.after(AttemptFailure(0, cause), 1, half)
     assert found == Try(1) or not isinstance(found, Try)
@@ -626,6 +626,17 @@ def test_a_second_closed_connection_is_a_failure_like_others() -> None:
     assert attempts.after(AttemptFailure(1, STALE), 0.3, half) == Try(1)
 
 
+def test_a_refused_token_is_replaced_once_and_counts() -> None:
+    attempts = over([600] * 2)
+    attempts.first(0, half)
+    renewed = Cause.STALE_CREDENTIAL
+    assert attempts.after(AttemptFailure(0, renewed), 0.1, half) == Try(0)
+    # A closed connection is another matter.
+    assert attempts.after(AttemptFailure(0, STALE), 0.2, half) == Try(0)
+    assert attempts.after(AttemptFailure(0, renewed), 0.3, half) == Try(1)
+    assert attempts.after(AttemptFailure(1, SICK), 0.4, half) is Stop.EXHAUSTED
+
+
 def test_a_probe_on_a_closed_connection_probes_again() -> None:
     attempts = over([600] * 2)
     attempts.first(0, half)
@@ -688,7 +699,8 @@ class History:
         self.skipped: set[int] = set()
         self.silent: set[int] = set()
         self.stayed: set[int] = set()  # where a second key was tried
-        self.renewed: set[int] = set()  # where a closed connection was replaced
+        # Where a closed connection or a refused token was replaced.
+        self.renewed: set[tuple[int, Cause]] = set()
         self.not_before = [0.0] * len(deadlines)
         self.past = 0.0  # the deadline that was missed
 
@@ -821,9 +833,10 @@ def after(
         probe = data.draw(st.booleans())
         failure = AttemptFailure(number, cause, asked, another_key, probe)
         step = attempts.after(failure, now, rng)
-        renewed = cause is STALE and number not in history.renewed
+        ages = cause in (STALE, Cause.STALE_CREDENTIAL)
+        renewed = ages and (number, cause) not in history.renewed
         if renewed:
-            history.renewed.add(number)
+            history.renewed.add((number, cause))
         elif probe and (cause in switch_on or RULES[cause].again is not Again.NOWHERE):
             history.made -= 1
             history.out.add(number)

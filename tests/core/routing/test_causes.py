@@ -29,6 +29,7 @@ def test_what_is_not_the_providers_doing_says_nothing_of_its_health() -> None:
     assert silent == {
         Cause.POOL_TIMEOUT,
         Cause.STALE_CONNECTION,
+        Cause.STALE_CREDENTIAL,
         Cause.LOCAL_SHORTAGE,
         Cause.TOTAL_TIMEOUT,
         Cause.RATE_LIMITED,

@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.core.wire.inflate import PIECE, Damaged, Inflater, UnknownEncoding, inflater
+from gateway.core.wire.inflate import (
+    PIECE,
+    Damaged,
+    Inflater,
+    UnknownEncoding,
+    inflater,
+    may_be_packed,
+    undeclared,
+)
 
 Pack = Callable[[bytes], bytes]
 
@@ -50,6 +58,31 @@ def test_a_bomb_is_read_in_bounded_pieces(pack: Pack) -> None:
     pieces = Inflater(gzip=pack is gzip.compress).feed(packed)
     # Nothing is inflated that is not asked for.
     assert [len(next(pieces)) for _ in range(3)] == [PIECE] * 3
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress], ids=["gzip", "zlib"])
+def test_the_first_bytes_tell(pack: Callable[..., bytes], level: int) -> None:
+    packed = pack(b"hello", level)
+    assert may_be_packed(packed[:1])
+    reader = undeclared(packed[:2])
+    assert reader is not None
+    assert b"".join([*reader.feed(packed), reader.end()]) == b"hello"
+
+
+def test_zstd_is_told_and_no_more() -> None:
+    magic = b"\x28\xb5\x2f\xfd"
+    assert all(may_be_packed(magic[:length]) for length in (1, 2, 3))
+    with pytest.raises(UnknownEncoding, match="zstd"):
+        undeclared(magic + b"\x04")
+
+
+@pytest.mark.parametrize(
+    "start", [b'{"a":1}', b"data: x", b": x", b"<html>", b"(see", b"x^2", b"xyz", b"\xef\xbb\xbf{"]
+)
+def test_text_is_not_taken_for_compressed(start: bytes) -> None:
+    assert undeclared(start) is None
+    assert not may_be_packed(start)
 
 
 @pytest.mark.parametrize("cut", [1, 5, 15, 25])

@@ -11,13 +11,8 @@ from gateway.config.schema import Server
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.routing.timeouts import Timeouts
 from gateway.proxy.attempts import relay
-from gateway.proxy.attempts.relay import (
-    CHUNKS_IN_FLIGHT,
-    DONE_GRACE,
-    END_GRACE,
-    LAST_MOMENT,
-    USAGE_GRACE,
-)
+from gateway.proxy.attempts.reading.grace import DONE_GRACE, END_GRACE, LAST_MOMENT, USAGE_GRACE
+from gateway.proxy.attempts.relay import CHUNKS_IN_FLIGHT
 from gateway.transport_errors import ConnectionLost, LocalShortage, ProtocolViolation
 
 from ..scripts import DONE, EOF, ROLE, STALL, STOP, TOTALS, Head, ScriptedClient, Step, chunk

@@ -39,7 +39,8 @@ def test_what_is_made_is_found(database: Database) -> None:
     assert database.read_now(users.exist)
     assert database.read_now(lambda c: users.by_name(c, "ann")) == made
     assert database.read_now(lambda c: users.by_id(c, "id-ann")) == made
-    assert database.read_now(lambda c: users.password_of(c, "id-ann")) == "hash"
+    assert database.read_now(lambda c: users.with_password(c, "ann")) == (made, "hash")
+    assert database.read_now(lambda c: users.with_password(c, "bob")) is None
     assert database.read_now(lambda c: users.by_name(c, "Ann")) is None
 
 

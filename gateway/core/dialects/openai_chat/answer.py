@@ -10,7 +10,7 @@ from ...wire.sse import looks_like_events
 from ..base import Answer, NotAnAnswer
 from .assembled import assemble
 from .chunk import CHAT, Shape
-from .faults import choices_of, reported_by_answer
+from .faults import choices_of, reported_by_answer, unwrapped
 from .text_meter import answer_tokens
 from .usage.reports import UsageReports
 
@@ -27,15 +27,19 @@ def rewrite_answer(body: bytes, model: bytes, choices: int = 1, shape: Shape = C
     except InvalidJSON as exc:
         if looks_like_events(body):
             return assemble(body, model, choices, shape)
+        if (inner := unwrapped(body)) is not None:
+            return rewrite_answer(inner, model, choices, shape)
         raise NotAnAnswer(f"the answer is not a JSON object: {exc}") from exc
     fields = {member.key: body[member.value_start : member.end] for member in found}
     error = reported_by_answer(body, fields)
     if error is not None:
         raise NotAnAnswer("the answer is an error with status 200", error=error)
     if fields.get("choices", b"null") == b"null":
-        # `{}` for one: every SDK would fail at the first look at it. An empty list is an answer
-        # in form, and comes with the usage that is to be paid.
+        # `{}` for one: every SDK would fail at the first look at it.
         raise NotAnAnswer("the answer has no choices")
+    if fields["choices"].strip(b"[] \t\r\n") == b"":
+        # An answer in form, which was paid for and says nothing: its provider is asked once.
+        raise NotAnAnswer("the answer has no choices", final=True)
     usage = _usage(fields)
     # Counted only where it is needed: it takes longer than all the rest.
     silent = usage is None or not usage.output_tokens

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ...wire.json_scan import NOTHING
-from .faults import FAILED_NAMES, values
+from .faults import values
 
 # Absent is UNSET, since msgspec gives the raw bytes of anything, null included.
 Found = msgspec.Raw | msgspec.UnsetType
@@ -97,13 +97,6 @@ def delta_says(delta: Found) -> bool:
 def has_content(fields: Mapping[str, msgspec.Raw]) -> bool:
     """Say whether a message or delta carries more than the role that opens it."""
     return any(key != "role" and bytes(value) not in NOTHING for key, value in fields.items())
-
-
-def fails(choice: Any) -> bool:
-    """Say whether a choice, decoded, reports an error."""
-    return isinstance(choice, dict) and bool(
-        choice.get("error") or choice.get("finish_reason") in FAILED_NAMES
-    )
 
 
 def index_of(choice: Mapping[str, Any]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ....errors import GatewayError
-from ..base import Dialect, DialectRequest, HeaderList, ModelEntry
+from ..base import Dialect, DialectRequest, HeaderList, ModelEntry, StreamRewriter
 from . import errors, models
 from .request import parse_chat
 
@@ -33,6 +33,8 @@ class OpenAIDialect:
         {b"openai-organization", b"openai-processing-ms", b"openai-version"}
     )
     answer_headers = ((b"content-type", b"application/json"),)
+    opens_once = False
+    closes_failed = False
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name}>"
@@ -40,10 +42,12 @@ class OpenAIDialect:
     def error_reply(self, error: GatewayError) -> tuple[HeaderList, bytes]:
         return errors.error_reply(error)
 
-    def error_event(self, message: str, code: str, kind: str) -> bytes:
+    def error_event(
+        self, message: str, code: str, kind: str, after: StreamRewriter | None = None
+    ) -> bytes:
         return errors.error_event(message, code, kind)
 
-    def relayed_error_event(self, data: bytes) -> bytes:
+    def relayed_error_event(self, data: bytes, after: StreamRewriter | None = None) -> bytes:
         return errors.relayed_error_event(data)
 
     def model_list(self, entries: Sequence[ModelEntry]) -> bytes:

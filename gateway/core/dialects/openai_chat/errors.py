@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from ....errors import GatewayError
+from ...wire.plain_text import is_text
 from ..base import CUT, HeaderList, error_headers
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _JSON: Final = (b"content-type", b"application/json")
 _NO_DETAILS: Final[Mapping[str, Any]] = {}
 
-# What is shown of an error, in characters.
+# What is shown of an error, in characters, and what of one without a message is looked at.
 _SHOWN: Final = 300
-# No text has these, but what is compressed soon does: all of C0 but white space and escape.
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_LOOKED_AT: Final = 1000
 
 # Where an error has its code; the most exact comes first. OpenRouter's `code` is a number.
-_STATUS_NAMES: Final = ("code", "status", "status_code", "http_status", "type")
+_STATUS_NAMES: Final = ("code", "status", "status_code", "statusCode", "http_status", "type")
 # The statuses of the codes and types in OpenAI's guide to error codes, and of the types that
 # servers with Anthropic's API behind them relay (docs.anthropic.com/en/api/errors).
 _STATUS_OF: Final = {
@@ -29,6 +28,7 @@ _STATUS_OF: Final = {
     "context_length_exceeded": 400,
     "content_filter": 400,
     "content_policy_violation": 400,
+    "invalid_prompt": 400,
     "invalid_api_key": 401,
     "authentication_error": 401,
     "permission_error": 403,
@@ -141,16 +141,17 @@ def read_error(body: bytes) -> str:
         message = error.get("message") if isinstance(error, dict) else error
         if isinstance(message, str):
             return _short(message)
-    start = body[:1000]
-    if _CONTROL.search(start):
+    if not is_text(body):
         # Compressed, most likely, and nothing to put into a message or a log.
         return f"{len(body)} bytes that are no text"
-    return _short(start.decode("utf-8", "replace"))
+    return _short(body[:_LOOKED_AT].decode("utf-8", "replace"))
 
 
 def _decode(body: bytes) -> Any:
     try:
-        return msgspec.json.decode(body)
+        found = msgspec.json.decode(body)
+        # Gemini's compatible endpoint puts its errors into a list.
+        return found[0] if isinstance(found, list) and len(found) == 1 else found
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

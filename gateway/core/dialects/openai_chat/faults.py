@@ -9,6 +9,9 @@
     {"base_resp": {"status_code": 1008, "status_msg": "..."}}   MiniMax, with `choices` null
     {"error_code": 18, "error_msg": "..."}                      Baidu
     {"errors": [{...}]}                                         Cloudflare
+    {"code": "...", "message": "..."}                           DashScope, API gateways
+    {"detail": "..."}                                           FastAPI, so vLLM and LiteLLM
+    [{"error": {...}}]                                          Gemini
     event: error                        any data, an object, text or nothing
 
 All of them become the first: it is the one at which OpenAI's SDKs raise (openai-python
@@ -17,8 +20,9 @@ All of them become the first: it is the one at which OpenAI's SDKs raise (openai
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -36,7 +40,7 @@ _NULL: Final = b"null"
 _ANSWERS: Final = ("message", "delta", "text")
 
 # Members of an object that may report an error, and how they stand in its bytes.
-_MAY_FAIL: Final = frozenset({"error", "base_resp", "error_code", "errors"})
+_MAY_FAIL: Final = frozenset({"error", "base_resp", "error_code", "errors", "message", "detail"})
 _SIGNS: Final = tuple(b'"%b"' % name.encode() for name in sorted(_MAY_FAIL))
 # What MiniMax's codes stand for (platform.minimax.io, "Error Codes"). 1026 and 1027 are content
 # that it does not like, 1008 an account without balance.
@@ -54,6 +58,13 @@ _STATUS_OF_MINIMAX: Final = {
     b"2013": 400,
 }
 
+# Codes beside a message that is no error's.
+_FINE: Final = NOTHING | {b'"0"', b"200", b'"200"', b'"ok"', b'"OK"', b'"success"', b'"Success"'}
+_HTTP_STATUSES: Final = ("status", "status_code", "statusCode")
+_HTTP_ERROR: Final = re.compile(rb'"?[45]\d\d"?')
+_BOM: Final = b"\xef\xbb\xbf"
+
+_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _CHOICES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -63,13 +74,38 @@ def values(data: bytes) -> dict[str, bytes]:
     return {found.key: data[found.value_start : found.end] for found in members(data)}
 
 
-def reported(data: bytes, fields: Mapping[str, bytes]) -> bytes | None:
-    """Return the error that an object without choices reports, `data` with `error`; or None."""
+def unwrapped(data: bytes) -> bytes | None:
+    """Return the JSON object in `data` that is behind a byte order mark or alone in a list."""
+    if data.startswith(_BOM):
+        # Parsers may ignore it (RFC 8259 section 8.1).
+        return data.removeprefix(_BOM)
+    try:
+        found = _LIST.decode(data) if data.lstrip().startswith(b"[") else []
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    inner = bytes(found[0]) if len(found) == 1 else b""
+    return inner if inner.startswith(b"{") else None
+
+
+def reported(data: bytes, fields: Mapping[str, bytes], choices: Iterable[Any] = ()) -> bytes | None:
+    """Return the error that an object without choices reports, `data` with `error`; or None.
+
+    `choices` are those of an object that has some after all, decoded.
+    """
     if fields.get("error", _NULL) not in NOTHING:
         return data
     if FAILED in (fields.get("object"), fields.get("type")):
         return b'{"error":%b}' % data
-    return _reported_by_one(data, fields)
+    found = _reported_by_one(data, fields)
+    if found is None and any(_fails(choice) for choice in choices):
+        return reported_by_choice(data) or splice(data, put={"error": _SILENT})
+    return found
+
+
+def _fails(choice: Any) -> bool:
+    return isinstance(choice, dict) and bool(
+        choice.get("error") or choice.get("finish_reason") in FAILED_NAMES
+    )
 
 
 def _reported_by_one(data: bytes, fields: Mapping[str, bytes]) -> bytes | None:
@@ -82,7 +118,18 @@ def _reported_by_one(data: bytes, fields: Mapping[str, bytes]) -> bytes | None:
         return _told(fields["error_code"], fields.get("error_msg", _NULL))
     if (errors := choices_of(fields.get("errors", _NULL))) and errors[0]:
         return b'{"error":%b}' % msgspec.json.encode(errors[0])
-    return None
+    return _bare(data, fields) if fields.get("choices", _NULL) == _NULL else None
+
+
+def _bare(data: bytes, fields: Mapping[str, bytes]) -> bytes | None:
+    """Return the error whose members stand in `data` themselves, with nothing that says so."""
+    if fields.get("message", _NULL).startswith(b'"') and (
+        fields.get("code", _NULL) not in _FINE
+        or any(_HTTP_ERROR.fullmatch(fields.get(name, _NULL)) for name in _HTTP_STATUSES)
+    ):
+        return b'{"error":%b}' % data
+    detail = fields.get("detail", _NULL)
+    return None if detail in NOTHING else _told(_NULL, detail)
 
 
 def _in_x_groq(raw: bytes) -> bytes | None:
@@ -144,13 +191,9 @@ def reported_by_choice(data: bytes) -> bytes | None:
     return None
 
 
-def silent(data: bytes) -> bytes:
-    """Return `data`, a chunk that reports an error in a form without words, with words for it."""
-    return splice(data, put={"error": _SILENT})
-
-
 def named(data: bytes) -> bytes:
     """Return the error of an `event: error`, whatever its data is."""
+    data = unwrapped(data) or data
     try:
         fields = values(data)
     except InvalidJSON:

@@ -7,7 +7,7 @@ prefix, keep hitting.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -43,6 +43,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     usage_options: bytes
     user: str | None = None
     limits: TokenLimits = TokenLimits()
+    continues: ClassVar[None] = None
 
     @property
     def answer_tokens(self) -> int:
@@ -73,7 +74,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
             name,
             keep_usage=self.wants_usage,
             max_event_bytes=max_event_bytes,
-            asked_usage=self.wants_usage or recipient.stream_usage,
+            asked_usage=self.wants_usage or (self.stream and recipient.stream_usage),
             choices=self.answers,
         )
 

@@ -8,8 +8,7 @@ openai-python `_streaming.py`), `[DONE]` is kept back so that only a success end
 An event that cannot be read is text that the caller would miss without knowing: it breaks the
 stream, unless every choice has its end already.
 
-The hot path: one msgspec pass checks an event's syntax and finds what is of interest, then bytes
-are cut and joined.
+The hot path: one msgspec pass checks and finds all of interest, then bytes are cut and joined.
 """
 
 from __future__ import annotations
@@ -25,19 +24,8 @@ from ...wire.model_name import ModelRenamer
 from ...wire.splice import InvalidJSON, splice
 from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
 from .choice_ends import ChoiceEnds
-from .chunk import (
-    CHAT,
-    NULL,
-    Choice,
-    Chunk,
-    Shape,
-    delta_says,
-    fails,
-    index_of,
-    is_bare_word,
-    says_more,
-)
-from .faults import FAILED_REASONS, may_fail, named, reported, reported_by_choice, silent, values
+from .chunk import CHAT, NULL, Choice, Chunk, Shape, delta_says, index_of, is_bare_word, says_more
+from .faults import FAILED_REASONS, may_fail, named, reported, reported_by_choice, unwrapped, values
 from .text_meter import TextMeter
 from .unstreamed import as_stream
 from .usage.reports import UsageReports
@@ -61,6 +49,8 @@ class ChatStreamRewriter:
     It is `finished` once each of the `choices` that were asked for, and each that has come, has
     its finish_reason. `asked_usage` says that the provider was asked for usage.
     """
+
+    kept_ids: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -203,18 +193,17 @@ class ChatStreamRewriter:
         """Take note of members of single providers; say whether one reports an error."""
         if chunk.timings is not _UNSET:
             self._reports.add_timings(chunk.timings)
-        if chunk.x_groq is _UNSET:
-            return False
-        self._reports.add_nested(chunk.x_groq)
+        if chunk.x_groq is not _UNSET:
+            self._reports.add_nested(chunk.x_groq)
         self._note_report()
-        return self._fails(data, None)
+        return chunk.x_groq is not _UNSET and self._fails(data, None)
 
     def _note_usage(self, raw: bytes | msgspec.Raw) -> None:
         self._reports.add(raw)
         self._note_report()
 
     def _note_report(self) -> None:
-        if not self._reported and self._reports.usage is not None:
+        if not self._reported and self._reports.tell_of_answer(finished=self.finished):
             self._reported = True
             self.said += 1
 
@@ -260,6 +249,7 @@ class ChatStreamRewriter:
             else:
                 self.done = True
             return None
+        data = unwrapped(data) or data
         try:
             fields = values(data)
         except InvalidJSON:
@@ -271,9 +261,7 @@ class ChatStreamRewriter:
         # As float: int() refuses numbers with more than 4300 digits.
         choices = json.loads(fields.get("choices", b"null"), parse_int=float)
         found = choices if isinstance(choices, list) else []
-        error = reported(data, fields)
-        if error is None and any(fails(choice) for choice in found):
-            error = reported_by_choice(data) or silent(data)
+        error = reported(data, fields, found)
         if error is not None:
             self.error = self._renamed(error)
             return None

@@ -21,12 +21,11 @@ _DECODER: Final = msgspec.json.Decoder()
 _LARGE: Final = 1024
 _FIRST: Final = 8
 _EVERY: Final = 32
-# Members that hold no text of the model's: names, marks, base64, and OpenRouter's copy of its
-# `reasoning`.
+# Members that hold no text of the model's: names, marks and base64.
 _NO_TEXT: Final = frozenset(
     {
         *("role", "id", "type", "object", "index", "format", "signature", "encrypted_content"),
-        *("data", "url", "b64_json", "audio_url", "image_url", "images", "reasoning_details"),
+        *("data", "url", "b64_json", "audio_url", "image_url", "images"),
         *("finish_reason", "stop_reason", "native_finish_reason", "logprobs", "annotations"),
         *("citations", "search_results", "usage", "expires_at", "executed_tools"),
     }
@@ -34,6 +33,9 @@ _NO_TEXT: Final = frozenset(
 # One text under two names, as servers have it that changed the name (vLLM).
 _AGAIN: Final = "reasoning_content"
 _ONCE: Final = "reasoning"
+# The same in parts, beside one of these two or instead of them: OpenRouter's, Anthropic's as
+# LiteLLM has them, and LiteLLM's for what its providers send beside OpenAI's members.
+_IN_PARTS: Final = frozenset({"reasoning_details", "thinking_blocks", "provider_specific_fields"})
 # Deeper than any message is.
 _DEPTH: Final = 12
 
@@ -141,6 +143,8 @@ def text_size(found: object, depth: int = _DEPTH) -> int:
             if not value or key in _NO_TEXT:
                 continue
             if key == _ONCE and found.get(_AGAIN) == value:
+                continue
+            if key in _IN_PARTS and (found.get(_ONCE) or found.get(_AGAIN)):
                 continue
             if key == "arguments" and isinstance(value, dict):
                 # Some servers send a tool's arguments as an object, whose members are all text.

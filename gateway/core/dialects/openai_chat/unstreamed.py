@@ -14,7 +14,7 @@ from ...wire.splice import InvalidJSON
 from ...wire.sse import SseEvent, encode
 from ..base import NotAnAnswer
 from .chunk import CHAT, Shape
-from .faults import reported_by_answer, values
+from .faults import reported_by_answer, unwrapped, values
 
 _CHOICES: Final = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _MESSAGE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -33,6 +33,8 @@ def as_stream(body: bytes, shape: Shape = CHAT) -> bytes:
     try:
         fields = values(body)
     except InvalidJSON as exc:
+        if (inner := unwrapped(body)) is not None:
+            return as_stream(inner, shape)
         raise NotAnAnswer(f"a body that is neither a stream nor JSON: {exc}") from exc
     error = reported_by_answer(body, fields)
     if error is not None:

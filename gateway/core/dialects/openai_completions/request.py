@@ -51,7 +51,7 @@ class TextRequest(ChatRequest, frozen=True):
             name,
             keep_usage=self.wants_usage,
             max_event_bytes=max_event_bytes,
-            asked_usage=self.wants_usage or recipient.stream_usage,
+            asked_usage=self.wants_usage or (self.stream and recipient.stream_usage),
             choices=self.choices,
             echoed=self.echoed,
         )

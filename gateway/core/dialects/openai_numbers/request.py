@@ -5,6 +5,8 @@ Input, `encoding_format`, `dimensions` and all else reach the provider to the by
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 from ....errors import InvalidRequest
@@ -26,6 +28,7 @@ class NumbersRequest(msgspec.Struct, frozen=True):
     # No text is generated.
     answer_tokens: int = 0
     answers: int = 0
+    continues: ClassVar[None] = None
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, with the recipient's model name, which may be the first."""

@@ -7,10 +7,15 @@ from typing import Final
 
 import trio
 
-from ....core.routing.timeouts import deadline
-from ....core.wire.inflate import Damaged, Inflater, UnknownEncoding, inflater
-from ....stops import RunningScope
-from ....transport_errors import ProtocolViolation, UnreadableBody, UpstreamFailure
+from ....core.wire.inflate import (
+    Damaged,
+    Inflater,
+    UnknownEncoding,
+    inflater,
+    may_be_packed,
+    undeclared,
+)
+from ....transport_errors import UnreadableBody, UpstreamFailure
 from ...protocols import HeaderPairs, UpstreamResponse
 
 # They describe the bytes on the wire, which are not what is read here.
@@ -39,12 +44,15 @@ class _Wrapped:
 
 
 class InflatedResponse(_Wrapped):
-    """A compressed answer, inflated as it is read (see `core/wire/inflate.py`)."""
+    """A compressed answer, inflated as it is read (see `core/wire/inflate.py`).
 
-    def __init__(self, response: UpstreamResponse, inflater: Inflater) -> None:
+    `start` is what of it has been read already.
+    """
+
+    def __init__(self, response: UpstreamResponse, inflater: Inflater, start: bytes = b"") -> None:
         super().__init__(response)
         self._inflater = inflater
-        self._pieces: Iterator[bytes] = iter(())
+        self._pieces: Iterator[bytes] = inflater.feed(start) if start else iter(())
 
     def __repr__(self) -> str:
         return f"<InflatedResponse {self.status} {self._inflater}>"
@@ -81,37 +89,40 @@ class UnreadableResponse(_Wrapped):
         raise UnreadableBody(self.why)
 
 
-async def read_whole(response: UpstreamResponse, limit: int, idle: float) -> bytes | None:
-    """Return the whole body, or None if it stalled for `idle` seconds once it had begun.
+async def opened(response: UpstreamResponse) -> tuple[UpstreamResponse, bytes]:
+    """Return `response` and the first bytes of its body, which is inflated if it needs to be.
 
-    A provider may send the head long before the answer is generated, and white space to keep
-    the connection alive (DeepSeek does, api-docs.deepseek.com/quick_start/rate_limit): neither
-    is a beginning, and `total` bounds that wait. Raises ProtocolViolation over `limit` bytes.
+    Some servers and proxies compress and do not say so; the first bytes tell. Raises
+    UpstreamFailure, UnreadableBody for zstd.
     """
-    # Not a list of pieces to join: thousands of small ones leave holes that the allocator keeps.
-    body = bytearray()
-    begun = False
-    with RunningScope() as silence:
-        while piece := await response.receive_some():
-            body += piece
-            if len(body) > limit:
-                raise ProtocolViolation(f"the answer is larger than {limit} bytes")
-            begun = begun or not piece.isspace()
-            if begun:
-                silence.deadline = deadline(trio.current_time(), idle)
-        return bytes(body)
-    return None
+    start = await response.receive_some()
+    while start and may_be_packed(start) and (more := await response.receive_some()):
+        start += more
+    try:
+        found = undeclared(start)
+    except UnknownEncoding as exc:
+        raise UnreadableBody(str(exc)) from exc
+    if found is None:
+        return response, start
+    inflated = InflatedResponse(response, found, start)
+    return inflated, await inflated.receive_some()
 
 
-async def read_up_to(response: UpstreamResponse, limit: int) -> bytes:
+async def read_up_to(response: UpstreamResponse, limit: int, start: bytes = b"") -> bytes:
     """Return at most `limit` bytes; more is left unread, and so the connection is closed.
 
-    Raises UnreadableBody.
+    `start` is what has been read already. Raises UnreadableBody.
     """
     body = bytearray()
     try:
-        while len(body) < limit and (piece := await response.receive_some()):
+        piece = start
+        if not start:
+            response, piece = await opened(response)
+        while piece:
             body += piece
+            if len(body) >= limit:
+                break
+            piece = await response.receive_some()
     except UnreadableBody:
         raise
     except UpstreamFailure:

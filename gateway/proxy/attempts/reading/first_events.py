@@ -7,11 +7,11 @@ from typing import Final
 from ....core.dialects.base import MAX_HELD, NotAnAnswer, StreamRewriter
 from ....core.routing.causes import Cause
 from ....core.routing.deployment import Deployment
-from ....core.wire.sse import begins, looks_like_events
+from ....core.wire.sse import begins, first_byte, looks_like_events
 from ...outcomes import Committed, Failed
 from ...protocols import UpstreamResponse
 from ..preface import Preface
-from .body import read_up_to
+from .body import opened, read_up_to
 from .reported_error import reported_error
 
 # What is read of a page instead of a stream, before the connection is closed.
@@ -33,7 +33,7 @@ async def read_stream(
     The bytes decide whether it is a stream, not its content-type: servers and proxies send
     events under `application/json` and `text/html`, and JSON under `text/event-stream`.
     """
-    chunk = await response.receive_some()
+    response, chunk = await opened(response)
     start = chunk
     while chunk and not begins(start) and len(start) <= MAX_HELD:
         chunk = await response.receive_some()
@@ -56,13 +56,12 @@ async def read_stream(
                 Cause.EMPTY_STREAM, "the stream ended before any content", response.status
             )
         if held and preface is not None and preface.due(progressed=rewriter.progressed):
-            await preface.show(deployment, response, held)
-            held = b""
+            held = await preface.show(deployment, response, held)
         chunk = await response.receive_some()
 
 
 def _is_document(response: UpstreamResponse, start: bytes) -> bool:
-    return start.lstrip()[:1] in _UNSTREAMED or _content_type(response).startswith(_DOCUMENTS)
+    return first_byte(start) in _UNSTREAMED or _content_type(response).startswith(_DOCUMENTS)
 
 
 async def _read_unstreamed(
@@ -74,8 +73,9 @@ async def _read_unstreamed(
 ) -> Committed | Failed:
     """Make a stream of a whole answer, or say what came instead of one."""
     why = ""
-    if start.lstrip().startswith(b"{"):
-        body = start + await read_up_to(response, limit)
+    # Gemini's compatible endpoint puts its errors into a list.
+    if first_byte(start) in (b"{", b"["):
+        body = await read_up_to(response, limit, start)
         try:
             output = rewriter.feed_answer(body)
         except NotAnAnswer as exc:
@@ -87,7 +87,7 @@ async def _read_unstreamed(
                 return Committed(response, output, rewriter)
             why = rewriter.broken or "an answer without any content instead of a stream"
     else:
-        await read_up_to(response, _PAGE_BYTES)
+        await read_up_to(response, _PAGE_BYTES, start)
         kind = _content_type(response).partition(b";")[0].decode("latin-1") or "something else"
         why = f"{kind} instead of a stream"
     return Failed(Cause.NOT_A_STREAM, why, response.status)

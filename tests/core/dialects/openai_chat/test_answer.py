@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gateway.core.dialects.base import NotAnAnswer
 from gateway.core.dialects.openai_chat.answer import rewrite_answer
+from gateway.core.dialects.openai_chat.unstreamed import as_stream
 from gateway.core.records.usage import Usage
 
 MODEL = b'"mine"'
@@ -27,10 +28,11 @@ def test_only_the_model_changes() -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"choices":[]}',
-        b'{"choices":[],"usage":null}',
-        b'{"choices":[],"usage":"many"}',
+        b'{"choices":[{}]}',
+        b'{"choices":[{}],"usage":null}',
+        b'{"choices":[{}],"usage":"many"}',
         b'{"choices":[{"message":{"content":"\\ud800"}}],"error":null}',
+        b'{"choices":[{"message":{"content":"a"}}],"message":"hi","code":7,"detail":"d"}',
         # A provider's own odd mixture of both: the caller has an answer.
         b'{"choices":[{"message":{"content":"a"}}],"error":{"code":1}}',
     ],
@@ -53,8 +55,8 @@ def test_text_counts_where_usage_says_nothing_of_it() -> None:
 
 def test_each_of_two_models_changes() -> None:
     assert (
-        rewrite_answer(b'{"model":1,"model":2,"choices":[]}', MODEL).body
-        == b'{"model":"mine","model":"mine","choices":[]}'
+        rewrite_answer(b'{"model":1,"model":2,"choices":[{}]}', MODEL).body
+        == b'{"model":"mine","model":"mine","choices":[{}]}'
     )
 
 
@@ -63,6 +65,27 @@ def test_an_object_without_choices_is_no_answer(body: bytes) -> None:
     with pytest.raises(NotAnAnswer, match="no choices") as caught:
         rewrite_answer(body, MODEL)
     assert caught.value.error is None
+    assert not caught.value.final
+
+
+@pytest.mark.parametrize("more", [b"", b',"usage":{"prompt_tokens":7,"completion_tokens":0}'])
+@pytest.mark.parametrize("choices", [b"[]", b"[ ]", b"[\r\n]"])
+def test_an_empty_list_of_choices_is_none_that_was_paid_for(choices: bytes, more: bytes) -> None:
+    with pytest.raises(NotAnAnswer, match="no choices") as caught:
+        rewrite_answer(b'{"choices":%b%b}' % (choices, more), MODEL)
+    assert caught.value.final
+
+
+@pytest.mark.parametrize("wrap", [b"\xef\xbb\xbf%b", b"[%b]", b" [ %b ]\n", b"\xef\xbb\xbf[%b]"])
+def test_what_is_wrapped_around_an_object_is_taken_off(wrap: bytes) -> None:
+    whole = b'{"choices":[{"message":{"content":"a"}}]}'
+    assert rewrite_answer(wrap % whole, MODEL).body == whole
+    error = b'{"error":{"code":400,"message":"too long","status":"INVALID_ARGUMENT"}}'
+    for read in (lambda: rewrite_answer(wrap % error, MODEL), lambda: as_stream(wrap % error)):
+        with pytest.raises(NotAnAnswer) as caught:
+            read()
+        assert caught.value.error == error
+    assert as_stream(wrap % whole) == as_stream(whole)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +143,23 @@ def test_an_error_with_status_200_is_no_answer(error: str) -> None:
             b'{"result":null,"success":false,"errors":[{"code":7009,"message":"x"}]}',
             {"code": 7009, "message": "x"},
         ),
+        # DashScope, gateways in front of servers, FastAPI.
+        (
+            b'{"request_id":"r","code":"DataInspectionFailed","message":"x"}',
+            {"request_id": "r", "code": "DataInspectionFailed", "message": "x"},
+        ),
+        (b'{"statusCode":500,"message":"x"}', {"statusCode": 500, "message": "x"}),
+        (b'{"status":"503","message":"x"}', {"status": "503", "message": "x"}),
+        (
+            b'{"detail":"Not Found"}',
+            {
+                "message": "Not Found",
+                "type": "upstream_error",
+                "param": None,
+                "code": None,
+                "status": None,
+            },
+        ),
     ],
 )
 def test_other_forms_of_error(body: bytes, error: dict[str, object]) -> None:
@@ -130,7 +170,19 @@ def test_other_forms_of_error(body: bytes, error: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b"null", b'{"choices":[', b'{"a":"\xff"}', b'{"a":NaN}', b"[" * 5000],
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"[{},{}]",
+        b"[[{}]]",
+        b"[1]",
+        b"null",
+        b'{"choices":[',
+        b'{"a":"\xff"}',
+        b'{"a":NaN}',
+        b"[" * 5000,
+    ],
 )
 def test_what_is_no_object_is_no_answer(body: bytes) -> None:
     with pytest.raises(NotAnAnswer, match="not a JSON object") as caught:

@@ -718,6 +718,8 @@ def test_any_bytes_are_survived_and_splits_make_no_difference(
 
 
 ONE = b'{"choices":[{"index":0,"delta":{"content":"a"}}]}'
+END = b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}'
+TIMED = END[:-1] + b',"timings":{"prompt_n":7,"predicted_n":3}}'
 
 
 def _fed(*events: bytes) -> Outcome:
@@ -748,6 +750,12 @@ def test_usage_counts_wherever_it_stands(event: bytes) -> None:
         b'{"errors":[{"code":7009,"message":"x"}],"success":false}',
         b'{"choices":[{"index":0,"delta":{},"finish_reason":"insufficient_system_resource"}]}',
         b'{"choices":[{"index":0,"delta":{},"finish_reason":"ERROR"}]}',
+        b'[{"error":{"code":429,"message":"x","status":"RESOURCE_EXHAUSTED"}}]',
+        b'{"request_id":"r","code":"DataInspectionFailed","message":"x"}',
+        b'{"code":50505,"message":"x","data":null}',
+        b'{"statusCode":500,"message":"x"}',
+        b'{"detail":"Internal Server Error"}',
+        b'{"detail":[{"loc":["body"],"msg":"x"}]}',
     ],
 )
 def test_errors_of_single_providers_end_a_stream(event: bytes) -> None:
@@ -755,3 +763,47 @@ def test_errors_of_single_providers_end_a_stream(event: bytes) -> None:
         error = _fed(*events).error
         assert error is not None
         assert json.loads(error)["error"]["message" if b"7009" not in event else "code"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'{"message":"queued","status":"processing"}',
+        b'{"message":"hello"}',
+        b'{"code":0,"message":"success","data":{}}',
+        b'{"code":"200","message":"ok"}',
+        b'{"code":500}',
+        b'{"message":{"role":"assistant"},"code":7}',
+        b'{"detail":null}',
+        b'{"choices":[{"index":0,"delta":{"content":"b"}}],"message":"x","code":7,"detail":"d"}',
+    ],
+)
+def test_what_only_looks_like_an_error_is_passed_on(event: bytes) -> None:
+    found = _fed(ONE, event)
+    assert found.error is None
+    assert event in found.output
+
+
+# Whether usage is still to come...
+
+
+@pytest.mark.parametrize(
+    ("events", "awaited"),
+    [
+        ([ONE], True),
+        ([b'{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":0}}', ONE, END], True),
+        ([ONE, END], True),
+        ([ONE, END, b'{"choices":[],"usage":%b}' % USAGE], False),
+        ([ONE, END, b'{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":0}}'], False),
+        ([ONE, END, b'{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":-1}}'], True),
+        ([ONE, TIMED], False),
+        ([ONE, TIMED[:-1] + b',"usage":{"prompt_tokens":7}}'], False),
+        ([ONE, END[:-1] + b',"timings":{"prompt_n":7}}'], True),
+        ([ONE, END[:-1] + b',"x_groq":{"usage":%b}}' % USAGE], False),
+    ],
+)
+def test_usage_is_awaited_until_it_tells_of_the_answer(events: list[bytes], awaited: bool) -> None:
+    rewriter = ChatStreamRewriter(b'"m"', keep_usage=False, max_event_bytes=1000)
+    for each in events:
+        rewriter.feed(b"data: %b\n\n" % each)
+    assert rewriter.awaits_usage is awaited

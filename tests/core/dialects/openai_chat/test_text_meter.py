@@ -41,6 +41,19 @@ def call(**function: object) -> dict[str, object]:
         ({"reasoning_content": WORDS, "content": None}, 1250),
         ({"reasoning": WORDS, "reasoning_content": WORDS}, 1250),
         ({"reasoning": WORDS, "reasoning_details": [{"type": "x", "text": WORDS}]}, 1250),
+        ({"reasoning_details": [{"type": "reasoning.text", "text": WORDS, "format": "x"}]}, 1250),
+        (
+            {"reasoning_details": [{"type": "reasoning.summary", "summary": WORDS, "index": 0}]},
+            1250,
+        ),
+        ({"reasoning_details": [{"type": "reasoning.encrypted", "data": PICTURE, "id": "a"}]}, 0),
+        ({"content": "", "reasoning": None, "reasoning_details": [{"text": WORDS}]}, 1250),
+        ({"thinking_blocks": [{"type": "thinking", "thinking": WORDS, "signature": "x"}]}, 1250),
+        (
+            {"reasoning_content": WORDS, "thinking_blocks": [{"thinking": WORDS}]}
+            | {"provider_specific_fields": {"reasoning_content": WORDS}},
+            1250,
+        ),
         ({"thinking": WORDS}, 1250),
         ({"refusal": WORDS}, 1250),
         (call(arguments=WORDS), 1250),

@@ -123,7 +123,7 @@ async def test_a_whole_answer_becomes_a_stream(
 
 
 @pytest.mark.parametrize(
-    "data", [b"<html>no</html>", b'"text"', b"[1]", b"{}", b'{"choices":[', b'{"detail":"no"}']
+    "data", [b"<html>no</html>", b'"text"', b"[1]", b"{}", b'{"choices":[', b'{"hello":"no"}']
 )
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_is_neither_is_asked_for_once(

@@ -20,6 +20,8 @@ are merged as they are spelled, and what they mean is read from all of them toge
                is none of these `timings` (llama.cpp, tools/server/README.md)
 
 A count is a number or the digits of one, as some encoders of protobuf write 64-bit integers.
+One of the prompt or of the answer that is none (negative, 2^31 or more, a fraction of one) is a
+fault of its provider: if the total does not make up for it, no token of the report is believed.
 A total alone is no usage: it does not tell what is charged at which price.
 """
 
@@ -131,6 +133,11 @@ def _of_any(found: Mapping[str, Any]) -> Usage | None:
         # More than there is: it is counted beside the rest, and in no total.
         output = completion + reasoning
     cost = _cost(found)
+    if not (prompt and output) and (
+        (not prompt and _is_faulty(found, _PROMPT))
+        or (not output and _is_faulty(found, _COMPLETION))
+    ):
+        return None if cost is None else Usage(reported_cost=cost)
     if not (prompt or output or cost):
         return None
     return Usage(
@@ -269,6 +276,12 @@ def _most(found: Mapping[str, Any], names: _Names) -> int:
         if value:
             most = max(most, _count(value))
     return most
+
+
+def _is_faulty(found: Mapping[str, Any], names: _Names) -> bool:
+    """Say whether a count is given under one of `names` and cannot be one."""
+    values = [found.get(name) for name in names]
+    return any(value and value != "0" and not _count(value) for value in values)
 
 
 def _count(value: Any) -> int:

@@ -107,6 +107,15 @@ class UsageReports:
             self._read = self._together()
         return self._read
 
+    def tell_of_answer(self, *, finished: bool) -> bool:
+        """Say whether they count the answer, or nothing of it though it has `finished`.
+
+        The first chunk of some servers has the prompt's count alone; the rest is still to come.
+        llama.cpp's `timings` will do: usage comes right behind them, or not at all.
+        """
+        usage = self.usage
+        return usage is not None and (usage.output_tokens > 0 or finished)
+
     def _together(self) -> Usage | None:
         found = usage_of(self._found) if self._found else None
         if self._choices:

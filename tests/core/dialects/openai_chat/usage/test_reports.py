@@ -27,18 +27,10 @@ from gateway.core.records.usage import Usage
         (b'{"prompt_tokens":7,"completion_tokens":null}', Usage(7, 0)),
         (b'{"prompt_tokens":7,"completion_tokens":"3"}', Usage(7, 3)),
         (b'{"prompt_tokens":"32","completion_tokens":"9","total_tokens":"135"}', Usage(32, 103)),
-        (b'{"prompt_tokens":7,"completion_tokens":"3.5"}', Usage(7, 0)),
-        (b'{"prompt_tokens":7,"completion_tokens":"-3"}', Usage(7, 0)),
-        (b'{"prompt_tokens":7,"completion_tokens":"\\u0663"}', Usage(7, 0)),
-        # No answer has so many: it would use up every budget.
-        (b'{"prompt_tokens":7,"completion_tokens":9007199254740991}', Usage(7, 0)),
         (b'{"prompt_tokens":7,"completion_tokens":%b}' % (b"9" * 5000), None),
         # A total alone does not tell at which price it is.
         (b'{"total_tokens":41}', None),
         (b'{"prompt_tokens":0,"completion_tokens":0,"total_tokens":41}', None),
-        (b'{"prompt_tokens":7,"completion_tokens":true}', Usage(7, 0)),
-        (b'{"prompt_tokens":7,"completion_tokens":-3}', Usage(7, 0)),
-        (b'{"prompt_tokens":7,"completion_tokens":1e300}', Usage(7, 0)),
         (b'{"prompt_tokens":7,"prompt_tokens_details":null}', Usage(7, 0)),
         (b'{"prompt_tokens":7,"prompt_tokens_details":[4]}', Usage(7, 0)),
         (b'{"prompt_tokens":7,"prompt_tokens_details":{"cached_tokens":null}}', Usage(7, 0)),
@@ -285,6 +277,54 @@ def test_choices_without_end_take_no_memory() -> None:
     for number in range(5000):
         found.add_of_choice(number, b'{"prompt_tokens":1,"completion_tokens":1}')
     assert found.usage == Usage(1, 1024)
+
+
+_FAULTY = [
+    b"-3",
+    b"-3.5",
+    b"1e300",
+    # No answer has so many: it would use up every budget.
+    b"2147483648",
+    b"9007199254740991",
+    b"0.5",
+    b"true",
+    b'"-3"',
+    b'"3.5"',
+    b'"\\u0663"',
+    b'"many"',
+    b"[3]",
+]
+
+
+@pytest.mark.parametrize("faulty", _FAULTY)
+def test_a_count_that_cannot_be_makes_the_tokens_unknown(faulty: bytes) -> None:
+    for form in (
+        b'{"prompt_tokens":7,"completion_tokens":%b}',
+        b'{"prompt_tokens":7,"completion_tokens":%b,"total_tokens":7}',
+        b'{"prompt_tokens":%b,"completion_tokens":7}',
+        b'{"input_tokens":7,"output_tokens":%b}',
+        b'{"prompt_tokens":%b}',
+    ):
+        assert read_usage(form % faulty) is None
+    # What it costs may be right all the same.
+    paid = b'{"prompt_tokens":7,"completion_tokens":%b,"cost":0.5}' % faulty
+    assert read_usage(paid) == Usage(reported_cost=500_000_000)
+
+
+@pytest.mark.parametrize("faulty", _FAULTY)
+def test_another_count_makes_up_for_one_that_cannot_be(faulty: bytes) -> None:
+    for form in (
+        b'{"prompt_tokens":7,"completion_tokens":%b,"total_tokens":12}',
+        b'{"prompt_tokens":%b,"completion_tokens":5,"total_tokens":12}',
+        b'{"prompt_tokens":7,"completion_tokens":5,"total_tokens":%b}',
+        b'{"prompt_tokens":7,"completion_tokens":%b,"output_tokens":5}',
+        b'{"prompt_tokens":7,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":%b}}',
+    ):
+        assert read_usage(form % faulty) == Usage(7, 5)
+    later = UsageReports()
+    later.add(b'{"prompt_tokens":7,"completion_tokens":%b}' % faulty)
+    later.add(b'{"prompt_tokens":7,"completion_tokens":5}')
+    assert later.usage == Usage(7, 5)
 
 
 @pytest.mark.parametrize(

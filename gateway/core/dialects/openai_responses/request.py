@@ -1,0 +1,69 @@
+"""A request for a response: what of it concerns the gateway, and how it goes to a provider.
+
+Instructions, input items, tools and all else reach the provider to the byte.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ....errors import InvalidRequest
+from ...wire.splice import JsonMember, splice
+from ..base import Answer, Recipient, StreamRewriter
+from ..openai_chat.token_limits import read_token_limits
+from ..request_body import flag_of, members_of_body, string_of
+from .answer import rewrite_response
+from .event import id_of
+from .stream import ResponsesStreamRewriter
+
+# Who a request is made for; the first is the newer name (platform.openai.com/docs/api-reference).
+_USERS: Final = ("safety_identifier", "user")
+# What a request goes on from, if its provider keeps responses.
+_CONTINUES: Final = ("previous_response_id", "conversation")
+_NULL: Final = b"null"
+
+
+class ResponsesRequest(msgspec.Struct, frozen=True):
+    body: bytes
+    members: list[JsonMember]
+    model: str
+    stream: bool
+    user: str | None = None
+    answer_tokens: int = 0
+    continues: str | None = None
+    answers: int = 1
+
+    def body_for(self, recipient: Recipient) -> bytes:
+        return splice(self.body, put={"model": recipient.model_json}, known=self.members)
+
+    def start_stream(
+        self, recipient: Recipient, name: bytes, max_event_bytes: int
+    ) -> StreamRewriter:
+        return ResponsesStreamRewriter(name, max_event_bytes=max_event_bytes)
+
+    def rewrite_answer(self, recipient: Recipient, name: bytes, body: bytes) -> Answer:
+        return rewrite_response(body, name)
+
+
+def parse_responses(body: bytes) -> ResponsesRequest:
+    """Read a request body. Raises InvalidRequest (400) with what is wrong and where."""
+    found = members_of_body(body)
+    values = {member.key: body[member.value_start : member.end] for member in found}
+    if values.get("model", _NULL) == _NULL:
+        raise InvalidRequest("you must provide a model parameter", param="model")
+    model = string_of(values["model"], "model")
+    if not model:
+        raise InvalidRequest("model must not be empty", param="model")
+    users = [values[name] for name in _USERS if values.get(name, b"").startswith(b'"')]
+    continues = [id_of(values[name]) for name in _CONTINUES if values.get(name, _NULL) != _NULL]
+    return ResponsesRequest(
+        body=body,
+        members=found,
+        model=model,
+        stream=flag_of(values.get("stream"), "stream"),
+        user=string_of(users[0], "user") if users else None,
+        answer_tokens=read_token_limits(values).max_tokens or 0,
+        continues=next(filter(None, continues), None),
+    )

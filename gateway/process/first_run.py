@@ -1,0 +1,74 @@
+"""The link to make the first user with, printed at the start as long as there is no user."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+import trio
+
+from ..admin.accounts.tokens import digest_of, new_token
+from ..admin.rights import ROUTES
+from ..core.sign_in import is_loopback
+from ..errors import StoreUnavailable
+from ..store.accounts import setup_links, users
+from ..store.engine.database import Database
+
+_MINUTES: Final = 30
+_PAGE: Final = "/admin/setup"
+_ANYWHERE: Final = {"", "0.0.0.0", "::"}  # noqa: S104  # compared, not listened on
+
+_log = structlog.get_logger(__name__)
+
+
+async def offer_setup(
+    database: Database,
+    opened: trio.Event,
+    bind: str,
+    clock: Callable[[], float] = time.time,
+    *,
+    page: bool = ("GET", _PAGE) in ROUTES,
+) -> None:
+    """Once the database is there, make a link and log it, unless there is a user or no `page`.
+
+    `bind` is the address of [server]. One that this machine cannot reach as itself gets no link:
+    the link works from this machine only.
+    """
+    origin = local_origin(bind)
+    if origin is None or not page:
+        return
+    await opened.wait()
+    token, now = new_token(), round(clock() * 1_000_000)
+    try:
+        # Asked first, since nearly every start finds a user and need not wait for the writer.
+        if await database.read(users.exist):
+            return
+        offered = await database.write(
+            lambda connection: setup_links.offer(
+                connection, digest_of(token), now=now, seconds=_MINUTES * 60
+            )
+        )
+    except StoreUnavailable as exc:
+        _log.warning("no link for the first user: restart the gateway", error=exc.message)
+        return
+    if offered:
+        _log.warning(
+            f"there is no user yet: open the link on this machine within {_MINUTES} minutes, or run"
+            " `gateway users create NAME --role admin`",
+            link=f"{origin}{_PAGE}?token={token}",
+        )
+
+
+def local_origin(bind: str) -> str | None:
+    """Return where this machine reaches the gateway through its loopback; None if it cannot."""
+    if bind.startswith("unix:"):
+        return None
+    host, _, port = bind.rpartition(":")
+    name = host.removeprefix("[").removesuffix("]")
+    if int(port) == 0:
+        return None
+    if name in _ANYWHERE:
+        return f"http://127.0.0.1:{port}"
+    return f"http://{host}:{port}" if is_loopback(name) else None
