@@ -33,8 +33,7 @@
     ClientGone                          the caller's connection ended, by its hand...
     SendStalled                         ...or by ours, since it read nothing any more
 
-`code` is what programs read and also the label in logs; `type` is OpenAI's coarse class
-(platform.openai.com/docs/guides/error-codes).
+`code` is what programs and logs read; `type` is OpenAI's coarse class (its guide on error codes).
 """
 
 from __future__ import annotations
@@ -117,8 +116,6 @@ class MethodNotAllowed(CallerError):
 
 
 class UpgradeRequired(CallerError):
-    """For who wants to speak another protocol here; HTTP/1.1 is the one that there is."""
-
     status = 426
     code = "upgrade_required"
 
@@ -141,7 +138,6 @@ class PreconditionFailed(CallerError):
 
     status = 412
     code = "changed_meanwhile"
-    should_retry: ClassVar[bool | None] = False
 
 
 class PreconditionRequired(CallerError):
@@ -149,7 +145,6 @@ class PreconditionRequired(CallerError):
 
     status = 428
     code = "if_match_required"
-    should_retry: ClassVar[bool | None] = False
 
 
 class BodyTooLarge(CallerError):
@@ -262,8 +257,6 @@ class ShuttingDown(GatewayFault):
 
 
 class CancelledByOperator(GatewayFault):
-    """Somebody who runs the gateway has ended this request; the same one again may be fine."""
-
     status = 503
     code = "cancelled_by_operator"
     should_retry: ClassVar[bool | None] = False

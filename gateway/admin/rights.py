@@ -60,6 +60,7 @@ OF_SCOPE: Final[Mapping[str, frozenset[Right]]] = {
 # By method and path as in `AdminRoute`: a path that begins with a slash is a page, all others come
 # after /admin/api/. GET includes HEAD.
 ROUTES: Final[Mapping[tuple[str, str], Right]] = {
+    ("GET", "openapi.json"): Right.SIGNED_IN,
     ("GET", "requests"): Right.FIGURES,
     ("GET", "requests/{id:path}"): Right.FIGURES,
     ("GET", "in-flight"): Right.FIGURES,

@@ -6,6 +6,7 @@ from . import control, in_flight, queries, status
 from .accounts import session, setup, users
 from .captures import CaptureEndpoint
 from .controls.configuration import MOST_BYTES, ConfigurationEndpoints
+from .controls.openapi import OpenApiEndpoint
 from .controls.routes import CONTROLS
 from .exports import ExportEndpoints
 from .oidc.endpoints import OidcEndpoints
@@ -14,7 +15,9 @@ from .route import AdminRoute
 
 def all_routes() -> list[AdminRoute]:
     exports, oidc, pasted = ExportEndpoints(), OidcEndpoints(), ConfigurationEndpoints()
-    return [
+    described = OpenApiEndpoint()
+    described.routes = routes = [
+        AdminRoute("GET", "openapi.json", described.show),
         AdminRoute("GET", "requests", queries.requests),
         # Callers may choose ids, and those may hold slashes.
         AdminRoute("GET", "requests/{id:path}", queries.one_request),
@@ -50,3 +53,4 @@ def all_routes() -> list[AdminRoute]:
         AdminRoute("GET", "users/{id}/sessions", users.sessions_of),
         AdminRoute("DELETE", "users/{id}/sessions", users.end_sessions),
     ]
+    return routes

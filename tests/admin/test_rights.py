@@ -80,7 +80,7 @@ REACHED_BY: Final = {
         *("POST users/{id}/password", "GET users/{id}/sessions", "DELETE users/{id}/sessions"),
     },
 }
-ANY_SIGN_IN: Final = {"GET session", "DELETE session", "POST users/me/password"}
+ANY_SIGN_IN: Final = {"GET openapi.json", "GET session", "DELETE session", "POST users/me/password"}
 NO_SIGN_IN: Final = {"POST session", "POST setup", "GET oidc/start", "GET oidc/callback"}
 Asked = Callable[[str, str], Awaitable[Server]]
 KEYS: Final = {name: f"sk-{name}".encode() for name in (*Role, METRICS_SCOPE)}

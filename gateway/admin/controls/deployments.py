@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import trio
@@ -41,7 +42,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     drained_until: int | None
     drained_by: str | None
     reason: str | None
-    health: dict[str, object] | None
+    health: dict[str, Any] | None
 
 
 class DeploymentAnswer(msgspec.Struct, frozen=True):

@@ -17,13 +17,17 @@ from gateway.core.routing.causes import Cause
 from gateway.errors import (
     ConfigError,
     ConfigurationRejected,
+    Conflict,
     GatewayError,
     InternalError,
     InvalidRequest,
     MethodNotAllowed,
     NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
     ProvidersFailed,
     StoreUnavailable,
+    UpgradeRequired,
 )
 from gateway.telemetry.metrics import recorder as module
 from gateway.telemetry.metrics.gauges import Gauges
@@ -187,6 +191,8 @@ def subclasses(of: type[GatewayError]) -> Iterator[type[GatewayError]]:
 def test_every_error_has_a_reason() -> None:
     # These are not about the caller, or how much there is to do.
     invalid = {InvalidRequest, NotFound, MethodNotAllowed, ConfigurationRejected}
+    # And these only the admin API, or a handshake, answers with.
+    invalid |= {Conflict, PreconditionFailed, PreconditionRequired, UpgradeRequired}
     broken = {InternalError, ProvidersFailed, StoreUnavailable}
     for error in {*subclasses(GatewayError)} - invalid - broken:
         if error.code != GatewayError.code:
