@@ -23,6 +23,7 @@ from .. import __version__
 from .commands.audit import app as audit
 from .commands.db import app as db
 from .commands.debug import app as debug
+from .commands.deployments import app as deployments
 from .commands.export import export
 from .commands.keys import app as keys
 from .commands.tokens import app as tokens
@@ -36,7 +37,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (tokens, keys, users, db, audit, debug, export):
+for each in (tokens, keys, deployments, users, db, audit, debug, export):
     app.command(each)
 
 
