@@ -24,6 +24,7 @@
     └── GatewayFault                    we are
         ├── InternalError        500
         ├── ShuttingDown         503
+        ├── CancelledByOperator  503
         ├── Overloaded           503
         └── StoreUnavailable     503
 
@@ -32,8 +33,7 @@
     ClientGone                          the caller's connection ended, by its hand...
     SendStalled                         ...or by ours, since it read nothing any more
 
-`code` is what programs read and also the label in logs; `type` is OpenAI's coarse class
-(platform.openai.com/docs/guides/error-codes).
+`code` is what programs and logs read; `type` is OpenAI's coarse class (its guide on error codes).
 """
 
 from __future__ import annotations
@@ -116,8 +116,6 @@ class MethodNotAllowed(CallerError):
 
 
 class UpgradeRequired(CallerError):
-    """For who wants to speak another protocol here; HTTP/1.1 is the one that there is."""
-
     status = 426
     code = "upgrade_required"
 
@@ -140,7 +138,6 @@ class PreconditionFailed(CallerError):
 
     status = 412
     code = "changed_meanwhile"
-    should_retry: ClassVar[bool | None] = False
 
 
 class PreconditionRequired(CallerError):
@@ -148,7 +145,6 @@ class PreconditionRequired(CallerError):
 
     status = 428
     code = "if_match_required"
-    should_retry: ClassVar[bool | None] = False
 
 
 class BodyTooLarge(CallerError):
@@ -258,6 +254,12 @@ class InternalError(GatewayFault):
 class ShuttingDown(GatewayFault):
     status = 503
     code = "server_shutting_down"
+
+
+class CancelledByOperator(GatewayFault):
+    status = 503
+    code = "cancelled_by_operator"
+    should_retry: ClassVar[bool | None] = False
 
 
 class Overloaded(GatewayFault):

@@ -41,7 +41,18 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "proxy": {"core", "config", "errors", "lifecycle", "providers", "stops", "transport_errors"},
     "api": {"proxy", "core", "config", "errors", "lifecycle", "stops"},
     "dashboard": {"admin", "captures", "config", "core", "errors", "lifecycle", "proxy", "store"},
-    "admin": {"captures", "config", "core", "errors", "lifecycle", "proxy", "store", "telemetry"},
+    "control": {"config", "core", "errors", "store"},
+    "admin": {
+        "captures",
+        "config",
+        "control",
+        "core",
+        "errors",
+        "lifecycle",
+        "proxy",
+        "store",
+        "telemetry",
+    },
 }
 # These put the parts together.
 COMPOSERS: Final = {"process", "app", "cli", "__main__", "__init__"}

@@ -13,7 +13,8 @@ from typing import Any, Final, get_args
 
 import trio
 
-from gateway.config.schema import Config, LimitsConfig, Model, Route, Token
+from gateway.config.keys.tables import Token
+from gateway.config.schema import Config, LimitsConfig, Model, Route
 from gateway.config.snapshot import Snapshot, build_snapshot
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits.budget import Budget

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
+import trio
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
-from ..errors import AuthenticationFailed, InvalidRequest, NotFound
+from ..errors import AuthenticationFailed, InvalidRequest, NotFound, StoreUnavailable
 from ..store.engine.database import Database
 from .accounts.arrival import Arrival
 from .accounts.identity import Identity
@@ -30,6 +31,8 @@ _CANONICAL: Final = msgspec.json.Encoder(order="deterministic").encode
 # An admin who pages through a log, or keeps a page of it open, gets one audit entry in so many
 # seconds.
 _AGAIN: Final = 60.0
+# Seconds for a change, a little more than the database takes to say that it cannot.
+_PATIENCE: Final = 15.0
 
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -85,6 +88,17 @@ class AdminRequest:
         return found
 
     @property
+    def who(self) -> str | None:
+        """Return the name of who asks, as the audit log has it."""
+        return None if self.visitor is None else self.visitor.name
+
+    @property
+    def if_match(self) -> str | None:
+        """Return the versions that a change was made of, as the header has them."""
+        found: str | None = self.http.headers.get("if-match")
+        return found
+
+    @property
     def sign_ins(self) -> SignIns:
         """Return what knows users and sessions; raises NotFound if there is no database."""
         found = self.resources.sign_ins
@@ -106,6 +120,16 @@ class AdminRequest:
     async def read(self, work: Callable[[Any], object]) -> bytes:
         """Return what `work` makes of a connection, as JSON that was made in its thread."""
         return await self.database.read(lambda connection: _ENCODE(work(connection)))
+
+    async def write(self, work: Callable[[Any], T]) -> T:
+        """Do `work` on a connection, in a transaction that a caller who leaves does not cut.
+
+        Raises StoreUnavailable; then it may have been done all the same.
+        """
+        database = self.database
+        with trio.move_on_after(_PATIENCE, shield=True):
+            return await database.write(work)
+        raise StoreUnavailable("the database takes too long")
 
     # Parameters...
 
@@ -184,17 +208,21 @@ class AdminRequest:
     def audit(
         self, action: AuditAction, result: AuditResult, target: str | None = None, **details: Any
     ) -> None:
-        self.resources.audit(
-            AuditEvent(
-                time=time.time(),
-                action=action,
-                result=result,
-                actor_kind=ActorKind.USER if self.visitor is None else self.visitor.kind,
-                actor=None if self.visitor is None else self.visitor.name,
-                client_ip=self.client_ip,
-                target=target,
-                details=details,
-            )
+        self.resources.audit(self.event(action, result, target, **details))
+
+    def event(
+        self, action: AuditAction, result: AuditResult, target: str | None = None, **details: Any
+    ) -> AuditEvent:
+        """Return what the audit log is to say of something that the admin did."""
+        return AuditEvent(
+            time=time.time(),
+            action=action,
+            result=result,
+            actor_kind=ActorKind.USER if self.visitor is None else self.visitor.kind,
+            actor=self.who,
+            client_ip=self.client_ip,
+            target=target,
+            details=details,
         )
 
     def viewed(self, what: str) -> None:
@@ -251,9 +279,11 @@ def recent_views() -> RecentlySeen:
     return RecentlySeen(_AGAIN)
 
 
-def json_answer(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type="application/json")
+def json_answer(
+    body: bytes, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(body, status, headers, media_type="application/json")
 
 
-def encoded(value: object, status: int = 200) -> Response:
-    return json_answer(_ENCODE(value), status)
+def encoded(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return json_answer(_ENCODE(value), status, headers)

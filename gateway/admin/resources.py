@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ..config.reload_status import ReloadOutcome, ReloadStatus
+from ..config.schema import Config
 from ..config.snapshot import Snapshot
 from ..core.records.audit import AuditEvent
 from ..lifecycle import Lifecycle
@@ -21,6 +22,11 @@ from .oidc.provider import OidcHttp
 
 class Control(Protocol):
     """What the admin API needs of the application."""
+
+    @property
+    def config(self) -> Config:
+        """Return the configuration in use."""
+        ...
 
     @property
     def reload_status(self) -> ReloadStatus: ...

@@ -5,14 +5,19 @@ from __future__ import annotations
 from . import control, in_flight, queries, status
 from .accounts import session, setup, users
 from .captures import CaptureEndpoint
+from .controls.configuration import MOST_BYTES, ConfigurationEndpoints
+from .controls.openapi import OpenApiEndpoint
+from .controls.routes import CONTROLS
 from .exports import ExportEndpoints
 from .oidc.endpoints import OidcEndpoints
 from .route import AdminRoute
 
 
 def all_routes() -> list[AdminRoute]:
-    exports, oidc = ExportEndpoints(), OidcEndpoints()
-    return [
+    exports, oidc, pasted = ExportEndpoints(), OidcEndpoints(), ConfigurationEndpoints()
+    described = OpenApiEndpoint()
+    described.routes = routes = [
+        AdminRoute("GET", "openapi.json", described.show),
         AdminRoute("GET", "requests", queries.requests),
         # Callers may choose ids, and those may hold slashes.
         AdminRoute("GET", "requests/{id:path}", queries.one_request),
@@ -28,6 +33,9 @@ def all_routes() -> list[AdminRoute]:
         AdminRoute("GET", "debug/{id:path}", CaptureEndpoint().show),
         AdminRoute("GET", "status", status.status),
         AdminRoute("POST", "reload", control.reload),
+        *(AdminRoute(*each) for each in CONTROLS),
+        AdminRoute("POST", "config/check", pasted.check, MOST_BYTES),
+        AdminRoute("POST", "config/diff", pasted.compare, MOST_BYTES),
         AdminRoute("POST", "session", session.sign_in),
         AdminRoute("GET", "session", session.current),
         AdminRoute("DELETE", "session", session.sign_out),
@@ -45,3 +53,4 @@ def all_routes() -> list[AdminRoute]:
         AdminRoute("GET", "users/{id}/sessions", users.sessions_of),
         AdminRoute("DELETE", "users/{id}/sessions", users.end_sessions),
     ]
+    return routes

@@ -37,7 +37,7 @@ def state(resources: Resources) -> dict[str, Any]:
             "turned_away": lifecycle.entry.turned_away,
         },
         "config": resources.control.reload_status,
-        "deployments": [_deployment(each) for each in services.health.status(now)],
+        "deployments": [deployment_state(each) for each in services.health.status(now)],
         "slots": [
             {"of": each.what, "held": each.held, "limit": each.limit, "waiting": each.waiting}
             for each in traffic
@@ -51,7 +51,8 @@ def state(resources: Resources) -> dict[str, Any]:
     return found
 
 
-def _deployment(status: DeploymentStatus) -> dict[str, Any]:
+def deployment_state(status: DeploymentStatus) -> dict[str, Any]:
+    """Return how a deployment is, as JSON can hold it."""
     first_event = status.first_event
     return {
         "name": status.name,
@@ -66,6 +67,7 @@ def _deployment(status: DeploymentStatus) -> dict[str, Any]:
         "rejected": status.rejected,
         "retries_in_flight": status.retries_in_flight,
         "retry_budget_exhausted": status.retry_budget_exhausted,
+        "drained_s": None if status.drained is None else round(status.drained, 3),
         "keys": [
             {"label": key.label, "refused": key.refused, "rests_s": round(key.rests, 3)}
             for key in status.keys

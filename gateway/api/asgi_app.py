@@ -26,8 +26,9 @@ from ..errors import (
 )
 from ..lifecycle import Lifecycle
 from ..proxy.access import authenticate
-from ..proxy.exchange import Exchange, rate_limits
+from ..proxy.exchange import Exchange
 from ..proxy.protocols import Client, HeaderPairs
+from ..proxy.reservation import rate_limits
 from ..proxy.services import Services
 from ..proxy.unserved import WEBSOCKET
 from . import cors, operations, routes

@@ -4,6 +4,8 @@
     output/      what commands print: tables, plain text for terminals, files
     store        opens the database of `[store]` for a command
     audit_entry  writes an operator's action to the audit log
+    key_work     what the commands of `gateway keys` have in common
+    moments      times as people write them
 
 Start here, then read the module of the command in question. `serve`, `reload` and `check` are
 declared here, so that `gateway --help` imports nothing of the server.
@@ -22,7 +24,9 @@ from .. import __version__
 from .commands.audit import app as audit
 from .commands.db import app as db
 from .commands.debug import app as debug
+from .commands.deployments import app as deployments
 from .commands.export import export
+from .commands.keys import app as keys
 from .commands.tokens import app as tokens
 from .commands.users import app as users
 
@@ -34,7 +38,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (tokens, users, db, audit, debug, export):
+for each in (tokens, keys, deployments, users, db, audit, debug, export):
     app.command(each)
 
 

@@ -44,7 +44,7 @@ def by_operator(
         action=action,
         result=result,
         actor_kind=ActorKind.OPERATOR,
-        actor=_user(),
+        actor=operator(),
         target=target,
         details=details,
     )
@@ -71,7 +71,8 @@ def _write_to_journal(settings: Store, base: Path, event: AuditEvent) -> None:
         journal.close()
 
 
-def _user() -> str:
+def operator() -> str:
+    """Return the name of the user at the command line."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

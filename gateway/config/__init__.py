@@ -3,6 +3,8 @@
 In the order in which to read them:
 
     schema         what `config.toml` may say, one Struct a table
+    value_types    what values may be, where more than one table has them
+    keys/          tokens and teams, and the keys that are kept in the database
     load           from a file to a valid `Config`, or to the whole list of its faults
     tables         one table as TOML gives it, and what is wrong with it
     environment    `${NAME}` in any string

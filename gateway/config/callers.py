@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 import msgspec
 
 from ..core.limits.ledger import Scope, ScopeLimits
-from .schema import Config, Token
+from .keys.tables import Team, TokenTerms
+from .schema import Config
 
 _HASH_PREFIX: Final = "sha256:"
+# How the accounts of tokens and of teams begin.
+OF_TOKEN: Final = "token:"  # noqa: S105  # how a scope begins
+OF_TEAM: Final = "team:"
 
 
 class Caller(msgspec.Struct, frozen=True):
     """Who a key belongs to. `digest` is the key's SHA-256, `expires` Unix time in seconds.
 
-    `scopes` are all the limits that hold for its requests, its own first if it has any.
+    `scopes` are all the limits that hold for its requests, its own first if it has any. A key that
+    is `blocked` has expired, so that the check of a good one costs nothing more.
     """
 
     name: str
@@ -26,9 +32,25 @@ class Caller(msgspec.Struct, frozen=True):
     scopes: tuple[Scope, ...] = ()
     limited: bool = False
     expires: float | None = None
+    team: str | None = None
+    labels: dict[str, str] | None = None
+    blocked: bool = False
 
     def may_use(self, model: str) -> bool:
         return model in self.models or model.startswith(self.beginnings)
+
+
+class AllCallers(NamedTuple):
+    """Who may call, by the digests of their keys, by one configuration and what is stored.
+
+    `generation` is that of the stored keys, None if there is none or it is not known. Those that
+    are `hidden` count for nothing, since a file has the same name or key. `stored` are some names.
+    """
+
+    callers: Mapping[bytes, Caller]
+    generation: int | None = None
+    hidden: tuple[str, ...] = ()
+    stored: tuple[str, ...] = ()
 
 
 # Every caller, when the configuration has no [[tokens]].
@@ -41,8 +63,9 @@ def callers_of(config: Config) -> dict[bytes, Caller]:
     The one part that may take long, half a second for 10^5 tokens; it needs nothing that only
     the event loop's thread may touch.
     """
-    shared = shared_scopes(config)
-    return {caller.digest: caller for caller in (_caller(each, shared) for each in config.tokens)}
+    maker = CallerMaker(config)
+    made = (maker.caller(each.name, key_digest(each.key), each) for each in config.tokens)
+    return {caller.digest: caller for caller in made}
 
 
 def key_digest(key: str) -> bytes:
@@ -60,17 +83,42 @@ def scopes_of(key: str, rpm: int | None, tpm: int | None) -> tuple[Scope, ...]:
     return (Scope(key, ScopeLimits(rpm=rpm, tpm=tpm)),) if rpm or tpm else ()
 
 
-def _caller(token: Token, shared: tuple[Scope, ...]) -> Caller:
-    limits = ScopeLimits(rpm=token.rpm, tpm=token.tpm, max_concurrent=token.max_concurrent)
-    own: tuple[Scope, ...] = ()
-    if limits != ScopeLimits() or token.budget is not None:
-        own = (Scope(f"token:{token.name}", limits, token.budget),)
-    return Caller(
-        name=token.name,
-        digest=key_digest(token.key),
-        models=frozenset(token.models),
-        beginnings=tuple(name[:-1] for name in token.models if name.endswith("*")),
-        scopes=(*own, *shared),
-        limited=bool(own or shared),
-        expires=token.expires_at.timestamp() if token.expires_at else None,
-    )
+def team_scopes(teams: Iterable[Team]) -> dict[str, Scope]:
+    """Return the limits of the teams that have any, by name."""
+    return {team.name: scope for team in teams for scope in _scopes(OF_TEAM, team.name, team)}
+
+
+class CallerMaker:
+    """Makes the callers of one configuration; those of a team share its limits."""
+
+    def __init__(self, config: Config) -> None:
+        self._shared = shared_scopes(config)
+        self._teams: Mapping[str, Scope] = team_scopes(config.teams)
+
+    def caller(
+        self, name: str, digest: bytes, terms: TokenTerms, *, blocked: bool = False
+    ) -> Caller:
+        """Return who has the key of that digest."""
+        team = None if terms.team is None else self._teams.get(terms.team)
+        own = _scopes(OF_TOKEN, name, terms)
+        scopes = (*own, *(() if team is None else (team,)), *self._shared)
+        expires = terms.expires_at.timestamp() if terms.expires_at else None
+        return Caller(
+            name=name,
+            digest=digest,
+            models=frozenset(terms.models),
+            beginnings=tuple(model[:-1] for model in terms.models if model.endswith("*")),
+            scopes=scopes,
+            limited=bool(scopes),
+            expires=0.0 if blocked else expires,
+            team=terms.team,
+            labels=terms.labels or None,
+            blocked=blocked,
+        )
+
+
+def _scopes(kind: str, name: str, terms: TokenTerms | Team) -> tuple[Scope, ...]:
+    limits = ScopeLimits(rpm=terms.rpm, tpm=terms.tpm, max_concurrent=terms.max_concurrent)
+    if limits == ScopeLimits() and terms.budget is None:
+        return ()
+    return (Scope(f"{kind}{name}", limits, terms.budget),)

@@ -26,7 +26,8 @@ def changed_tokens(old: Config, new: Config) -> dict[str, list[str]]:
         for name in before.keys() & after.keys()
         if before[name] != after[name]
     }
-    return dict(sorted(found.items()))
+    # A token that went to the other file with all its settings is the same.
+    return {name: settings for name, settings in sorted(found.items()) if settings}
 
 
 def _differences(path: str, old: Any, new: Any) -> Iterator[str]:

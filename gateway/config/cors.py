@@ -25,6 +25,8 @@ class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         *("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"),
         *("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"),
         *("x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"),
+        *("x-gateway-budget-limit-usd", "x-gateway-budget-remaining-usd"),
+        "x-gateway-budget-reset",
     )
     max_age: Annotated[int, Meta(ge=0, le=86_400)] = 600
     allow_credentials: bool = False

@@ -29,6 +29,7 @@ from .checks.cross_check import Unread, all_names, check_bind, cross_check
 from .checks.keys import KeyCheck
 from .cors import Cors
 from .environment import MissingVariable, StandIns, expand
+from .keys.tables import MadeToken, Team, Token
 from .paths import tokens_path
 from .tables import TableReader, read_plain, unknown_key
 
@@ -52,7 +53,7 @@ _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
     "overload": OverloadPolicy,
     "cache": CachePolicy,
 }
-_KNOWN: Final = (*_SINGLE, "providers", "models", "tokens", "admins")
+_KNOWN: Final = (*_SINGLE, "providers", "models", "teams", "tokens", "admins")
 
 
 class TokensFile(msgspec.Struct, frozen=True):
@@ -75,12 +76,12 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Config:
     return parse(text, str(path), environ, TokensFile(tokens, str(beside)) if tokens else None)
 
 
-def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[schema.Token, ...]:
+def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Token, ...]:
     """Return the tokens of both files; faults in all other tables are ignored.
 
     Of a variable that is not set only the name is known. Raises ConfigError.
     """
-    found: tuple[schema.Token, ...] = ()
+    found: tuple[Token, ...] = ()
     problems: list[str] = []
     beside = tokens_path(path)
     for file in (path, beside) if beside != path else (path,):
@@ -93,6 +94,19 @@ def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[schema.
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def outline(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Config:
+    """Return what can be read of both files, with stand-ins for variables that are not set."""
+    text = _read(path)
+    if text is None:
+        raise _absent(path)
+    reader = _Reader(str(path), StandIns(environ))
+    config = reader.config(_toml(text, str(path)))
+    beside = tokens_path(path)
+    more = _read(beside) if beside != path else None
+    made = reader.tokens_only(_toml(more or "", str(beside)))
+    return msgspec.structs.replace(config, tokens=config.tokens + made)
 
 
 def store(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Store:
@@ -123,13 +137,18 @@ def may_be_open(path: Path, environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def parse(
-    text: str, name: str, environ: Mapping[str, str], tokens: TokensFile | None = None
+    text: str,
+    name: str,
+    environ: Mapping[str, str],
+    tokens: TokensFile | None = None,
+    *,
+    on_disk: bool = True,
 ) -> schema.Config:
-    """Like `load`, of texts; `name` stands for the file in messages."""
+    """Like `load`, of texts; `on_disk` says whether to look for the files that they name."""
     reader = _Reader(name, environ)
     config = reader.config(_toml(text, name))
     keys = KeyCheck(all_names(config, reader.unread))
-    reader.check(cross_check(config, reader.unread, keys))
+    reader.check(cross_check(config, reader.unread, keys, on_disk=on_disk))
     problems = reader.problems
     if tokens is not None:
         reader = _Reader(tokens.name, environ)
@@ -196,6 +215,7 @@ class _Reader:
                 fields[key] = found
         fields["providers"] = self._providers(tree.get("providers", {}))
         fields["models"] = self._array("models", tree, schema.Model, self.unread.models)
+        fields["teams"] = self._array("teams", tree, Team, set())
         fields["tokens"] = self.tokens(tree)
         fields["admins"] = self._array("admins", tree, schema.Admin, set())
         return schema.Config(**fields)
@@ -204,16 +224,16 @@ class _Reader:
         """Return the table of that name, read alone; None if something is wrong with it."""
         return self._table(f"[{name}]", tree.get(name, {}), kind)
 
-    def tokens_only(self, tree: dict[str, Any]) -> tuple[schema.Token, ...]:
+    def tokens_only(self, tree: dict[str, Any]) -> tuple[Token, ...]:
         """Return what could be read of a `tree` that may hold tokens and nothing else."""
         for key in tree:
             if key != "tokens":
                 self._problem(f"[{key}]", "", "only [[tokens]] may stand in this file")
-        return self.tokens(tree)
+        return self._array("tokens", tree, MadeToken, set())
 
-    def tokens(self, tree: dict[str, Any]) -> tuple[schema.Token, ...]:
+    def tokens(self, tree: dict[str, Any]) -> tuple[Token, ...]:
         """Return the tokens that could be read of `tree`."""
-        return self._array("tokens", tree, schema.Token, set())
+        return self._array("tokens", tree, Token, set())
 
     def check(self, problems: Iterable[str]) -> None:
         """Take note of what a check across tables has found."""

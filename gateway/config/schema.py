@@ -6,7 +6,6 @@ are part of the types; what spans several tables is checked in `checks/`.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,7 +14,6 @@ from msgspec import Meta
 from ..core.cache.answers import CachePolicy, ModelCache
 from ..core.dialects.base import ReasoningForm
 from ..core.dialects.translators import TranslationPolicy, Unsupported
-from ..core.limits.budget import Budget
 from ..core.limits.shedding import OverloadPolicy
 from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
@@ -27,11 +25,9 @@ from ..core.sign_in import AdminSettings
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
 from .cors import Cors
+from .keys.tables import Team, Token
+from .value_types import Count, Name, Positive, Price
 
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
-Price = Annotated[float, Meta(ge=0)]
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
 # What each may do: `admin/rights.py`.
 AdminScope = Literal["viewer", "analyst", "operator", "admin", "metrics"]
 
@@ -155,17 +151,6 @@ class Model(Table, frozen=True):
     unsupported: Unsupported | None = None
 
 
-class Token(Table, frozen=True):
-    name: Name
-    key: str
-    models: tuple[str, ...] = ("*",)
-    rpm: Count | None = None
-    tpm: Count | None = None
-    max_concurrent: Count | None = None
-    budget: Budget | None = None
-    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
-
-
 class Admin(Table, frozen=True):
     """A key of the admin API, written like a token's. Without `scopes` it may do everything."""
 
@@ -282,5 +267,6 @@ class Config(Table, frozen=True):
     translation: TranslationPolicy = TranslationPolicy()
     providers: dict[str, Provider] = {}
     models: tuple[Model, ...] = ()
+    teams: tuple[Team, ...] = ()
     tokens: tuple[Token, ...] = ()
     admins: tuple[Admin, ...] = ()

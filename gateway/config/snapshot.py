@@ -144,11 +144,15 @@ class Snapshot(msgspec.Struct, frozen=True):
     cors: Cors = Cors()
     kept_headers: KeptHeaders = KeptHeaders()
     metrics_public: bool = False
+    # There are keys beside those of the configuration, so that nobody calls without one; perhaps
+    # they are not known yet.
+    closed: bool = False
+    keys_unknown: bool = False
 
     @property
     def open(self) -> bool:
         """Say whether anyone may call without a key."""
-        return not self.callers
+        return not self.callers and not self.closed
 
     def shows_metrics(self, key: bytes | None) -> bool:
         """Say whether a caller with `key` may see them: an admin, or all where no key is needed."""

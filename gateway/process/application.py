@@ -6,11 +6,9 @@ This module, `components.py` and `cli/` are the only ones that know every part b
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +18,6 @@ import trio
 from ..api.asgi_app import AsgiApp, Runtime
 from ..background import persist
 from ..config import load, schema
-from ..config.callers import callers_of
-from ..config.checks.advice import advice
 from ..config.paths import config_path
 from ..config.pid_path import pid_path
 from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus
@@ -43,13 +39,12 @@ from .memory import settle_in
 from .oidc_http import ProviderHttp
 from .recording import Recording
 from .reloader import Reloader
-from .reread import Source, read_again
+from .reread import Source, read_again, warn
+from .shared.following import Following
 
 if TYPE_CHECKING:
     from ..telemetry.metrics.recorder import MetricsRecorder
 
-# A hundred thousand tokens may all be over.
-_MAX_NOTES = 20
 
 _log = structlog.get_logger(__name__)
 
@@ -71,6 +66,7 @@ class Application:
         self._source: Source = lambda: load.load(self._path)
         self._reloader: Reloader | None = None
         self._recording: Recording | None = None
+        self._following: Following | None = None
         self._watch: Callable[[], Awaitable[None]] | None = None
 
     def use(
@@ -169,12 +165,14 @@ class Application:
                 if self._watch is not None:
                     nursery.start_soon(self._watch)
                 await parts.prepare(config)
-                running = self._running(parts, recording, parts.adopt(config, callers_of(config)))
+                running = await self._running(parts, recording, config)
                 await self._recall(recording, parts, running, nursery)
-                _warn(config)
+                warn(config)
                 self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))
                 nursery.start_soon(self._reloader.run)
                 nursery.start_soon(persist, recording.maintain)
+                assert self._following is not None
+                self._following.start(nursery)
                 self._offer_setup(config, recording, nursery)
                 metrics = self._metrics(config, parts, recording)
                 if metrics is not None:
@@ -198,7 +196,9 @@ class Application:
             metrics.close()
         recording.close()
 
-    def _running(self, parts: Components, recording: Recording, taken: Snapshot) -> Runtime:
+    async def _running(
+        self, parts: Components, recording: Recording, config: schema.Config
+    ) -> Runtime:
         administration = LazyAdminApi(
             self,
             parts.services,
@@ -207,6 +207,19 @@ class Application:
             lambda: running.snapshot,
             ProviderHttp(parts.http_client),
         )
+
+        def replace(change: Callable[[Snapshot], Snapshot]) -> None:
+            running.snapshot = change(running.snapshot)
+
+        def state() -> dict[str, object]:
+            status = None if self._reloader is None else self._reloader.status
+            return gauges.state_of(parts.services, status)
+
+        following = self._following = Following(
+            recording, parts.health, parts.services.in_flight, replace, state
+        )
+        found = await following.begin(config)
+        taken = following.adopt(config, parts.adopt(config, found.callers), found)
         running = Runtime(parts.services, taken, administration)
         return running
 
@@ -260,25 +273,26 @@ class Application:
 
         Raises ConfigError, and then nothing has changed.
         """
+        following = self._following
+        assert following is not None
         # A file that hangs, on a network disk say, must not keep the process from its exit.
         loaded = await trio.to_thread.run_sync(
-            read_again, self._source, self.config, self._path, abandon_on_cancel=True
+            partial(read_again, closed=following.closed),
+            self._source,
+            self.config,
+            self._path,
+            following.callers,
+            abandon_on_cancel=True,
         )
         old, config = self.config, loaded.config
         await parts.prepare(config)
         # From here on nothing is awaited until all follow the new configuration.
-        running.snapshot = parts.adopt(config, loaded.callers)
+        taken = parts.adopt(config, loaded.callers.callers)
+        running.snapshot = following.adopt(config, taken, loaded.callers)
         self._config = config
         parts.recording.audit_tokens(loaded.changed_tokens)
         if config.log != old.log:
             logs.set_up_logging(config.log.level, config.log.format)
-        _warn(config, old)
+        warn(config, old)
         await parts.services.forget_limits(running.snapshot)
         return AppliedReload(loaded.held, loaded.changed, loaded.gone)
-
-
-def _warn(config: schema.Config, old: schema.Config | None = None) -> None:
-    if not config.tokens and (old is None or old.tokens):
-        _log.warning("no [[tokens]]: everyone who reaches the port can use every model")
-    for note in islice(advice(config, time.time()), _MAX_NOTES):
-        _log.warning("configuration: probably not meant", note=note)

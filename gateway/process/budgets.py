@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
 import structlog
 import trio
 
-from ..config.callers import Caller
+from ..config.callers import OF_TEAM, OF_TOKEN, Caller
 from ..config.snapshot import Snapshot
 from ..core.limits.budget import Window, bounds
 from ..core.limits.ledger import Scope
 from ..errors import StoreUnavailable
 from ..proxy.protocols import Limits
 from ..store.engine.database import Database
-from ..store.queries.spent import name_of, spent_since
+from ..store.queries.spent import SpentBy, name_of, spent_since
 from ..store.writing.journal_spending import spent_in_journals
 from ..store.writing.writer import Writer
 
@@ -40,7 +40,10 @@ _JOURNAL_SECONDS: Final = 1.0
 _ADOPTION_SECONDS: Final = 2.5
 # So many are taken note of at once, and then other tasks run: a thousand take a millisecond.
 _BATCH: Final = 1000
-_TOKEN: Final = "token:"  # noqa: S105  # how scopes begin
+_KINDS: Final[tuple[tuple[SpentBy, str], ...]] = (("token", OF_TOKEN), ("team", OF_TEAM))
+
+# Scopes with a budget: by whose it is and its window, then by the name on record.
+ScopesByWindow = dict[tuple[SpentBy, Window], dict[str, Scope]]
 
 _log = structlog.get_logger(__name__)
 
@@ -60,7 +63,7 @@ class BudgetSync:
         self._snapshot = snapshot
         self._writer = writer
         self._callers: Mapping[bytes, Caller] = {}
-        self._by_window: dict[Window, dict[str, Scope]] = {}
+        self._by_window: ScopesByWindow = {}
 
     def __repr__(self) -> str:
         return f"<BudgetSync as {self._database} has it>"
@@ -86,11 +89,11 @@ class BudgetSync:
 
     async def refresh(self) -> bool:
         """Read the sums once, and say whether that worked. Never fails: what is known stays."""
-        for window, scopes in (await self._windows()).items():
+        for (by, window), scopes in (await self._windows()).items():
             starts, _ = bounds(window, time.time())
             since = round(max(0.0, starts) * 1_000_000)
             try:
-                spent = await self._database.read(partial(spent_since, since_us=since))
+                spent = await self._database.read(partial(spent_since, since_us=since, by=by))
             except Exception as exc:  # noqa: BLE001  # requests are served all the same
                 known = None if isinstance(exc, StoreUnavailable) else exc
                 _log.warning(
@@ -105,25 +108,25 @@ class BudgetSync:
         daily = await trio.to_thread.run_sync(
             spent_in_journals, writer.adoption.folder, _JOURNAL_SECONDS, abandon_on_cancel=True
         )
-        for window, scopes in (await self._windows()).items():
+        for (by, window), scopes in (await self._windows()).items():
             starts, _ = bounds(window, time.time())
             spent: Counter[str] = Counter()
-            for (name, day), amount in daily.items():
-                if day >= starts:
+            for (kind, name, day), amount in daily.items():
+                if kind == by and day >= starts:
                     spent[name] += amount
             await self._recall(scopes, spent, max(0.0, starts))
 
     async def _recall(
         self, scopes: Mapping[str, Scope], spent: Mapping[str, int], epoch: float
     ) -> None:
-        """Take note of what tokens have spent; the ledger keeps the most that it was told."""
+        """Take note of what was spent; the ledger keeps the most that it was told."""
         found = [(scopes[name], amount) for name, amount in spent.items() if name in scopes]
         for start in range(0, len(found), _BATCH):
             await self._limits.recall(found[start : start + _BATCH], epoch)
             await trio.lowlevel.checkpoint()
 
-    async def _windows(self) -> dict[Window, dict[str, Scope]]:
-        """Return the scopes with a budget by its window and by the token's name on record."""
+    async def _windows(self) -> ScopesByWindow:
+        """Return the scopes with a budget."""
         callers = self._snapshot().callers
         if callers is not self._callers:
             # There are as many as tokens: they are looked through once for each configuration, in
@@ -135,17 +138,14 @@ class BudgetSync:
         return self._by_window
 
 
-def _by_window(callers: Mapping[bytes, Caller]) -> dict[Window, dict[str, Scope]]:
-    found: dict[Window, dict[str, Scope]] = {}
-    for scope in _budgets(callers.values()):
-        assert scope.budget is not None
-        name = name_of(scope.key.removeprefix(_TOKEN))
-        found.setdefault(scope.budget.window, {})[name] = scope
-    return found
-
-
-def _budgets(callers: Iterable[Caller]) -> Iterable[Scope]:
-    for caller in callers:
+def _by_window(callers: Mapping[bytes, Caller]) -> ScopesByWindow:
+    found: ScopesByWindow = {}
+    for caller in callers.values():
         for scope in caller.scopes:
-            if scope.budget is not None and scope.key.startswith(_TOKEN):
-                yield scope
+            if scope.budget is None:
+                continue
+            for by, prefix in _KINDS:
+                if scope.key.startswith(prefix):
+                    name = name_of(scope.key.removeprefix(prefix))
+                    found.setdefault((by, scope.budget.window), {})[name] = scope
+    return found

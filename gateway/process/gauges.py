@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
 import trio
 
 from ..config.reload_status import ReloadStatus
@@ -56,3 +57,16 @@ def gauges(services: Services, status: ReloadStatus, log: LogGauges | None) -> G
 def gaps(counts: GapCounts) -> Callable[[], GapHistogram]:
     """Return what shows `counts` as they are when it is called."""
     return lambda: GapHistogram(BOUNDS, counts.counts, counts.total)
+
+
+def state_of(services: Services, status: ReloadStatus | None) -> dict[str, object]:
+    """Return how this process is, as it tells the others of its gateway."""
+    lifecycle = services.lifecycle
+    return {
+        "phase": lifecycle.phase.value,
+        "in_flight": lifecycle.in_flight,
+        "config": None if status is None else msgspec.to_builtins(status),
+        "deployments": {
+            each.name: each.state for each in services.health.status(trio.current_time())
+        },
+    }

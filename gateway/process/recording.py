@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -151,6 +151,11 @@ class Recording:
             self._metrics.know("model", [model.name for model in config.models])
             self._metrics.know("token", [token.name for token in config.tokens])
             self._metrics.know("provider", config.providers)
+
+    def know_tokens(self, names: Iterable[str]) -> None:
+        """Let metrics tell these tokens apart, if there is room."""
+        if self._metrics is not None:
+            self._metrics.know("token", names)
 
     def count(self, metrics: MetricsRecorder) -> None:
         """Hand every record to `metrics` as well."""

@@ -5,24 +5,43 @@ from __future__ import annotations
 from ..config.callers import Caller
 from ..config.snapshot import ServedModel, Snapshot
 from ..core.records.shown_name import MAX_SHOWN, shortened
-from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied
+from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied, StoreUnavailable
+
+# Seconds. A database that was away at the start is asked again at least every 15.
+_KEYS_RETRY = 5.0
 
 
 def authenticate(snapshot: Snapshot, key: bytes | None, epoch: float) -> Caller:
-    """Return who is calling with `key`. Raises AuthenticationFailed, which never echoes it."""
+    """Return who is calling with `key`.
+
+    Raises AuthenticationFailed, which never echoes it, and StoreUnavailable while nobody can tell
+    whose it is.
+    """
     if snapshot.open:
         return snapshot.anyone
     if not key:
+        if snapshot.keys_unknown and not snapshot.callers:
+            raise _keys_unknown()
         raise AuthenticationFailed(
             "you did not provide an API key; send it as 'Authorization: Bearer KEY' "
             "or as 'x-api-key: KEY'"
         )
     caller = snapshot.authenticate(key)
     if caller is None:
+        if snapshot.keys_unknown:
+            raise _keys_unknown()
         raise AuthenticationFailed("incorrect API key provided")
     if caller.expires is not None and epoch >= caller.expires:
+        if caller.blocked:
+            raise AuthenticationFailed("this API key is disabled", code="disabled_api_key")
         raise AuthenticationFailed("this API key has expired", code="expired_api_key")
     return caller
+
+
+def _keys_unknown() -> StoreUnavailable:
+    return StoreUnavailable(
+        "which keys there are in the database is not known yet", retry_after=_KEYS_RETRY
+    )
 
 
 def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:

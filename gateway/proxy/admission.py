@@ -37,7 +37,7 @@ async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admissio
                 exchange.cut_by(scope)
                 await everyone.acquire(caller.name, deadline, services.rng)
             if scope.cancelled_caught:
-                raise exchange.shutting_down()
+                raise exchange.stopped()
         except BaseException:
             if reservation is not None:
                 await reservation.void()

@@ -5,7 +5,7 @@
       work      the pipeline: attempts, pump, relay
 
 The nursery's scope is cancelled when the caller has left: all is released, nothing is sent. The
-work scope inside it is cut by the request's deadline or a shutdown, and then the caller is told.
+work scope inside it is cut by a deadline, a shutdown or an operator, and then the caller is told.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ from ..config.callers import ANYONE, Caller
 from ..config.snapshot import Snapshot
 from ..core.cache.answers import FALLBACK_HEADER
 from ..core.dialects.base import Dialect, StreamRewriter
-from ..core.limits.headers import rate_limit_headers
 from ..core.records.client_metadata import note_client
 from ..core.records.record import EndReason, Record
 from ..core.records.traceparent import Trace
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
-from ..errors import ClientGone, GatewayError, SendStalled, ShuttingDown
+from ..errors import ClientGone, GatewayError, SendStalled
 from .disconnect import cancel_on_disconnect
 from .failure import told
-from .outcomes import Failed, RawAnswer, RelayEnd
-from .protocols import Client, HeaderPairs, Limits
-from .reservation import Reservation
+from .outcomes import CANCELLED, SHUTDOWN, Failed, RawAnswer, RelayEnd, Stopped
+from .protocols import Client, HeaderPairs
+from .reservation import Reservation, rate_limits
 from .services import Services
 from .settlement import Settlement
 from .traffic.body_memory import BodyHold
@@ -81,13 +80,12 @@ class Exchange:
         self.settlement: Final = settlement
         self.rewriter: StreamRewriter | None = None  # of the answer that is shown
         self.shared = False
-        # Whether providers were to be asked. `shown` is whose attempts the answer came from, if
-        # those of a shared call.
+        # Whether providers were to be asked; whose attempts are shown, if those of a shared call.
         self.routed = False
         self.shown: Record | None = None
         self._scope: trio.CancelScope | None = None
-        self._shutting_down = False
-        # Its places among the caller's requests and in the gateway, until they are given up.
+        self._stopped: Stopped | None = None
+        # Its places among the caller's requests and in the gateway.
         self._lease: Reservation | None = None
         self._slot: SlotLease | None = None
         self._hold: BodyHold | None = None
@@ -146,7 +144,7 @@ class Exchange:
                 raise
             except Exception as exc:  # noqa: BLE001  # the caller gets an answer
                 error = told(exc, self.record.request_id, self.services.rng)
-            # Not in the block above: what failed may hold megabytes of the body in its frames.
+            # Not in the block above: what failed may hold megabytes of the body.
             await self._refuse(error.with_traceback(None))
         except ClientGone:
             self.settlement.end(EndReason.CLIENT_GONE, "the client closed the connection")
@@ -162,12 +160,12 @@ class Exchange:
                 raise
 
     async def read_body(self) -> bytes:
-        """Return the request's body, unless a shutdown comes first; that raises ShuttingDown."""
+        """Return the request's body, unless the request is stopped first; that raises."""
         server = self.snapshot.server
         with trio.CancelScope() as scope:
             self.cut_by(scope)
             return await self.client.read_body(server.max_body_bytes, server.body_timeout)
-        raise self.shutting_down()
+        raise self.stopped()
 
     async def hold_body(self, size: int) -> None:
         """Have room for `size` bytes of the request's body. Raises Overloaded."""
@@ -193,21 +191,21 @@ class Exchange:
             await lease.release()
 
     def cut_by(self, scope: trio.CancelScope) -> None:
-        """Let a shutdown cancel `scope`, the one that the request's deadline is on."""
+        """Let a shutdown or an operator cancel `scope`, on which the request's deadline is."""
         self._scope = scope
-        if self._shutting_down:
-            scope.cancel("shutting down")
+        if self._stopped is not None:
+            scope.cancel(self._stopped.message)
 
     def out_of_time(self) -> Failed:
         """Return what a cut of the work scope means before the commit."""
-        if self._shutting_down:
-            return Failed(Cause.SHUTDOWN, "the gateway is shutting down")
+        if self._stopped:
+            return self._stopped.failed
         return Failed(Cause.TOTAL_TIMEOUT, f"the request took more than {self._seconds()} s")
 
     def cut_short(self) -> RelayEnd:
         """Return what a cut of the work scope means after the commit."""
-        if self._shutting_down:
-            return RelayEnd(EndReason.SHUTTING_DOWN, "the gateway is shutting down")
+        if self._stopped is not None:
+            return self._stopped.end
         return RelayEnd(EndReason.TOTAL_TIMEOUT, f"the request took more than {self._seconds()} s")
 
     async def conclude(self, end: RelayEnd, *, sealed: bool) -> None:
@@ -273,9 +271,13 @@ class Exchange:
             headers += await rate_limits(self.services.limits, self.caller)
         return headers
 
-    def shutting_down(self) -> ShuttingDown:
-        """Return the error for a request that a shutdown has cut before its answer began."""
-        return ShuttingDown("the gateway is shutting down", retry_after=1)
+    def stopped(self) -> GatewayError:
+        """Return the error for a request stopped before its answer."""
+        return (self._stopped or SHUTDOWN).error
+
+    def cancel(self) -> None:
+        """Stop the request for an operator; its caller is told."""
+        self._stop(CANCELLED)
 
     async def _refuse(self, error: GatewayError) -> None:
         self.settlement.refused(error)
@@ -287,14 +289,12 @@ class Exchange:
             await client.send(self.dialect.error_event(error.message, error.code, kind, after))
 
     def _shut_down(self) -> None:
-        self._shutting_down = True
+        self._stop(SHUTDOWN)
+
+    def _stop(self, why: Stopped) -> None:
+        self._stopped = self._stopped or why
         if self._scope is not None:
-            self._scope.cancel("shutting down")
+            self._scope.cancel(why.message)
 
     def _seconds(self) -> str:
         return f"{trio.current_time() - self.started:.4g}"
-
-
-async def rate_limits(limits: Limits, caller: Caller) -> list[tuple[bytes, bytes]]:
-    """Return the headers that say what a limited `caller` has left."""
-    return rate_limit_headers(await limits.status(caller.scopes))

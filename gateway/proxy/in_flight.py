@@ -25,6 +25,10 @@ class ObservableExchange(Protocol):
     @property
     def record(self) -> Record: ...
 
+    def cancel(self) -> None:
+        """Stop it for an operator; its caller is told."""
+        ...
+
     @property
     def rewriter(self) -> StreamRewriter | None:
         """Return the rewriter of the stream that is being relayed; None before one."""
@@ -77,6 +81,20 @@ class InFlight:
     def leave(self, exchange: ObservableExchange) -> None:
         """Forget an exchange. Idempotent."""
         self._exchanges.pop(exchange, None)
+
+    def cancel(self, request_id: str) -> list[Record]:
+        """Stop the callers' requests of that id, and return what is known of them.
+
+        A call that several wait for ends when the last of them has left.
+        """
+        found = [
+            each
+            for each in self._exchanges
+            if not each.shared and each.record.request_id == request_id
+        ]
+        for exchange in found:
+            exchange.cancel()
+        return [exchange.record for exchange in found]
 
     def rows(self, now: float, limit: int) -> Iterator[InFlightRow]:
         """Yield the `limit` oldest as they are at `now`, in Trio's seconds, oldest first."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final, NamedTuple
+
 import msgspec
 
 from ..core.dialects.base import StreamRewriter
@@ -9,6 +11,7 @@ from ..core.records.record import EndReason
 from ..core.records.usage import Usage
 from ..core.routing.call import Headers
 from ..core.routing.causes import Cause
+from ..errors import CancelledByOperator, GatewayError, ShuttingDown
 from .protocols import HeaderPairs, UpstreamResponse
 
 
@@ -64,3 +67,35 @@ class RelayEnd(msgspec.Struct, frozen=True):
     event: bytes | None = None
     cause: Cause | None = None
     code: str | None = None
+
+
+class Stopped(NamedTuple):
+    """Why, in the words of attempts, of records and of people."""
+
+    cause: Cause
+    reason: EndReason
+    message: str
+
+    @property
+    def failed(self) -> Failed:
+        """Return what it means for an attempt before the commit."""
+        return Failed(self.cause, self.message)
+
+    @property
+    def end(self) -> RelayEnd:
+        """Return what it means for an answer after the commit."""
+        return RelayEnd(self.reason, self.message)
+
+    @property
+    def error(self) -> GatewayError:
+        """Return what the caller is told before its answer has begun."""
+        if self.cause is Cause.SHUTDOWN:
+            return ShuttingDown(self.message, retry_after=1)
+        return CancelledByOperator(self.message)
+
+
+SHUTDOWN: Final = Stopped(Cause.SHUTDOWN, EndReason.SHUTTING_DOWN, "the gateway is shutting down")
+CANCELLED: Final = Stopped(
+    Cause.CANCELLED, EndReason.CANCELLED, "an operator has cancelled the request"
+)
+BY_CAUSE: Final = {each.cause: each for each in (SHUTDOWN, CANCELLED)}

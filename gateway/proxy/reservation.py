@@ -20,6 +20,8 @@ from typing import Final
 import structlog
 import trio
 
+from ..config.callers import Caller
+from ..core.limits.headers import rate_limit_headers
 from .protocols import Limits, OpaqueGrant
 
 # Seconds for one call. A shared store answers within milliseconds, so this leaves time for a new
@@ -122,3 +124,8 @@ class Reservations:
 
     def _grants(self) -> list[OpaqueGrant]:
         return [each.grant for each in self._live if each.grant is not None]
+
+
+async def rate_limits(limits: Limits, caller: Caller) -> list[tuple[bytes, bytes]]:
+    """Return the headers that say what a limited `caller` has left."""
+    return rate_limit_headers(await limits.status(caller.scopes))

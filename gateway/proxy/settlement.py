@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 import trio
 
+from ..config.callers import Caller
 from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
 from ..core.records.pricing import Prices, cost
@@ -34,12 +35,12 @@ from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
 from ..errors import GatewayError
 from ..stops import stops
-from .outcomes import Committed, Failed
+from .outcomes import BY_CAUSE, Committed, Failed
 from .reservation import Reservation
 from .services import Services
 
-# Cut while the provider was at work, by the caller, its deadline or our exit.
-_CUT: Final = (Cause.CLIENT_GONE, Cause.ABANDONED, Cause.TOTAL_TIMEOUT, Cause.SHUTDOWN)
+# Cut while the provider was at work, by the caller, its deadline, our exit or an operator.
+_CUT: Final = (Cause.CLIENT_GONE, Cause.ABANDONED, Cause.TOTAL_TIMEOUT, *BY_CAUSE)
 _CUT_WORDS: Final = frozenset(each.value for each in _CUT)
 
 
@@ -86,9 +87,10 @@ class Settlement:
 
     # What the request is...
 
-    def identify(self, caller: str) -> None:
+    def identify(self, caller: Caller) -> None:
         """Note whose key the request came with."""
-        self.record.token = caller
+        record = self.record
+        record.token, record.team, record.labels = caller.name, caller.team, caller.labels
 
     def asked(self, request: DialectRequest) -> None:
         """Note what is asked for."""
@@ -233,10 +235,7 @@ class Settlement:
         self.record.error_code = error.code
 
     def branch(self) -> Settlement:
-        """Return the settlement of a shared call that is made for this request.
-
-        What the limits reserved is settled by the call, which knows what was used.
-        """
+        """Return the settlement of a shared call; what was reserved is settled by that call."""
         record = msgspec.structs.replace(self.record, attempts=[], skipped=[])
         call = Settlement(self._services, record, self.trace)
         call.started, call.prompt = self.started, self.prompt
@@ -296,5 +295,5 @@ class _SharedRecord:
             latency_ms=caller.latency_ms,
         )
         self._caller._write(record)
-        # Else each shared call would leave a cycle of references to the garbage collector.
+        # Else each shared call would leave a cycle of references.
         self._caller._shared = self._call._shared = None

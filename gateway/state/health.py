@@ -9,7 +9,7 @@ load are not its own, and each breaker learns within a few requests.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from weakref import WeakValueDictionary
 
 from ..core.routing.attempts import RetryPolicy
@@ -44,6 +44,8 @@ class LocalHealth:
         self._keys: dict[tuple[str, str], Key] = {}
         self._balancers: dict[_BalancerKey, Balancer] = {}
         self._trouble = TroubleLog()
+        # What operators have taken out and until when, whether a configuration has it or not.
+        self._drained: dict[str, float] = {}
         # Each as long as a snapshot has it, so that no reload needs to forget them.
         self._hedge_caps: WeakValueDictionary[str, HedgeCap] = WeakValueDictionary()
 
@@ -63,6 +65,7 @@ class LocalHealth:
         if target is None:
             target = Target(deployment.state_key, keys, self._breaker, self._budget)
             self._targets[deployment.state_key] = target
+            target.drain(self._drained.get(target.name, -math.inf))
         elif target.keyring.keys != tuple(keys):
             target.keyring.replace(keys)
         return target
@@ -239,6 +242,18 @@ class LocalHealth:
     def probe_failed(self, provider: str, now: float, rng: Rng) -> None:
         for target in self._of(provider):
             target.breaker.trip(now, rng)
+            self._trouble.breaker(target, now)
+
+    def drain(self, until: Mapping[str, float]) -> None:
+        """Take these targets out until those times, by name, and let all others in."""
+        self._drained = dict(until)
+        for target in self.targets:
+            target.drain(until.get(target.name, -math.inf))
+
+    def reset(self, name: str, now: float) -> None:
+        """Close the breaker of a target, if there is one of that name."""
+        if (target := self._targets.get(name)) is not None:
+            target.reset(now)
             self._trouble.breaker(target, now)
 
     # What reports and reloads need...

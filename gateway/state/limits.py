@@ -61,8 +61,8 @@ class MemoryLimits:
         self.ledger.postpone(seconds)
 
     async def status(self, scopes: Sequence[Scope]) -> list[LimitStatus]:
-        now, status = self._clock(), self.ledger.status
-        return [status(scope, now) for scope in scopes]
+        now, epoch, status = self._clock(), self._epoch(), self.ledger.status
+        return [status(scope, now, epoch) for scope in scopes]
 
     async def recall(self, spent: Iterable[tuple[Scope, int]], epoch: float) -> None:
         for scope, amount in spent:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import trio
 from starlette.responses import Response
@@ -27,12 +29,16 @@ ERROR = {"message", "type", "param", "code"}
 
 
 def methods() -> dict[str, set[str]]:
-    """Return the methods of each path."""
-    found: dict[str, set[str]] = {}
+    """Return the methods of each path; an id with slashes may reach as far as a longer path."""
+    paths = {
+        each.path.replace("{id:path}", "req_1").replace("{id}", "usr_1") for each in all_routes()
+    }
+    found: dict[str, set[str]] = {path: set() for path in paths}
     for each in all_routes():
-        path = each.path.replace("{id:path}", "req_1").replace("{id}", "usr_1")
-        found.setdefault(path, set()).update(("GET", "HEAD") if each.method == "GET" else ())
-        found[path].add(each.method)
+        pattern = re.escape(each.path).replace(re.escape("{id:path}"), ".+")
+        for path in paths:
+            if re.fullmatch(pattern.replace(re.escape("{id}"), "[^/]+"), path):
+                found[path].update(("GET", "HEAD") if each.method == "GET" else (each.method,))
     return found
 
 

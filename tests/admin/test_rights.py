@@ -64,15 +64,23 @@ REACHED_BY: Final = {
     "viewer": {
         *("GET requests", "GET requests/{id:path}", "GET in-flight", "GET usage", "GET costs"),
         *("GET health", "GET stats", "GET status", "GET export/requests", "GET export/usage"),
+        *("GET keys", "GET keys/{id:path}", "GET teams", "GET deployments", "GET processes"),
     },
     "analyst": {"GET audit", "GET export/audit", "GET debug/{id:path}"},
-    "operator": {"POST reload"},
+    "operator": {
+        *("POST reload", "POST config/check", "POST config/diff"),
+        *("POST keys", "PATCH keys/{id:path}", "DELETE keys/{id:path}"),
+        *("POST keys/{id:path}/rotate", "POST keys/{id:path}/disable"),
+        *("POST keys/{id:path}/enable", "POST deployments/{id:path}/drain"),
+        *("POST deployments/{id:path}/enable", "POST deployments/{id:path}/reset"),
+        "POST in-flight/{id:path}/cancel",
+    },
     "admin": {
         *("GET users", "POST users", "GET users/{id}", "PATCH users/{id}", "DELETE users/{id}"),
         *("POST users/{id}/password", "GET users/{id}/sessions", "DELETE users/{id}/sessions"),
     },
 }
-ANY_SIGN_IN: Final = {"GET session", "DELETE session", "POST users/me/password"}
+ANY_SIGN_IN: Final = {"GET openapi.json", "GET session", "DELETE session", "POST users/me/password"}
 NO_SIGN_IN: Final = {"POST session", "POST setup", "GET oidc/start", "GET oidc/callback"}
 Asked = Callable[[str, str], Awaitable[Server]]
 KEYS: Final = {name: f"sk-{name}".encode() for name in (*Role, METRICS_SCOPE)}

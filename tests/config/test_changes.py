@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from gateway.config.changes import changed_tokens, changes
-from gateway.config.schema import Config, LimitsConfig, Log, Model, Route, Server, Token
+from gateway.config.keys.tables import Token
+from gateway.config.schema import Config, LimitsConfig, Log, Model, Route, Server
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.providers.settings import Provider
 

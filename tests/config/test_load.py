@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from gateway.config import load, schema
+from gateway.config.keys.tables import Token
 from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.routing.attempts import RetryOverrides
@@ -139,7 +140,7 @@ def test_every_example_in_the_shipped_file_is_valid(tmp_path: Path) -> None:
             settings.Provider,
             schema.Route,
             schema.Model,
-            schema.Token,
+            Token,
             schema.Admin,
             settings.Probe,
         ),
@@ -296,8 +297,8 @@ def test_with_bind() -> None:
         (
             "x = 1\n",
             "[x]: unknown key; known keys: admin, admins, breaker, cache, cors, debug_log, limits, "
-            "log, metrics, models, overload, providers, retention, retry, server, store, timeouts, "
-            "tokens, tracing",
+            "log, metrics, models, overload, providers, retention, retry, server, store, teams, "
+            "timeouts, tokens, tracing",
         ),
         (
             "[retry]\nbudget = { rate = 1 }\n",

@@ -5,6 +5,7 @@ import pytest
 
 from gateway.config import schema
 from gateway.config.cors import Cors
+from gateway.config.keys.tables import Token
 from gateway.core.cache.answers import CachePolicy, ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.shedding import OverloadPolicy
@@ -21,7 +22,7 @@ TABLES: list[type[msgspec.Struct]] = [
     settings.Provider,
     schema.Route,
     schema.Model,
-    schema.Token,
+    Token,
     schema.Log,
     Cors,
     schema.LimitsConfig,
@@ -48,7 +49,7 @@ def test_every_table_is_frozen_and_forbids_unknown_keys(table: type[msgspec.Stru
     assert config.forbid_unknown_fields
 
 
-WITHOUT_DEFAULTS = {settings.Provider, schema.Route, schema.Model, schema.Token, schema.Admin} | {
+WITHOUT_DEFAULTS = {settings.Provider, schema.Route, schema.Model, Token, schema.Admin} | {
     ModelCache,
     Budget,
 }

@@ -18,7 +18,7 @@ import trio
 from ..postgres import PostgresServer
 from ..rounds import rounds
 from ..store.small_disk import SmallDisk
-from .caller import get
+from .caller import ask, get
 from .harness import GATEWAY, PATIENCE, Served, spawned
 from .provider import until
 from .store import ADMIN, Kept, Load, admin, demo, eventually, kept, loading
@@ -108,7 +108,9 @@ async def test_postgresql_is_away_at_the_start(
     postgres: PostgresServer, on_postgresql: Kept, write: Write
 ) -> None:
     await in_thread(postgres.kill)
-    async with spawned(GATEWAY, write(demo(store=on_postgresql.store))) as served:
+    # Otherwise it is closed until the database says whether it has keys.
+    meant = "drain_delay = 0\nopen = true"
+    async with spawned(GATEWAY, write(demo(store=on_postgresql.store, server=meant))) as served:
         async with loading(served.port, pace=0.2) as load:
             await trio.sleep(1)
             # What it has of the store it says, and what it hasn't it says, too.
@@ -124,6 +126,23 @@ async def test_postgresql_is_away_at_the_start(
 
         await eventually(is_written, "written records")
         await is_all_there(load, on_postgresql)
+        await stops(served)
+
+
+async def test_whether_there_are_keys_is_asked_before_anyone_is_let_in(
+    postgres: PostgresServer, on_postgresql: Kept, write: Write
+) -> None:
+    await in_thread(postgres.kill)
+    async with spawned(GATEWAY, write(demo(store=on_postgresql.store))) as served:
+        reply = await ask(served.port)
+        assert (reply.status, reply.error["code"]) == (503, "store_unavailable")
+        assert "retry-after" in reply.headers
+        await in_thread(postgres.start)
+
+        async def is_open() -> bool:
+            return (await ask(served.port)).status == 200
+
+        await eventually(is_open, "an open gateway")
         await stops(served)
 
 

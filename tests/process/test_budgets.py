@@ -23,6 +23,7 @@ from gateway.store.writing.journal import Journal
 
 from ..end_to_end.harness import PATIENCE
 from ..end_to_end.provider import until
+from ..end_to_end.store import eventually
 
 CONFIG = """
 [log]
@@ -41,14 +42,26 @@ budget = { usd = 1.0, window = "day" }
 name = "total"
 key = "key-of-total"
 budget = { usd = 2.0, window = "total" }
+[[teams]]
+name = "search"
+budget = { usd = 3.0, window = "day" }
+[[tokens]]
+name = "one"
+key = "key-of-one"
+team = "search"
+[[tokens]]
+name = "other"
+key = "key-of-other"
+team = "search"
 """
 
 
-def paid(token: str, usd: float, age: float = 0.0) -> Record:
+def paid(token: str, usd: float, age: float = 0.0, team: str | None = None) -> Record:
     return Record(
         request_id="r",
         time=time.time() - age,
         token=token,
+        team=team,
         status=200,
         end_reason=EndReason.COMPLETE,
         cost_nano_usd=round(usd * 1e9),
@@ -98,6 +111,38 @@ async def test_what_is_on_record_counts(tmp_path: Path) -> None:
         await spending.refresh()
         assert not await admitted(parts, taken, b"key-of-day")
         assert not await admitted(parts, taken, b"key-of-total")
+        nursery.cancel_scope.cancel()
+    recording.close()
+
+
+async def test_keys_of_a_team_share_its_budget(tmp_path: Path) -> None:
+    config = parse(CONFIG, "test", os.environ)
+    leave_behind(tmp_path / "gateway.journal", paid("one", 1.0, team="search"))
+    recording = Recording(config, tmp_path)
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(PATIENCE):
+            await recording.start(nursery)
+        parts = Components(config, Lifecycle(), recording, nursery)
+        taken = parts.adopt(config, callers_of(config))
+        assert recording.database is not None
+        limits, writer = parts.services.limits, recording.writer
+        spending = BudgetSync(recording.database, limits, lambda: taken, writer)
+        await spending.begin()
+        # What others of the same name have spent is not the team's.
+        for record in (paid("gone", 1.9, team="search"), paid("search", 9.0, team="ads")):
+            recording.record(record, None)
+        gauges = recording.gauges
+        await until(lambda: (found := gauges()) is not None and found.written >= 2, "them", 30)
+        await spending.refresh()
+        assert await admitted(parts, taken, b"key-of-other")
+        recording.record(paid("one", 0.1, team="search"), None)
+
+        async def is_spent() -> bool:
+            await spending.refresh()
+            return not await admitted(parts, taken, b"key-of-one")
+
+        await eventually(is_spent, "a budget that is spent")
+        assert not await admitted(parts, taken, b"key-of-other")
         nursery.cancel_scope.cancel()
     recording.close()
 

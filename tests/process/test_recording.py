@@ -10,8 +10,9 @@ import pytest
 import trio
 from sqlalchemy import select
 
+from gateway.config.keys.tables import Token
 from gateway.config.reload_status import ReloadOutcome
-from gateway.config.schema import Config, Log, Retention, Store, Token, TracingConfig
+from gateway.config.schema import Config, Log, Retention, Store, TracingConfig
 from gateway.core.records.record import EndReason, Record
 from gateway.errors import ConfigError
 from gateway.process.recording import Recording

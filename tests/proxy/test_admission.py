@@ -531,10 +531,15 @@ async def test_who_finds_the_gateway_full_waits_for_its_turn(autojump_clock: Moc
     assert process.state.limits.ledger.held() == 0
 
 
+def cancel(world: World) -> None:
+    world.in_flight.cancel("req_1")
+
+
 ENDS: dict[str, tuple[Callable[[World], None], int, str]] = {
     "leaves": (lambda world: world.client.leave(), 499, "client_gone"),
     "drain": (lambda world: world.lifecycle.start_drain(), 503, "server_shutting_down"),
     "end": (lambda world: world.lifecycle.end_requests(), 503, "server_shutting_down"),
+    "operator": (cancel, 503, "cancelled_by_operator"),
 }
 
 

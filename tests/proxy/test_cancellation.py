@@ -160,13 +160,18 @@ def play(make: Callable[[], World], way: str, at: int, seed: int) -> tuple[World
 
     async def main() -> None:
         nonlocal world
-        world = make()
+        world = made = make()
+
+        def cancel() -> None:
+            made.in_flight.cancel("req_1")
+
         task = trio.lowlevel.current_task()
         with trio.CancelScope() as scope:
             strikes = {
                 "leaves": world.client.leave,
                 "cancelled": scope.cancel,
                 "shutdown": world.lifecycle.end_requests,
+                "operator": cancel,
             }
             striker.strike = strikes[way]
             await world.exchange()
@@ -185,7 +190,11 @@ ENDS = {
     "leaves": {EndReason.CLIENT_GONE},
     "cancelled": {EndReason.SHUTTING_DOWN},
     "shutdown": {EndReason.SHUTTING_DOWN},
+    "operator": {EndReason.CANCELLED},
 }
+
+
+TOLD = {"shutdown": b"server_shutting_down", "operator": b"cancelled_by_operator"}
 
 
 @pytest.mark.slow
@@ -216,10 +225,10 @@ def test_nothing_is_left_of_an_exchange_cancelled_at_any_step(
             if record.end_reason is EndReason.CLIENT_GONE:
                 assert client.finished_at is None, where
                 assert b"error" not in client.text, where
-            if way == "shutdown" and record.end_reason is EndReason.SHUTTING_DOWN:
-                # Whoever still listens is told, unless the last write was already under way.
+            if way in TOLD and record.end_reason in ENDS[way]:
+                # A caller that still listens is told, unless the last write was under way.
                 assert client.status in {200, 503}, where
-                told = b"server_shutting_down" in client.text
+                told = TOLD[way] in client.text
                 assert told or client.sealed or not record.stream, where
             for target in world.state.health.targets:
                 assert target.breaker.closed, where

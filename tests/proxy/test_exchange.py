@@ -161,6 +161,52 @@ async def test_a_shutdown_in_the_middle_is_an_error_event(autojump_clock: MockCl
     assert world.health["a/real"].consecutive_failures == 0
 
 
+# An operator...
+
+
+@pytest.mark.parametrize("name", SHUTDOWNS)
+async def test_a_request_that_is_cancelled_before_its_answer(
+    autojump_clock: MockClock, name: str
+) -> None:
+    play, at = SHUTDOWNS[name]
+    waiting = name == "before the body"
+    client = ScriptedClient(body(), body_at=9 if waiting else 0)
+    world = World([] if waiting else [play], routes=["a"], client=client)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.exchange)
+        await trio.sleep(at)
+        assert [record.request_id for record in world.in_flight.cancel("req_1")] == ["req_1"]
+        assert world.in_flight.cancel("another") == []
+    world.check()
+    assert trio.current_time() == at
+    assert (client.status, client.error["code"]) == (503, "cancelled_by_operator")
+    # The same again is the caller's choice; its library is not to make it by itself.
+    assert client.headers[b"x-should-retry"] == b"false"
+    assert world.record.end_reason == "cancelled_by_operator"
+    # It says nothing of the provider.
+    assert world.health["a/real"].consecutive_failures == (name == "in a wait")
+
+
+async def test_a_stream_that_is_cancelled_ends_with_an_error_event(
+    autojump_clock: MockClock,
+) -> None:
+    world = World([("a", SLOW)])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.exchange)
+        await trio.sleep(6.5)
+        world.in_flight.cancel("req_1")
+    world.check()
+    assert trio.current_time() == 6.5
+    last = world.client.text.split(b"\n\n")[-2]
+    assert b'"code":"cancelled_by_operator"' in last
+    assert b"[DONE]" not in world.client.text
+    assert world.client.finished_at is None
+    assert (world.record.end_reason, world.causes) == (
+        "cancelled_by_operator",
+        ["cancelled_by_operator"],
+    )
+
+
 # Mistakes...
 
 

@@ -4,6 +4,8 @@
     reload   tells a running gateway to read its configuration again
     check    says everything that is wrong with a configuration file
     tokens   creates, lists and revokes keys
+    keys     makes and changes the keys that are kept in the database
+    deployments  drains, enables and resets them by hand
     db       upgrades and checks the database; `prune` is its command for retention
     audit    verifies and lists the audit log
     export   writes records to a file or a pipe

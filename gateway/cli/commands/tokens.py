@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import secrets
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -16,19 +14,16 @@ from cyclopts import App, Parameter
 
 from ...config import load
 from ...config.environment import only_unset
+from ...config.keys.tables import Token
 from ...config.paths import config_path, tokens_path
-from ...config.schema import Token
 from ...config.tokens import file as tokens_file
+from ...control.secret import new_secret
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError
 from ..audit_entry import by_operator, record_action
+from ..moments import WRONG_EXPIRY, time_to_come
 from .check import report
 
-# So that scanners for leaked secrets can tell it from other keys.
-KEY_PREFIX: Final = "sk-gw-"
-_KEY_BYTES: Final = 32
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([hdw])")
-_UNITS: Final = {"h": "hours", "d": "days", "w": "weeks"}
 _PER: Final = {"day": "a day", "week": "a week", "month": "a month", "total": "in total"}
 _OWN: Final = ("name", "key")
 _COLUMNS: Final = ("name", "models", "limits", "budget", "expires", "file")
@@ -88,12 +83,9 @@ def create(
     if models == "" or "" in allowed:
         return _usage_error("--models has an empty name; leave it out to allow all")
     until = None
-    if expires is not None and (until := _time(expires, datetime.now(UTC))) is None:
-        return _usage_error(
-            "--expires must be a time to come, such as 2027-01-01T00:00:00Z, or a while from now,"
-            " such as 90d, 12h or 2w"
-        )
-    key = KEY_PREFIX + secrets.token_urlsafe(_KEY_BYTES)
+    if expires is not None and (until := time_to_come(expires, datetime.now(UTC))) is None:
+        return _usage_error(WRONG_EXPIRY)
+    key = new_secret()
     entry = {
         "name": name,
         "key": f"sha256:{hashlib.sha256(key.encode()).hexdigest()}",
@@ -199,20 +191,6 @@ def revoke(
         _reload(file)
         return 1
     return _reload(file)
-
-
-def _time(text: str, now: datetime) -> datetime | None:
-    """Return the time that `text` names, in whole seconds; None unless it is in the future."""
-    try:
-        if match := _DURATION.fullmatch(text):
-            found = now + timedelta(**{_UNITS[match[2]]: int(match[1])})
-        else:
-            found = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        return None
-    if found.tzinfo is None or found <= now:
-        return None
-    return found.replace(microsecond=0)
 
 
 def _reload(file: Path) -> int:

@@ -20,19 +20,24 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
             yield f"[providers.{name}] {key}: {note}"
         if probe is not None and probe.timeout > probe.interval:
             yield f"[providers.{name}] probe.timeout: is longer than interval"
+    limited = {team.name for team in config.teams}
     for token in config.tokens:
         where = f"[[tokens]] {token.name!r}"
         if not token.models:
             yield f"{where} models: is empty, so the key may use no model"
         if token.expires_at is not None and token.expires_at.timestamp() <= epoch:
             yield f"{where} expires_at: is over; the key is refused"
+        if token.team is not None and limited and token.team not in limited:
+            yield f"{where} team: {token.team!r} has no [[teams]], so no limit of a team holds"
     yield from _unpriced_routes(config)
 
 
 def _unpriced_routes(config: Config) -> Iterator[str]:
     """Name every route whose answers, or a part of them, have no known cost."""
-    limited = any(token.budget is not None for token in config.tokens)
-    spent = ", and spends nothing of any token's budget" if limited else ""
+    limited = any(token.budget for token in config.tokens) or any(
+        team.budget for team in config.teams
+    )
+    spent = ", and spends nothing of any budget" if limited else ""
     for model in config.models:
         for number, route in enumerate(model.routes):
             known = {

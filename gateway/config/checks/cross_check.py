@@ -61,7 +61,11 @@ def all_names(config: Config, unread: Unread = _ALL_READ) -> Names:
 
 
 def cross_check(
-    config: Config, unread: Unread = _ALL_READ, keys: KeyCheck | None = None
+    config: Config,
+    unread: Unread = _ALL_READ,
+    keys: KeyCheck | None = None,
+    *,
+    on_disk: bool = True,
 ) -> Iterator[str]:
     """Yield every problem that no single table can see.
 
@@ -74,7 +78,7 @@ def cross_check(
     yield from _breaker(config.breaker)
     yield from _overload(config.overload, config.server.max_body_bytes)
     for name, provider in config.providers.items():
-        yield from _provider(f"[providers.{name}]", provider)
+        yield from _provider(f"[providers.{name}]", provider, on_disk=on_disk)
         if not _PROVIDER_NAME.fullmatch(name):
             yield f"[providers.{name!r}]: use letters, digits, '.', '_' and '-' in the name"
     if not config.models and not unread.models:
@@ -84,6 +88,7 @@ def cross_check(
     yield from _apis(config)
     yield from check_records(config, names, bool(unread.models))
     keys = keys or KeyCheck(names)
+    yield from keys.teams(config.teams)
     yield from keys.tokens(config.tokens)
     yield from keys.admins(config.admins)
 
@@ -188,7 +193,7 @@ def check_bind(bind: str) -> Iterator[str]:
         yield f"[server] bind: {bind!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080"
 
 
-def _provider(where: str, provider: Provider) -> Iterator[str]:
+def _provider(where: str, provider: Provider, *, on_disk: bool) -> Iterator[str]:
     for key, problem in KINDS[provider.kind].problems(provider):
         yield f"{where} {key}: {problem}"
     if provider.base_url is not None:
@@ -201,7 +206,7 @@ def _provider(where: str, provider: Provider) -> Iterator[str]:
             f"{where} max_concurrent: {provider.max_concurrent} is more than max_connections, "
             f"which is {provider.max_connections}; each call takes a connection of its own"
         )
-    if provider.ca_file is not None and not Path(provider.ca_file).is_file():
+    if on_disk and provider.ca_file is not None and not Path(provider.ca_file).is_file():
         yield f"{where} ca_file: there is no file {provider.ca_file!r}"
     for name, value in provider.headers.items():
         if not HEADER_NAME.fullmatch(name):

@@ -11,7 +11,8 @@ from typing import Final
 
 from ..callers import key_digest
 from ..catalog import Names
-from ..schema import Admin, Token
+from ..keys.tables import Team, Token
+from ..schema import Admin
 
 # To be matched in full: `$` would let a line break at the end pass.
 _KEY: Final = re.compile(r"[\x21-\x7e\x80-\xff]{8,}")
@@ -37,12 +38,8 @@ class KeyCheck:
             self._tokens.add(token.name)
             if wrong := self._key(token.key, "token"):
                 yield f"{where} key: {wrong}"
-            for name in token.models:
-                if name not in self._fine:
-                    if self._names.match(name) is not None:
-                        self._fine.add(name)
-                    else:
-                        yield f'{where} models: there is no model {name!r}; use "*" for all'
+            for name in self.unknown_models(token.models):
+                yield f'{where} models: there is no model {name!r}; use "*" for all'
 
     def admins(self, admins: Iterable[Admin]) -> Iterator[str]:
         names: set[str] = set()
@@ -56,11 +53,25 @@ class KeyCheck:
             if admin.scopes == ():
                 yield f"{where} scopes: is empty, so the key could do nothing; name one or more"
 
+    def unknown_models(self, models: Iterable[str]) -> Iterator[str]:
+        """Yield those of `models` that a token may name and that do not exist."""
+        for name in models:
+            if name not in self._fine:
+                if self._names.match(name) is not None:
+                    self._fine.add(name)
+                else:
+                    yield name
+
+    def teams(self, teams: Iterable[Team]) -> Iterator[str]:
+        names: set[str] = set()
+        for team in teams:
+            if team.name in names:
+                yield f"[[teams]] {team.name!r} name: appears twice; give each team its own name"
+            names.add(team.name)
+
     def _key(self, key: str, kind: str) -> str | None:
-        if key.startswith("sha256:") and not _HASHED.fullmatch(key):
-            return "sha256: must be followed by 64 hexadecimal digits"
-        if not _KEY.fullmatch(key):
-            return "must have at least 8 characters and no spaces"
+        if wrong := malformed(key):
+            return wrong
         # A key and its hash are the same key.
         digest = key_digest(key)
         if (other := self._digests.get(digest)) is not None:
@@ -68,3 +79,12 @@ class KeyCheck:
             return f"belongs to {whose} too; each needs its own"
         self._digests[digest] = kind
         return None
+
+
+def malformed(key: str) -> str | None:
+    """Return what is wrong with the form of a key, or of its hash; None if nothing is."""
+    if key.startswith("sha256:") and not _HASHED.fullmatch(key):
+        return "sha256: must be followed by 64 hexadecimal digits"
+    if not _KEY.fullmatch(key):
+        return "must have at least 8 characters and no spaces"
+    return None

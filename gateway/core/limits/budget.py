@@ -57,6 +57,23 @@ def bounds(window: Window, epoch: float) -> tuple[float, float]:
     return float(monday * DAY), float((monday + 7) * DAY)
 
 
+class BudgetLevel(msgspec.Struct, frozen=True, gc=False):
+    """What is spent and reserved of a budget, in nano-dollars; in how many seconds it begins anew.
+
+    That is None for one that never does.
+    """
+
+    limit: int
+    spent: int
+    reserved: int
+    reset: float | None
+
+    @property
+    def left(self) -> int:
+        """Return what is neither spent nor reserved, at least 0."""
+        return max(0, self.limit - self.spent - self.reserved)
+
+
 class Spending(msgspec.Struct, gc=False):
     """What `budget` has spent and reserved in one window, in nano-dollars.
 
@@ -84,6 +101,11 @@ class Spending(msgspec.Struct, gc=False):
         self.spent += cost
         if cost:
             self.usual = max(cost, self.usual - (self.usual >> _FORGETTING))
+
+    def level(self, epoch: float) -> BudgetLevel:
+        """Return what is left at `epoch`, which is in this window."""
+        reset = None if self.ends == math.inf else self.ends - epoch
+        return BudgetLevel(self.limit, self.spent, self.reserved, reset)
 
     def at(self, epoch: float) -> Spending:
         """Return the spending that counts at `epoch`: this one, or that of a new window."""

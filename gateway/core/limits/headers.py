@@ -12,9 +12,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from .bucket import BucketLevel
+from .budget import NANO_PER_USD, BudgetLevel
 from .ledger import LimitStatus
 
 _Names = tuple[bytes, bytes, bytes]
+
+# Our own, since OpenAI has none for money. What is left is after what this request reserves.
+BUDGET_LIMIT: Final = b"x-gateway-budget-limit-usd"
+BUDGET_LEFT: Final = b"x-gateway-budget-remaining-usd"
+BUDGET_RESET: Final = b"x-gateway-budget-reset"
 
 _REQUESTS: Final[_Names] = (
     b"x-ratelimit-limit-requests",
@@ -35,6 +41,7 @@ def rate_limit_headers(statuses: Sequence[LimitStatus]) -> list[tuple[bytes, byt
     """
     requests: BucketLevel | None = None
     tokens: BucketLevel | None = None
+    budget: BudgetLevel | None = None
     for status in statuses:
         level = status.requests
         if level is not None and (requests is None or level.remaining < requests.remaining):
@@ -42,6 +49,9 @@ def rate_limit_headers(statuses: Sequence[LimitStatus]) -> list[tuple[bytes, byt
         level = status.tokens
         if level is not None and (tokens is None or level.remaining < tokens.remaining):
             tokens = level
+        money = status.budget
+        if money is not None and (budget is None or money.left < budget.left):
+            budget = money
     headers: list[tuple[bytes, bytes]] = []
     for names, level in ((_REQUESTS, requests), (_TOKENS, tokens)):
         if level is not None:
@@ -49,7 +59,19 @@ def rate_limit_headers(statuses: Sequence[LimitStatus]) -> list[tuple[bytes, byt
             headers.append((limit, b"%d" % level.limit))
             headers.append((remaining, b"%d" % level.remaining))
             headers.append((reset, duration(level.reset)))
+    if budget is not None:
+        headers.append((BUDGET_LIMIT, _usd(budget.limit)))
+        headers.append((BUDGET_LEFT, _usd(budget.left)))
+        if budget.reset is not None:
+            headers.append((BUDGET_RESET, duration(budget.reset)))
     return headers
+
+
+def _usd(nano: int) -> bytes:
+    """Write nano-dollars as dollars, exactly and with at least two digits behind the point."""
+    whole, rest = divmod(nano, NANO_PER_USD)
+    digits = b"%09d" % rest
+    return b"%d.%s" % (whole, digits[:2] + digits[2:].rstrip(b"0"))
 
 
 def duration(seconds: float) -> bytes:

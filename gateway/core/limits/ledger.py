@@ -28,7 +28,7 @@ import msgspec
 
 from .account import Account, LimitKind, Scope, ScopeLimits, open_account
 from .bucket import BucketLevel
-from .budget import Spending
+from .budget import BudgetLevel, Spending, begin
 
 __all__ = [
     "Demand",
@@ -72,6 +72,7 @@ class LimitStatus(msgspec.Struct, frozen=True):
 
     requests: BucketLevel | None
     tokens: BucketLevel | None
+    budget: BudgetLevel | None = None
 
 
 # What a grant has taken from one account: seconds of both buckets, and where how much of its
@@ -222,19 +223,21 @@ class Ledger:
             if reserved_in is not None:
                 reserved_in.reserved -= reserved
 
-    def status(self, scope: Scope, now: float) -> LimitStatus:
-        """Return what is left of the requests and tokens of `scope`; charges nothing."""
+    def status(self, scope: Scope, now: float, epoch: float | None = None) -> LimitStatus:
+        """Return what is left in `scope`, of its budget if there is an `epoch`; charges nothing."""
         account = self._accounts.get(scope.key)
         if account is None:
-            rpm, tpm = scope.limits.rpm, scope.limits.tpm
+            rpm, tpm, budget = scope.limits.rpm, scope.limits.tpm, scope.budget
             return LimitStatus(
                 None if rpm is None else BucketLevel(rpm, rpm, 0.0),
                 None if tpm is None else BucketLevel(tpm, tpm, 0.0),
+                None if epoch is None or budget is None else begin(budget, epoch).level(epoch),
             )
-        requests, tokens = account.requests, account.tokens
+        requests, tokens, spending = account.requests, account.tokens, account.spending
         return LimitStatus(
             None if requests is None else requests.level(now),
             None if tokens is None else tokens.level(now),
+            None if epoch is None or spending is None else spending.at(epoch).level(epoch),
         )
 
     def retain(self, keys: Collection[str]) -> None:

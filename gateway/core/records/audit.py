@@ -35,6 +35,13 @@ class AuditAction(enum.StrEnum):
     TOKEN_CREATED = "token_created"  # noqa: S105  # a name of an action
     TOKEN_CHANGED = "token_changed"  # noqa: S105
     TOKEN_REVOKED = "token_revoked"  # noqa: S105
+    TOKEN_ROTATED = "token_rotated"  # noqa: S105
+    TOKEN_DISABLED = "token_disabled"  # noqa: S105
+    TOKEN_ENABLED = "token_enabled"  # noqa: S105
+    DEPLOYMENT_DRAINED = "deployment_drained"
+    DEPLOYMENT_ENABLED = "deployment_enabled"
+    BREAKER_RESET = "breaker_reset"
+    REQUEST_CANCELLED = "request_cancelled"
     CONFIG_RELOADED = "config_reloaded"
     EXPORTED = "exported"
     LOG_VIEWED = "log_viewed"

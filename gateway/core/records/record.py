@@ -9,6 +9,7 @@ import msgspec
 
 from ...errors import (
     CallerError,
+    CancelledByOperator,
     GatewayError,
     Overloaded,
     ProvidersTimedOut,
@@ -36,6 +37,7 @@ class EndReason(enum.StrEnum):
     TOTAL_TIMEOUT = "total_timeout"
     SEND_TIMEOUT = "send_timeout"
     SHUTTING_DOWN = "server_shutting_down"
+    CANCELLED = "cancelled_by_operator"
     INTERNAL_ERROR = "internal_error"
 
 
@@ -50,6 +52,8 @@ def end_reason(error: GatewayError) -> EndReason:
     """Return how a request ended that was answered with `error`."""
     if isinstance(error, ShuttingDown):
         return EndReason.SHUTTING_DOWN
+    if isinstance(error, CancelledByOperator):
+        return EndReason.CANCELLED
     if isinstance(error, CallerError | Overloaded):
         return EndReason.REJECTED
     if isinstance(error, ProvidersTimedOut):
@@ -102,6 +106,7 @@ class Record(msgspec.Struct, kw_only=True):
     asked for did. `skipped` are the deployments that it went past.
     `dropped` are the members of the request that the provider was not sent, since its API cannot
     say them.
+    `team` and `labels` are those of the caller's key.
     """
 
     request_id: str
@@ -142,6 +147,8 @@ class Record(msgspec.Struct, kw_only=True):
     fallback_model: str | None = None
     skipped: list[SkipRecord] = []
     dropped: list[str] = []
+    team: str | None = None
+    labels: dict[str, str] | None = None
 
 
 def milliseconds(seconds: float) -> float:

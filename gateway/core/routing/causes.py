@@ -42,6 +42,7 @@ class Cause(enum.Enum):
     CLIENT_GONE = "client_gone"
     ABANDONED = "abandoned"
     SHUTDOWN = "shutdown"
+    CANCELLED = "cancelled_by_operator"
     INTERNAL = "internal_error"
 
 
@@ -125,6 +126,7 @@ RULES: Final[dict[Cause, Rule]] = {
     # The caller left, too, but only after it had waited longer than usual for a first event.
     Cause.ABANDONED: Rule(Again.NOWHERE, failure=None, by_request=True, late=True),
     Cause.SHUTDOWN: Rule(Again.NOWHERE, failure=None),
+    Cause.CANCELLED: Rule(Again.NOWHERE, failure=None),
     Cause.INTERNAL: Rule(Again.NOWHERE, failure=None),
 }
 
@@ -167,6 +169,7 @@ class SkipReason(enum.Enum):
     BUSY = "busy"  # all places of the provider are taken
     OVER_LIMIT = "over_limit"  # the configuration's limits for the provider
     RETRY_BUDGET = "retry_budget"
+    DRAINED = "drained"  # an operator has taken it out
     CANNOT_SERVE = "cannot_serve"  # its model was found unable to serve this request
 
 

@@ -58,7 +58,7 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What one deployment is like at a moment. `name` is "provider/model", `state` a breaker's.
 
     `first_event` is the average in seconds, None before the first one. Counts are since the
-    process started.
+    process started. `drained` is for how many seconds more an operator has taken it out.
     """
 
     name: str
@@ -74,6 +74,7 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
     retries_in_flight: int
     retry_budget_exhausted: int
     keys: list[KeyStatus]
+    drained: float | None = None
 
 
 class PeakEwma:
@@ -157,3 +158,19 @@ class AttemptStats:
             self.latency.add(sample.latency, now)
         if sample.first_event is not None:
             self.first_event.add(sample.first_event, now)
+
+    def judge_speed(
+        self, sample: Sample, now: float, *, failed: bool, soft: bool, counts: bool
+    ) -> None:
+        """Take note of what an attempt that did not succeed says of its time to a first event."""
+        usual, waited = self.first_event, sample.latency or 0.0
+        if failed:
+            usual.penalise(now, waited if soft else None)
+        elif counts and sample.cause is Cause.HEDGED and waited > (usual.value or 0.0):
+            # It would have taken longer still.
+            usual.add(waited, now)
+
+    def forgive(self) -> None:
+        """Forget that the last attempts failed."""
+        self.consecutive_failures = 0
+        self.first_event.forgive()

@@ -13,6 +13,7 @@ from typing import Final
 
 from .blame.doubts import Doubts
 from .blame.source import Source
+from .health import KeyStatus
 
 # How long a refused key rests: long enough that it costs few failed attempts, short enough
 # that one which was paid for again is back without a restart.
@@ -91,6 +92,13 @@ class Keyring:
         known = {*self._rests, *self._doubts}
         for gone in known - {key.id for key in keys}:
             self._forget(gone)
+
+    def statuses(self, now: float) -> list[KeyStatus]:
+        """Return what reports show of each key."""
+        return [
+            KeyStatus(key.label, self.why_refused(key) is not None, self.rests(key, now))
+            for key in self._keys
+        ]
 
     def pick(self, now: float, source: Source | None = None) -> Key | None:
         """Return the next usable key; None if all rest.

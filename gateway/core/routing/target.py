@@ -1,11 +1,12 @@
 """All that is known of one deployment while the gateway runs: what strategies and attempts ask.
 
-It outlives every reload that keeps the deployment, and every snapshot points to the same one.
-Outside of `core/` and `state/` a target only names its deployment: `Health` acts on it.
+It outlives every reload that keeps the deployment. Outside of `core/` and `state/` a target only
+names its deployment: `Health` acts on it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,7 +18,7 @@ from .breaker.breaker import PROBE_GUESS, Breaker
 from .breaker.policy import BreakerPolicy
 from .breaker.states import Permit
 from .causes import RULES, Cause, Skipped, SkipReason
-from .health import AttemptStats, DeploymentStatus, KeyStatus, PeakEwma, Sample
+from .health import AttemptStats, DeploymentStatus, PeakEwma, Sample
 from .hedging import Quantile
 from .keys import Key, Keyring
 from .retry_budget import RetryBudget, RetryBudgetPolicy
@@ -29,6 +30,7 @@ class Target:
     __slots__ = (
         "breaker",
         "clear",
+        "drained_until",
         "health",
         "in_flight",
         "keyring",
@@ -49,9 +51,9 @@ class Target:
     ) -> None:
         self.name: Final = name
         self.in_flight = 0
-        # True: it is available, and no look at its breaker and keys is needed. Anything that
-        # might change that makes it False until the next look.
+        # It is available, and no look at its breaker and keys is needed, until anything changes.
         self.clear = True
+        self.drained_until = -math.inf  # an operator has taken it out
         self.breaker = Breaker(breaker)
         self.suspects = Suspects(breaker)
         # How many callers in a row left after a wait that was longer than usual.
@@ -71,20 +73,35 @@ class Target:
 
     def available(self, now: float) -> bool:
         """Say whether an attempt would be let through now, and not as a probe."""
-        found = self._front.closed and self.keyring.usable(now)
+        found = self._front.closed and self.keyring.usable(now) and not self.drained(now)
         self.clear = found and self.keyring.unburdened
         return found
 
     def probe_due(self, now: float) -> bool:
         """Say whether its open breaker waits for one attempt to learn from."""
-        return self._front.probe_due(now) and self.keyring.usable(now)
+        return not self.drained(now) and self._front.probe_due(now) and self.keyring.usable(now)
+
+    def drained(self, now: float) -> bool:
+        """Say whether an operator has taken it out."""
+        return now < self.drained_until
+
+    def drain(self, until: float) -> None:
+        """Take it out until then; what is under way goes on."""
+        self.drained_until, self.clear = until, False
+
+    def reset(self, now: float) -> None:
+        """Close its breakers by hand, and forget what led to it."""
+        self.clear = False
+        self.breaker.reset(now)
+        self.suspects.absolve()
+        self.health.forgive()
 
     def factor(self, now: float) -> float:
         """Return its share of the usual traffic: less than 1 in the slow start."""
         return self.breaker.factor(now)
 
     def steady(self, now: float) -> bool:
-        """Say whether it serves nearly all that it is sent: then the retry budget is no bound."""
+        """Say whether it serves nearly all that it is sent."""
         counts = self.breaker if self.breaker.policy.enabled else self.retries
         return counts.steady(now)
 
@@ -114,7 +131,7 @@ class Target:
 
     def takes(self, now: float, source: Source | None = None) -> bool:
         """Say whether it would take an attempt for `source` that is no test of it."""
-        if not (self.breaker.closed and self.keyring.usable(now)):
+        if not (self.breaker.closed and self.keyring.usable(now)) or self.drained(now):
             return False
         if not self.suspects.known:
             return True
@@ -126,6 +143,8 @@ class Target:
         self, now: float, source: Source | None = None, *, alone: bool = False
     ) -> Skipped | None:
         """Return why an attempt would not be let through now, which counts as rejected."""
+        if self.drained(now):
+            return self.unavailable(now)
         breaker = self._refusing(now, source, alone=alone)
         if breaker is not None:
             breaker.turn_away(alone=alone)
@@ -138,6 +157,8 @@ class Target:
         self, now: float, source: Source | None = None, *, alone: bool = False
     ) -> Skipped | None:
         """Return the same for an attempt that was not asked for."""
+        if now < self.drained_until:
+            return Skipped(SkipReason.DRAINED)  # when it is over is the operator's to say
         breaker = self._refusing(now, source, alone=alone)
         if breaker is not None:
             self.clear = self.clear and breaker is not self.breaker
@@ -180,10 +201,8 @@ class Target:
             rejected=breaker.rejected,
             retries_in_flight=self.retries.retries_in_flight,
             retry_budget_exhausted=self.retries.exhausted,
-            keys=[
-                KeyStatus(key.label, keyring.why_refused(key) is not None, keyring.rests(key, now))
-                for key in keyring.keys
-            ],
+            keys=keyring.statuses(now),
+            drained=self.drained_until - now if self.drained(now) else None,
         )
 
     def enter(self, now: float, *, alone: bool = False) -> Permit | None:
@@ -225,7 +244,7 @@ class Target:
             self.usual.add(sample.first_event)
             self.patience.add(sample)
         if cause is not None:
-            self._judge_speed(sample, now, failed=bool(failed), soft=soft, counts=counts)
+            self.health.judge_speed(sample, now, failed=bool(failed), soft=soft, counts=counts)
         if not self.breaker.policy.enabled and (failed or (rule is None and failed is False)):
             self.retries.note(bool(failed), now)
         if failed and rule is not None:
@@ -265,7 +284,7 @@ class Target:
             self.left_late = 0
             if self.suspects.known or self.suspects.in_a_row:
                 self.suspects.succeeded(source, held, now, rng)
-            self._succeeded(permit, now, rng)
+            self.answered(permit, now, rng)
             return None
         if held is not None:
             self.suspects.released(held, now, rng)
@@ -273,22 +292,9 @@ class Target:
         return None
 
     def answered(self, permit: Permit, now: float, rng: Rng) -> None:
-        """Take note of the first event of an attempt that its breaker was not closed to."""
-        self._succeeded(permit, now, rng)
-
-    def _succeeded(self, permit: Permit, now: float, rng: Rng) -> None:
+        """Take note of the first event of an attempt."""
         was_closed = self.breaker.closed
         self.breaker.leave(permit, False, now, rng)
         if not was_closed and self.breaker.closed:
             self.health.first_event.forgive()
             self.suspects.absolve()
-
-    def _judge_speed(
-        self, sample: Sample, now: float, *, failed: bool, soft: bool, counts: bool
-    ) -> None:
-        usual, waited = self.health.first_event, sample.latency or 0.0
-        if failed:
-            usual.penalise(now, waited if soft else None)
-        elif counts and sample.cause is Cause.HEDGED and waited > (usual.value or 0.0):
-            # It would have taken longer still.
-            usual.add(waited, now)

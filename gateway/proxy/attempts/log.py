@@ -25,6 +25,7 @@ _BROKEN: Final = {
     EndReason.TOTAL_TIMEOUT: Cause.TOTAL_TIMEOUT,
     EndReason.SEND_TIMEOUT: Cause.CLIENT_GONE,
     EndReason.SHUTTING_DOWN: Cause.SHUTDOWN,
+    EndReason.CANCELLED: Cause.CANCELLED,
 }
 
 

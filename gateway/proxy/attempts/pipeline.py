@@ -19,7 +19,7 @@ from ...errors import GatewayError, SendStalled
 from ...stops import RunningScope
 from ..exchange import Exchange
 from ..options import DEFAULT, ServingOptions
-from ..outcomes import Committed, Failed, RelayEnd
+from ..outcomes import BY_CAUSE, Committed, Failed, RelayEnd
 from .answer_headers import provider_headers
 from .hedge import Race
 from .lease import acquire_lease
@@ -292,8 +292,8 @@ class Pipeline:
             answer, headers = refusal
             await self._exchange.relay_rejection(deployment, answer, last.message, headers)
             return
-        if last.cause is Cause.SHUTDOWN:
-            raise self._exchange.shutting_down()
+        if last.cause in BY_CAUSE:
+            raise self._exchange.stopped()
         failures = [(self._model.deployments[number], failed) for number, failed in self._failures]
         error, reason = verdict(stop, failures, skipped, now, self._services.rng)
         settlement.end(reason, error.message)

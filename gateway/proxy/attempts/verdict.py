@@ -53,6 +53,7 @@ _WORDS: Final = {
     SkipReason.BUSY: "busy",
     SkipReason.OVER_LIMIT: "at its limit",
     SkipReason.RETRY_BUDGET: "retried too often",
+    SkipReason.DRAINED: "taken out by an operator",
     SkipReason.CANNOT_SERVE: "cannot serve this request",
 }
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from ...core.records.record import EndReason
-from ...core.routing.causes import Cause
-from ...errors import ProvidersTimedOut, ShuttingDown
+from ...errors import ProvidersTimedOut
 from ..exchange import Exchange
+from ..outcomes import BY_CAUSE
 
 
 async def report_timeout(exchange: Exchange, *, sealed: bool) -> None:
-    """Tell the caller that its deadline or a shutdown has cut it off.
+    """Tell the caller that its deadline, a shutdown or an operator has cut it off.
 
-    Raises ShuttingDown or ProvidersTimedOut if nothing has been sent; otherwise the answer
+    Raises the error of it if nothing has been sent; otherwise the answer
     ends as a broken one does, unless its last write had begun and it is `sealed`.
     """
     if exchange.client.status is not None:
         await exchange.conclude(exchange.cut_short(), sealed=sealed)
         return
     cut = exchange.out_of_time()
-    if cut.cause is Cause.SHUTDOWN:
-        raise ShuttingDown(cut.message, retry_after=1)
+    if cut.cause in BY_CAUSE:
+        raise exchange.stopped()
     exchange.settlement.end(EndReason.TOTAL_TIMEOUT, cut.message)
     raise ProvidersTimedOut(cut.message)

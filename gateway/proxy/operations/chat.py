@@ -36,7 +36,7 @@ async def serve_chat(
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
     caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
-    settlement.identify(caller.name)
+    settlement.identify(caller)
     request = exchange.dialect.read_request(await exchange.read_body())
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)

@@ -43,7 +43,7 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
     caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
-    settlement.identify(caller.name)
+    settlement.identify(caller)
     settlement.costs_nothing(cached=False, operation="count_tokens")
     request = exchange.dialect.read_request(await exchange.read_body())
     settlement.asked(request)
@@ -54,7 +54,7 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
             exchange.cut_by(scope)
             await _answer(exchange, request, model)
         if scope.cancelled_caught and exchange.client.status is None:
-            raise exchange.shutting_down()
+            raise exchange.stopped()
 
     await exchange.cancel_on_disconnect(work)
 

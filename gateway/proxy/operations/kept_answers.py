@@ -33,7 +33,7 @@ from ..attempts.own_keys import without_secrets
 from ..attempts.reading.body import readable
 from ..attempts.reading.whole import read_whole
 from ..exchange import Exchange
-from ..outcomes import RawAnswer
+from ..outcomes import BY_CAUSE, RawAnswer
 
 # Seconds for all that are asked; it is only looked up.
 PATIENCE: Final = 30.0
@@ -60,7 +60,7 @@ async def serve_kept_answer(exchange: Exchange, key: bytes | None, asked: KeptAn
     services.traffic.overload.check(services.rng)
     settlement.costs_nothing(cached=False)
     caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
-    settlement.identify(caller.name)
+    settlement.identify(caller)
     _check(asked)
     home = services.homes.find(asked.id)
     if home is not None and home.caller != caller.digest:
@@ -74,8 +74,8 @@ async def serve_kept_answer(exchange: Exchange, key: bytes | None, asked: KeptAn
             exchange.cut_by(scope)
             await _ask_in_turn(exchange, asked, accounts, model)
         if scope.cancelled_caught and exchange.client.status is None:
-            if services.lifecycle.leaving:
-                raise exchange.shutting_down()
+            if exchange.out_of_time().cause in BY_CAUSE:
+                raise exchange.stopped()
             raise ProvidersTimedOut(f"no provider answered within {PATIENCE:g} s")
 
     await exchange.cancel_on_disconnect(work)

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection, inspect, text
 
 from ...errors import ConfigError, StoreUnavailable
+from .control_tables import metadata
 from .database import Database
-from .schema import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import Script
 
 # The revision that `schema.py` describes.
-HEAD: Final = "0006"
+HEAD: Final = "0007"
 FOLDER: Final = Path(__file__).parents[1] / "migrations"
 
 _AT_START: Final = 60.0

@@ -9,6 +9,7 @@ time, new rows go to its end, and a page of any filter is "the next n before thi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from sqlalchemy import (
@@ -88,6 +89,9 @@ requests: Final = Table(
     Column("fallback_model", Text),
     # A JSON list of the deployments that the request went past: provider, model, reason, at_ms.
     Column("skipped", Text),
+    # What the key says of itself: its team, and a JSON object of texts.
+    Column("team", Text),
+    Column("labels", Text),
 )
 
 attempts: Final = Table(
@@ -127,36 +131,50 @@ audit: Final = Table(
     Column("hash", Text, nullable=False),
 )
 
-# Texts are "" where a request had none, since NULLs are never equal to each other.
-rollups: Final = Table(
-    "rollups",
-    metadata,
-    Column("period", Integer, primary_key=True, autoincrement=False),
-    Column("start", BigInteger, primary_key=True, autoincrement=False),
-    Column("model", Text, primary_key=True),
-    Column("provider", Text, primary_key=True),
-    Column("token", Text, primary_key=True),
-    Column("status", SmallInteger, primary_key=True, autoincrement=False),
-    Column("requests", BigInteger, nullable=False),
-    # Those that failed.
-    Column("errors", BigInteger, nullable=False),
-    Column("cached", BigInteger, nullable=False),
-    Column("attempts", BigInteger, nullable=False),
-    Column("input_tokens", BigInteger, nullable=False),
-    Column("output_tokens", BigInteger, nullable=False),
-    Column("cached_tokens", BigInteger, nullable=False),
-    Column("reasoning_tokens", BigInteger, nullable=False),
-    Column("cache_write_tokens", BigInteger, nullable=False, server_default="0"),
-    # The sum of the costs that are known, and how many requests were answered at another.
-    Column("cost_nano_usd", BigInteger, nullable=False),
-    Column("cost_unknown", BigInteger, nullable=False, server_default="0"),
-    Column("reported_cost_nano_usd", BigInteger, nullable=False, server_default="0"),
-    Column("latency_us", BigInteger, nullable=False),
-    Column("first_event_us", BigInteger, nullable=False),
-    # A day has fewer requests than 2**31; with eight bytes each these were most of the database.
-    *(Column(name, Integer, nullable=False) for name in (*LATENCY, *FIRST_EVENT)),
-    sqlite_with_rowid=False,
-)
+
+def _rollups(name: str, first: tuple[str, ...]) -> Table:
+    """Return a table of roll-ups by time, by `first`, and by what all of them are kept by.
+
+    Texts are "" where a request had none, since NULLs are never equal to each other.
+    """
+    return Table(
+        name,
+        metadata,
+        Column("period", Integer, primary_key=True, autoincrement=False),
+        Column("start", BigInteger, primary_key=True, autoincrement=False),
+        *(Column(each, Text, primary_key=True) for each in (*first, "model", "provider", "token")),
+        Column("status", SmallInteger, primary_key=True, autoincrement=False),
+        *_sums(),
+        sqlite_with_rowid=False,
+    )
+
+
+def _sums() -> Iterator[Column[int]]:
+    yield from (
+        Column("requests", BigInteger, nullable=False),
+        # Those that failed.
+        Column("errors", BigInteger, nullable=False),
+        Column("cached", BigInteger, nullable=False),
+        Column("attempts", BigInteger, nullable=False),
+        Column("input_tokens", BigInteger, nullable=False),
+        Column("output_tokens", BigInteger, nullable=False),
+        Column("cached_tokens", BigInteger, nullable=False),
+        Column("reasoning_tokens", BigInteger, nullable=False),
+        Column("cache_write_tokens", BigInteger, nullable=False, server_default="0"),
+        # The sum of the costs that are known, and how many requests were answered at another.
+        Column("cost_nano_usd", BigInteger, nullable=False),
+        Column("cost_unknown", BigInteger, nullable=False, server_default="0"),
+        Column("reported_cost_nano_usd", BigInteger, nullable=False, server_default="0"),
+        Column("latency_us", BigInteger, nullable=False),
+        Column("first_event_us", BigInteger, nullable=False),
+        # A day has fewer requests than 2**31; of eight bytes each, these would be most of the data.
+        *(Column(name, Integer, nullable=False) for name in (*LATENCY, *FIRST_EVENT)),
+    )
+
+
+rollups: Final = _rollups("rollups", ())
+# The same of requests with a team. What has none is what is left of `rollups`.
+team_rollups: Final = _rollups("team_rollups", ("team",))
 
 # How far each writer has come; a batch and its mark are one transaction, so that whether an
 # interrupted batch was written can be told afterwards, and none is written twice.

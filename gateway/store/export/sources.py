@@ -8,13 +8,13 @@ from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Boolean, ColumnElement, Connection, Select, Text, and_, select
+from sqlalchemy import Boolean, ColumnElement, Connection, Select, Table, Text, and_, select
 from sqlalchemy.schema import Column as TableColumn
 
 from ...core.records.histogram import quantile
 from ...core.records.periods import HOUR
 from ...errors import InvalidRequest
-from ..engine.schema import FIRST_EVENT, LATENCY, attempts, audit, requests, rollups
+from ..engine.schema import FIRST_EVENT, LATENCY, attempts, audit, requests, rollups, team_rollups
 from ..queries.conditions import contains, id_range, parts, status_is
 from ..queries.filters import AUDIT_SEARCHED, LATEST, AuditFilter, Filter, Window
 from .columns import Column, ColumnKind, Columns, ColumnSpec
@@ -30,7 +30,7 @@ def _field(column: TableColumn[Any]) -> ColumnSpec:
         kind = ColumnKind.ID
     elif column.name in {"time", "start"}:
         kind = ColumnKind.TIME
-    elif column.name in {"metadata", "details", "skipped"}:
+    elif column.name in {"metadata", "details", "skipped", "labels"}:
         kind = ColumnKind.JSON
     elif isinstance(column.type, Text):
         kind = ColumnKind.TEXT
@@ -130,8 +130,7 @@ class AuditSource(RowSource):
 
 # Roll-ups...
 
-_KEY: Final = ("start", "model", "provider", "token", "status")
-_USAGE_FILTERS: Final = ("model", "provider", "token", "status")
+_USAGE_FILTERS: Final = ("model", "provider", "token", "team", "status")
 _HISTOGRAMS: Final = (("latency", LATENCY), ("first_event", FIRST_EVENT))
 # In the table's order, in which the key's columns are the first.
 _USAGE: Final = tuple(
@@ -145,11 +144,15 @@ _USAGE_COST, _USAGE_UNKNOWN = (
 )
 
 
+def _key_of(table: Table) -> tuple[TableColumn[Any], ...]:
+    return tuple(each for each in table.primary_key.columns if each.name != "period")
+
+
 class UsageSource(RowSource):
     """The roll-ups of one period: sums, and of durations also quantiles and counts by bucket.
 
     The quantiles of several rows together come from the sum of their counts (see
-    `core/records/histogram.py`).
+    `core/records/histogram.py`). Of chosen teams it is the roll-ups by team, with a column for it.
     """
 
     fields = (
@@ -162,7 +165,7 @@ class UsageSource(RowSource):
         ),
         *(ColumnSpec(f"{name}_counts", ColumnKind.COUNTS) for name, _ in _HISTOGRAMS),
     )
-    key = tuple(rollups.c[name] for name in _KEY)
+    key = _key_of(rollups)
     stretch = _HOUR_US * 24
 
     def __init__(self, wanted: Filter, period: int) -> None:
@@ -177,29 +180,40 @@ class UsageSource(RowSource):
                     f" {', '.join(_USAGE_FILTERS)} only.",
                     param=field.name,
                 )
-        self._chosen = [rollups.c.period == period]
+        self._table = table = team_rollups if wanted.team else rollups
+        self.key = _key_of(table)
+        if wanted.team:
+            self.fields = (*UsageSource.fields, _field(table.c.team))
+        self._chosen = [table.c.period == period]
         self._chosen += [
-            rollups.c[name].in_(values)
-            for name in ("model", "provider", "token")
+            table.c[name].in_(values)
+            for name in ("team", "model", "provider", "token")
             if (values := getattr(wanted, name))
         ]
         if wanted.status:
-            self._chosen.append(status_is(rollups.c.status, wanted.status))
+            self._chosen.append(status_is(table.c.status, wanted.status))
 
     def within(self) -> ColumnElement[bool]:
         # A period that began before `since` contains requests from after it.
         since = (self._wanted.since or 0) - self._period * 1_000_000
         until = LATEST if self._wanted.until is None else self._wanted.until
-        start = rollups.c.start
-        return and_(rollups.c.period == self._period, start > since, start < until)
+        start = self._table.c.start
+        return and_(self._table.c.period == self._period, start > since, start < until)
 
     def conditions(self, dialect: str) -> Sequence[ColumnElement[bool]]:
         return self._chosen
 
     def selected(self) -> Select[Any]:
-        return select(*_USAGE, *(rollups.c[name] for name in (*LATENCY, *FIRST_EVENT)))
+        # The pager wants the key first; what is not in the file is taken off in `columns`.
+        of, key = self._table.c, {each.name for each in self.key}
+        rest = [of[each.name] for each in _USAGE if each.name not in key]
+        return select(*self.key, *rest, *(of[name] for name in (*LATENCY, *FIRST_EVENT)))
 
     def columns(self, connection: Connection, read: Columns) -> list[Column]:
+        teams: list[Column] = []
+        if self._wanted.team:
+            read = [*read]
+            teams.append(read.pop(1))
         columns = [
             # The table has "" for what a request did not have.
             [cell or None for cell in column] if isinstance(table.type, Text) else column
@@ -219,7 +233,7 @@ class UsageSource(RowSource):
         for histogram in counts:
             for _, q in _QUANTILES:
                 columns.append([_whole(quantile(each, q)) for each in histogram])
-        return [*columns, *counts]
+        return [*columns, *counts, *teams]
 
 
 def _whole(microseconds: float | None) -> int | None:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, or_
+import msgspec
+from sqlalchemy import ColumnElement, and_, func, or_
 from sqlalchemy.sql.expression import UnaryExpression, literal_column
 from sqlalchemy.sql.operators import custom_op
 
@@ -78,9 +79,11 @@ def parts(wanted: Filter, dialect: str, *, indexed: bool = True) -> dict[str, Co
 
     found: dict[str, ColumnElement[bool]] = {}
     for name in ("model", "provider", "token", "operation", "end_reason", "user", "session",
-                 "client_ip", "request_id"):  # fmt: skip
+                 "client_ip", "request_id", "team"):  # fmt: skip
         if values := getattr(wanted, name):
             found[name] = column(name).in_(values)
+    if wanted.label:
+        found["label"] = or_(*(_has_label(each, dialect) for each in wanted.label))
     failed = _failed if indexed else unindexed(_failed, dialect)
     if wanted.status:
         found["status"] = status_is(column("status"), wanted.status, failed)
@@ -92,6 +95,18 @@ def parts(wanted: Filter, dialect: str, *, indexed: bool = True) -> dict[str, Co
     if wanted.text:
         found["text"] = contains([column(name) for name in SEARCHED], wanted.text, dialect)
     return found
+
+
+def _has_label(label: str, dialect: str) -> ColumnElement[bool]:
+    """Return the condition that a request has the label NAME=VALUE.
+
+    Labels are a JSON object of texts, without blanks. No text can hold its marks of quotation
+    unescaped, so that a pair is found where there is one, and only there.
+    """
+    name, _, value = label.partition("=")
+    pair = ":".join(msgspec.json.encode(each).decode() for each in (name, value))
+    position = func.instr if dialect == "sqlite" else func.strpos
+    return position(requests.c.labels, pair) > 0
 
 
 def conditions(wanted: Filter, dialect: str) -> ColumnElement[bool]:

@@ -42,6 +42,8 @@ class Window(msgspec.Struct, kw_only=True, frozen=True):
 class Filter(Window, kw_only=True, frozen=True):
     """Which requests. A row must match one value of each field that is given.
 
+    A `label` is NAME=VALUE, as the key of a request has it.
+
     A `status` is three digits, a class such as `4xx`, or `error`, which means `failed`, even with
     status 200. `text` is looked for within the columns of `SEARCHED`; the case of ASCII letters is
     ignored, that of others is not.
@@ -57,6 +59,8 @@ class Filter(Window, kw_only=True, frozen=True):
     session: tuple[str, ...] = ()
     client_ip: tuple[str, ...] = ()
     request_id: tuple[str, ...] = ()
+    team: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
     failed: bool | None = None
     stream: bool | None = None
     cached: bool | None = None
@@ -191,6 +195,8 @@ def _several(name: str, texts: list[str]) -> tuple[str, ...]:
         raise InvalidRequest(f"{name} can have {_MAX_VALUES} values at most.", param=name)
     known = _KNOWN.get(name)
     for each in texts:
+        if name == "label" and not each.partition("=")[1]:
+            raise InvalidRequest(f"label must be NAME=VALUE; it is {each!r}.", param=name)
         if name == "status" and not _STATUS.fullmatch(each):
             raise InvalidRequest(
                 f"status must be three digits such as 429, a class such as 4xx, or error; it is"

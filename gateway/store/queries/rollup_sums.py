@@ -9,20 +9,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from operator import add
+from operator import add, sub
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, cast, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    cast,
+    func,
+    select,
+    union_all,
+)
 from sqlalchemy.sql.expression import literal_column
 
 from ...core.records.periods import DAY, MINUTE
 from ...errors import InvalidRequest
-from ..engine.schema import PERIODS, rollups
+from ..engine.schema import PERIODS, rollups, team_rollups
 from .conditions import status_is
 from .filters import LATEST, Filter, Window
 
 SECOND: Final = 1_000_000
 DIMENSIONS: Final = ("model", "provider", "token", "status")
+# In the order of the key that roll-ups by team have.
+TEAM: Final = "team"
+GROUPS: Final = (TEAM, *DIMENSIONS)
+# As people are told of them.
+CHOICES: Final = ", ".join((*DIMENSIONS, TEAM))
 COUNTS: Final = (
     "requests",
     "errors",
@@ -36,7 +51,6 @@ COUNTS: Final = (
     "cost_unknown",
     "reported_cost_nano_usd",
 )
-_of: Final = rollups.c
 
 # By a time and the values of the dimensions grouped by: the sums, in the order asked for.
 Sums = dict[tuple[Any, ...], list[int]]
@@ -93,24 +107,29 @@ def spans(since: int, until: int, coarsest: int = DAY) -> list[RollupSpan]:
     ]
 
 
-def conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+def table_of(wanted: Filter) -> Table:
+    """Return the roll-ups to add up: those by team if a team is asked for."""
+    return team_rollups if wanted.team else rollups
+
+
+def conditions(wanted: Filter, table: Table = rollups) -> list[ColumnElement[bool]]:
     """Return the filter's conditions, except those on the time.
 
     Raises InvalidRequest for a field that is no dimension of roll-ups, and for a status `error`.
     """
     for name in wanted.__struct_fields__:
-        other = name not in {*DIMENSIONS, *Window.__struct_fields__}
+        other = name not in {*GROUPS, *Window.__struct_fields__}
         if other and getattr(wanted, name) not in {(), None, ""}:
             raise InvalidRequest(
-                f"{name} is not counted by: only {', '.join(DIMENSIONS)} can be chosen here.",
+                f"{name} is not counted by: only {CHOICES} can be chosen here.",
                 param=name,
             )
     found: list[ColumnElement[bool]] = [
-        _of[name].in_(values)
-        for name in ("model", "provider", "token")
-        if (values := getattr(wanted, name))
+        table.c[name].in_(values)
+        for name in (TEAM, "model", "provider", "token")
+        if name in table.c and (values := getattr(wanted, name))
     ]
-    return [*found, status_is(_of.status, wanted.status)] if wanted.status else found
+    return [*found, status_is(table.c.status, wanted.status)] if wanted.status else found
 
 
 def read(
@@ -121,6 +140,8 @@ def read(
     sums: Sequence[str],
     width: int = 0,
     most: int | None = None,
+    *,
+    table: Table = rollups,
 ) -> Sums:
     """Return the sums of roll-ups by time and by the values of `by`.
 
@@ -129,12 +150,12 @@ def read(
     """
     found: Sums = {}
     step = width * SECOND
-    totals = [_total(_of[name]) for name in sums]
-    dimensions = [_of[name] for name in by]
+    totals = [_total(table.c[name]) for name in sums]
+    dimensions = [table.c[name] for name in by]
     for span in parts:
-        at = _bucket(span, step, by)
+        at = _bucket(table, span, step, by)
         keys = dimensions if at is None else [at, *dimensions]
-        query = select(*keys, *totals).where(_within(span), *where).group_by(*keys)
+        query = select(*keys, *totals).where(_within(table, span), *where).group_by(*keys)
         # A span's groups are all in the answer, so more of them than `most` are too many.
         for row in connection.execute(query.limit(most and most + 1)).all():
             time_us = span.start if at is None else row[0]
@@ -161,11 +182,16 @@ def busiest(
     where: Sequence[ColumnElement[bool]],
     dimension: str,
     count: int,
+    *,
+    table: Table = rollups,
 ) -> list[Any]:
     """Return those values of the dimension that have most requests, most first."""
-    column, requests = _of[dimension], _total(_of.requests).label("requests")
+    column, requests = table.c[dimension], _total(table.c.requests).label("requests")
     of_spans = union_all(
-        *(select(column, requests).where(_within(span), *where).group_by(column) for span in parts)
+        *(
+            select(column, requests).where(_within(table, span), *where).group_by(column)
+            for span in parts
+        )
     ).subquery()
     value: ColumnElement[Any] = of_spans.c[dimension]
     # Equal counts are ordered the same way on both engines.
@@ -179,10 +205,23 @@ def busiest(
     return [*connection.execute(query).scalars()]
 
 
-def _within(span: RollupSpan) -> ColumnElement[bool]:
+def _within(table: Table, span: RollupSpan) -> ColumnElement[bool]:
     # The period is in the statement's text: there are only three, and their plans differ.
-    of_period = _of.period == literal_column(str(span.period))
-    return and_(of_period, _of.start >= span.start, _of.start < span.end)
+    of_period = table.c.period == literal_column(str(span.period))
+    return and_(of_period, table.c.start >= span.start, table.c.start < span.end)
+
+
+def without_team(all_of_them: Sums, of_teams: Sums, at: int) -> Sums:
+    """Return the sums with "" as the team at that place of the key: what no team has used.
+
+    `of_teams` have the place, `all_of_them` count the same requests without it.
+    """
+    left = {key: [*values] for key, values in all_of_them.items()}
+    for key, values in of_teams.items():
+        rest = left.get((*key[:at], *key[at + 1 :]))
+        if rest is not None:
+            rest[:] = map(sub, rest, values)
+    return {(*key[:at], "", *key[at:]): values for key, values in left.items() if any(values)}
 
 
 def _total(column: ColumnElement[Any]) -> ColumnElement[int]:
@@ -190,12 +229,14 @@ def _total(column: ColumnElement[Any]) -> ColumnElement[int]:
     return cast(func.sum(column), BigInteger)
 
 
-def _bucket(span: RollupSpan, step: int, by: Sequence[str]) -> ColumnElement[Any] | None:
+def _bucket(
+    table: Table, span: RollupSpan, step: int, by: Sequence[str]
+) -> ColumnElement[Any] | None:
     """Return what the span is grouped by for times of `step` µs; None if it is within one."""
     if not step or span.start // step == (span.end - 1) // step:
         return None
     # Grouped by the key's own columns, rows are in order already. Otherwise SQLite sorts them,
     # which takes most of the time.
     if span.period * SECOND == step or not by:
-        return _of.start
-    return _of.start // step * step
+        return table.c.start
+    return table.c.start // step * step

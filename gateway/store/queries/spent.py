@@ -1,24 +1,30 @@
-"""What each token has spent since a midnight, from the roll-ups."""
+"""What each token or each team has spent since a midnight, from the roll-ups."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from sqlalchemy import Connection, func, select
 
 from ...core.records.periods import DAY
-from ..engine.schema import rollups
+from ..engine.schema import rollups, team_rollups
 from ..writing.rows import NAME
 
+SpentBy = Literal["token", "team"]
 
-def spent_since(connection: Connection, since_us: int) -> dict[str, int]:
-    """Return billionths of a dollar by the token's name; `since_us` is a midnight in UTC."""
+
+def spent_since(connection: Connection, since_us: int, by: SpentBy = "token") -> dict[str, int]:
+    """Return billionths of a dollar by name; `since_us` is a midnight in UTC."""
+    table = rollups if by == "token" else team_rollups
+    name = table.c[by]
     query = (
-        select(rollups.c.token, func.sum(rollups.c.cost_nano_usd))
-        .where(rollups.c.period == DAY, rollups.c.start >= since_us)
-        .group_by(rollups.c.token)
+        select(name, func.sum(table.c.cost_nano_usd))
+        .where(table.c.period == DAY, table.c.start >= since_us)
+        .group_by(name)
     )
-    return {token: int(cost) for token, cost in connection.execute(query) if cost}
+    return {found: int(cost) for found, cost in connection.execute(query) if cost}
 
 
-def name_of(token: str) -> str:
-    """Return the token's name as the roll-ups have it: cut off after `NAME` characters."""
-    return token[:NAME]
+def name_of(name: str) -> str:
+    """Return a name as the roll-ups have it: cut off after `NAME` characters."""
+    return name[:NAME]

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import ColumnElement, Connection, Table, case, func, select
 
 from ...core.records.histogram import BOUNDS, BUCKETS, quantile
 from ...core.records.periods import DAY, HOUR, MINUTE
 from ...errors import InvalidRequest
 from ..engine.ids import first_id
-from ..engine.schema import FIRST_EVENT, LATENCY, attempts, rollups
+from ..engine.schema import FIRST_EVENT, LATENCY, attempts, team_rollups
 from . import rollup_sums
 from .filters import Filter
 from .rollup_sums import COUNTS, SECOND
@@ -76,7 +76,8 @@ class TimePoint(msgspec.Struct, frozen=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """`width` is how many seconds are from one point of the series to the next.
 
-    The groups are those with most requests, most first.
+    The groups are those with most requests, most first; among `teams` is none for requests of
+    no team.
     """
 
     since: int
@@ -85,6 +86,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     models: list[GroupFigures]
     providers: list[GroupFigures]
     tokens: list[GroupFigures]
+    teams: list[GroupFigures]
     width: int
     series: list[TimePoint]
 
@@ -108,19 +110,30 @@ def summary(
 
     Raises InvalidRequest for a filter that roll-ups do not tell apart.
     """
-    where = rollup_sums.conditions(wanted)
+    table = rollup_sums.table_of(wanted)
+    where = rollup_sums.conditions(wanted, table)
     since, until = rollup_sums.whole_minutes(wanted, now)
     width = _width(since, until)
     coarsest = max(each for each in (MINUTE, HOUR, DAY) if each <= width)
     points = rollup_sums.read(
-        connection, rollup_sums.spans(since, until, coarsest), where, (), _SUMS, width
+        connection,
+        rollup_sums.spans(since, until, coarsest),
+        where,
+        (),
+        _SUMS,
+        width,
+        table=table,
     )
     parts = rollup_sums.spans(since, until)
     # Minutes are the first to be deleted: points may be gone that the groups still count.
-    whole = points if coarsest > MINUTE else rollup_sums.read(connection, parts, where, (), _SUMS)
+    whole = points
+    if coarsest == MINUTE:
+        whole = rollup_sums.read(connection, parts, where, (), _SUMS, table=table)
     models, providers, tokens = (
-        _busiest(connection, parts, where, name, top) for name in ("model", "provider", "token")
+        _busiest(connection, table, parts, where, name, top)
+        for name in ("model", "provider", "token")
     )
+    of_teams = rollup_sums.conditions(wanted, team_rollups)
     return Summary(
         since=since,
         until=until,
@@ -128,6 +141,7 @@ def summary(
         models=models,
         providers=providers,
         tokens=tokens,
+        teams=_busiest(connection, team_rollups, parts, of_teams, rollup_sums.TEAM, top),
         width=width,
         series=[TimePoint(time, _figures(sums)) for (time,), sums in sorted(points.items())],
     )
@@ -188,6 +202,7 @@ def _width(since: int, until: int) -> int:
 
 def _busiest(
     connection: Connection,
+    table: Table,
     parts: Sequence[rollup_sums.RollupSpan],
     where: Sequence[ColumnElement[bool]],
     dimension: str,
@@ -195,9 +210,9 @@ def _busiest(
 ) -> list[GroupFigures]:
     # Callers can make up names where a pattern allows it, so never are all of them read: which are
     # shown is found out by one column, their figures by all.
-    names = rollup_sums.busiest(connection, parts, where, dimension, count)
-    chosen = [*where, rollups.c[dimension].in_(names)]
-    found = rollup_sums.read(connection, parts, chosen, (dimension,), _SUMS)
+    names = rollup_sums.busiest(connection, parts, where, dimension, count, table=table)
+    chosen = [*where, table.c[dimension].in_(names)]
+    found = rollup_sums.read(connection, parts, chosen, (dimension,), _SUMS, table=table)
     return [GroupFigures(name, _figures(found[0, name])) for name in names]
 
 

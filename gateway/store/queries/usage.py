@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from ...core.records.periods import BY_NAME, DAY
 from ...errors import InvalidRequest
+from ..engine.schema import rollups, team_rollups
 from . import rollup_sums
 from .filters import Filter
-from .rollup_sums import COUNTS, DIMENSIONS, SECOND
+from .rollup_sums import CHOICES, COUNTS, GROUPS, SECOND, TEAM, RollupSpan, Sums
 
 Bucket = Literal["none", "minute", "hour", "day"]
 BUCKETS: Final[dict[str, int]] = {"none": 0, **BY_NAME}
@@ -63,13 +64,12 @@ def usage(
     than `MAX_TIMES` times or `MAX_ROWS` rows.
     """
     for name in group_by:
-        if name not in DIMENSIONS:
+        if name not in GROUPS:
             raise InvalidRequest(
-                f"group_by must be of {', '.join(DIMENSIONS)}; {name!r} is not.", param="group_by"
+                f"group_by must be of {CHOICES}; {name!r} is not.", param="group_by"
             )
     if bucket not in BUCKETS:
         raise InvalidRequest(f"bucket must be one of {', '.join(BUCKETS)}.", param="bucket")
-    where = rollup_sums.conditions(wanted)
     since, until = rollup_sums.whole_minutes(wanted, now)
     width = BUCKETS[bucket]
     if width and (until - since) / (width * SECOND) > MAX_TIMES:
@@ -78,9 +78,9 @@ def usage(
             param="bucket",
         )
     # In their own order, which is the key's: that saves sorting.
-    by = [name for name in DIMENSIONS if name in group_by]
+    by = [name for name in GROUPS if name in group_by]
     parts = rollup_sums.spans(since, until, width or DAY)
-    found = rollup_sums.read(connection, parts, where, by, COUNTS, width, MAX_ROWS)
+    found = _sums(connection, wanted, parts, by, width)
     rows = []
     for key, sums in found.items():
         row = {"time": key[0]} if width else {}
@@ -108,6 +108,30 @@ def costs(
         cost_unknown=unknown,
         rows=[{**row, "share": _share(row["cost_nano_usd"], total)} for row in used.rows],
     )
+
+
+def _sums(
+    connection: Connection,
+    wanted: Filter,
+    parts: Sequence[RollupSpan],
+    by: Sequence[str],
+    width: int,
+) -> Sums:
+    """Return the sums by time and by `by`; of a team, what none has used is what is left of all."""
+
+    def read(table: Table, names: Sequence[str]) -> Sums:
+        where = rollup_sums.conditions(wanted, table)
+        return rollup_sums.read(
+            connection, parts, where, names, COUNTS, width, MAX_ROWS, table=table
+        )
+
+    if TEAM not in by:
+        return read(rollup_sums.table_of(wanted), by)
+    of_teams = read(team_rollups, by)
+    if wanted.team:
+        return of_teams
+    others = [name for name in by if name != TEAM]
+    return of_teams | rollup_sums.without_team(read(rollups, others), of_teams, 1 + by.index(TEAM))
 
 
 def _share(cost: int | None, total: int) -> float | None:

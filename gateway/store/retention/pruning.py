@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from ...config.schema import Retention
 from ...core.records.audit import ActorKind
 from ...core.records.periods import DAY, HOUR, MINUTE
+from ..engine.schema import rollups, team_rollups
 from .sweep import SECOND, AuditSweep, PruneCounts, RequestSweep, RollupSweep, Sweep, WriterSweep
 
 if TYPE_CHECKING:
@@ -134,10 +135,12 @@ def _sweeps(
 
     if retention.requests_days:
         yield RequestSweep(before(retention.requests_days))
-        yield RollupSweep(MINUTE, before(retention.requests_days))
+        for table in (rollups, team_rollups):
+            yield RollupSweep(MINUTE, before(retention.requests_days), table)
     if retention.rollups_days:
         for period in (HOUR, DAY):
-            yield RollupSweep(period, before(retention.rollups_days))
+            for table in (rollups, team_rollups):
+                yield RollupSweep(period, before(retention.rollups_days), table)
     if retention.audit_days:
         # By whole days: otherwise every hour would add an entry about deleted entries.
         cutoff = before(retention.audit_days)

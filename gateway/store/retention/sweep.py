@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 from msgspec import structs
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, Table, delete, select, tuple_
 
 from ...core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from ..engine.ids import first_id
@@ -20,7 +20,6 @@ from ..engine.schema import attempts, audit, requests, rollups, writers
 from ..writing import chain
 
 SECOND: Final = 1_000_000
-_KEY: Final = tuple(rollups.c[name] for name in ("start", "model", "provider", "token", "status"))
 # Each batch adds an entry to the audit log, and there should be few. Audit rows are deleted faster
 # than those of requests, which have three times the indexes.
 _AUDIT_BATCHES: Final = 4
@@ -75,28 +74,34 @@ class RequestSweep:
 
 
 class RollupSweep:
-    """Roll-ups of one period, in seconds, that ended before `cutoff` (microseconds)."""
+    """Roll-ups of one period, in seconds, that ended before `cutoff` (microseconds).
 
-    def __init__(self, period: int, cutoff: int) -> None:
+    `table` is one of the two that there are.
+    """
+
+    def __init__(self, period: int, cutoff: int, table: Table = rollups) -> None:
         self.finished = False
+        self._table = table
+        self._key = tuple(each for each in table.primary_key.columns if each.name != "period")
         self._period = period
         self._last_start = cutoff - period * SECOND
         self._after: tuple[Any, ...] = (-1,)
 
     def step(self, connection: Connection, limit: int) -> PruneCounts:
         # One lower and one upper bound at a time, since SQLite seeks by one of each only.
+        table, key = self._table, self._key
         after = (
-            rollups.c.period == self._period,
-            tuple_(*_KEY[: len(self._after)]) > tuple_(*self._after),
+            table.c.period == self._period,
+            tuple_(*key[: len(self._after)]) > tuple_(*self._after),
         )
-        query = select(*_KEY).where(*after, rollups.c.start <= self._last_start)
-        last = connection.execute(query.order_by(*_KEY).offset(limit - 1).limit(1)).first()
+        query = select(*key).where(*after, table.c.start <= self._last_start)
+        last = connection.execute(query.order_by(*key).offset(limit - 1).limit(1)).first()
         if last is None:
             self.finished = True
-            gone = delete(rollups).where(*after, rollups.c.start <= self._last_start)
+            gone = delete(table).where(*after, table.c.start <= self._last_start)
         else:
             self._after = tuple(last)
-            gone = delete(rollups).where(*after, tuple_(*_KEY) <= self._after)
+            gone = delete(table).where(*after, tuple_(*key) <= self._after)
         return PruneCounts(rollups=connection.execute(gone).rowcount)
 
 

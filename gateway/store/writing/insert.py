@@ -20,9 +20,9 @@ from ...core.records.audit import AuditEvent
 from ...core.records.record import Record
 from ...errors import GatewayError
 from ..engine.ids import SPREAD, id_of
-from ..engine.schema import attempts, requests, rollups, writers
+from ..engine.schema import attempts, requests, rollups, team_rollups, writers
 from .batch import Batch, Rejected
-from .rollup_rows import RollupModels, rollup_rows
+from .rollup_rows import RollupModels, rollup_rows, team_rollup_rows
 from .rows import Row, attempt_rows, request_row, time_us
 
 T = TypeVar("T")
@@ -37,7 +37,6 @@ _OF_ALL: Final = (SQLAlchemyError, GatewayError, OSError, MemoryError)
 _DRAWS: Final = 8
 _ALONE: Final = 32
 _LOW_BITS: Final = SPREAD.bit_length() - 1
-_KEYS_OF_ROLLUPS: Final = 6
 _REQUEST_ID: Final = [column.name for column in requests.columns].index("request_id")
 
 
@@ -68,6 +67,7 @@ def write_batches(
     written = work.insert(records, work.records)
     # All rows in one sorted statement: in parts, two processes could lock them crosswise.
     work.insert(work.rollup_rows(models), work.rollups)
+    work.insert(team_rollup_rows(work.rows, models), work.team_rollups)
     # Last, since other processes wait for the chain's lock until this transaction ends.
     written += work.insert(events, lambda some, _draw: chain(connection, some))
     return InsertOutcome(written, work.rejected)
@@ -128,11 +128,16 @@ class _Insertion:
         try:
             return rollup_rows(self.rows, models)
         except Exception:  # noqa: BLE001  # of one row, which would hold up all others
-            return rollup_rows([row for row in self.rows if self._adds_up(row, models)], models)
+            self.rows = [row for row in self.rows if self._adds_up(row, models)]
+            return rollup_rows(self.rows, models)
 
     def rollups(self, rows: Sequence[Row], _draw: int) -> None:
         """Add to the roll-ups that exist, insert the others."""
         self._connection.exec_driver_sql(self._sql.rollups, [*rows])
+
+    def team_rollups(self, rows: Sequence[Row], _draw: int) -> None:
+        """Do the same with the roll-ups by team."""
+        self._connection.exec_driver_sql(self._sql.team_rollups, [*rows])
 
     def _adds_up(self, row: Row, models: RollupModels) -> bool:
         try:
@@ -210,12 +215,8 @@ class _Sql:
         self.copy = {
             name: f"COPY {name} ({_names(table)}) FROM STDIN" for name, table in tables.items()
         } if copy else {}  # fmt: skip
-        names = [f'"{column.name}"' for column in rollups.columns]
-        keys, sums = names[:_KEYS_OF_ROLLUPS], names[_KEYS_OF_ROLLUPS:]
-        self.rollups = (
-            f"{_insert(rollups, mark)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET "
-            + ", ".join(f"{name} = rollups.{name} + excluded.{name}" for name in sums)
-        )
+        self.rollups = _adding(rollups, mark)
+        self.team_rollups = _adding(team_rollups, mark)
         self.advance = (
             f"{_insert(writers, mark)} ON CONFLICT (id) DO UPDATE"
             f" SET batch = excluded.batch, time = excluded.time WHERE writers.batch < {mark}"
@@ -225,6 +226,15 @@ class _Sql:
 def _insert(table: Table, mark: str) -> str:
     marks = ", ".join([mark] * len(table.columns))
     return f"INSERT INTO {table.name} ({_names(table)}) VALUES ({marks})"  # noqa: S608  # our own
+
+
+def _adding(table: Table, mark: str) -> str:
+    """Return the statement that adds a row of sums to the one with its key, if there is one."""
+    keys = [f'"{column.name}"' for column in table.primary_key.columns]
+    sums = [f'"{column.name}"' for column in table.columns if not column.primary_key]
+    return f"{_insert(table, mark)} ON CONFLICT ({', '.join(keys)}) DO UPDATE SET " + ", ".join(
+        f"{name} = {table.name}.{name} + excluded.{name}" for name in sums
+    )
 
 
 def _names(table: Table) -> str:

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -19,18 +19,18 @@ from .rows import MOST_NANO_USD, MOST_US, NAME, clamped, text
 # Bytes that are read at a time.
 _GROUP_BYTES: Final = 1024 * 1024
 
-# By the token's name on record and the day's first second.
-DailySpending = dict[tuple[str, int], int]
+# By kind, the name on record and the day's first second.
+DailySpending = dict[tuple[Literal["token", "team"], str, int], int]
 
 
 def spent_in_journals(folder: Path, seconds: float) -> DailySpending:
-    """Return nano-dollars by token and day, of what could be read within `seconds`.
+    """Return nano-dollars by token or team and day, of what could be read within `seconds`.
 
     Nothing is locked or changed: another process may be writing a journal to the database at the
     same time. So a part of this may be in the database as well, and the two must not be added.
     """
     until = time.monotonic() + seconds
-    spent: Counter[tuple[str, int]] = Counter()
+    spent: Counter[tuple[Literal["token", "team"], str, int]] = Counter()
     for frame in _frames(folder):
         try:
             batch, _ = decode(frame.payload)
@@ -38,9 +38,14 @@ def spent_in_journals(folder: Path, seconds: float) -> DailySpending:
             # It is set aside when the journal is written to the database.
             continue
         for record in batch.records:
-            token, cost = text(record.token, NAME), clamped(record.cost_nano_usd, MOST_NANO_USD)
-            if token and cost and 0 <= record.time <= MOST_US:
-                spent[token, int(record.time // DAY) * DAY] += cost
+            cost = clamped(record.cost_nano_usd, MOST_NANO_USD)
+            if not cost or not 0 <= record.time <= MOST_US:
+                continue
+            day = int(record.time // DAY) * DAY
+            if token := text(record.token, NAME):
+                spent["token", token, day] += cost
+            if team := text(record.team, NAME):
+                spent["team", team, day] += cost
         if time.monotonic() > until:
             break
     return dict(spent)

@@ -21,11 +21,13 @@ _SECOND: Final = 1_000_000
 _SUMS: Final = 14
 _FIRST_EVENT: Final = _SUMS + BUCKETS
 _COLUMNS: Final = _SUMS + 2 * BUCKETS
+# Columns of a roll-up's key: period, start, model, provider, token, status.
+_KEYS: Final = 6
 
 _at: Final = {column.name: place for place, column in enumerate(requests.columns)}
 _TIME, _TOKEN, _MODEL, _PROVIDER = (_at[n] for n in ("time", "token", "model", "provider"))
 _STATUS, _END, _CODE = _at["status"], _at["end_reason"], _at["error_code"]
-_FAILED: Final = _at["failed"]
+_FAILED, _TEAM = _at["failed"], _at["team"]
 _CACHED, _ATTEMPTS, _COST = _at["cached"], _at["attempts"], _at["cost_nano_usd"]
 _INPUT, _OUTPUT = _at["input_tokens"], _at["output_tokens"]
 _CACHED_TOKENS, _REASONING = _at["cached_tokens"], _at["reasoning_tokens"]
@@ -36,7 +38,8 @@ _REJECTED: Final = EndReason.REJECTED.value
 # Error codes of limits. Limits are checked only after the model is known to exist.
 _LIMITS: Final = {"rate_limit_exceeded", "insufficient_quota"}
 
-_Key = tuple[int, str, str, str, int]
+# The start, the texts of the key in its order, the status.
+_Key = tuple[int | str, ...]
 
 
 class RollupModels:
@@ -69,16 +72,30 @@ def rollup_rows(rows: Iterable[Row], models: RollupModels) -> list[Row]:
 
     All processes lock the rows in that order, so two of them never wait for each other.
     """
+    return _added_up(((_key_of(row, models), row) for row in rows), _KEYS)
+
+
+def team_rollup_rows(rows: Iterable[Row], models: RollupModels) -> list[Row]:
+    """Return the same for `team_rollups`, of the rows that have a team."""
+    found = ((_key_of(row, models), row) for row in rows if row[_TEAM])
+    return _added_up((((key[0], row[_TEAM], *key[1:]), row) for key, row in found), _KEYS + 1)
+
+
+def _key_of(row: Row, models: RollupModels) -> _Key:
+    time = row[_TIME]
+    return (
+        time - time % (MINUTE * _SECOND),
+        _model(row, models),
+        row[_PROVIDER] or "",
+        row[_TOKEN] or "",
+        row[_STATUS],
+    )
+
+
+def _added_up(keyed: Iterable[tuple[_Key, Row]], keys: int) -> list[Row]:
+    """Return sums by minute, hour and day; a row begins with `keys` columns of a key."""
     minutes: dict[_Key, list[int]] = {}
-    for row in rows:
-        time = row[_TIME]
-        key = (
-            time - time % (MINUTE * _SECOND),
-            _model(row, models),
-            row[_PROVIDER] or "",
-            row[_TOKEN] or "",
-            row[_STATUS],
-        )
+    for key, row in keyed:
         sums = minutes.get(key)
         if sums is None:
             sums = minutes[key] = [0] * _COLUMNS
@@ -110,12 +127,8 @@ def rollup_rows(rows: Iterable[Row], models: RollupModels) -> list[Row]:
         for period, totals in ((MINUTE, minutes), (HOUR, hours), (DAY, _wider(hours, DAY)))
         for key, sums in totals.items()
     ]
-    found.sort(key=_key)
+    found.sort(key=lambda row: row[:keys])
     return found
-
-
-def _key(row: Row) -> Row:
-    return row[:6]
 
 
 def _model(row: Row, models: RollupModels) -> str:
@@ -138,7 +151,8 @@ def _wider(totals: dict[_Key, list[int]], period: int) -> dict[_Key, list[int]]:
     width = period * _SECOND
     wider: dict[_Key, list[int]] = {}
     for (start, *rest), sums in totals.items():
-        key: _Key = (start - start % width, *rest)  # type: ignore[assignment]
+        assert isinstance(start, int)
+        key: _Key = (start - start % width, *rest)
         sofar = wider.get(key)
         wider[key] = sums if sofar is None else [a + b for a, b in zip(sofar, sums, strict=True)]
     return wider

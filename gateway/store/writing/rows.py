@@ -89,6 +89,8 @@ def request_row(record: Record, row_id: int) -> Row:
         None if not record.metadata else _metadata(record.metadata),
         text(record.fallback_model, NAME),
         None if not record.skipped else _skipped(record.skipped),
+        text(record.team, NAME),
+        None if not record.labels else _metadata(record.labels),
     )
 
 

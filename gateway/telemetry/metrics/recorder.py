@@ -43,18 +43,23 @@ REASONS: Final = {
     "auth_unavailable": "no_provider",
     "invalid_api_key": "auth",
     "expired_api_key": "auth",
+    "disabled_api_key": "auth",
     "permission_denied": "permission",
     "origin_not_allowed": "permission",
     "model_not_found": "model",
     "request_too_large": "body",
     "request_timeout": "body",
     "server_shutting_down": "shutdown",
+    "cancelled_by_operator": "cancelled",
 }
 INVALID: Final = "invalid"
 PROVIDER_LIMIT: Final = "provider_limit"
 # Where no attempt was made, these are refusals too.
 _REFUSING: Final = frozenset(
-    {EndReason.PROVIDERS_FAILED, EndReason.TOTAL_TIMEOUT, EndReason.SHUTTING_DOWN}
+    {
+        *(EndReason.PROVIDERS_FAILED, EndReason.TOTAL_TIMEOUT),
+        *(EndReason.SHUTTING_DOWN, EndReason.CANCELLED),
+    }
 )
 
 

@@ -17,7 +17,7 @@ import openai
 import pytest
 import trio
 
-from gateway.cli.commands.tokens import _time
+from gateway.cli.moments import time_to_come as _time
 from gateway.config import load
 
 from ...end_to_end.harness import GATEWAY, PATIENCE, ROOT, Served, spawned

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from gateway.config.checks.advice import advice
-from gateway.config.schema import Config, Model, Route, Token
+from gateway.config.keys.tables import Token
+from gateway.config.schema import Config, Model, Route
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.limits.budget import Budget
 from gateway.core.routing.attempts import RetryPolicy

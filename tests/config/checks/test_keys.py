@@ -7,7 +7,8 @@ import pytest
 
 from gateway.config.catalog import Names
 from gateway.config.checks.keys import KeyCheck
-from gateway.config.schema import Admin, Model, Token
+from gateway.config.keys.tables import Token
+from gateway.config.schema import Admin, Model
 
 NAMES = Names((Model(name="m"), Model(name="f/*"), Model(name="a", alias="m")))
 

@@ -17,6 +17,7 @@ def test_a_record_says_nothing_it_does_not_know() -> None:
         **dict.fromkeys(["input_image_tokens", "output_image_tokens", "reported_cost_nano_usd"]),
         **dict.fromkeys(["cost_nano_usd", "first_event_ms", "error_code", "session"]),
         **dict.fromkeys(["user_agent", "trace_id", "metadata", "fallback_model"]),
+        **dict.fromkeys(["team", "labels"]),
         "skipped": [],
         "operation": "chat",
         "request_id": "req_1",

@@ -19,6 +19,7 @@ def test_nothing_leads_elsewhere_after_commit_or_by_our_own_hand() -> None:
         Cause.CLIENT_GONE,
         Cause.ABANDONED,
         Cause.SHUTDOWN,
+        Cause.CANCELLED,
         Cause.INTERNAL,
     }
 
@@ -38,6 +39,7 @@ def test_what_is_not_the_providers_doing_says_nothing_of_its_health() -> None:
         Cause.CLIENT_GONE,
         Cause.ABANDONED,
         Cause.SHUTDOWN,
+        Cause.CANCELLED,
         Cause.INTERNAL,
     }
 

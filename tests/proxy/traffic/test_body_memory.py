@@ -7,7 +7,8 @@ import trio
 import trio.testing
 from trio.testing import MockClock
 
-from gateway.config.schema import Config, LimitsConfig, Server, Token
+from gateway.config.keys.tables import Token
+from gateway.config.schema import Config, LimitsConfig, Server
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.errors import Overloaded
 from gateway.proxy.traffic.body_memory import SMALL, BodyHold, BodyMemory

@@ -13,11 +13,17 @@ from gateway.store.engine.database import Database
 from gateway.store.engine.schema import requests, rollups
 from gateway.store.queries import usage as module
 from gateway.store.queries.filters import Filter
+from gateway.store.queries.request_log import page
 from gateway.store.queries.rollup_sums import COUNTS, DIMENSIONS
 from gateway.store.queries.stats import summary
 from gateway.store.queries.usage import BUCKETS, CostReport, UsageReport, costs, usage
+from gateway.store.writing import chain
+from gateway.store.writing.batch import Batch
+from gateway.store.writing.insert import write_batches
+from gateway.store.writing.rollup_rows import RollupModels
 
 from ..filling import MODELS, PROVIDERS, TOKENS, fill
+from ..recording import record
 
 END: Final = 1_790_002_800_000_000
 MINUTE: Final = 60_000_000
@@ -229,3 +235,64 @@ def test_rows_of_the_edges_are_counted_with_their_bucket(
     monkeypatch.setattr(module, "MAX_ROWS", there - 1)
     with pytest.raises(InvalidRequest, match=f"more than {there - 1} rows"):
         ask_now()
+
+
+def test_usage_by_team_has_what_no_team_used(database: Database) -> None:
+    # From before there were teams: they are in the roll-ups of all only.
+    database.write_now(lambda connection: fill(connection, 200, end=END))
+    given: list[tuple[str | None, dict[str, str] | None]] = [
+        ("search", {"app": "chat"}),
+        ("ads", None),
+        (None, None),
+        ("search", {"app": "a,b"}),
+    ]
+    records = [
+        record(number, time=NOW - 60 * number, team=team, token=f"t-{number % 3}", labels=labels)
+        for number, (team, labels) in enumerate(given * 5)
+    ]
+    batch = Batch(1, records, [])
+    database.write_now(
+        lambda connection: write_batches(connection, "w", [batch], chain.append, RollupModels())
+    )
+    window: dict[str, Any] = {"since": END - 86_400_000_000, "until": END + 60_000_000}
+    everything = ask(database, Filter(**window), group_by=["token"], bucket="hour")
+    by_team = ask(database, Filter(**window), group_by=["token", "team"], bucket="hour")
+    assert {row["team"] for row in by_team.rows} == {"", "search", "ads"}
+    for name in ("requests", "input_tokens", "cost_nano_usd", "errors"):
+        for row in everything.rows:
+            key = row["time"], row["token"]
+            found = [each for each in by_team.rows if (each["time"], each["token"]) == key]
+            assert sum(each[name] or 0 for each in found) == (row[name] or 0)
+    (search,) = ask(database, Filter(**window, team=("search",))).rows
+    assert search["requests"] == 10
+    assert search["cost_nano_usd"] == sum(
+        each.cost_nano_usd or 0 for each in records if each.team == "search"
+    )
+    figures = database.read_now(
+        lambda connection: summary(connection, Filter(**window, team=("ads",)), now=NOW)
+    )
+    assert figures.total.requests == 5
+    assert [each.name for each in figures.teams] == ["ads"]
+
+
+def test_pages_of_a_team_and_of_a_label(database: Database) -> None:
+    labels = [{"app": "chat"}, {"app": "a,b"}, {"app": 'say "app":"chat"'}, None]
+    records = [
+        record(number, time=NOW - 60 * number, team="t" if number < 3 else None, labels=each)
+        for number, each in enumerate(labels)
+    ]
+    batch = Batch(1, records, [])
+    database.write_now(
+        lambda connection: write_batches(connection, "w", [batch], chain.append, RollupModels())
+    )
+
+    def found(**wanted: Any) -> list[str]:
+        rows = database.read_now(lambda connection: page(connection, Filter(**wanted))).rows
+        return sorted(row["request_id"] for row in rows)
+
+    assert found(label=("app=chat",)) == ["req-0"]
+    assert found(label=("app=a,b", 'app=say "app":"chat"')) == ["req-1", "req-2"]
+    assert (
+        found(label=("app=Chat",)) == found(label=("app=cha",)) == found(label=("pp=chat",)) == []
+    )
+    assert found(team=("t",)) == ["req-0", "req-1", "req-2"]

@@ -37,16 +37,27 @@ def test_sums_by_token_and_day_over_all_files(tmp_path: Path) -> None:
         tmp_path, "b" * 16, [paid("x", 8, DAY + 1), paid("x", 16), paid(None, 9), paid("x", None)]
     ).close()
     found = spent_in_journals(tmp_path, 10)
-    assert found == {("x", 0): 21, ("y", 0): 2, ("x", DAY): 8}
+    assert found == {("token", "x", 0): 21, ("token", "y", 0): 2, ("token", "x", DAY): 8}
     # Nothing was taken away or unlocked.
     assert len(list(tmp_path.iterdir())) == 2
     assert Journal.adopt(locked.path) is None
     locked.close()
 
 
+def test_sums_by_team(tmp_path: Path) -> None:
+    records = [paid("x", 1), paid("x", 2), paid("y", 4)]
+    records[1].team = records[2].team = "search"
+    journal(tmp_path, "a" * 16, records).close()
+    assert spent_in_journals(tmp_path, 10) == {
+        ("token", "x", 0): 3,
+        ("token", "y", 0): 4,
+        ("team", "search", 0): 6,
+    }
+
+
 def test_names_are_those_on_record(tmp_path: Path) -> None:
     journal(tmp_path, "a" * 16, [paid("n" * 300, 1)]).close()
-    assert spent_in_journals(tmp_path, 10) == {("n" * 200, 0): 1}
+    assert spent_in_journals(tmp_path, 10) == {("token", "n" * 200, 0): 1}
 
 
 def test_damage_and_strange_files_cost_only_themselves(tmp_path: Path) -> None:
@@ -59,12 +70,12 @@ def test_damage_and_strange_files_cost_only_themselves(tmp_path: Path) -> None:
     file.path.write_bytes(data)
     (tmp_path / "empty.1.journal").touch()
     (tmp_path / "folder.1.journal").mkdir()
-    assert spent_in_journals(tmp_path, 10) == {("x", 0): 5}
+    assert spent_in_journals(tmp_path, 10) == {("token", "x", 0): 5}
 
 
 def test_what_was_read_until_the_time_is_up(tmp_path: Path) -> None:
     journal(tmp_path, "a" * 16, [paid("x", 1)], [paid("x", 2)]).close()
-    assert spent_in_journals(tmp_path, -1) == {("x", 0): 1}
+    assert spent_in_journals(tmp_path, -1) == {("token", "x", 0): 1}
 
 
 def test_no_folder_is_no_spending(tmp_path: Path) -> None:

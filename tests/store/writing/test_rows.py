@@ -48,6 +48,8 @@ def test_each_column_gets_its_field() -> None:
         reported_cost_nano_usd=8,
         provider_model="m-1",
         fallback_model="model-4",
+        team="search",
+        labels={"app": "chat"},
         skipped=[SkipRecord(provider="gone", model="m-2", reason="busy", at_ms=1.5)],
     )
     row = named(requests, rows.request_row(given, 42))
@@ -91,6 +93,8 @@ def test_each_column_gets_its_field() -> None:
         "metadata": '{"x-agent":"a1"}',
         "fallback_model": "model-4",
         "skipped": '[{"provider":"gone","model":"m-2","reason":"busy","at_ms":1.5}]',
+        "team": "search",
+        "labels": '{"app":"chat"}',
     }
     assert type(row["end_reason"]) is str
 

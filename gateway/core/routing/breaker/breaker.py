@@ -215,6 +215,16 @@ class Breaker:
         """End the open time now: the next attempt is a probe, and decides."""
         self._until = min(self._until, now)
 
+    # What operators do...
+
+    def reset(self, now: float) -> None:
+        """Close it, and forget what led to its opening."""
+        if self._state is not _CLOSED:
+            self._close(BreakerEvent.RECOVERED, now)
+        self._in_a_row, self._level = 0.0, 0
+        self._requests.clear()
+        self._failures.clear()
+
     def _cooled(self, now: float) -> bool:
         return self._state is BreakerState.OPEN and now >= self._until
 

@@ -1,0 +1,11 @@
+"""What operators change over HTTP. The operations themselves are in `gateway/control/`.
+
+All of it is behind /admin/api/:
+
+    routes    all of their routes
+    openapi   what all routes of the admin API are, as OpenAPI 3.1
+    audit     the entry of a change in the audit log
+    keys      keys (virtual tokens): list, show, create, edit, rotate, disable, enable, revoke
+    deployments  health; drain, enable, reset
+    spending  what is spent and left of budgets; teams
+"""

@@ -1,0 +1,131 @@
+"""Deployments over HTTP: their health in this process, and what operators have ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import trio
+from starlette.responses import Response
+
+from ...control import deployments
+from ...control.changes import Actor
+from ...control.deployments import DEFAULT_DRAIN, DeploymentChange, Reason, Seconds, names_of
+from ...control.paging import LIMIT, MAX_LIMIT, page_of, read_cursor
+from ...store.control.deployments import DeploymentOrder, all_orders
+from ...store.control.generations import Transaction
+from ...store.queries.cursor import check_limit
+from ..request import AdminRequest, encoded
+from ..status import deployment_state
+from .audit import audit_change
+
+_MICRO = 1_000_000
+
+
+class DrainRequest(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"seconds": "for"}
+):
+    """For how many seconds, and why."""
+
+    seconds: Seconds = DEFAULT_DRAIN
+    reason: Reason = ""
+
+
+class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment. Times are microseconds; `health` is as the process that answers knows it.
+
+    It is None where no request has needed the deployment yet.
+    """
+
+    name: str
+    drained_until: int | None
+    drained_by: str | None
+    reason: str | None
+    health: dict[str, Any] | None
+
+
+class DeploymentAnswer(msgspec.Struct, frozen=True):
+    deployment: DeploymentView
+
+
+async def listed(request: AdminRequest) -> Response:
+    """Answer with a page of deployments by name, as `rows` and `next`."""
+    request.only("cursor", "limit")
+    limit = request.number("limit", LIMIT)
+    check_limit(limit, MAX_LIMIT)
+    after = read_cursor(request.text("cursor", ""), "deployments")
+    database = request.resources.database
+    orders = {} if database is None else {
+        each.name: each for each in await database.read(all_orders)
+    }  # fmt: skip
+    names = sorted(names_of(request.resources.control.config))
+    shown = [name for name in names if name > after][: limit + 1]
+    health = _health(request)
+    rows = [_view(request, orders.get(name, DeploymentOrder(name=name)), health) for name in shown]
+    return encoded(page_of(rows, shown, limit, "deployments"))
+
+
+async def drain(request: AdminRequest) -> Response:
+    """Send nothing new to a deployment for a while."""
+    request.only()
+    wanted = await request.json(DrainRequest) if await request.http.body() else DrainRequest()
+    name, known = request.argument, names_of(request.resources.control.config)
+    return await _change(
+        request,
+        lambda connection, actor: deployments.drain(
+            connection, name, wanted.seconds, wanted.reason, known, actor
+        ),
+    )
+
+
+async def enable(request: AdminRequest) -> Response:
+    """Send requests to a deployment again."""
+    request.only()
+    name, known = request.argument, names_of(request.resources.control.config)
+    return await _change(
+        request, lambda connection, actor: deployments.enable(connection, name, known, actor)
+    )
+
+
+async def reset(request: AdminRequest) -> Response:
+    """Close a deployment's breaker in every process."""
+    request.only()
+    name, known = request.argument, names_of(request.resources.control.config)
+    return await _change(
+        request, lambda connection, actor: deployments.reset(connection, name, known, actor)
+    )
+
+
+async def _change(
+    request: AdminRequest, work: Callable[[Transaction, Actor], DeploymentChange]
+) -> Response:
+    actor = Actor(request.who, request.now)
+
+    def both(connection: Transaction) -> DeploymentChange:
+        change = work(connection, actor)
+        if change.note is not None:
+            audit_change(connection, request, change.note)
+        return change
+
+    change = await request.write(both)
+    return encoded(DeploymentAnswer(_view(request, change.order, _health(request))))
+
+
+def _health(request: AdminRequest) -> dict[str, dict[str, object]]:
+    statuses = request.resources.services.health.status(trio.current_time())
+    return {each.name: deployment_state(each) for each in statuses}
+
+
+def _view(
+    request: AdminRequest, order: DeploymentOrder, health: dict[str, dict[str, object]]
+) -> DeploymentView:
+    until = order.drained_until
+    drained = until is not None and until > request.now
+    return DeploymentView(
+        name=order.name,
+        drained_until=round(until * _MICRO) if until is not None and drained else None,
+        drained_by=order.drained_by if drained else None,
+        reason=order.reason if drained else None,
+        health=health.get(order.name),
+    )

@@ -1,0 +1,33 @@
+"""The routes of what operators change: method, path behind /admin/api/, handler."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from .. import in_flight
+from ..request import AdminRequest
+from . import deployments, keys, processes, spending
+
+Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
+
+# Names may hold slashes. So the paths with a word behind the name come first.
+CONTROLS: Final[tuple[tuple[str, str, Handler], ...]] = (
+    ("GET", "processes", processes.listed),
+    ("GET", "keys", keys.listed),
+    ("POST", "keys", keys.create),
+    ("POST", "keys/{id:path}/rotate", keys.rotate),
+    ("POST", "keys/{id:path}/disable", keys.disable),
+    ("POST", "keys/{id:path}/enable", keys.enable),
+    ("GET", "keys/{id:path}", keys.one),
+    ("PATCH", "keys/{id:path}", keys.edit),
+    ("DELETE", "keys/{id:path}", keys.revoke),
+    ("GET", "teams", spending.teams),
+    ("POST", "in-flight/{id:path}/cancel", in_flight.cancel),
+    ("GET", "deployments", deployments.listed),
+    ("POST", "deployments/{id:path}/drain", deployments.drain),
+    ("POST", "deployments/{id:path}/enable", deployments.enable),
+    ("POST", "deployments/{id:path}/reset", deployments.reset),
+)

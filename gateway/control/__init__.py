@@ -1,0 +1,14 @@
+"""What operators change while the gateway runs: the same operations over HTTP and at a terminal.
+
+    changes     what all of them have in common: who, when, and what the audit log says
+    secret      a new key's secret
+    known_keys  the keys of the configuration's files, which none in the database may be like
+    keys        keys in the database: create, edit, rotate, disable, enable, revoke
+    key_view    keys as they are shown, from wherever they come
+    deployments  drained, enabled and reset by hand
+    spending    what is spent and left of budgets
+    paging      pages of what is listed by name
+
+An operation is done on a connection, within one transaction of the caller's. The files of the
+configuration are never changed here.
+"""

@@ -1,0 +1,10 @@
+"""What operators change while the gateway runs, as it is kept for all of its processes.
+
+Each change is one transaction, in which `gateway/control/` uses these:
+
+    generations  how often something has changed: what each process asks for once a second
+    deployments  what operators have ordered: drains and resets
+    cancellations  requests that operators want cancelled
+    processes    the processes that are there, as each says it is
+    stored_keys  the keys that are kept in the database
+"""

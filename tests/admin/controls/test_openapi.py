@@ -1,0 +1,92 @@
+"""The description of the admin API: whole, as it is written down, and true of what is answered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.admin.controls.openapi import document
+from gateway.admin.routes import all_routes
+from gateway.store.engine.database import Database
+
+from .test_keys import CONFIG, call, make, world_of
+
+WRITTEN: Final = Path(__file__).parents[3] / "docs" / "openapi.json"
+
+
+def test_every_route_is_in_it_and_every_reference_leads_somewhere() -> None:
+    found = document(all_routes())
+    described = {
+        (method.upper(), path) for path, methods in found["paths"].items() for method in methods
+    }
+    assert described == {
+        (each.method, each.full_path.replace("{id:path}", "{id}"))
+        for each in all_routes()
+        if not each.is_page
+    }
+    text = json.dumps(found)
+    for name in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
+        assert name in found["components"]["schemas"], name
+    ids = [each["operationId"] for methods in found["paths"].values() for each in methods.values()]
+    assert len(set(ids)) == len(ids)
+
+
+def test_it_is_written_down_as_it_is() -> None:
+    """`python -m gateway.admin.controls` writes it."""
+    assert json.loads(WRITTEN.read_text()) == json.loads(json.dumps(document(all_routes())))
+
+
+def fits(value: Any, schema: Any, schemas: dict[str, Any]) -> bool:
+    """Say whether a value is what a schema says, of as much of JSON Schema as there is in it."""
+    if "$ref" in schema:
+        return fits(value, schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "anyOf" in schema:
+        return any(fits(value, each, schemas) for each in schema["anyOf"])
+    kinds: dict[str, Any] = {
+        "object": dict, "array": list, "string": str, "boolean": bool, "null": type(None),
+        "integer": int, "number": (int, float),
+    }  # fmt: skip
+    if "type" in schema and not isinstance(value, kinds[schema["type"]]):
+        return False
+    if "enum" in schema and value not in schema["enum"]:
+        return False
+    if isinstance(value, list) and "items" in schema and schema["items"] is not False:
+        return all(fits(each, schema["items"], schemas) for each in value)
+    if isinstance(value, dict) and "properties" in schema:
+        known = schema["properties"]
+        whole = set(schema.get("required", ())) <= set(value)
+        return whole and all(
+            name in known and fits(each, known[name], schemas) for name, each in value.items()
+        )
+    return True
+
+
+async def test_answers_are_what_it_says(sqlite_database: Database) -> None:
+    world = world_of(sqlite_database, CONFIG)
+    await make(world, "k", budget={"usd": 1.0}, labels={"a": "b"})
+    status, found, _ = await call(world, "openapi.json")
+    assert status == 200
+    schemas = found["components"]["schemas"]
+    for method, target, template, body in (
+        ("GET", "keys", "keys", None),
+        ("GET", "keys/k", "keys/{id}", None),
+        ("GET", "keys/nobody", "keys/{id}", None),
+        ("POST", "keys", "keys", {"name": "another"}),
+        ("POST", "keys", "keys", {"name": ""}),
+        ("POST", "keys/k/rotate", "keys/{id}/rotate", None),
+        ("DELETE", "keys/k", "keys/{id}", None),
+        ("GET", "teams", "teams", None),
+        ("GET", "deployments", "deployments", None),
+        ("POST", "deployments/p/x/drain", "deployments/{id}/drain", {"for": 5}),
+        ("GET", "processes", "processes", None),
+        ("GET", "in-flight", "in-flight", None),
+        ("POST", "in-flight/x/cancel", "in-flight/{id}/cancel", None),
+        ("POST", "config/check", "config/check", {"text": "x = 1"}),
+        ("POST", "config/diff", "config/diff", {"text": ""}),
+    ):
+        status, answer, _ = await call(world, target, method, body)
+        said = found["paths"][f"/admin/api/{template}"][method.lower()]["responses"]
+        which = "default" if status >= 400 else "201" if "201" in said else "200"
+        schema = said[which]["content"]["application/json"]["schema"]
+        assert fits(answer, schema, schemas), (method, target, status, answer)

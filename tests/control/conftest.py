@@ -1,0 +1,17 @@
+"""Databases for the tests of operations: those of the store."""
+
+from tests.store.conftest import (
+    database,
+    migrated_file,
+    migrated_template,
+    postgresql_database,
+    sqlite_database,
+)
+
+__all__ = [
+    "database",
+    "migrated_file",
+    "migrated_template",
+    "postgresql_database",
+    "sqlite_database",
+]
