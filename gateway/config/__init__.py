@@ -13,7 +13,6 @@ In the order in which to read them:
     snapshot       a `Config` resolved and immutable: what a request takes and keeps to its end
     reload_status  what a reload changes, what it cannot, and how the last one went
     changes        the names of the settings that differ between two configurations
-    vanished       what a configuration lacks that the one before had: signs of a half-written file
     tokens/        the file of tokens that `gateway tokens` writes
     paths          where the file of the configuration is, and that of the tokens
     pid_path       where its pid file is, even if the rest of it is not valid

@@ -1,7 +1,6 @@
 """From a file to a valid `Config`, or to the whole list of what is wrong with it.
 
-Every table is read on its own and every fault is collected: a person fixes a file once, not
-once per fault.
+Every table is read on its own and every fault is collected: a person fixes a file once.
 """
 
 from __future__ import annotations

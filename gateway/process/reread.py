@@ -14,8 +14,8 @@ from ..config import schema
 from ..config.callers import AllCallers
 from ..config.changes import changed_tokens, changes
 from ..config.checks.advice import advice
+from ..config.checks.vanished import opened, vanished
 from ..config.reload_status import hold_fixed
-from ..config.vanished import opened, vanished
 from ..errors import ConfigError
 
 # A hundred thousand tokens may all be over.

@@ -29,7 +29,7 @@ from ..core.routing.deployment import Deployment
 from ..errors import ClientGone, GatewayError, SendStalled
 from .disconnect import cancel_on_disconnect
 from .failure import told
-from .outcomes import CANCELLED, SHUTDOWN, Failed, RawAnswer, RelayEnd, Stopped
+from .outcomes import CANCELLED, SHUTDOWN, Failed, RawAnswer, RelayEnd, StoppedRequest
 from .protocols import Client, HeaderPairs
 from .reservation import Reservation, rate_limits
 from .services import Services
@@ -84,7 +84,7 @@ class Exchange:
         self.routed = False
         self.shown: Record | None = None
         self._scope: trio.CancelScope | None = None
-        self._stopped: Stopped | None = None
+        self._stopped: StoppedRequest | None = None
         # Its places among the caller's requests and in the gateway.
         self._lease: Reservation | None = None
         self._slot: SlotLease | None = None
@@ -291,7 +291,7 @@ class Exchange:
     def _shut_down(self) -> None:
         self._stop(SHUTDOWN)
 
-    def _stop(self, why: Stopped) -> None:
+    def _stop(self, why: StoppedRequest) -> None:
         self._stopped = self._stopped or why
         if self._scope is not None:
             self._scope.cancel(why.message)

@@ -69,7 +69,7 @@ class RelayEnd(msgspec.Struct, frozen=True):
     code: str | None = None
 
 
-class Stopped(NamedTuple):
+class StoppedRequest(NamedTuple):
     """Why, in the words of attempts, of records and of people."""
 
     cause: Cause
@@ -94,8 +94,10 @@ class Stopped(NamedTuple):
         return CancelledByOperator(self.message)
 
 
-SHUTDOWN: Final = Stopped(Cause.SHUTDOWN, EndReason.SHUTTING_DOWN, "the gateway is shutting down")
-CANCELLED: Final = Stopped(
+SHUTDOWN: Final = StoppedRequest(
+    Cause.SHUTDOWN, EndReason.SHUTTING_DOWN, "the gateway is shutting down"
+)
+CANCELLED: Final = StoppedRequest(
     Cause.CANCELLED, EndReason.CANCELLED, "an operator has cancelled the request"
 )
 BY_CAUSE: Final = {each.cause: each for each in (SHUTDOWN, CANCELLED)}

@@ -20,10 +20,10 @@ import trio
 
 from ... import __version__
 from ...config import load
+from ...config.checks.vanished import opened
 from ...config.paths import config_path
 from ...config.pid_path import pid_path
 from ...config.schema import Config
-from ...config.vanished import opened
 from ...errors import ConfigError
 from ...process.application import Application
 from ...process.memory import WORKERS, settle_in

@@ -18,7 +18,7 @@ WORDS = {
 }
 
 
-class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
+class DeploymentShown(msgspec.Struct, frozen=True, kw_only=True):
     """One deployment of one model.
 
     `now` is what this process knows of it, None before the first look; `health` is what the store
@@ -44,7 +44,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
 
 class ModelView(msgspec.Struct, frozen=True, kw_only=True):
     name: str
-    deployments: list[DeploymentView]
+    deployments: list[DeploymentShown]
 
     @property
     def served(self) -> bool:
@@ -66,7 +66,7 @@ def model_views(
         yield ModelView(
             name=model.name,
             deployments=[
-                DeploymentView(
+                DeploymentShown(
                     provider=each.provider,
                     model=each.pattern or each.model,
                     fallback=model.fallback(number),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.config.checks.vanished import opened, vanished
 from gateway.config.load import parse
 from gateway.config.schema import Config
-from gateway.config.vanished import opened, vanished
 
 PROVIDER = '[providers.p]\nkind = "demo"\n'
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from .keys.tables import Token
-from .schema import Config
+from ..keys.tables import Token
+from ..schema import Config
 
 # One token revoked of two is an ordinary change. The names of more than one table that go at
 # once, and at least half of all, may as well be the end of a file that is not there yet.
