@@ -17,7 +17,7 @@ from .caller import Caller, Reply, ask, calling
 from .harness import GATEWAY, PATIENCE, Served, config, spawned
 from .provider import Asked, serving
 from .store import Kept
-from .wire import Script, completion, streamed, whole, words
+from .wire import DONE, Script, completion, event, streamed, whole, words
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -341,3 +341,78 @@ async def exchanged(served: Served, request: bytes) -> bytes:
             while piece := await caller.stream.receive_some():
                 answer += piece
     return answer
+
+
+# What providers answer...
+
+USAGE: Final = b'{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}'
+MESSAGE: Final = b'{"role":"assistant","content":"Hi"}'
+CHOICE: Final = b'{"index":0,"message":%b,"finish_reason":"stop"}' % MESSAGE
+DELTA: Final = b'{"index":0,"delta":%b,"finish_reason":"stop"}' % MESSAGE
+# Templates of whole answers and of events, by the place that a value is put into.
+PLACES: Final[dict[str, bytes]] = {
+    "all of it": b"%b",
+    "id": b'{"id":%%b,"model":"r","choices":[%b],"usage":%b}' % (CHOICE, USAGE),
+    "model": b'{"model":%%b,"choices":[%b],"usage":%b}' % (CHOICE, USAGE),
+    "choices": b'{"model":"r","choices":%%b,"usage":%b}' % USAGE,
+    "choice": b'{"model":"r","choices":[%%b],"usage":%b}' % USAGE,
+    "index": b'{"choices":[{"index":%%b,"message":%b,"delta":%b}]}' % (MESSAGE, MESSAGE),
+    "message": b'{"choices":[{"message":%b,"delta":%b,"finish_reason":"stop"}]}',
+    "content": b'{"choices":[{"message":{"content":%b},"delta":{"content":%b}}]}',
+    "finish_reason": b'{"choices":[{"message":%b,"delta":%b,"finish_reason":%%b}]}'
+    % (MESSAGE, MESSAGE),
+    "usage": b'{"choices":[%b],"usage":%%b}' % CHOICE,
+    "prompt_tokens": b'{"choices":[%b],"usage":{"prompt_tokens":%%b,"completion_tokens":1}}'
+    % CHOICE,
+    "details": b'{"choices":[],"usage":{"prompt_tokens":9,"prompt_tokens_details":%b}}',
+    "cached": b'{"choices":[],"usage":{"prompt_tokens":9,"cached_tokens":%b,"cost":%b}}',
+    "timings": b'{"choices":[%b],"timings":%%b}' % CHOICE,
+    "error": b'{"error":%b}',
+    "error beside choices": b'{"choices":[%b],"error":%%b}' % CHOICE,
+    "error's code": b'{"error":{"message":%b,"code":%b,"type":%b}}',
+    "x_groq": b'{"choices":[],"x_groq":%b}',
+}
+
+
+def filled(template: bytes, value: bytes) -> bytes:
+    return template.replace(b"%b", value)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_answers_of_providers_with_each_value(write: Write, stream: bool) -> None:
+    answers = [
+        (place, what, filled(template, value))
+        for place, template in PLACES.items()
+        for what, value in VALUES.items()
+        if len(value) < 200_000
+    ]
+    # All of them take a minute.
+    every = rounds(4, 1)
+    answers = answers[random.randrange(every) :: every]
+
+    def answer(asked: Asked) -> Script:
+        body = answers[int(asked.json["seed"])][2]
+        if stream:
+            lines = b"".join(b"data: %b\n" % line for line in body.split(b"\n"))
+            return streamed([*words("Hi")[:2], lines + b"\n", event({}, "stop"), DONE])
+        return [(0.0, whole(200, body))]
+
+    text = "[breaker]\nenabled = false\n[retry.budget]\nper_second = 1e6"
+    async with serving(answer) as provider:
+        file = write(config(provider.port, retry="max_attempts = 1", models=text))
+        async with spawned([*GATEWAY], file) as served, calling(served.port) as caller:
+            for number, (place, what, body) in enumerate(answers):
+                await caller.ask(stream=stream, seed=number)
+                reply = await caller.reply()
+                assert reply.status not in (500, 503), (place, what, body[:500], reply)
+                if not reply.complete:
+                    # A stream that broke has no proper end.
+                    assert stream
+                    await caller.stream.aclose()
+                    await caller.open()
+            served.terminate()
+            assert await served.exit_status() == 0
+    said = served.said.decode()
+    assert "Traceback" not in said, said[said.index("Traceback") :][:5000]
+    assert b"internal_error" not in served.lines
+    assert len(served.lines.splitlines()) == len(answers)
