@@ -64,3 +64,41 @@ def test_half_of_them_gone_is_said(kind: str, before: int, after: int, says: boo
     assert found == (
         (f"[[{kind}]]: {gone} of {before} are gone; is the file complete?",) if says else ()
     )
+
+
+BOUNDS = (
+    'models = ["m0"]',
+    "rpm = 5",
+    "tpm = 500",
+    "max_concurrent = 2",
+    'budget = { usd = 1, window = "day" }',
+    "expires_at = 2027-01-01T00:00:00Z",
+)
+
+
+def bounded(*bounds: str, count: int = 1) -> Config:
+    text = f'{PROVIDER}[[models]]\nname = "m0"\nroutes = [{{provider="p", model="x"}}]\n'
+    for number in range(count):
+        table = f'[[tokens]]\nname = "t{number}"\nkey = "sk-token-{number}"\n'
+        text += table + "".join(f"{bound}\n" for bound in bounds)
+    return parse(text, "config.toml", {})
+
+
+@pytest.mark.parametrize("kept", range(len(BOUNDS)))
+def test_a_token_that_is_bounded_no_more_is_named(kept: int) -> None:
+    """The file is cut inside of its last table, after any of the lines."""
+    (said,) = vanished(bounded(*BOUNDS), bounded(*BOUNDS[:kept]))
+    lost = ", ".join(bound.partition(" ")[0] for bound in BOUNDS[kept:])
+    assert said == f"[[tokens]]: {lost} of t0: no bounds any more; is the file complete?"
+
+
+def test_other_bounds_are_ordinary_changes() -> None:
+    assert vanished(bounded(*BOUNDS), bounded(*BOUNDS)) == ()
+    assert vanished(bounded("rpm = 5"), bounded("rpm = 9")) == ()
+    assert vanished(bounded(), bounded(*BOUNDS)) == ()
+
+
+def test_few_of_many_tokens_are_named() -> None:
+    (said,) = vanished(bounded("rpm = 5", count=9), bounded(count=9))
+    assert said.count(" of t") == 5
+    assert "rpm of t4 and 4 more: no bounds" in said
