@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from ...records.usage import Usage
 from ...wire.splice import InvalidJSON, members, splice
@@ -13,6 +15,9 @@ from .chunk import CHAT, Shape
 from .faults import choices_of, reported_by_answer, unwrapped
 from .text_meter import answer_tokens
 from .usage.reports import UsageReports
+
+# A list, of objects as far as its first item tells.
+_CHOICES: Final = re.compile(rb"\[[ \t\n\r]*[{\]]")
 
 
 def rewrite_answer(body: bytes, model: bytes, choices: int = 1, shape: Shape = CHAT) -> Answer:
@@ -34,7 +39,7 @@ def rewrite_answer(body: bytes, model: bytes, choices: int = 1, shape: Shape = C
     error = reported_by_answer(body, fields)
     if error is not None:
         raise NotAnAnswer("the answer is an error with status 200", error=error)
-    if fields.get("choices", b"null") == b"null":
+    if _CHOICES.match(fields.get("choices", b"")) is None:
         # `{}` for one: every SDK would fail at the first look at it.
         raise NotAnAnswer("the answer has no choices")
     if fields["choices"].strip(b"[] \t\r\n") == b"":

@@ -60,7 +60,15 @@ def test_each_of_two_models_changes() -> None:
     )
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"choices":null}', b'{"id":"a","usage":{}}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"id":"a","usage":{}}',
+        *(b'{"choices":%b}' % each for each in (b"null", b"{}", b'"x"', b"1", b"true", b"false")),
+        *(b'{"choices":%b}' % each for each in (b"[null]", b"[ 1]", b"[\t[]]", b'["x"]')),
+    ],
+)
 def test_an_object_without_choices_is_no_answer(body: bytes) -> None:
     with pytest.raises(NotAnAnswer, match="no choices") as caught:
         rewrite_answer(body, MODEL)
