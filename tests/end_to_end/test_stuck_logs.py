@@ -17,7 +17,7 @@ import trio
 from ..ports import lasting_port
 from .caller import ask, get
 from .harness import GATEWAY, PATIENCE, ROOT, config
-from .provider import serving, until
+from .provider import serving, speaking, until
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +82,37 @@ async def test_output_that_is_not_read_stops_nothing(stuck: str, write: Write) -
             with trio.CancelScope(shield=True):
                 await process.wait()
             os.close(reader)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_output_that_is_closed_is_no_reason_to_leave(
+    closed: str, workers: str, write: Write
+) -> None:
+    """Service managers of some kinds start processes without any of the three."""
+    port = lasting_port()
+    async with serving(speaking) as provider:
+        text = config(provider.port, server="drain_delay = 0").replace(
+            "127.0.0.1:0", f"127.0.0.1:{port}"
+        )
+        file = write(text + '\n[log]\nlevel = "debug"\n')
+        process = await trio.lowlevel.open_process(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *GATEWAY, "--workers", workers],
+            env={**os.environ, "GATEWAY_CONFIG": str(file), "PYTHONPATH": str(ROOT)},
+            cwd=file.parent,
+        )
+        try:
+            with trio.fail_after(PATIENCE):
+                await answering(port)
+                for _ in range(5):
+                    assert (await ask(port)).status == 200
+            process.send_signal(signal.SIGTERM)
+            await until(lambda: process.poll() is not None, "the exit", PATIENCE)
+            assert process.returncode == 0
+        finally:
+            process.kill()
+            with trio.CancelScope(shield=True):
+                await process.wait()
 
 
 async def test_a_stream_that_is_read_again_says_what_was_dropped() -> None:
