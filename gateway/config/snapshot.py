@@ -91,7 +91,9 @@ class ServedModel(msgspec.Struct, frozen=True):
         group = bisect_right(tuple(accumulate(self.groups)), number)
         return group - 1 if group else None
 
-    def deadlines(self, started: float, latest: float, stopped: Callable[[], float]) -> Deadlines:
+    def deadlines(
+        self, started: float, latest: float, stopped: Callable[[], float] = float
+    ) -> Deadlines:
         return Deadlines(self.deployments, started, latest, stopped)
 
     def order(

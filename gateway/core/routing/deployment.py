@@ -139,7 +139,7 @@ class Deadlines(msgspec.Struct, frozen=True, gc=False):
     deployments: tuple[Deployment, ...]
     started: float
     latest: float
-    stopped: Callable[[], float]
+    stopped: Callable[[], float] = float  # which returns 0.0
 
     def __call__(self, number: int) -> float:
         total = self.deployments[number].timeouts.total
