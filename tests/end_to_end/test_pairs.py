@@ -19,7 +19,7 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 def config(api: str) -> str:
     return (
         '[server]\nbind = "127.0.0.1:0"\n[overload]\nlag = 0\n[store]\nurl = ""\n'
-        f'[providers.demo]\nkind = "demo"\ntoken_interval = 0\napi = "{api}"\n'
+        f'[providers.demo]\nkind = "demo"\ntoken_interval = 0\nspeaks = "{api}"\n'
         '[[models]]\nname = "m"\nroutes = [{ provider = "demo", model = "demo", '
         "input_price = 1, output_price = 2 }]\n"
     )

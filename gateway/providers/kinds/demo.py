@@ -22,10 +22,10 @@ from .anthropic import KIND as MESSAGES
 
 
 class DemoProvider(Provider, frozen=True):
-    """`token_interval` is the seconds between two tokens, `api` which of its two it is asked in."""
+    """`token_interval` is the seconds between two tokens, `speaks` the API that it is asked in."""
 
     token_interval: Seconds = 0.02
-    api: Literal["chat", "messages"] = "chat"
+    speaks: Literal["chat", "messages"] = "chat"
 
 
 class Demo(OpenAICompatible):
@@ -45,13 +45,13 @@ class Demo(OpenAICompatible):
 
     def serve(self, provider: Provider) -> Serve:
         assert isinstance(provider, DemoProvider)
-        return partial(_serve, provider.token_interval, "/v1" if provider.api == "chat" else "")
+        return partial(_serve, provider.token_interval, "/v1" if provider.speaks == "chat" else "")
 
     def describe(
         self, name: str, provider: Provider, place: Place, terms: RouteTerms
     ) -> Deployment:
         assert isinstance(provider, DemoProvider)
-        if provider.api == "messages":
+        if provider.speaks == "messages":
             found = MESSAGES.describe(name, provider, place, terms)
             return msgspec.structs.replace(found, reasoning=terms.reasoning or "adaptive")
         found = super().describe(name, provider, place, terms)

@@ -21,14 +21,15 @@ def test_it_is_called_like_any_other_provider() -> None:
     found = KIND.describe("d", DemoProvider(kind="demo"), PLACE, TERMS)
     assert found.origin == Origin("http", "127.0.0.1", 4321)
     assert found.target == found.stream_target == b"/v1/chat/completions"
-    same = OpenAIProvider(kind="openai", base_url="http://127.0.0.1:4321/v1", api="responses")
+    url = "http://127.0.0.1:4321/v1"
+    same = OpenAIProvider(kind="openai", base_url=url, api="responses")
     like = openai.KIND.describe("d", same, PLACE, TERMS)
     # It thinks if it is asked to.
     assert found == msgspec.structs.replace(like, reasoning="effort")
 
 
 def test_it_can_be_asked_in_its_other_api() -> None:
-    table = DemoProvider(kind="demo", api="messages")
+    table = DemoProvider(kind="demo", speaks="messages")
     place = msgspec.structs.replace(PLACE, base_url="http://127.0.0.1:4321")
     found = KIND.describe("d", table, place, TERMS)
     assert (found.target, found.reasoning) == (b"/v1/messages", "adaptive")
