@@ -21,6 +21,7 @@ ENDS: Final[dict[str, str]] = {
     EndReason.TOTAL_TIMEOUT: "took too long in all",
     EndReason.SEND_TIMEOUT: "the caller took nothing",
     EndReason.SHUTTING_DOWN: "cut by a shutdown",
+    EndReason.CANCELLED: "cancelled by an operator",
     EndReason.INTERNAL_ERROR: "a mistake of the gateway",
 }
 CAUSES: Final[dict[str, str]] = {
@@ -31,7 +32,6 @@ CAUSES: Final[dict[str, str]] = {
     Cause.LOCAL_SHORTAGE.value: "this machine has no socket left",
     Cause.CONNECTION_LOST.value: "the connection was lost",
     Cause.STALE_CONNECTION.value: "an idle connection had been closed",
-    Cause.STALE_CREDENTIAL.value: "its access token was refused, a new one is asked for",
     Cause.PROTOCOL_VIOLATION.value: "what it sent is no HTTP",
     Cause.FIRST_EVENT_TIMEOUT.value: "no first event in time",
     Cause.IDLE_TIMEOUT.value: "the stream fell silent",
@@ -39,6 +39,7 @@ CAUSES: Final[dict[str, str]] = {
     Cause.RATE_LIMITED.value: "the provider's rate limit",
     Cause.SERVER_ERROR.value: "an error of the provider",
     Cause.AUTH_FAILED.value: "the provider refuses the key",
+    Cause.CANCELLED.value: "cancelled by an operator",
     Cause.STALE_CREDENTIAL.value: "its access token was over",
     Cause.ACCOUNT_REFUSED.value: "the provider refuses the account",
     Cause.REJECTED.value: "the provider refuses the request",
@@ -62,6 +63,7 @@ SKIPS: Final[dict[str, str]] = {
     SkipReason.RATE_LIMITED.value: "all its keys are at their rate limit",
     SkipReason.KEYS_REFUSED.value: "the provider refuses its keys",
     SkipReason.BUSY.value: "all places of the provider are taken",
+    SkipReason.DRAINED.value: "drained by an operator",
     SkipReason.OVER_LIMIT.value: "over the limits configured for the provider",
     SkipReason.RETRY_BUDGET.value: "its retry budget is used up",
     SkipReason.CANNOT_SERVE.value: "its model cannot serve this request",

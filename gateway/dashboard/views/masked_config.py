@@ -11,7 +11,7 @@ from ...config.schema import Config
 
 MASKED: Final = "[hidden]"
 # Each is shown by itself: there may be a hundred thousand.
-_LISTS: Final = ("providers", "models", "tokens", "admins")
+_LISTS: Final = ("providers", "models", "teams", "tokens", "admins")
 # What may stand in a header or in the query of an address is not known, so all of it is hidden.
 _HIDDEN: Final = re.compile(r"key|secret|password|token|headers", re.IGNORECASE)
 # Names of things that are no secrets, though they sound like it.

@@ -19,6 +19,7 @@ def test_a_record_says_nothing_it_does_not_know() -> None:
         **dict.fromkeys(["user_agent", "trace_id", "metadata", "fallback_model"]),
         **dict.fromkeys(["team", "labels"]),
         "skipped": [],
+        "dropped": [],
         "operation": "chat",
         "request_id": "req_1",
         "time": 1.0,

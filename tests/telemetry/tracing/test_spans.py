@@ -239,6 +239,7 @@ def test_an_attempts_cost_is_what_the_others_leave(maker: SpanMaker) -> None:
         (EndReason.TOTAL_TIMEOUT, 504, "total_timeout"),
         (EndReason.SEND_TIMEOUT, 200, "send_timeout"),
         (EndReason.SHUTTING_DOWN, 503, "server_shutting_down"),
+        (EndReason.CANCELLED, 503, "cancelled_by_operator"),
         (EndReason.INTERNAL_ERROR, 500, "internal_error"),
     ],
 )
