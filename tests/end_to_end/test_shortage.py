@@ -76,6 +76,8 @@ async def test_without_descriptors_what_is_open_serves_and_nothing_is_lost(
             for each in ids:
                 await caller.ask(request_id=each, stream=True)
                 assert (await caller.reply()).status == 200
+                # The one connection to the provider is free again a moment after the answer.
+                await trio.sleep(0.1)
             served.process.send_signal(signal.SIGHUP)
             # New connections wait for a descriptor.
             async with calling(served.port) as new:
