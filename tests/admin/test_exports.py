@@ -24,6 +24,8 @@ from tests.api.asgi import Server, piece
 
 from .world import PEER, World, fill_requests
 
+pytestmark = pytest.mark.slow
+
 ROWS = 3000
 
 

@@ -89,6 +89,7 @@ async def test_pages_and_files(filled: Database) -> None:
     assert "aborted" not in event.details
 
 
+@pytest.mark.slow
 async def test_who_leaves_in_the_middle_leaves_nothing_behind(filled: Database) -> None:
     world = World(filled)
     async with served(world) as port:

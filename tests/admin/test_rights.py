@@ -125,6 +125,7 @@ def everyone(database: Database) -> World:
     return world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", KEYS)
 async def test_all_routes_with_each_key(database: Database, scope: str) -> None:
     world = everyone(database)

@@ -421,6 +421,7 @@ async def test_callers_of_a_shared_call_learn_of_the_fallback(stream: bool) -> N
     assert len({reply.body for reply in replies}) == 1
 
 
+@pytest.mark.slow
 @both_kinds
 @pytest.mark.parametrize(
     ("script", "status", "attempts"),

@@ -43,6 +43,7 @@ def junk(request: pytest.FixtureRequest) -> bytes:
     return b"x" * int(request.param)
 
 
+@pytest.mark.slow
 async def test_a_caller_that_leaves_behind_junk_is_seen_before_the_first_event(
     junk: bytes,
 ) -> None:
@@ -64,6 +65,7 @@ async def test_a_caller_that_leaves_behind_junk_is_seen_before_the_first_event(
     assert (record.status, record.end_reason) == (499, EndReason.CLIENT_GONE)
 
 
+@pytest.mark.slow
 async def test_junk_behind_a_request_does_not_harm_its_answer() -> None:
     end = framed(event({"content": "all"}) + event({}, "stop") + DONE)
     script: Script = [(0.0, stream_head()), (3.0, end), (0.0, LAST_CHUNK)]

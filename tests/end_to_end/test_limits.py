@@ -212,6 +212,7 @@ async def test_sdk_does_not_try_again_without_budget() -> None:
     assert len(provider.asked) == 1
 
 
+@pytest.mark.slow
 @BOTH_KINDS
 @pytest.mark.parametrize("says", [{"max_tokens": 1000}, {"max_tokens": 5e2, "n": 2}, {}])
 async def test_a_budget_holds_with_many_at_once(stream: bool, says: dict[str, Any]) -> None:

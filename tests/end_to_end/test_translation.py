@@ -156,6 +156,7 @@ async def test_a_message_of_a_chat_model_whole_and_its_record() -> None:
     assert provider.asked[0].json == {"model": "real", "messages": MESSAGES, "max_tokens": 64}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "kind", "starts"),
     [

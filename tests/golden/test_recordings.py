@@ -137,6 +137,7 @@ def with_name(event: dict[str, Any]) -> dict[str, Any]:
     return event | {"response": renamed(event["response"])} if "response" in event else event
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", responses("*.chunks.txt"), ids=lambda path: path.name)
 @pytest.mark.parametrize("size", [1, 100, 1 << 20])
 def test_streams_of_responses(path: Path, size: int) -> None:

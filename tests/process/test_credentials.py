@@ -151,6 +151,7 @@ class Choosy(TokenServer):
             await stream.send_all(head + body)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "taken", "end"),
     [

@@ -17,6 +17,8 @@ from gateway.serve.policy import ServingPolicy
 from .harness import GET, answer, echo, idle_lifespan, post, read_body, worker
 from .processes import eventually
 
+pytestmark = pytest.mark.slow
+
 HEAD = {"type": "http.response.start", "status": 200, "headers": []}
 
 

@@ -9,6 +9,8 @@ import pytest
 from gateway.admin.accounts.arrival import Arrival, arrival_of, check_origin
 from gateway.errors import PermissionDenied
 
+pytestmark = pytest.mark.slow
+
 TRUSTED = ("10.0.0.0/8", "unix")
 
 

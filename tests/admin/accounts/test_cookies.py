@@ -6,6 +6,8 @@ import pytest
 
 from gateway.admin.accounts.cookies import clear_cookie, session_tokens, set_cookie
 
+pytestmark = pytest.mark.slow
+
 A, B = "a" * 43, "b" * 43
 
 

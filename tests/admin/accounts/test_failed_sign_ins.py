@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.admin.accounts.failed_sign_ins import OF_ALL, OF_ONE, WINDOW, FailedSignIns
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_few_are_all_written_down() -> None:

@@ -14,6 +14,8 @@ from gateway.admin.accounts import passwords
 from gateway.admin.accounts.passwords import AT_ONCE, DECOY, PasswordHashes, hash_now, matches_now
 from gateway.errors import Overloaded
 
+pytestmark = pytest.mark.slow
+
 PASSWORD = "correct horse battery"
 
 

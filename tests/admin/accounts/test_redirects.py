@@ -8,6 +8,8 @@ import pytest
 
 from gateway.admin.accounts.redirects import HOME, back_from_sign_in, to_sign_in
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("path", "query"),

@@ -16,6 +16,8 @@ from ..world import World
 from .people import HOST, PASSWORD, Browser, new_user
 from .test_sign_ins import Clock
 
+pytestmark = pytest.mark.slow
+
 HERE = ("127.0.0.1", 50_000)
 HALF_AN_HOUR = 1800
 

@@ -22,6 +22,8 @@ from tests.api.asgi import Server
 from ..world import PEER, World
 from .people import HASH, PASSWORD, Browser, new_user, signed_in
 
+pytestmark = pytest.mark.slow
+
 MINUTE, HOUR = 60.0, 3600.0
 
 

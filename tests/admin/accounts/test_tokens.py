@@ -6,6 +6,8 @@ import pytest
 
 from gateway.admin.accounts.tokens import csrf_token, digest_of, is_token, new_token, same
 
+pytestmark = pytest.mark.slow
+
 
 def test_tokens_have_256_bits_and_are_all_different() -> None:
     tokens = {new_token() for _ in range(100)}

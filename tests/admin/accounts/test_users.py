@@ -14,6 +14,8 @@ from tests.api.asgi import Server
 from ..world import World
 from .people import HASH, PASSWORD, Browser, new_user, signed_in
 
+pytestmark = pytest.mark.slow
+
 OTHER = "quite another password"
 NEW = {"name": "Bob", "password": OTHER, "role": "operator"}
 

@@ -11,6 +11,8 @@ from gateway.admin.oidc.claims import external_user
 from gateway.core.sign_in import OidcSettings
 from gateway.errors import PermissionDenied
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = OidcSettings(
     issuer="https://login.example.com",
     client_id="gateway",

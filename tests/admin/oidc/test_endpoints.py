@@ -18,6 +18,8 @@ from ..accounts.people import HOST, PASSWORD, Browser, new_user, signed_in
 from ..world import World
 from .scripted import SETTINGS, ScriptedProvider
 
+pytestmark = pytest.mark.slow
+
 START = "oidc/start?next=/admin/requests"
 
 

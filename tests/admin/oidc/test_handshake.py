@@ -11,6 +11,8 @@ import pytest
 from gateway.admin.accounts.redirects import HOME
 from gateway.admin.oidc.handshake import COOKIE, Handshake, clear_handshake, handshake_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_is_made_of_a_token_does_not_tell_the_rest() -> None:
     handshake = Handshake.begin()

@@ -19,6 +19,8 @@ from gateway.errors import Overloaded, ProvidersFailed
 
 from .scripted import SETTINGS, ScriptedProvider, new_key
 
+pytestmark = pytest.mark.slow
+
 REDIRECT = "https://gateway.example.com/admin/api/oidc/callback"
 Spoil = Callable[[dict[str, Any]], None]
 

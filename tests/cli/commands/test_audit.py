@@ -15,6 +15,8 @@ from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from gateway.store.writing import chain
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [store]
 url = "sqlite:///gateway.db"

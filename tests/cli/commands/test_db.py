@@ -17,6 +17,8 @@ from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from gateway.store.engine.schema import audit
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 SECRET: Final = "hunter2-of-the-database"
 REVISIONS: Final = sorted(

@@ -25,6 +25,8 @@ from gateway.store.engine.database import Database
 
 from ...end_to_end.harness import ROOT
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-canary-0123456789"
 NASTY = '{"a":"\\u001b]0;title\\u0007","b":"\x1b[31m","c":"\u202e[red]Zoë"}'
 

@@ -12,6 +12,8 @@ from gateway.cli.commands import deployments, keys
 from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 
+pytestmark = pytest.mark.slow
+
 Captured = pytest.CaptureFixture[str]
 
 

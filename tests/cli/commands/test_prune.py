@@ -15,6 +15,8 @@ from gateway.store.writing import chain
 
 from ...store.exported import EPOCH, attempt, event, request, store
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [retention]
 requests_days = 1

@@ -25,6 +25,8 @@ from gateway.store.engine.schema import audit
 
 from ...end_to_end.harness import PATIENCE, ROOT
 
+pytestmark = pytest.mark.slow
+
 PASSWORD: Final = "correct horse battery"
 OTHER: Final = "quite another password"
 Captured = pytest.CaptureFixture[str]

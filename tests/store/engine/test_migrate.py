@@ -135,6 +135,7 @@ def test_an_empty_database(empty_database: Database) -> None:
     assert migrate.upgrade(empty_database) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_each_revision_with_rows_in_it(
     empty_database: Database,

@@ -37,6 +37,7 @@ def quantiles(durations: list[int]) -> Quantiles:
     return Quantiles(quantile(counts, 0.5), quantile(counts, 0.95), quantile(counts, 0.99))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("since", "until", "width"),
     [

@@ -14,6 +14,7 @@ def test_every_name_has_a_strategy() -> None:
     assert set(STRATEGIES) == set(get_args(StrategyName))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shares"),
     [
