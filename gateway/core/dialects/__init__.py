@@ -2,6 +2,7 @@
 
     base                what a dialect is: everything else knows dialects by it alone
     rewriting           what comes of an answer: a whole one, or a stream; part of `base`
+    sse_rewriter        what the rewriters of all streams have in common
     openai_chat         OpenAI's chat completions
     openai_completions  OpenAI's legacy completions, by the engine of chat completions
     openai_numbers      OpenAI's embeddings and moderations

@@ -20,7 +20,8 @@ import msgspec
 from ...records.usage import Usage
 from ...wire.json_scan import NOTHING, check_utf8
 from ...wire.splice import InvalidJSON, NotAnObject, members, splice
-from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
+from ...wire.sse import SseEvent, encode
+from ..sse_rewriter import SseRewriter
 from ..text_meter import TextMeter
 from .event import EVENT, StreamEvent, block_says, delta_says, members_of, stop_reason_of
 from .unstreamed import as_stream
@@ -40,7 +41,7 @@ _SILENT: Final = b'{"type":"error","error":{"type":"api_error","message":"%b"}}'
 _NO_WORDS: Final = b"the provider reports an error"
 
 
-class MessageStreamRewriter:
+class MessageStreamRewriter(SseRewriter):
     """Rewrites one stream (see `base.StreamRewriter`). `model` is the requested name as JSON.
 
     `done` says that `message_stop` was the last that came. There is no other proper end, so that
@@ -48,26 +49,15 @@ class MessageStreamRewriter:
     to stop reading, and the relay gives what may follow a moment.
     """
 
-    progressed = False
-    foreign_error = None
-    kept_ids: tuple[str, ...] = ()
     # Usage comes with the events that every stream has.
     awaits_usage = False
 
     def __init__(self, model: bytes, *, max_event_bytes: int) -> None:
-        self.meaningful = False
-        self.done = False
-        self.finished = False
-        self.said = 0
-        self.error: bytes | None = None
-        self.broken: str | None = None
-        self.events = 0
-        self.malformed = 0
+        super().__init__(max_event_bytes)
         self._model = model
         self._last = b""
         self._reports = MessageUsage()
         self._text = TextMeter()
-        self._decoder = SseDecoder(max_event_bytes)
 
     @property
     def usage(self) -> Usage | None:
@@ -84,32 +74,12 @@ class MessageStreamRewriter:
         """Say whether there is nothing more to be had from the stream."""
         return self.error is not None or self.broken is not None
 
-    def feed(self, chunk: bytes) -> bytes:
-        """Return what the caller gets for `chunk`."""
-        if self.ended:
-            return b""
-        try:
-            events = self._decoder.feed(chunk)
-        except EventTooLarge as exc:
-            output = self._take(exc.events)
-            if not self.ended:
-                self.broken = str(exc)
-            return output
-        return self._take(events)
-
     def feed_answer(self, body: bytes) -> bytes:
         """Return what the caller gets for a whole answer, sent instead of a stream.
 
         Raises NotAnAnswer.
         """
         return self.feed(as_stream(body))
-
-    def end(self) -> bytes:
-        """Take note that the body has ended: a last event without its blank line counts, too."""
-        if self.ended:
-            return b""
-        event = self._decoder.finish()
-        return b"" if event is None or event.data is None else self._take([event])
 
     def finish(self) -> bytes:
         """Return the `message_stop` that was kept back."""

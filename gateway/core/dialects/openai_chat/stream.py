@@ -22,7 +22,8 @@ from ...records.usage import Usage
 from ...wire.json_scan import NOTHING, check_utf8
 from ...wire.model_name import ModelRenamer
 from ...wire.splice import InvalidJSON, splice
-from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
+from ...wire.sse import SseEvent, encode
+from ..sse_rewriter import SseRewriter
 from ..text_meter import TextMeter
 from .choice_ends import ChoiceEnds
 from .chunk import CHAT, NULL, Choice, Chunk, Shape, delta_says, index_of, is_bare_word, says_more
@@ -43,15 +44,12 @@ _UNREADABLE: Final = "the provider sent an event that cannot be read"
 _CHOICE_CUT: Final = "the provider ended the stream in the middle of a choice"
 
 
-class ChatStreamRewriter:
+class ChatStreamRewriter(SseRewriter):
     """Rewrites one stream (see `base.StreamRewriter`) under the name `model`, which is JSON.
 
     It is `finished` once each of the `choices` that were asked for, and each that has come, has
     its finish_reason. `asked_usage` says that the provider was asked for usage.
     """
-
-    kept_ids: tuple[str, ...] = ()
-    foreign_error = None
 
     def __init__(
         self,
@@ -63,15 +61,7 @@ class ChatStreamRewriter:
         choices: int = 1,
         shape: Shape = CHAT,
     ) -> None:
-        self.meaningful = False
-        self.progressed = False
-        self.done = False
-        self.finished = False
-        self.said = 0
-        self.error: bytes | None = None
-        self.broken: str | None = None
-        self.events = 0
-        self.malformed = 0
+        super().__init__(max_event_bytes)
         self._reports = UsageReports()
         self._reported = False
         self._text = TextMeter()
@@ -79,7 +69,6 @@ class ChatStreamRewriter:
         self._asked_usage = asked_usage
         self._ends = ChoiceEnds(choices)
         self._index = -1  # of the choice that spoke last
-        self._decoder = SseDecoder(max_event_bytes)
         renamer = ModelRenamer(model)
         self._shape = shape
         # Bound once: they are called for every event.
@@ -97,32 +86,11 @@ class ChatStreamRewriter:
         return self._text.tokens
 
     @property
-    def ended(self) -> bool:
-        return self.done or self.error is not None or self.broken is not None
-
-    @property
     def awaits_usage(self) -> bool:
         return self._asked_usage and not self._reported
 
-    def feed(self, chunk: bytes) -> bytes:
-        if self.ended:
-            return b""
-        try:
-            events = self._decoder.feed(chunk)
-        except EventTooLarge as exc:
-            output = self._take(exc.events)
-            if not self.ended:
-                self.broken = str(exc)
-            return output
-        return self._take(events)
-
     def feed_answer(self, body: bytes) -> bytes:
         return self.feed(as_stream(body, self._shape))
-
-    def end(self) -> bytes:
-        """Take note that the body has ended: a last event without its blank line counts, too."""
-        event = None if self.ended else self._decoder.finish()
-        return b"" if event is None or event.data is None else self._take([event])
 
     def finish(self) -> bytes:
         return DONE  # it was kept back, or the provider has forgotten it

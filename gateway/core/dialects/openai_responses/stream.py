@@ -21,9 +21,10 @@ from ...limits.estimate import BYTES_PER_TOKEN
 from ...records.usage import Usage
 from ...wire.json_scan import NOTHING
 from ...wire.splice import InvalidJSON, splice
-from ...wire.sse import EventTooLarge, SseDecoder, SseEvent, encode
+from ...wire.sse import SseEvent, encode
 from ..openai_chat.chunk import is_bare_word
 from ..openai_chat.usage.reports import UsageReports
+from ..sse_rewriter import SseRewriter
 from ..text_meter import text_size
 from .errors import BETWEEN, error_of, failed, words_of
 from .event import (
@@ -50,7 +51,7 @@ _AUDIO: Final = "response.audio.delta"
 _DECODER: Final = msgspec.json.Decoder()
 
 
-class ResponsesStreamRewriter:
+class ResponsesStreamRewriter(SseRewriter):
     """Rewrites one stream (see `base.StreamRewriter`) under the name `model`, which is JSON.
 
     `final` is the `response` of its last event, once that has come.
@@ -58,22 +59,11 @@ class ResponsesStreamRewriter:
 
     # The end of a stream tells the usage.
     awaits_usage = False
-    foreign_error = None
 
     def __init__(self, model: bytes, *, max_event_bytes: int) -> None:
-        self.meaningful = False
-        self.progressed = False
-        self.done = False
-        self.finished = False
-        self.said = 0
-        self.error: bytes | None = None
-        self.broken: str | None = None
-        self.events = 0
-        self.malformed = 0
-        self.kept_ids: tuple[str, ...] = ()
+        super().__init__(max_event_bytes)
         self.final = b""
         self._model = model
-        self._decoder = SseDecoder(max_event_bytes)
         self._reports = UsageReports()
         self._last = b""
         # The `response` as it was told last, and the number of the last event that has one.
@@ -96,27 +86,8 @@ class ResponsesStreamRewriter:
     def text_tokens(self) -> int:
         return max(-(-self._size // BYTES_PER_TOKEN), self._pieces)
 
-    @property
-    def ended(self) -> bool:
-        return self.done or self.error is not None or self.broken is not None
-
-    def feed(self, chunk: bytes) -> bytes:
-        if self.ended:
-            return b""
-        try:
-            events = self._decoder.feed(chunk)
-        except EventTooLarge as exc:
-            output = self._take(exc.events)
-            if not self.ended:
-                self.broken = str(exc)
-            return output
-        return self._take(events)
-
     def end(self) -> bytes:
-        if self.ended:
-            return b""
-        event = self._decoder.finish()
-        output = b"" if event is None or event.data is None else self._take([event])
+        output = super().end()
         if self._told and not self.ended:
             self._sequence = self._told_at or self._sequence
             self._fails(self.failure(*words_of(self._told)))
