@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..config.callers import Caller
 from ..config.snapshot import ServedModel, Snapshot
+from ..core.dialects.base import DialectRequest
 from ..core.records.shown_name import MAX_SHOWN, shortened
+from ..core.wire.overrides import Overrides
 from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied, StoreUnavailable
 
 # Seconds. A database that was away at the start is asked again at least every 15.
@@ -60,6 +64,48 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
             param="model",
         )
     return model
+
+
+def check_overrides(
+    snapshot: Snapshot, caller: Caller, model: ServedModel, request: DialectRequest
+) -> None:
+    """Raise PermissionDenied (403) for what `caller` may not choose at a provider of `model`.
+
+    The name of the model was checked; a member that a provider goes by instead would undo that.
+    """
+    checked: Overrides | None = None
+    for deployment in model.deployments:
+        rules = deployment.overrides
+        if rules is checked:
+            continue
+        checked = rules
+        for found in rules.find(request.members, request.body):
+            if _may_choose(snapshot, caller, found.name):
+                continue
+            if found.models is None or not all(caller.may_use(each) for each in found.models):
+                raise _not_to_choose(found.name, found.path)
+
+
+def check_query(snapshot: Snapshot, caller: Caller, rules: Overrides, names: Iterable[str]) -> None:
+    """Raise PermissionDenied (403) for the parameters of a query that are such members."""
+    for name in names:
+        if (name == "model" or rules.named(name)) and not _may_choose(snapshot, caller, name):
+            raise _not_to_choose(name, name)
+
+
+def _may_choose(snapshot: Snapshot, caller: Caller, name: str) -> bool:
+    allowed = caller.overrides | frozenset(snapshot.server.overrides)
+    return name in allowed or "*" in allowed
+
+
+def _not_to_choose(name: str, path: str) -> PermissionDenied:
+    shown = shortened(path.encode("utf-8", "backslashreplace").decode())
+    return PermissionDenied(
+        f"{shown} chooses a model, a route or a destination at the provider, which this key may"
+        f" not; overrides = [{name!r}] of its token would allow it",
+        code="override_not_allowed",
+        param=shown,
+    )
 
 
 def no_such_model(name: str) -> ModelNotFound:

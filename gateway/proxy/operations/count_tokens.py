@@ -20,7 +20,7 @@ from ...core.limits.estimate import estimate_tokens
 from ...core.records.record import EndReason
 from ...core.routing.deployment import Deployment
 from ...transport_errors import UpstreamFailure
-from ..access import authenticate, authorize
+from ..access import authenticate, authorize, check_overrides
 from ..attempts.reading.body import read_up_to, readable
 from ..exchange import Exchange
 
@@ -48,6 +48,7 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
     request = exchange.dialect.read_request(await exchange.read_body())
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
+    check_overrides(snapshot, caller, model, request)
 
     async def work() -> None:
         with trio.CancelScope() as scope:

@@ -27,7 +27,7 @@ from ...core.routing.deployment import Credential, Deployment
 from ...core.wire.splice import InvalidJSON, splice
 from ...errors import InvalidRequest, NotFound, ProvidersFailed, ProvidersTimedOut
 from ...transport_errors import UpstreamFailure
-from ..access import authenticate, authorize
+from ..access import authenticate, authorize, check_query
 from ..attempts.answer_headers import provider_headers
 from ..attempts.own_keys import without_secrets
 from ..attempts.reading.body import readable
@@ -132,6 +132,8 @@ async def _ask_in_turn(
 async def _ask(
     exchange: Exchange, asked: KeptAnswerCall, deployment: Deployment, credential: Credential
 ) -> RawAnswer:
+    named = parse_qs(asked.query.decode("ascii"), keep_blank_values=True)
+    check_query(exchange.snapshot, exchange.caller, deployment.overrides, named)
     part = f"/{asked.id}{asked.part}".encode("ascii")
     query = b"?" + asked.query if asked.query else b""
     call = Call(
