@@ -9,7 +9,13 @@ from ..config.snapshot import ServedModel, Snapshot
 from ..core.dialects.base import DialectRequest
 from ..core.records.shown_name import MAX_SHOWN, shortened
 from ..core.wire.overrides import Overrides
-from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied, StoreUnavailable
+from ..errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    ModelNotFound,
+    PermissionDenied,
+    StoreUnavailable,
+)
 
 # Seconds. A database that was away at the start is asked again at least every 15.
 _KEYS_RETRY = 5.0
@@ -55,6 +61,8 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
         raise no_such_model(name)
     if not snapshot.models.knows(name):
         raise no_such_model(name)
+    if name not in snapshot.models and name != name.strip():
+        raise _blank_name(name)
     # Asked first: what a wildcard lets through is only made for who may use it.
     model = snapshot.models.get(name) if caller.may_use(name) else None
     if model is None:
@@ -63,7 +71,20 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
             code="model_not_found",
             param="model",
         )
+    if name not in snapshot.models and any(
+        each.model != each.model.strip() for each in model.deployments
+    ):
+        raise _blank_name(name)
     return model
+
+
+def _blank_name(name: str) -> InvalidRequest:
+    # Names stand in headers, where a blank at an end belongs to no value (RFC 9110 section 5.5).
+    return InvalidRequest(
+        f"the model {shortened(name)!r} must not begin or end with a blank",
+        code="invalid_model_name",
+        param="model",
+    )
 
 
 def check_overrides(

@@ -21,6 +21,7 @@ from ...core.records.record import EndReason
 from ...core.routing.deployment import Deployment
 from ...transport_errors import UpstreamFailure
 from ..access import authenticate, authorize, check_overrides
+from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import read_up_to, readable
 from ..exchange import Exchange
 
@@ -113,4 +114,4 @@ async def _ask(
     except (msgspec.DecodeError, RecursionError):
         return None
     exchange.settlement.shows(deployment)
-    return body
+    return mask_of(call.headers).error(body)

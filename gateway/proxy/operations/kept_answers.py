@@ -29,7 +29,7 @@ from ...errors import InvalidRequest, NotFound, ProvidersFailed, ProvidersTimedO
 from ...transport_errors import UpstreamFailure
 from ..access import authenticate, authorize, check_query
 from ..attempts.answer_headers import provider_headers
-from ..attempts.own_keys import without_secrets
+from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import readable
 from ..attempts.reading.whole import read_whole
 from ..exchange import Exchange
@@ -157,7 +157,8 @@ async def _ask(
         await response.aclose()
     if body is None:
         raise UpstreamFailure("the answer stalled")
-    return RawAnswer(response.status, response.headers, without_secrets(body, call.headers))
+    mask = mask_of(call.headers)
+    return RawAnswer(response.status, mask.headers(response.headers), mask.error(body))
 
 
 async def _show(
