@@ -34,6 +34,7 @@ from ..proxy.unserved import WEBSOCKET
 from . import cors, operations, routes
 from .calls import CALLS, work_of
 from .client import AsgiClient, Message, Receive, Send
+from .open_gateway import check_open
 from .replies import Reply
 from .request import api_key, content_length, has_body, headers_of, request_id
 from .routes import ApiRoute, Operation
@@ -157,6 +158,9 @@ class AsgiApp:
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
                         return
+                snapshot = running.snapshot
+                if snapshot.open and not path.startswith(routes.HEALTH_PREFIX):
+                    check_open(snapshot, scope, headers)
                 route, argument = _route(running, scope["method"], path, headers)
                 if route.operation in CALLS:
                     client.dialect = route.dialect

@@ -57,6 +57,8 @@ class Server(Table, frozen=True):
     # What the answer of a fallback model calls its model: that one, or the one asked for.
     answer_model: Literal["served", "asked"] = "served"
     open: bool = False
+    # Members of a body by which every caller may choose models, routes or destinations there.
+    overrides: tuple[Name, ...] = ()
 
 
 class LimitsConfig(Table, frozen=True):

@@ -18,6 +18,7 @@ import trio
 from ..api.asgi_app import AsgiApp, Runtime
 from ..background import persist
 from ..config import load, schema
+from ..config.checks.openness import check_start
 from ..config.paths import config_path
 from ..config.pid_path import pid_path
 from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus
@@ -166,6 +167,7 @@ class Application:
                     nursery.start_soon(self._watch)
                 await parts.prepare(config)
                 running = await self._running(parts, recording, config)
+                check_start(running.snapshot.open and not self._watch, config.server, self._path)
                 await self._recall(recording, parts, running, nursery)
                 warn(config)
                 self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))

@@ -16,6 +16,7 @@ from ..core.dialects.base import Dialect, ReasoningForm
 from ..core.routing.call import Call, Headers, Origin
 from ..core.routing.deployment import Credential, Deployment, Prepare, Renew
 from .kind import AccessToken, Place, ProviderKind, RouteTerms
+from .overrides import EVERYWHERE
 from .settings import Provider
 
 _JSON = b"application/json"
@@ -32,6 +33,7 @@ class HttpKind(ProviderKind):
     """
 
     base_url: str | None = None
+    overrides = EVERYWHERE
     from_callers: tuple[tuple[bytes, bytes | None], ...] = ()
     beside: tuple[Dialect, ...] = ()
 
@@ -69,6 +71,7 @@ class HttpKind(ProviderKind):
             default_max_tokens=terms.max_output_tokens or self.usual_max_tokens(terms.model),
             max_output_tokens=terms.max_output_tokens,
             drops=terms.drops,
+            overrides=self.overrides,
         )
 
     def reasoning_of(self, model: str) -> ReasoningForm:

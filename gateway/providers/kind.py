@@ -13,6 +13,7 @@ from ..core.routing.call import Call
 from ..core.routing.deployment import Deployment
 from ..core.routing.refusals import RefusalTable
 from ..core.routing.timeouts import Timeouts
+from ..core.wire.overrides import NO_OVERRIDES, Overrides
 from .settings import Provider
 
 
@@ -71,12 +72,14 @@ class ProviderKind:
     settings  the Struct of such a table
     dialect   what its servers speak
     refusals  what it means when they say no
+    overrides which members of a body choose models, routes or destinations there
     """
 
     name: str
     settings: type[Provider] = Provider
     dialect: Dialect
     refusals: RefusalTable
+    overrides: Overrides = NO_OVERRIDES
 
     def __repr__(self) -> str:
         return f"<ProviderKind {self.name}>"

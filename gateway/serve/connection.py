@@ -188,7 +188,7 @@ class ClientConnection(TCPServer):
         try:
             request = parser.next_event()
         except h11.RemoteProtocolError as error:
-            return HeadRefusal(error.error_status_hint, str(error)[:200])
+            return gate.unparsed(error)
         if not isinstance(request, h11.Request):
             raise TypeError(f"h11 made {request!r} of a whole head")
         headers = list(request.headers)

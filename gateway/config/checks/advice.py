@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ...providers.registry import KINDS
 from ..schema import Config
+from .openness import open_to_network
 
 
 def advice(config: Config, epoch: float) -> Iterator[str]:
@@ -20,6 +21,9 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
             yield f"[providers.{name}] {key}: {note}"
         if probe is not None and probe.timeout > probe.interval:
             yield f"[providers.{name}] probe.timeout: is longer than interval"
+    if not config.tokens and (problem := open_to_network(config.server)):
+        # Keys in the database, which a check does not ask, would be tokens as well.
+        yield problem
     limited = {team.name for team in config.teams}
     for token in config.tokens:
         where = f"[[tokens]] {token.name!r}"

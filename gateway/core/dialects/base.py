@@ -18,6 +18,7 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from ...errors import GatewayError
+from ..wire.json_scan import JsonMember
 from .rewriting import Answer, NotAnAnswer, StreamRewriter
 
 __all__ = [
@@ -109,6 +110,11 @@ class DialectRequest(Protocol):
 
     @property
     def body(self) -> bytes: ...
+
+    @property
+    def members(self) -> list[JsonMember]:
+        """Return the members of the body."""
+        ...
 
     @property
     def model(self) -> str: ...

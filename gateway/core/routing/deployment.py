@@ -8,6 +8,7 @@ import msgspec
 
 from ..dialects.base import Dialect, ReasoningForm
 from ..records.pricing import Prices
+from ..wire.overrides import NO_OVERRIDES, Overrides
 from .call import Call, Headers, Origin
 from .refusals import RefusalTable
 from .timeouts import Timeouts, deadline
@@ -47,8 +48,9 @@ class Deployment(msgspec.Struct, frozen=True):
     is None where the headers of a credential are all that a call needs, and `renew` where what it
     adds cannot be replaced. `from_callers` are headers that go on from a caller's request, each
     with its value for a caller that has none (None: it is left out then). `count_target` is where a
-    prompt's tokens are counted, if it does that. The last four are for requests in another dialect
-    (`dialects.base.ForeignRecipient`).
+    prompt's tokens are counted, if it does that. The next four are for requests in another dialect
+    (`dialects.base.ForeignRecipient`). `overrides` are the members of a body by which its
+    provider would let callers choose for themselves.
     """
 
     provider: str
@@ -80,6 +82,7 @@ class Deployment(msgspec.Struct, frozen=True):
     default_max_tokens: int = 8192
     max_output_tokens: int | None = None
     drops: bool = False
+    overrides: Overrides = NO_OVERRIDES
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ...records.usage import Usage
+from ...wire.json_scan import JsonMember
 from ...wire.sse import SseDecoder
 from ..base import (
     Answer,
@@ -124,6 +125,10 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
     family: str
     dropped: tuple[str, ...] = ()
     now: float = 0.0
+
+    @property
+    def members(self) -> list[JsonMember]:
+        return self.request.members
 
     @property
     def body(self) -> bytes:

@@ -5,15 +5,18 @@ Input, `encoding_format`, `dimensions` and all else reach the provider to the by
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
 from ....errors import InvalidRequest
+from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
 from ..request_body import members_of_body, string_of
 from .answer import rewrite_numbers
+
+_READ: Final = NameTable(("model", "user", "input", "stream"))
 
 
 class NumbersRequest(msgspec.Struct, frozen=True):
@@ -46,7 +49,7 @@ class NumbersRequest(msgspec.Struct, frozen=True):
 
 def parse_numbers(body: bytes, holder: str, default_model: str = "") -> NumbersRequest:
     """Read a request body. Raises InvalidRequest (400) with what is wrong and where."""
-    found = members_of_body(body)
+    found = members_of_body(body, _READ)
     # The input may be large, and is of no interest here.
     read = ("model", "user")
     values = {each.key: body[each.value_start : each.end] for each in found if each.key in read}
