@@ -18,6 +18,7 @@ import msgspec
 from ...core.limits.shedding import OverloadPolicy
 from ...core.routing.breaker.policy import BreakerPolicy
 from ...core.sign_in import UNIX, AdminSettings, OidcSettings, is_loopback, parsed_network
+from ...installation import how_to_add
 from ...providers.registry import KINDS
 from ...providers.settings import ClientCredentials, Provider
 from ..catalog import Names
@@ -123,7 +124,7 @@ def _oidc_provider(oidc: OidcSettings) -> Iterator[str]:
         if not oidc.redirect_uri.endswith("/admin/api/oidc/callback"):
             yield f"{where} redirect_uri: must end with /admin/api/oidc/callback"
     if find_spec("joserfc") is None:
-        yield f"{where}: needs joserfc; install llm-gateway[oidc]"
+        yield f"{where}: needs joserfc; {how_to_add('oidc')}"
 
 
 def _apis(config: Config) -> Iterator[str]:
