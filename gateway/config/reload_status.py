@@ -12,6 +12,7 @@ from .schema import Config, Store, TracingConfig
 # records must outlive everything else.
 _FIXED: Final = (
     ("server", "bind"),
+    ("server", "state_dir"),
     ("server", "pid_file"),
     ("log", "requests"),
     *(("store", key) for key in Store.__struct_fields__),

@@ -52,7 +52,10 @@ class Server(Table, frozen=True):
     request_id_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]*\Z", max_length=64)] = (
         "x-request-id"
     )
-    # Relative to the configuration file; "" = none. `open`: to have no tokens is meant.
+    # The folder of all that is written; relative to the configuration file, whose folder it is
+    # by default.
+    state_dir: str = ""
+    # Relative to `state_dir`; "" = none. `open`: to have no tokens is meant.
     pid_file: str = "gateway.pid"
     # What the answer of a fallback model calls its model: that one, or the one asked for.
     answer_model: Literal["served", "asked"] = "served"
@@ -178,8 +181,8 @@ class Log(Table, frozen=True):
 class Store(Table, frozen=True):
     """Where what lasts is kept; `url = ""` keeps nothing.
 
-    A SQLite file without a leading slash is beside the configuration file, and so is the folder
-    `journal`: what could not be written yet waits there, up to `journal_max_bytes`.
+    A SQLite file without a leading slash is in the folder `[server] state_dir`, and so is the
+    folder `journal`: what could not be written yet waits there, up to `journal_max_bytes`.
     """
 
     url: str = "sqlite:///gateway.db"
