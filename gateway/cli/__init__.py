@@ -110,7 +110,7 @@ def serve(
 def reload(file: Path | None = None, /, *, config: ConfigFile = None) -> int:
     """Tell the gateway that runs on a configuration file to read it again.
 
-    A file with faults is not sent. What the gateway makes of the file is in its log.
+    A file with faults is not sent. How the reload went is waited for, and printed.
 
     Parameters
     ----------

@@ -42,12 +42,12 @@ from .oidc_http import ProviderHttp
 from .recording import Recording
 from .reloader import Reloader
 from .reread import Source, read_again, warn
+from .serving.outcomes import ToldReloads
 from .serving.policy import serving_policy
 from .shared.following import Following
 
 if TYPE_CHECKING:
     from ..telemetry.metrics.recorder import MetricsRecorder
-
 
 _log = structlog.get_logger(__name__)
 
@@ -149,7 +149,8 @@ class Application:
     @asynccontextmanager
     async def _started(self) -> AsyncIterator[Runtime]:
         # Before the file is read, so that what changes in it from then on is not missed.
-        hangups = SighupReloads(self.reload_by_signal) if self._watch is not None else None
+        reloads = ToldReloads(self.reload_by_signal)
+        hangups = SighupReloads(reloads) if self._watch is not None else None
         config = self.config
         if self._watch is not None:
             logs.set_up_logging(config.log.level, config.log.format)
@@ -183,10 +184,12 @@ class Application:
                     nursery.start_soon(hangups.obey)
                     # Each worker has its line: a SIGHUP to Hypercorn's parent would end them all.
                     pid_file = PidFile(pid_path(self._path, config.server.pid_file, self.folder))
+                    reloads.begin(pid_file.path)
                     pid_file.write()
                 try:
                     yield running
                 finally:
+                    reloads.end()
                     pid_file.remove()
                     await parts.transport.aclose()
                 nursery.cancel_scope.cancel("the server has stopped")

@@ -18,13 +18,14 @@ import trio
 
 from ...config import load
 from ...config.checks.vanished import opened
-from ...config.pid_path import pid_path
+from ...config.pid_path import pid_path as pid_path_of
 from ...config.schema import Config
 from ...config.sources.demo import FileOrDemo
 from ...config.sources.state import state_folder
 from ...errors import ConfigError
 from ...process.application import Application
 from ...process.memory import WORKERS, settle_in
+from ...process.serving.outcomes import ToldReloads, sweep
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe, listen
@@ -61,7 +62,8 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
     """Serve in this process; return the exit status."""
     application = Application()
     # Before the file is read, so that what changes in it from then on is not missed.
-    hangups = SighupReloads(application.reload_by_signal)
+    reloads = ToldReloads(application.reload_by_signal)
+    hangups = SighupReloads(reloads)
     source = FileOrDemo(file)
     config = _load(source, bind)
     if config is None:
@@ -73,7 +75,14 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
     if inherited:
         application.spread = _telling_supervisor()
     # Of several workers the supervisor is the one to signal.
-    pid_file = PidFile(None if inherited else _pid_path(config, source))
+    pid_path = _pid_path(config, source)
+    pid_file = PidFile(None if inherited else pid_path)
+
+    def tell() -> None:
+        if not inherited:
+            sweep(pid_path)
+        reloads.begin(pid_path, supervised=inherited is not None)
+
     try:
         sockets = (
             [adopt(descriptor) for descriptor in inherited.listeners]
@@ -88,7 +97,7 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
                 policy=application.serving_policy,
                 lifecycle=application.lifecycle,
                 hangups=hangups,
-                on_ready=partial(_ready, config, inherited, pid_file),
+                on_ready=partial(_ready, config, inherited, pid_file, tell),
                 lifeline=inherited.lifeline if inherited else None,
             )
         )
@@ -101,6 +110,7 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
         _log.critical("the gateway has failed and ends", exc_info=True)
         return FAILED_STATUS
     finally:
+        reloads.end()
         pid_file.remove()
     return 0
 
@@ -134,7 +144,9 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         sys.stderr.write(f"error: {exc}\n")
         return 1
     addresses = [describe(sock) for sock in sockets]
-    pid_file = PidFile(_pid_path(config, source))
+    pid_path = _pid_path(config, source)
+    pid_file = PidFile(pid_path)
+    sweep(pid_path)
     # Named, so that a worker that starts again is no demo if the file is away at the moment.
     file = None if source.is_demo else source.path
     try:
@@ -237,13 +249,18 @@ def _command(
 
 def _pid_path(config: Config, source: FileOrDemo) -> Path | None:
     server = config.server
-    return pid_path(source.path, server.pid_file, state_folder(source.path, server.state_dir))
+    return pid_path_of(source.path, server.pid_file, state_folder(source.path, server.state_dir))
 
 
 def _ready(
-    config: Config, inherited: InheritedDescriptors | None, pid_file: PidFile, addresses: list[str]
+    config: Config,
+    inherited: InheritedDescriptors | None,
+    pid_file: PidFile,
+    tell: Callable[[], None],
+    addresses: list[str],
 ) -> None:
     settle_in()
+    tell()
     pid_file.write()
     if inherited is None:
         announce_ready(config, addresses)

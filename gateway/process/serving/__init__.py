@@ -1,4 +1,5 @@
-"""What serving needs of the configuration and tells of it.
+"""What serving needs of the configuration, and tells of it.
 
-policy  the part of the configuration that the server needs
+Read `policy` first, the part of the configuration that the server needs; `outcomes` has how reloads
+went, for `gateway reload`.
 """
