@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import pty
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,52 +21,59 @@ print(repr(terminal), flush=True)
 while not told:
     signal.pause()
 open(sys.argv[1], "w").write(str(told[0]))
+signal.pause()
 """
 
 
-def watch(command: list[str], file: Path, *, with_terminal: bool) -> tuple[int, int]:
+def started(file: Path, *, with_terminal: bool, ignoring: bool) -> tuple[int, int]:
     """Start a process that watches its terminal; return its id and the other end of that."""
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    arguments = [*command, sys.executable, "-c", WATCH, str(file)]
-    if with_terminal:
-        pid, master = pty.fork()
-        if pid == 0:
-            os.execvpe(arguments[0], arguments, environ)  # noqa: S606
-        assert b"closed" in os.read(master, 1000)
-        return pid, master
-    process = subprocess.Popen(  # noqa: S603
-        arguments, env=environ, stdout=subprocess.PIPE, start_new_session=True
-    )
-    assert process.stdout is not None
-    assert b"none" in process.stdout.readline()
-    return process.pid, process.stdout.fileno()
+    arguments = [sys.executable, "-c", WATCH, str(file)]
+    other_end, said = pty.openpty() if with_terminal else os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        if ignoring:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.dup2(said, 1)
+        if with_terminal:
+            # The first terminal that the leader of a session opens is its own (tty(4)).
+            os.close(os.open(os.ttyname(said), os.O_RDWR))
+        os.closerange(3, 256)
+        os.execvpe(arguments[0], arguments, environ)  # noqa: S606
+    os.close(said)
+    assert os.read(other_end, 1000).startswith(b"<StartingTerminal ")
+    return pid, other_end
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
-@pytest.mark.parametrize(
-    ("with_terminal", "command", "close", "expected"),
-    [
-        (True, ["env"], True, "True"),
-        (True, ["env"], False, "False"),
-        (False, ["env"], False, "False"),
-    ],
-    ids=["closed", "signalled", "no terminal"],
-)
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("with_terminal", "ignoring", "close", "expected"),
+    [
+        (True, False, True, "True"),
+        (True, False, False, "False"),
+        (True, True, True, "False"),
+        (False, False, False, "False"),
+    ],
+    ids=["closed", "signalled", "nohup", "no terminal"],
+)
 def test_a_terminal_that_closes_is_told_from_a_signal(
-    tmp_path: Path, with_terminal: bool, command: list[str], close: bool, expected: str
+    tmp_path: Path, with_terminal: bool, ignoring: bool, close: bool, expected: str
 ) -> None:
     file = tmp_path / "told"
-    pid, master = watch(command, file, with_terminal=with_terminal)
-    if close:
-        os.close(master)
-    else:
-        os.kill(pid, signal.SIGHUP)
-    deadline = time.monotonic() + 20
-    while not file.exists() or not file.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    os.waitpid(pid, 0)
-    if not close and with_terminal:
-        os.close(master)
+    pid, other_end = started(file, with_terminal=with_terminal, ignoring=ignoring)
+    try:
+        if close:
+            os.close(other_end)
+        else:
+            os.kill(pid, signal.SIGHUP)
+        deadline = time.monotonic() + 30
+        while not file.exists() or not file.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        if not close:
+            os.close(other_end)
     assert file.read_text() == expected
