@@ -13,15 +13,15 @@ import pytest
 ROOT: Final = Path(__file__).parents[3]
 # Says what it is told by the first hangup, in a file: its terminal is gone by then.
 WATCH: Final = """
-import os, signal, sys, threading
+import os, signal, sys, time
 from gateway.serve.surroundings.terminal import StartingTerminal
 terminal, told = StartingTerminal(), []
 signal.signal(signal.SIGHUP, lambda *_: told.append(terminal.closed))
 print(repr(terminal), flush=True)
 while not told:
-    signal.pause()
+    time.sleep(0.02)
 open(sys.argv[1], "w").write(str(told[0]))
-signal.pause()
+time.sleep(60)
 """
 
 
@@ -42,7 +42,10 @@ def started(file: Path, *, with_terminal: bool, ignoring: bool) -> tuple[int, in
         os.closerange(3, 256)
         os.execvpe(arguments[0], arguments, environ)  # noqa: S606
     os.close(said)
-    assert os.read(other_end, 1000).startswith(b"<StartingTerminal ")
+    read = b""
+    while not read.endswith(b"\n"):
+        read += os.read(other_end, 1000)
+    assert read.startswith(b"<StartingTerminal ")
     return pid, other_end
 
 
