@@ -30,7 +30,7 @@ from .environment import MissingVariable, StandIns, expand
 from .keys.tables import MadeToken, Team, Token
 from .paths import tokens_path
 from .sources.text import absent, parse_toml, read_text
-from .tables import TableReader, read_plain, unknown_key
+from .tables import TableReader, got, read_plain, unknown_key
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -243,7 +243,9 @@ class _Reader:
         if kind is not None:
             return self._table(where, tree, kind.settings)
         known = " or ".join([f'"{name}"' for name in KINDS])
-        self._problem(where, "kind", f"{'' if 'kind' in tree else 'missing; '}expected {known}")
+        what = f"{'' if 'kind' in tree else 'missing; '}expected {known}"
+        echo = got(given) if isinstance(given, str) and given == tree["kind"] else ""
+        self._problem(where, "kind", what + echo)
         return None
 
     def _array(

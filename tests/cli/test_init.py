@@ -18,7 +18,7 @@ KNOWN_KINDS = " or ".join(f'"{name}"' for name in KINDS)
 BROKEN = '[server]\nbind = 7\n[providers.p]\nkind = "opneai"\n'
 PROBLEMS = (
     "error: {0}: [server] bind: expected a string, got a whole number\n"
-    f"error: {{0}}: [providers.p] kind: expected {KNOWN_KINDS}\n"
+    f'error: {{0}}: [providers.p] kind: expected {KNOWN_KINDS}, got "opneai"\n'
     "error: {0}: [[models]]: there is no model; add one with a name and routes\n"
 )
 
