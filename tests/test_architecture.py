@@ -63,7 +63,7 @@ HOMES: Final[dict[str, set[str]]] = {
     "httpx": {"upstream", "process"},  # its client is made in the one and used in the other
     "h11": {"upstream", "serve", "demo"},  # Hypercorn's own protocol is h11's
     "certifi": {"upstream"},
-    "ssl": {"upstream"},
+    "ssl": {"upstream", "serve"},
     "hypercorn": {"serve"},
     "tomllib": {"config"},
     "tomli_w": {"config"},

@@ -29,7 +29,11 @@ def announce_ready(config: Config, addresses: list[str]) -> None:
     if address.startswith("unix:"):
         url, reach = "http://localhost", ["--unix-socket", address.removeprefix("unix:")]
     else:
-        url, reach = f"http://{_reachable(address)}", []
+        scheme = "http" if config.server.tls is None else "https"
+        url, reach = f"{scheme}://{_reachable(address)}", []
+    if config.server.tls is not None:
+        # Whose name a certificate has is not known here.
+        reach.append("-k")
     body = msgspec.json.encode(
         {"model": names[0], "stream": True, "messages": [{"role": "user", "content": "Hello!"}]}
     ).decode()

@@ -14,6 +14,8 @@ _FIXED: Final = (
     ("server", "bind"),
     ("server", "state_dir"),
     ("server", "pid_file"),
+    ("server", "proxy_protocol"),
+    ("server", "tls"),
     ("log", "requests"),
     *(("store", key) for key in Store.__struct_fields__),
     ("debug_log", "folder"),

@@ -36,6 +36,14 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     pass
 
 
+class ServerTls(Table, frozen=True):
+    """PEM files, relative to the configuration file; `client_ca`: clients must have its word."""
+
+    cert: Annotated[str, Meta(min_length=1)]
+    key: Annotated[str, Meta(min_length=1)]
+    client_ca: str = ""
+
+
 class Server(Table, frozen=True):
     bind: str = "127.0.0.1:8080"
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
@@ -60,6 +68,11 @@ class Server(Table, frozen=True):
     # What the answer of a fallback model calls its model: that one, or the one asked for.
     answer_model: Literal["served", "asked"] = "served"
     open: bool = False
+    # Addresses, networks or "unix": whose word about the client's address is believed.
+    trusted_proxies: tuple[str, ...] = ()
+    # Each connection begins with a PROXY header, version 1 or 2.
+    proxy_protocol: bool = False
+    tls: ServerTls | None = None
 
 
 class LimitsConfig(Table, frozen=True):

@@ -32,7 +32,6 @@ from ..serve.policy import ServingPolicy
 from ..serve.sighup import SighupReloads
 from ..serve.supervisor import WORKER
 from ..telemetry import logs
-from ..telemetry.metrics.directory import named_directory
 from ..telemetry.stderr import in_background
 from . import gauges
 from .admin import LazyAdminApi
@@ -44,10 +43,11 @@ from .reloader import Reloader
 from .reread import Source, read_again, warn
 from .serving.outcomes import ToldReloads
 from .serving.policy import serving_policy
+from .serving.renewal import RenewedCertificates
 from .shared.following import Following
 
 if TYPE_CHECKING:
-    from ..telemetry.metrics.recorder import MetricsRecorder
+    pass
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +64,7 @@ class Application:
         self.lifecycle = Lifecycle()
         self.asgi = AsgiApp(self.lifecycle, self._start)
         self.spread: Callable[[], None] | None = None
+        self.certificates = RenewedCertificates()
         self._config: schema.Config | None = None
         self._path = config_path()
         self._source: Source = FileOrDemo(None).read
@@ -174,7 +175,9 @@ class Application:
                 assert self._following is not None
                 self._following.start(nursery)
                 self._offer_setup(config, recording, nursery)
-                metrics = self._metrics(config, parts, recording)
+                metrics = gauges.metrics_of(
+                    config, parts.services, recording, lambda: self.reload_status
+                )
                 if metrics is not None:
                     running.metrics = metrics
                     nursery.start_soon(persist, metrics.run)
@@ -248,27 +251,10 @@ class Application:
             return
         from .first_run import offer_setup
 
-        bind = config.server.bind
-        offer = partial(offer_setup, database, opened, bind, page=config.admin.dashboard)
+        server, page = config.server, config.admin.dashboard
+        secure = server.tls is not None
+        offer = partial(offer_setup, database, opened, server.bind, page=page, secure=secure)
         nursery.start_soon(persist, offer)
-
-    def _metrics(
-        self, config: schema.Config, parts: Components, recording: Recording
-    ) -> MetricsRecorder | None:
-        """Return what counts records for Prometheus, if that is wanted."""
-        if not config.metrics.enabled:
-            return None
-        from ..telemetry.metrics.recorder import MetricsRecorder
-
-        metrics = MetricsRecorder(
-            config.metrics.max_label_values,
-            lambda: gauges.gauges(parts.services, self.reload_status, recording.gauges()),
-            gauges.gaps(parts.services.traffic.gaps),
-            named_directory(os.environ),
-        )
-        recording.count(metrics)
-        recording.configure(config)
-        return metrics
 
     async def _replace(self, parts: Components, running: Runtime) -> AppliedReload:
         """Go on with what the source has now.
@@ -288,6 +274,7 @@ class Application:
         )
         old, config = self.config, loaded.config
         await parts.prepare(config)
+        await self.certificates.renew()
         # From here on nothing is awaited until all follow the new configuration.
         taken = parts.adopt(config, loaded.callers.callers)
         running.snapshot = following.adopt(config, taken, loaded.callers)

@@ -19,6 +19,11 @@ def check_file(file: Path | None) -> int:
     path = file or config_path()
     try:
         config = load.load(path)
+        if config.server.tls is not None:
+            # Imported late: it brings Trio along.
+            from ...serve.surroundings.tls import Certificates
+
+            Certificates(config.server.tls, path.absolute().parent)
     except ConfigError as exc:
         report(exc)
         return 1

@@ -26,6 +26,7 @@ from ...errors import ConfigError
 from ...process.application import Application
 from ...process.memory import WORKERS, settle_in
 from ...process.serving.outcomes import ToldReloads, sweep
+from ...process.serving.renewal import RenewedCertificates
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe, listen
@@ -84,6 +85,7 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
         reloads.begin(pid_path, supervised=inherited is not None)
 
     try:
+        certificates = application.certificates.read(config, source.path)
         sockets = (
             [adopt(descriptor) for descriptor in inherited.listeners]
             if inherited
@@ -99,10 +101,11 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
                 hangups=hangups,
                 on_ready=partial(_ready, config, inherited, pid_file, tell),
                 lifeline=inherited.lifeline if inherited else None,
+                certificates=certificates,
             )
         )
-    except (ListenError, StartupFailed) as exc:
-        sys.stderr.write(f"error: {exc}\n")
+    except (ConfigError, ListenError, StartupFailed) as exc:
+        report(exc if isinstance(exc, ConfigError) else ConfigError([str(exc)]))
         return 1
     except ServiceFailed:
         return FAILED_STATUS
@@ -135,6 +138,12 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         return 1
     if config.tokens:
         os.environ[_WITH_TOKENS] = "1"
+    try:
+        # Each worker reads them for itself, and would end and be started again.
+        RenewedCertificates().read(config, source.path)
+    except ConfigError as exc:
+        report(exc)
+        return 1
     os.environ[WORKERS] = str(workers)
     if limited := _limited(config):
         _log.warning("limits are counted by each worker for itself", limited=limited)

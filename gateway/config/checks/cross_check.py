@@ -74,6 +74,7 @@ def cross_check(
     """
     names = all_names(config, unread)
     yield from check_bind(config.server.bind)
+    yield from _proxies("[server]", config.server.trusted_proxies)
     yield from _cors(config.cors)
     yield from _admin(config.admin)
     yield from _breaker(config.breaker)
@@ -95,14 +96,18 @@ def cross_check(
 
 
 def _admin(admin: AdminSettings) -> Iterator[str]:
-    for each in admin.trusted_proxies:
-        if each != UNIX and parsed_network(each) is None:
-            yield (
-                f"[admin] trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
-                f' as 10.0.0.0/8, and not "{UNIX}"'
-            )
+    yield from _proxies("[admin]", admin.trusted_proxies)
     if admin.oidc is not None:
         yield from _oidc_provider(admin.oidc)
+
+
+def _proxies(where: str, trusted: tuple[str, ...]) -> Iterator[str]:
+    for each in trusted:
+        if each != UNIX and parsed_network(each) is None:
+            yield (
+                f"{where} trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
+                f' as 10.0.0.0/8, and not "{UNIX}"'
+            )
 
 
 def _oidc_provider(oidc: OidcSettings) -> Iterator[str]:

@@ -17,4 +17,6 @@ def serving_policy(config: Config) -> ServingPolicy:
         drain_timeout=server.drain_timeout,
         wait=overload.lag,
         burst_wait=overload.lag_max,
+        proxy_protocol=server.proxy_protocol,
+        trusted_proxies=server.trusted_proxies,
     )
