@@ -12,6 +12,7 @@ import trio
 
 from ..config.snapshot import Snapshot
 from ..core import log_context
+from ..core.client_address import client_address
 from ..core.records.record import UNTOLD
 from ..errors import (
     AuthenticationFailed,
@@ -194,7 +195,11 @@ class AsgiApp:
             client,
             identity,
             client.dialect,
-            peer[0] if peer else None,
+            client_address(
+                peer[0] if peer else None,
+                scope["headers"],
+                running.snapshot.server.trusted_proxies,
+            ),
             headers,
             None if tracer is None else tracer.begin(scope["headers"]),
         )

@@ -36,6 +36,14 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     pass
 
 
+class ServerTls(Table, frozen=True):
+    """PEM files, relative to the configuration file; `client_ca`: clients must have its word."""
+
+    cert: Annotated[str, Meta(min_length=1)]
+    key: Annotated[str, Meta(min_length=1)]
+    client_ca: str = ""
+
+
 class Server(Table, frozen=True):
     bind: str = "127.0.0.1:8080"
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
@@ -52,13 +60,21 @@ class Server(Table, frozen=True):
     request_id_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]*\Z", max_length=64)] = (
         "x-request-id"
     )
-    # Relative to the configuration file; "" = none. `open`: to have no tokens is meant.
+    # The folder of all that is written; relative to the configuration file, whose folder it is
+    # by default.
+    state_dir: str = ""
+    # Relative to `state_dir`; "" = none. `open`: to have no tokens is meant.
     pid_file: str = "gateway.pid"
     # What the answer of a fallback model calls its model: that one, or the one asked for.
     answer_model: Literal["served", "asked"] = "served"
     open: bool = False
     # Members of a body by which every caller may choose models, routes or destinations there.
     overrides: tuple[Name, ...] = ()
+    # Addresses, networks or "unix": whose word about the client's address is believed.
+    trusted_proxies: tuple[str, ...] = ()
+    # Each connection begins with a PROXY header, version 1 or 2.
+    proxy_protocol: bool = False
+    tls: ServerTls | None = None
 
 
 class LimitsConfig(Table, frozen=True):
@@ -180,8 +196,8 @@ class Log(Table, frozen=True):
 class Store(Table, frozen=True):
     """Where what lasts is kept; `url = ""` keeps nothing.
 
-    A SQLite file without a leading slash is beside the configuration file, and so is the folder
-    `journal`: what could not be written yet waits there, up to `journal_max_bytes`.
+    A SQLite file without a leading slash is in the folder `[server] state_dir`, and so is the
+    folder `journal`: what could not be written yet waits there, up to `journal_max_bytes`.
     """
 
     url: str = "sqlite:///gateway.db"

@@ -201,7 +201,10 @@ def build_snapshot(
         admin_scopes={
             admin.name: admin.scopes for admin in config.admins if admin.scopes is not None
         },
-        admin_settings=config.admin,
+        admin_settings=msgspec.structs.replace(
+            config.admin,
+            trusted_proxies=config.admin.trusted_proxies or config.server.trusted_proxies,
+        ),
         anyone=msgspec.structs.replace(ANYONE, scopes=shared, limited=bool(shared)),
         provider_scopes={
             name: scope

@@ -17,12 +17,14 @@ import trio
 
 from ..api.asgi_app import AsgiApp, Runtime
 from ..background import persist
-from ..config import load, schema
+from ..config import schema
 from ..config.checks.openness import check_start
 from ..config.paths import config_path
 from ..config.pid_path import pid_path
 from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus
 from ..config.snapshot import Snapshot
+from ..config.sources.demo import FileOrDemo
+from ..config.sources.state import make_folder, state_folder
 from ..errors import InternalError
 from ..lifecycle import Lifecycle
 from ..serve.install import install
@@ -31,7 +33,6 @@ from ..serve.policy import ServingPolicy
 from ..serve.sighup import SighupReloads
 from ..serve.supervisor import WORKER
 from ..telemetry import logs
-from ..telemetry.metrics.directory import named_directory
 from ..telemetry.stderr import in_background
 from . import gauges
 from .admin import LazyAdminApi
@@ -41,11 +42,13 @@ from .oidc_http import ProviderHttp
 from .recording import Recording
 from .reloader import Reloader
 from .reread import Source, read_again, warn
+from .serving.outcomes import ToldReloads
+from .serving.policy import serving_policy
+from .serving.renewal import RenewedCertificates
 from .shared.following import Following
 
 if TYPE_CHECKING:
-    from ..telemetry.metrics.recorder import MetricsRecorder
-
+    pass
 
 _log = structlog.get_logger(__name__)
 
@@ -62,9 +65,10 @@ class Application:
         self.lifecycle = Lifecycle()
         self.asgi = AsgiApp(self.lifecycle, self._start)
         self.spread: Callable[[], None] | None = None
+        self.certificates = RenewedCertificates()
         self._config: schema.Config | None = None
         self._path = config_path()
-        self._source: Source = lambda: load.load(self._path)
+        self._source: Source = FileOrDemo(None).read
         self._reloader: Reloader | None = None
         self._recording: Recording | None = None
         self._following: Following | None = None
@@ -87,6 +91,11 @@ class Application:
         if self._config is None:
             self._config = self._source()
         return self._config
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of all that the gateway writes."""
+        return state_folder(self._path, self.config.server.state_dir)
 
     @property
     def reload_status(self) -> ReloadStatus:
@@ -121,17 +130,7 @@ class Application:
 
     def serving_policy(self) -> ServingPolicy:
         """Return the part of the configuration that the server needs."""
-        server, overload = self.config.server, self.config.overload
-        return ServingPolicy(
-            send_timeout=server.send_timeout,
-            keep_alive_timeout=server.keep_alive_timeout,
-            max_requests_per_connection=server.max_requests_per_connection,
-            header_timeout=server.header_timeout,
-            drain_delay=server.drain_delay,
-            drain_timeout=server.drain_timeout,
-            wait=overload.lag,
-            burst_wait=overload.lag_max,
-        )
+        return serving_policy(self.config)
 
     def install(self) -> AsgiApp:
         """Prepare this process for Hypercorn's command line, and return the ASGI app.
@@ -152,11 +151,13 @@ class Application:
     @asynccontextmanager
     async def _started(self) -> AsyncIterator[Runtime]:
         # Before the file is read, so that what changes in it from then on is not missed.
-        hangups = SighupReloads(self.reload_by_signal) if self._watch is not None else None
+        reloads = ToldReloads(self.reload_by_signal)
+        hangups = SighupReloads(reloads) if self._watch is not None else None
         config = self.config
         if self._watch is not None:
             logs.set_up_logging(config.log.level, config.log.format)
-        recording = self._recording = Recording(config, self._path.absolute().parent)
+        make_folder(self.folder, self._path)
+        recording = self._recording = Recording(config, self.folder)
         # Outermost, since it also writes what happens while everything else ends.
         async with trio.open_nursery() as recorders:
             await recording.start(recorders)
@@ -176,7 +177,9 @@ class Application:
                 assert self._following is not None
                 self._following.start(nursery)
                 self._offer_setup(config, recording, nursery)
-                metrics = self._metrics(config, parts, recording)
+                metrics = gauges.metrics_of(
+                    config, parts.services, recording, lambda: self.reload_status
+                )
                 if metrics is not None:
                     running.metrics = metrics
                     nursery.start_soon(persist, metrics.run)
@@ -185,11 +188,13 @@ class Application:
                     settle_in()
                     nursery.start_soon(hangups.obey)
                     # Each worker has its line: a SIGHUP to Hypercorn's parent would end them all.
-                    pid_file = PidFile(pid_path(self._path, config.server.pid_file))
+                    pid_file = PidFile(pid_path(self._path, config.server.pid_file, self.folder))
+                    reloads.begin(pid_file.path)
                     pid_file.write()
                 try:
                     yield running
                 finally:
+                    reloads.end()
                     pid_file.remove()
                     await parts.transport.aclose()
                 nursery.cancel_scope.cancel("the server has stopped")
@@ -248,27 +253,10 @@ class Application:
             return
         from .first_run import offer_setup
 
-        bind = config.server.bind
-        offer = partial(offer_setup, database, opened, bind, page=config.admin.dashboard)
+        server, page = config.server, config.admin.dashboard
+        secure = server.tls is not None
+        offer = partial(offer_setup, database, opened, server.bind, page=page, secure=secure)
         nursery.start_soon(persist, offer)
-
-    def _metrics(
-        self, config: schema.Config, parts: Components, recording: Recording
-    ) -> MetricsRecorder | None:
-        """Return what counts records for Prometheus, if that is wanted."""
-        if not config.metrics.enabled:
-            return None
-        from ..telemetry.metrics.recorder import MetricsRecorder
-
-        metrics = MetricsRecorder(
-            config.metrics.max_label_values,
-            lambda: gauges.gauges(parts.services, self.reload_status, recording.gauges()),
-            gauges.gaps(parts.services.traffic.gaps),
-            named_directory(os.environ),
-        )
-        recording.count(metrics)
-        recording.configure(config)
-        return metrics
 
     async def _replace(self, parts: Components, running: Runtime) -> AppliedReload:
         """Go on with what the source has now.
@@ -288,6 +276,7 @@ class Application:
         )
         old, config = self.config, loaded.config
         await parts.prepare(config)
+        await self.certificates.renew()
         # From here on nothing is awaited until all follow the new configuration.
         taken = parts.adopt(config, loaded.callers.callers)
         running.snapshot = following.adopt(config, taken, loaded.callers)

@@ -39,6 +39,7 @@ from .cycle import RequestCycle, make_scope
 from .entry.threshold import Threshold
 from .gate import HeadRefusal
 from .open_connections import OpenConnections
+from .surroundings.proxy_protocol import peer_of
 
 
 class ClientConnection(TCPServer):
@@ -109,17 +110,14 @@ class ClientConnection(TCPServer):
 
     async def _greet(self) -> bool:
         """Shake hands if the stream is TLS, and note both ends' addresses."""
-        if self._tls:
-            try:
-                with trio.fail_after(self.config.ssl_handshake_timeout):
-                    await self.stream.do_handshake()
-            except (trio.BrokenResourceError, trio.TooSlowError):
-                return False
         socket = self._transport.socket
         try:
-            client = parse_socket_addr(socket.family, socket.getpeername())
-        except OSError:
-            # Reset between the kernel's accept and ours.
+            client = await peer_of(socket, self._policy)
+            if self._tls:
+                with trio.fail_after(self.config.ssl_handshake_timeout):
+                    await self.stream.do_handshake()
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError):
+            # One of them, reset between the kernel's accept and ours.
             return False
         self._threshold.host = client[0] if client else ""
         self._base_scope = {

@@ -36,3 +36,6 @@ class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain_timeout: float = 120.0
     wait: float = 0.25
     burst_wait: float = 1.0
+    # Connections begin with a PROXY header, which only these may send; from all if there are none.
+    proxy_protocol: bool = False
+    trusted_proxies: tuple[str, ...] = ()

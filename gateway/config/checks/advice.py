@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ...providers.registry import KINDS
 from ..schema import Config
 from .openness import open_to_network
+from .oversights import oversights
 
 
 def advice(config: Config, epoch: float) -> Iterator[str]:
@@ -33,6 +34,7 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
             yield f"{where} expires_at: is over; the key is refused"
         if token.team is not None and limited and token.team not in limited:
             yield f"{where} team: {token.team!r} has no [[teams]], so no limit of a team holds"
+    yield from oversights(config)
     yield from _unpriced_routes(config)
 
 

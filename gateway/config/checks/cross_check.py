@@ -18,6 +18,7 @@ import msgspec
 from ...core.limits.shedding import OverloadPolicy
 from ...core.routing.breaker.policy import BreakerPolicy
 from ...core.sign_in import UNIX, AdminSettings, OidcSettings, is_loopback, parsed_network
+from ...installation import how_to_add
 from ...providers.registry import KINDS
 from ...providers.settings import ClientCredentials, Provider
 from ..catalog import Names
@@ -73,6 +74,7 @@ def cross_check(
     """
     names = all_names(config, unread)
     yield from check_bind(config.server.bind)
+    yield from _proxies("[server]", config.server.trusted_proxies)
     yield from _cors(config.cors)
     yield from _admin(config.admin)
     yield from _breaker(config.breaker)
@@ -94,14 +96,18 @@ def cross_check(
 
 
 def _admin(admin: AdminSettings) -> Iterator[str]:
-    for each in admin.trusted_proxies:
-        if each != UNIX and parsed_network(each) is None:
-            yield (
-                f"[admin] trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
-                f' as 10.0.0.0/8, and not "{UNIX}"'
-            )
+    yield from _proxies("[admin]", admin.trusted_proxies)
     if admin.oidc is not None:
         yield from _oidc_provider(admin.oidc)
+
+
+def _proxies(where: str, trusted: tuple[str, ...]) -> Iterator[str]:
+    for each in trusted:
+        if each != UNIX and parsed_network(each) is None:
+            yield (
+                f"{where} trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
+                f' as 10.0.0.0/8, and not "{UNIX}"'
+            )
 
 
 def _oidc_provider(oidc: OidcSettings) -> Iterator[str]:
@@ -123,7 +129,7 @@ def _oidc_provider(oidc: OidcSettings) -> Iterator[str]:
         if not oidc.redirect_uri.endswith("/admin/api/oidc/callback"):
             yield f"{where} redirect_uri: must end with /admin/api/oidc/callback"
     if find_spec("joserfc") is None:
-        yield f"{where}: needs joserfc; install llm-gateway[oidc]"
+        yield f"{where}: needs joserfc; {how_to_add('oidc')}"
 
 
 def _apis(config: Config) -> Iterator[str]:
