@@ -19,6 +19,7 @@ from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
 from ..core.routing.balancing.strategies import StrategyName
 from ..core.routing.breaker.policy import BreakerPolicy
+from ..core.routing.capabilities.declared import UNDECLARED, Capabilities
 from ..core.routing.hedging import HedgePolicy
 from ..core.routing.timeouts import Seconds, TimeoutOverrides, Timeouts
 from ..core.sign_in import AdminSettings
@@ -94,6 +95,8 @@ class Route(Table, frozen=True):
     # For callers of another dialect; None: by the model's name, and any number of tokens.
     reasoning: ReasoningForm | None = None
     max_output_tokens: Count | None = None
+    # Over the provider's own.
+    capabilities: Capabilities = UNDECLARED
 
     def prices(self, model: str) -> Prices:
         """Return the prices of one `model` of the route.
@@ -114,7 +117,13 @@ class Route(Table, frozen=True):
         )
 
     def terms(
-        self, model: str, timeouts: Timeouts, pattern: str | None, *, drops: bool = False
+        self,
+        model: str,
+        timeouts: Timeouts,
+        pattern: str | None,
+        *,
+        drops: bool = False,
+        caches_prompts: bool = False,
     ) -> RouteTerms:
         """Return what the route says of one `model`; `timeouts` are those of its provider."""
         return RouteTerms(
@@ -127,6 +136,8 @@ class Route(Table, frozen=True):
             reasoning=self.reasoning,
             max_output_tokens=self.max_output_tokens,
             drops=drops,
+            capabilities=self.capabilities,
+            caches_prompts=caches_prompts,
         )
 
 
@@ -149,6 +160,8 @@ class Model(Table, frozen=True):
     hedge: HedgePolicy | None = None
     cache: ModelCache | None = None
     unsupported: Unsupported | None = None
+    # Breakpoints of Anthropic's cache for callers whose API has none.
+    cache_prompt: Literal["auto", "off"] = "off"
 
 
 class Admin(Table, frozen=True):

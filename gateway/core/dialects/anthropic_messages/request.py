@@ -16,9 +16,11 @@ from ...wire.json_scan import NOTHING
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
 from ..canonical.foreign_state import without_foreign_state
+from ..needs import Needs
 from ..request_body import flag_of, members_of_body, string_of
 from ..token_limits import read_token_limits
 from .answer import rewrite_answer
+from .needs import read_needs
 from .stream import MessageStreamRewriter
 
 _METADATA: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -40,6 +42,9 @@ class MessageRequest(msgspec.Struct, frozen=True):
     def answers(self) -> int:
         """Return one: this API gives no more."""
         return 1
+
+    def needs(self) -> Needs:
+        return read_needs(self.body, self.members, stream=self.stream, answer=self.answer_tokens)
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, under the recipient's name of the model."""
