@@ -77,11 +77,14 @@ async def test_one_that_lacks_it_is_passed_over(
     record = await world.run()
     assert world.client.status == 200
     assert (past(world), len(record.attempts)) == ([("a", reason)], 1)
+    assert world.client.headers[b"x-gateway-skipped"] == reason.encode()
     alone = World([], routes=[able("a", **flags)], client=ScriptedClient(body))
     record = await alone.run()
     assert alone.client.status == 400
     assert alone.upstream.calls == []
     assert past(alone) == [("a", reason)]
+    assert alone.client.headers[b"x-gateway-skipped"] == reason.encode()
+    assert alone.client.headers[b"x-gateway-attempts"] == b"0"
     assert record.end_reason == "rejected"
     assert "cannot serve this request" in alone.client.error["message"]
 
