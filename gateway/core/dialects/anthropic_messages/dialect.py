@@ -16,7 +16,7 @@ class AnthropicMessages:
     """See `base.Dialect`. It has no state: `ANTHROPIC_MESSAGES` is the one there is."""
 
     name = "anthropic_messages"
-    operation = "chat"
+    operation = "messages"
     path = "/v1/messages"
     # The SDKs pass over it (anthropic-sdk-python `_streaming.py`), and Claude Code, which gives a
     # stream up after 300 s of silence, counts it (code.claude.com/docs, "LLM gateway").
