@@ -3,6 +3,7 @@
 In the order in which to read them:
 
     schema         what `config.toml` may say, one Struct a table
+    listener/      the table of [server]
     value_types    what values may be, where more than one table has them
     keys/          tokens and teams, and the keys that are kept in the database
     sources/       the texts of files, the demo where there is none, and where a gateway writes

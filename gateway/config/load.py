@@ -28,6 +28,7 @@ from .checks.keys import KeyCheck
 from .cors import Cors
 from .environment import MissingVariable, StandIns, expand
 from .keys.tables import MadeToken, Team, Token
+from .listener.server import Server
 from .paths import tokens_path
 from .sources.text import absent, parse_toml, read_text
 from .tables import TableReader, got, read_plain, unknown_key
@@ -35,7 +36,7 @@ from .tables import TableReader, got, read_plain, unknown_key
 T = TypeVar("T", bound=msgspec.Struct)
 
 _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
-    "server": schema.Server,
+    "server": Server,
     "timeouts": Timeouts,
     "retry": RetryPolicy,
     "log": schema.Log,
@@ -131,7 +132,7 @@ def table(path: Path, kind: type[T], environ: Mapping[str, str] = os.environ) ->
 def may_be_open(path: Path, environ: Mapping[str, str] = os.environ) -> bool:
     """Say whether the file says that a gateway without tokens is meant."""
     try:
-        return table(path, schema.Server, environ).open
+        return table(path, Server, environ).open
     except ConfigError:
         # A table with a fault says nothing until that is mended.
         return False

@@ -10,7 +10,7 @@ from typing import Final
 
 from ..errors import ConfigError
 from .environment import MissingVariable, expand
-from .schema import Server
+from .listener.server import Server
 from .sources.state import find_state
 
 _DEFAULT: Final = Server().pid_file

@@ -10,6 +10,7 @@ import msgspec
 from ..core.dialects.base import Dialect, ReasoningForm
 from ..core.records.pricing import Prices
 from ..core.routing.call import Call
+from ..core.routing.capabilities.declared import UNDECLARED, Capabilities
 from ..core.routing.deployment import Deployment
 from ..core.routing.refusals import RefusalTable
 from ..core.routing.timeouts import Timeouts
@@ -34,6 +35,8 @@ class RouteTerms(msgspec.Struct, frozen=True):
     reasoning: ReasoningForm | None = None
     max_output_tokens: int | None = None
     drops: bool = False
+    capabilities: Capabilities = UNDECLARED
+    caches_prompts: bool = False
 
 
 class AccessToken(Protocol):

@@ -17,6 +17,7 @@ from typing import Final
 import h11
 import msgspec
 
+from ..core.dialects.refused_heads import dialect_of_head, refused_head
 from ..core.wire.field_names import LOOK_ALIKES
 from .policy import ServingPolicy
 
@@ -174,23 +175,28 @@ def render(
     *,
     date: Iterable[tuple[bytes, bytes]],
     bodiless: bool,
+    head: bytes = b"",
     close: bool = True,
 ) -> bytes:
-    """Return the whole answer, in plain text; with `close` the connection ends with it.
+    """Return the whole answer to `head`; with `close` the connection ends with it.
 
-    Not in the shape of any API's errors: which API the caller speaks is decided by a path that
-    is not to be trusted here.
+    It is an error of the API whose path was asked for; in plain text where there is no path.
     """
-    body = f"{refusal.message}\n".encode()
-    phrase = http.HTTPStatus(refusal.status).phrase
+    status, message, after = refusal.status, refusal.message, refusal.retry_after
+    dialect = dialect_of_head(head)
+    if dialect is not None:
+        fields, body = refused_head(dialect, status, message, request_id, after)
+    else:
+        body = f"{message}\n".encode()
+        fields = [(b"content-type", b"text/plain; charset=utf-8")]
+        if after is not None:
+            fields.append((b"retry-after", b"%d" % after))
+    phrase = http.HTTPStatus(status).phrase
     lines = [
-        f"HTTP/1.1 {refusal.status} {phrase}".encode("ascii"),
-        b"content-type: text/plain; charset=utf-8",
+        f"HTTP/1.1 {status} {phrase}".encode("ascii"),
         b"content-length: %d" % len(body),
         b"connection: close" if close else b"connection: keep-alive",
         b"x-request-id: " + request_id.encode("ascii"),
-        *(b"%s: %s" % pair for pair in date),
+        *(b"%s: %s" % pair for pair in (*fields, *date)),
     ]
-    if refusal.retry_after is not None:
-        lines.append(b"retry-after: %d" % refusal.retry_after)
     return b"\r\n".join([*lines, b"", b"" if bodiless else body])

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.config import load, schema
 from gateway.config.keys.tables import Token
+from gateway.config.listener.server import Server
 from gateway.config.sources.shipped import SHIPPED
 from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.budget import Budget
@@ -641,7 +642,7 @@ def test_any_table_is_found_alone(tmp_path: Path) -> None:
         '[retention]\ndebug_max_bytes = 7\n[debug_log]\nfolder = "${FOLDER}"\nnothing = 1\n'
     )
     assert load.table(path, schema.Retention, {}).debug_max_bytes == 7
-    assert load.table(path, schema.Server, {}) == schema.Server()
+    assert load.table(path, Server, {}) == Server()
     with pytest.raises(ConfigError) as raised:
         load.table(path, schema.DebugLog, {})
     assert [problem.partition(": ")[0] for problem in raised.value.problems] == [str(path)] * 2

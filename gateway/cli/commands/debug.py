@@ -13,8 +13,9 @@ from cyclopts import App, Parameter
 from ...captures import files as captures
 from ...captures import search
 from ...config import load
+from ...config.listener.server import Server
 from ...config.paths import config_path
-from ...config.schema import DebugLog, Server
+from ...config.schema import DebugLog
 from ...config.sources.state import find_state
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ...core.sign_in import is_loopback
 from ...errors import ConfigError
-from ..schema import Server
+from ..listener.server import Server
 
 
 def open_to_network(server: Server) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import trio
 
-from ...config.schema import ServerTls
+from ...config.listener.server import ServerTls
 from ...errors import ConfigError
 
 _PROTOCOLS: Final = ["http/1.1"]

@@ -9,7 +9,8 @@ import pytest
 from gateway.config.checks.cross_check import Unread, all_names, check_bind, cross_check
 from gateway.config.cors import Cors
 from gateway.config.keys.tables import Token
-from gateway.config.schema import Admin, Config, Model, Route, Server
+from gateway.config.listener.server import Server
+from gateway.config.schema import Admin, Config, Model, Route
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.core.sign_in import AdminSettings, OidcSettings

@@ -108,25 +108,6 @@ def test_longer_than_clients_wait(text: str, where: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bind", "noted"),
-    [
-        ("0.0.0.0:8080", True),
-        ("[::]:8080", True),
-        ("10.0.0.7:80", True),
-        ("example.com:80", True),
-        ("127.0.0.1:8080", False),
-        ("localhost:8080", False),
-        ("[::1]:8080", False),
-        ("unix:/run/g.sock", False),
-    ],
-)
-def test_an_open_address_without_tokens(bind: str, noted: bool) -> None:
-    assert len(notes(f'[server]\nbind = "{bind}"\n')) == noted
-    assert notes(f'[server]\nbind = "{bind}"\nopen = true\n') == []
-    assert notes(f'[server]\nbind = "{bind}"\n[[tokens]]\nname = "t"\nkey = "12345678"\n') == []
-
-
-@pytest.mark.parametrize(
     ("text", "says"),
     [
         ('[store]\nurl = "postgresql://u@h/d"\n', "[store] url: PostgreSQL needs a driver; "),

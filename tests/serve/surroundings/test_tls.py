@@ -7,7 +7,7 @@ import pytest
 import trio
 import trustme
 
-from gateway.config.schema import ServerTls
+from gateway.config.listener.server import ServerTls
 from gateway.errors import ConfigError
 from gateway.serve.surroundings.tls import Certificates, TlsListener
 

@@ -17,9 +17,11 @@ from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
 from ..canonical.foreign_state import without_foreign_state
+from ..needs import Needs
 from ..request_body import flag_of, members_inside, members_of_body, string_of
 from ..token_limits import LIMIT_NAMES, read_token_limits
 from .answer import rewrite_answer
+from .needs import read_needs
 from .stream import MessageStreamRewriter
 
 # What limits, accounts and the debug log go by.
@@ -43,6 +45,9 @@ class MessageRequest(msgspec.Struct, frozen=True):
     def answers(self) -> int:
         """Return one: this API gives no more."""
         return 1
+
+    def needs(self) -> Needs:
+        return read_needs(self.body, self.members, stream=self.stream, answer=self.answer_tokens)
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, under the recipient's name of the model."""

@@ -26,6 +26,7 @@ from ..base import (
     Recipient,
     StreamRewriter,
 )
+from ..needs import Needs
 from .call import CanonicalCall
 from .events import Event
 from .fidelity import Fidelity
@@ -161,6 +162,9 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
     @property
     def answers(self) -> int:
         return self.inner.answers
+
+    def needs(self) -> Needs:
+        return self.request.needs()
 
     def body_for(self, recipient: Recipient) -> bytes:
         return self.inner.body_for(recipient)

@@ -16,9 +16,11 @@ from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
 from ..canonical.foreign_state import without_foreign_state
+from ..needs import Needs
 from ..request_body import flag_of, members_inside, members_of_body, string_of
 from ..token_limits import LIMIT_NAMES, TokenLimits, read_token_limits
 from .answer import rewrite_answer
+from .needs import read_needs
 from .stream import ChatStreamRewriter
 
 _INCLUDE_USAGE: Final = b'{"include_usage":true}'
@@ -54,6 +56,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
     def answers(self) -> int:
         """Return how many answers the caller wants."""
         return self.limits.n
+
+    def needs(self) -> Needs:
+        return read_needs(
+            self.body, self.members, stream=self.stream, answer=self.limits.max_tokens or 0
+        )
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send: the recipient's model name, and usage asked for in streams.

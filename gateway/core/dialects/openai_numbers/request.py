@@ -13,6 +13,7 @@ from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..needs import Needs
 from ..request_body import members_of_body, string_of
 from .answer import rewrite_numbers
 
@@ -33,6 +34,10 @@ class NumbersRequest(msgspec.Struct, frozen=True):
     answers: int = 0
     continues: ClassVar[None] = None
     once: ClassVar[bool] = False
+
+    def needs(self) -> Needs:
+        # Each of many inputs has a context of its own.
+        return Needs()
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, with the recipient's model name, which may be the first."""

@@ -13,10 +13,12 @@ from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..needs import Needs
 from ..request_body import flag_of, members_inside, members_of_body, string_of
 from ..token_limits import LIMIT_NAMES, read_token_limits
 from .answer import rewrite_response
 from .event import text_of
+from .needs import read_needs
 from .stream import ResponsesStreamRewriter
 
 # Who a request is made for; the first is the newer name (platform.openai.com/docs/api-reference).
@@ -46,6 +48,9 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
     continues: str | None = None
     once: bool = False
     answers: int = 1
+
+    def needs(self) -> Needs:
+        return read_needs(self.body, self.members, stream=self.stream, answer=self.answer_tokens)
 
     def body_for(self, recipient: Recipient) -> bytes:
         return splice(self.body, put={"model": recipient.model_json}, known=self.members)
