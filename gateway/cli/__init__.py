@@ -4,7 +4,7 @@
     output/      what commands print: tables, plain text for terminals, files
     store        opens the database of `[store]` for a command
     audit_entry  writes an operator's action to the audit log
-    key_work     what the commands of `gateway keys` have in common
+    key_work     what the commands of `gateway keys` and `gateway teams` have in common
     moments      times as people write them
     program      what the person calls this program
     announcement what `gateway serve` says at the start
@@ -31,6 +31,7 @@ from .commands.deployments import app as deployments
 from .commands.export import export
 from .commands.init import init
 from .commands.keys import app as keys
+from .commands.teams import app as teams
 from .commands.tokens import app as tokens
 from .commands.users import app as users
 
@@ -42,7 +43,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (init, tokens, keys, deployments, users, db, audit, debug, export):
+for each in (init, tokens, keys, teams, deployments, users, db, audit, debug, export):
     app.command(each)
 
 

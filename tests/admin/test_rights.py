@@ -65,6 +65,7 @@ REACHED_BY: Final = {
         *("GET requests", "GET requests/{id:path}", "GET in-flight", "GET usage", "GET costs"),
         *("GET health", "GET stats", "GET status", "GET export/requests", "GET export/usage"),
         *("GET keys", "GET keys/{id:path}", "GET teams", "GET deployments", "GET processes"),
+        "GET teams/{id:path}",
     },
     "analyst": {"GET audit", "GET export/audit", "GET debug/{id:path}"},
     "operator": {
@@ -73,7 +74,8 @@ REACHED_BY: Final = {
         *("POST keys/{id:path}/rotate", "POST keys/{id:path}/disable"),
         *("POST keys/{id:path}/enable", "POST deployments/{id:path}/drain"),
         *("POST deployments/{id:path}/enable", "POST deployments/{id:path}/reset"),
-        "POST in-flight/{id:path}/cancel",
+        *("POST in-flight/{id:path}/cancel", "POST teams"),
+        *("PATCH teams/{id:path}", "DELETE teams/{id:path}"),
     },
     "admin": {
         *("GET users", "POST users", "GET users/{id}", "PATCH users/{id}", "DELETE users/{id}"),

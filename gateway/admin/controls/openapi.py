@@ -17,7 +17,8 @@ from ...control.configuration import CheckedConfig, ComparedConfig, PastedConfig
 from ...control.key_view import KeyView
 from ...control.keys import KeyEdit, NewKey
 from ...control.paging import NamePage
-from ...control.spending import TeamState
+from ...control.team_view import TeamState
+from ...control.teams import NewTeam, TeamEdit
 from ..in_flight import Cancelled, InFlightList
 from ..request import AdminRequest, encoded
 from ..rights import ROUTES, Right
@@ -25,6 +26,7 @@ from ..route import AdminRoute
 from .deployments import DeploymentAnswer, DeploymentView, DrainRequest
 from .keys import KeyAnswer, RotateRequest
 from .processes import ProcessView
+from .teams import TeamAnswer
 
 _JSON: Final = "application/json"
 _Key = tuple[str, str]
@@ -47,13 +49,15 @@ _BODIES: Final[Mapping[_Key, Any]] = {
     ("POST", "keys"): NewKey,
     ("PATCH", "keys/{id:path}"): KeyEdit,
     ("POST", "keys/{id:path}/rotate"): RotateRequest,
+    ("POST", "teams"): NewTeam,
+    ("PATCH", "teams/{id:path}"): TeamEdit,
     ("POST", "deployments/{id:path}/drain"): DrainRequest,
     ("POST", "config/check"): PastedConfig,
     ("POST", "config/diff"): PastedConfig,
 }
 # Bodies that may be left out, for what they say by default.
 _OPTIONAL: Final = (RotateRequest, DrainRequest)
-_CREATED: Final = {("POST", "keys")}
+_CREATED: Final = {("POST", "keys"), ("POST", "teams")}
 _ANSWERS: Final[Mapping[_Key, Any]] = {
     ("GET", "keys"): NamePage[KeyView],
     **{
@@ -62,6 +66,11 @@ _ANSWERS: Final[Mapping[_Key, Any]] = {
         if key[1].startswith("keys") and key != ("GET", "keys")
     },
     ("GET", "teams"): NamePage[TeamState],
+    **{
+        key: TeamAnswer
+        for key in ROUTES
+        if key[1].startswith("teams") and key != ("GET", "teams")
+    },
     ("GET", "deployments"): NamePage[DeploymentView],
     **{key: DeploymentAnswer for key in ROUTES if key[1].startswith("deployments/")},
     ("GET", "processes"): NamePage[ProcessView],
@@ -139,7 +148,7 @@ def _operation(route: AdminRoute, schemas: Mapping[Any, Any]) -> dict[str, Any]:
                 "schema": {"type": "string"},
             }
         ]
-    if key == ("PATCH", "keys/{id:path}"):
+    if key in (("PATCH", "keys/{id:path}"), ("PATCH", "teams/{id:path}")):
         found["parameters"].append(
             {"name": "if-match", "in": "header", "required": True, "schema": {"type": "string"}}
         )

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from .. import in_flight
 from ..request import AdminRequest
-from . import deployments, keys, processes, spending
+from . import deployments, keys, processes, teams
 
 Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
 
@@ -24,7 +24,11 @@ CONTROLS: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "keys/{id:path}", keys.one),
     ("PATCH", "keys/{id:path}", keys.edit),
     ("DELETE", "keys/{id:path}", keys.revoke),
-    ("GET", "teams", spending.teams),
+    ("GET", "teams", teams.listed),
+    ("POST", "teams", teams.create),
+    ("GET", "teams/{id:path}", teams.one),
+    ("PATCH", "teams/{id:path}", teams.edit),
+    ("DELETE", "teams/{id:path}", teams.delete),
     ("POST", "in-flight/{id:path}/cancel", in_flight.cancel),
     ("GET", "deployments", deployments.listed),
     ("POST", "deployments/{id:path}/drain", deployments.drain),

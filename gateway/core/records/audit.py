@@ -38,6 +38,9 @@ class AuditAction(enum.StrEnum):
     TOKEN_ROTATED = "token_rotated"  # noqa: S105
     TOKEN_DISABLED = "token_disabled"  # noqa: S105
     TOKEN_ENABLED = "token_enabled"  # noqa: S105
+    TEAM_CREATED = "team_created"
+    TEAM_CHANGED = "team_changed"
+    TEAM_DELETED = "team_deleted"
     DEPLOYMENT_DRAINED = "deployment_drained"
     DEPLOYMENT_ENABLED = "deployment_enabled"
     BREAKER_RESET = "breaker_reset"

@@ -7,4 +7,5 @@ Each change is one transaction, in which `gateway/control/` uses these:
     cancellations  requests that operators want cancelled
     processes    the processes that are there, as each says it is
     stored_keys  the keys that are kept in the database
+    stored_teams  the limits of teams that are kept there
 """

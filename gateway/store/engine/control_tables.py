@@ -1,6 +1,6 @@
 """The tables of what operators change while the gateway runs, and of its processes.
 
-A change of `api_keys` or `deployments` first raises its row of `generations`, in the same
+A change of `api_keys`, `teams` or `deployments` first raises its row of `generations`, in the same
 transaction: that lock makes one of two changes wait, and who reads a generation sees every
 change up to it.
 """
@@ -13,9 +13,17 @@ from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from .schema import metadata
 
-__all__ = ["api_keys", "cancellations", "deployments", "generations", "metadata", "processes"]
+__all__ = [
+    "api_keys",
+    "cancellations",
+    "deployments",
+    "generations",
+    "metadata",
+    "processes",
+    "teams",
+]
 
-# What has changed how often: "keys", "deployments".
+# What has changed how often: "keys" (and teams, which are read with them), "deployments".
 generations: Final = Table(
     "generations",
     metadata,
@@ -41,6 +49,22 @@ api_keys: Final = Table(
     # That of "keys" at its last change, and how often it was changed: what its ETag is made of.
     Column("generation", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("created_by", Text),
+    Column("changed", BigInteger, nullable=False),
+    Column("changed_by", Text),
+)
+
+# Limits of teams that were made over HTTP or by `gateway teams`. A team that is deleted leaves its
+# name in the records and on its keys, and no limit.
+teams: Final = Table(
+    "teams",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # A JSON object of what stands in a [[teams]] beside the name.
+    Column("terms", Text, nullable=False),
+    # That of "keys" at its last change, which is never given twice: what its ETag is made of.
+    Column("generation", BigInteger, nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("created_by", Text),
     Column("changed", BigInteger, nullable=False),
@@ -86,4 +110,5 @@ processes: Final = Table(
 
 Index("ix_api_keys_digest", api_keys.c.digest, unique=True)
 Index(None, api_keys.c.generation)
+Index(None, api_keys.c.team)
 Index(None, deployments.c.generation)
