@@ -1,4 +1,4 @@
-"""What is on record: requests, the audit log, usage and costs, health, figures."""
+"""What is on record: requests, sessions, the audit log, usage and costs, health, figures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ import msgspec
 from starlette.responses import Response
 
 from ..errors import NotFound
-from ..store.queries import audit_log, filters, request_log, stats, usage
+from ..store.queries import (
+    agent_sessions,
+    audit_log,
+    filters,
+    request_log,
+    session_thread,
+    stats,
+    usage,
+)
 from .request import AdminRequest, encoded, json_answer
 
 _ORDERS: Final = ("desc", "asc")
 _LIMIT: Final = 100
+_SESSIONS: Final = 50
 _TOP: Final = 10
 _MINUTES: Final = 60
 
@@ -51,6 +60,32 @@ async def one_request(request: AdminRequest) -> Response:
         raise NotFound(f"there is no request {request_id!r} on record")
     request.viewed_request(request_id)
     return encoded({"rows": found})
+
+
+async def sessions(request: AdminRequest) -> Response:
+    """Answer with a page of agents' sessions, newest first (see agent_sessions.SessionPage)."""
+    wanted = filters.parse(request.params, request.now, {"by", "cursor", "limit"})
+    by = cast(agent_sessions.SessionKind, request.text("by", "session", agent_sessions.KINDS))
+    after, limit = request.text("cursor", "") or None, request.number("limit", _SESSIONS)
+    body = await request.read(
+        lambda connection: agent_sessions.page(connection, wanted, by=by, after=after, limit=limit)
+    )
+    request.viewed("sessions")
+    return json_answer(body)
+
+
+async def one_session(request: AdminRequest) -> Response:
+    """Answer with the totals of a session and of its agents (see session_thread.SessionSummary)."""
+    request.only("by")
+    by = cast(agent_sessions.SessionKind, request.text("by", "session", agent_sessions.KINDS))
+    name = request.argument
+    found = await request.database.read(
+        lambda connection: session_thread.summary(connection, name, by)
+    )
+    if found is None:
+        raise NotFound(f"there is no request of the {by} {name!r} on record")
+    request.viewed("sessions")
+    return encoded(found)
 
 
 async def audit(request: AdminRequest) -> Response:

@@ -63,6 +63,8 @@ ROUTES: Final[Mapping[tuple[str, str], Right]] = {
     ("GET", "openapi.json"): Right.SIGNED_IN,
     ("GET", "requests"): Right.FIGURES,
     ("GET", "requests/{id:path}"): Right.FIGURES,
+    ("GET", "sessions"): Right.FIGURES,
+    ("GET", "sessions/{id:path}"): Right.FIGURES,
     ("GET", "in-flight"): Right.FIGURES,
     ("GET", "usage"): Right.FIGURES,
     ("GET", "costs"): Right.FIGURES,

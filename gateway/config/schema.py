@@ -15,6 +15,7 @@ from ..core.cache.answers import CachePolicy, ModelCache
 from ..core.dialects.base import ReasoningForm
 from ..core.dialects.translators import TranslationPolicy, Unsupported
 from ..core.limits.shedding import OverloadPolicy
+from ..core.records.client_metadata import AGENT_HEADERS
 from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
 from ..core.routing.balancing.strategies import StrategyName
@@ -163,7 +164,7 @@ class Log(Table, frozen=True):
     session_headers: tuple[str, ...] = (
         *("x-session-id", "x-claude-code-session-id", "session_id", "session-id"),
     )
-    metadata_headers: tuple[str, ...] = ("x-claude-code-agent-id", "x-claude-code-parent-agent-id")
+    metadata_headers: tuple[str, ...] = AGENT_HEADERS
 
 
 class Store(Table, frozen=True):

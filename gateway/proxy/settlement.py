@@ -19,6 +19,7 @@ import trio
 from ..config.callers import Caller
 from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
+from ..core.records.client_metadata import session_of_user
 from ..core.records.pricing import Prices, cost
 from ..core.records.record import (
     AttemptRecord,
@@ -96,7 +97,10 @@ class Settlement:
         """Note what is asked for."""
         record = self.record
         record.model, record.stream = shortened(request.model), request.stream
-        record.user = None if request.user is None else shortened(request.user)
+        if request.user is not None:
+            record.user = shortened(request.user)
+            if record.session is None:
+                record.session = session_of_user(request.user)
 
     def costs_nothing(self, *, cached: bool, operation: str = "") -> None:
         """Note that the answer was made for another request, which has its cost, or is free."""

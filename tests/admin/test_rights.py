@@ -65,7 +65,7 @@ REACHED_BY: Final = {
         *("GET requests", "GET requests/{id:path}", "GET in-flight", "GET usage", "GET costs"),
         *("GET health", "GET stats", "GET status", "GET export/requests", "GET export/usage"),
         *("GET keys", "GET keys/{id:path}", "GET teams", "GET deployments", "GET processes"),
-        "GET teams/{id:path}",
+        *("GET teams/{id:path}", "GET sessions", "GET sessions/{id:path}"),
     },
     "analyst": {"GET audit", "GET export/audit", "GET debug/{id:path}"},
     "operator": {

@@ -19,6 +19,8 @@ from ...control.keys import KeyEdit, NewKey
 from ...control.paging import NamePage
 from ...control.team_view import TeamState
 from ...control.teams import NewTeam, TeamEdit
+from ...store.queries.agent_sessions import SessionPage
+from ...store.queries.session_thread import SessionSummary
 from ..in_flight import Cancelled, InFlightList
 from ..request import AdminRequest, encoded
 from ..rights import ROUTES, Right
@@ -73,6 +75,8 @@ _ANSWERS: Final[Mapping[_Key, Any]] = {
     },
     ("GET", "deployments"): NamePage[DeploymentView],
     **{key: DeploymentAnswer for key in ROUTES if key[1].startswith("deployments/")},
+    ("GET", "sessions"): SessionPage,
+    ("GET", "sessions/{id:path}"): SessionSummary,
     ("GET", "processes"): NamePage[ProcessView],
     ("GET", "in-flight"): InFlightList,
     ("POST", "in-flight/{id:path}/cancel"): Cancelled,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -21,6 +22,58 @@ class KeptHeaders(msgspec.Struct, frozen=True):
 
     session: tuple[bytes, ...] = ()
     metadata: tuple[bytes, ...] = ()
+
+
+# What agents call themselves: a header with the agent's id, one with the id of who started it.
+# Codex sends the first with each request, and the second only if a subagent sends it.
+_CLAUDE_CODE: Final = ("x-claude-code-agent-id", "x-claude-code-parent-agent-id")
+_CODEX: Final = ("thread-id", "x-codex-parent-thread-id")
+AGENT_HEADERS: Final = (*_CLAUDE_CODE, *_CODEX)
+
+
+class AgentName(msgspec.Struct, frozen=True):
+    """A subagent, and who started it, as far as that is said."""
+
+    id: str
+    parent: str | None = None
+
+
+def agent_of(metadata: Mapping[str, str]) -> AgentName | None:
+    """Return the subagent that sent a request, by what is kept of its head; None if none did."""
+    agent, parent = _CLAUDE_CODE
+    if agent in metadata:
+        return AgentName(metadata[agent], metadata.get(parent))
+    thread, parent = _CODEX
+    if thread in metadata and parent in metadata:
+        return AgentName(metadata[thread], metadata[parent])
+    return None
+
+
+# Claude Code before it had a header of its own: `user_HASH_account_ID_session_ID` as the `user_id`
+# of its metadata. Since 2.1 that is a JSON object, with a `session_id`.
+_SESSION_IN_USER: Final = re.compile(r"user_[0-9a-f]{64}_account_[0-9a-f-]*_session_([0-9a-f-]+)")
+# Both are of about 150 characters.
+_MOST_USER: Final = 400
+
+
+class _UserObject(msgspec.Struct, frozen=True):
+    session_id: str
+
+
+_USER_OBJECT: Final = msgspec.json.Decoder(_UserObject)
+
+
+def session_of_user(user: str) -> str | None:
+    """Return the session that an agent names inside of a request's `user`; None for any other."""
+    if len(user) > _MOST_USER:
+        return None
+    if user.startswith("{"):
+        try:
+            return _USER_OBJECT.decode(user).session_id or None
+        except (msgspec.MsgspecError, UnicodeEncodeError):
+            return None
+    found = _SESSION_IN_USER.fullmatch(user)
+    return None if found is None else found[1]
 
 
 def kept_headers(session: Iterable[str], metadata: Iterable[str]) -> KeptHeaders:
