@@ -19,7 +19,7 @@ import trio
 from ..config.callers import Caller
 from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
-from ..core.records.client_metadata import session_of_user
+from ..core.records.client_metadata import note_user
 from ..core.records.pricing import Prices, cost
 from ..core.records.record import (
     AttemptRecord,
@@ -97,10 +97,7 @@ class Settlement:
         """Note what is asked for."""
         record = self.record
         record.model, record.stream = shortened(request.model), request.stream
-        if request.user is not None:
-            record.user = shortened(request.user)
-            if record.session is None:
-                record.session = session_of_user(request.user)
+        note_user(record, request.user)
 
     def costs_nothing(self, *, cached: bool, operation: str = "") -> None:
         """Note that the answer was made for another request, which has its cost, or is free."""

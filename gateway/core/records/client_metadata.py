@@ -98,6 +98,16 @@ def note_client(record: Record, headers: Mapping[bytes, bytes], kept: KeptHeader
             record.metadata[name.decode("ascii")] = _text(value)
 
 
+def note_user(record: Record, user: str | None) -> None:
+    """Write down a request's `user`, and the session in it if no header has named one."""
+    if user is None:
+        record.user = None
+        return
+    record.user = shortened(user)
+    if record.session is None:
+        record.session = session_of_user(user)
+
+
 def _text(value: bytes) -> str:
     # The caller chose it. Latin-1, of which nothing is invalid (RFC 9110 section 5.5).
     return shortened(value.decode("latin-1"))
