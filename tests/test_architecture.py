@@ -41,7 +41,10 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "serve": {"core", "config", "errors", "lifecycle", "stops", "tcp"},
     "proxy": {"core", "config", "errors", "lifecycle", "providers", "stops", "transport_errors"},
     "api": {"proxy", "core", "config", "errors", "lifecycle", "stops"},
-    "dashboard": {"admin", "captures", "config", "core", "errors", "lifecycle", "proxy", "store"},
+    "dashboard": {
+        *("admin", "captures", "config", "control", "core", "errors", "lifecycle", "proxy"),
+        "store",
+    },
     "control": {"config", "core", "errors", "store"},
     "admin": {
         "captures",

@@ -2,9 +2,12 @@
 
     changes     what all of them have in common: who, when, and what the audit log says
     secret      a new key's secret
-    known_keys  the keys of the configuration's files, which none in the database may be like
+    known_keys  the keys and teams of the configuration's files
     keys        keys in the database: create, edit, rotate, disable, enable, revoke
     key_view    keys as they are shown, from wherever they come
+    key_order   the same in another order than by name
+    teams       teams in the database: create, edit, delete
+    team_view   teams as they are shown, from wherever they come
     deployments  drained, enabled and reset by hand
     spending    what is spent and left of budgets
     paging      pages of what is listed by name

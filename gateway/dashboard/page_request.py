@@ -122,6 +122,7 @@ class PageRequest:
             "visitor": self.visitor,
             "may_audit": self.visitor is not None and self.visitor.may(Right.AUDIT),
             "may_content": self.visitor is not None and self.visitor.may(Right.CONTENT),
+            "may_operate": self.visitor is not None and self.visitor.may(Right.OPERATE),
             "params": self.admin.params,
             "link": self.link,
             "path": self.path,

@@ -18,7 +18,9 @@ from .assets import Assets
 _NAV: Final = (
     ("overview", "", "Overview", "g o"),
     ("requests", "requests", "Requests", "g r"),
+    ("sessions", "sessions", "Sessions", "g s"),
     ("models", "models", "Models", "g m"),
+    ("key", "keys", "Keys & teams", "g k"),
     ("usage", "usage", "Usage & cost", "g u"),
     ("audit", "audit", "Audit log", "g a"),
     ("debug", "debug", "Debug log", "g d"),

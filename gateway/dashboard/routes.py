@@ -20,10 +20,12 @@ from .pages import (
     overview,
     request_detail,
     requests,
+    sessions,
     settings,
     sign_in,
     usage,
 )
+from .pages.keys import changes, key, listing, teams
 
 PageHandler = Callable[[PageRequest], Awaitable[ASGIApp]]
 
@@ -47,11 +49,25 @@ ROUTES = (
     PageRoute("GET", "/admin/requests", requests.requests, Right.FIGURES),
     PageRoute("GET", "/admin/live/requests", requests.live, Right.FIGURES),
     PageRoute("GET", "/admin/requests/{id:path}", request_detail.one, Right.FIGURES),
+    PageRoute("GET", "/admin/sessions", sessions.sessions, Right.FIGURES),
+    PageRoute("GET", "/admin/session", sessions.one, Right.FIGURES),
+    PageRoute("GET", "/admin/keys", listing.keys, Right.FIGURES),
+    PageRoute("POST", "/admin/keys", changes.create, Right.OPERATE),
+    PageRoute("GET", "/admin/new-key", key.new, Right.OPERATE),
+    # Names of keys may be anything, so what is done with one is said in the form.
+    PageRoute("GET", "/admin/keys/{id:path}", key.one, Right.FIGURES),
+    PageRoute("POST", "/admin/keys/{id:path}", changes.change, Right.OPERATE),
+    PageRoute("GET", "/admin/teams", teams.listed, Right.FIGURES),
+    PageRoute("POST", "/admin/teams", teams.create, Right.OPERATE),
+    PageRoute("GET", "/admin/new-team", teams.new, Right.OPERATE),
+    PageRoute("GET", "/admin/teams/{id:path}", teams.one, Right.FIGURES),
+    PageRoute("POST", "/admin/teams/{id:path}", teams.change, Right.OPERATE),
     PageRoute("GET", "/admin/models", models.models, Right.FIGURES),
     PageRoute("GET", "/admin/usage", usage.usage, Right.FIGURES),
     PageRoute("GET", "/admin/audit", audit.audit, Right.AUDIT),
     PageRoute("GET", "/admin/debug", debug_log.debug_log, Right.CONTENT),
     PageRoute("GET", "/admin/settings", settings.settings, Right.FIGURES),
+    PageRoute("GET", "/admin/export/progress", exports.progress, Right.FIGURES),
     PageRoute("GET", "/admin/export/requests", exports.requests, Right.FIGURES),
     PageRoute("GET", "/admin/export/usage", exports.usage, Right.FIGURES),
     PageRoute("GET", "/admin/export/audit", exports.audit, Right.AUDIT),

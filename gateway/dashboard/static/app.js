@@ -217,6 +217,47 @@
     }
   });
 
+  // Exports: a download goes on by itself; how far it is, its process says. Where another process
+  // answers, nothing is known, and the browser's own list of downloads has to do.
+  const watchExport = (link) => {
+    const word = [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
+    const target = new URL(link.href);
+    target.searchParams.set("track", word);
+    const note = document.createElement("div");
+    note.className = "toast progress";
+    note.setAttribute("role", "status");
+    const text = document.createElement("span"), bar = document.createElement("progress");
+    text.textContent = "Export begins";
+    bar.max = 1;
+    bar.setAttribute("aria-label", "Export");
+    note.append(text, bar);
+    document.body.append(note);
+    const end = (said) => { text.textContent = said; bar.remove(); setTimeout(() => note.remove(), 4000); };
+    let unknown = 0;
+    const look = async () => {
+      const answer = await fetch(`${target.pathname.replace(/[^/]*$/, "progress")}?track=${word}`).catch(() => null);
+      const found = answer && answer.ok ? await answer.json().catch(() => null) : null;
+      if (!found) { unknown += 1; if (unknown > 8) { note.remove(); return; } }
+      else if (found.ended === "done") { end(`Exported ${found.rows.toLocaleString("en")} rows`); return; }
+      else if (found.ended) { end("The export broke off: the file is not whole"); return; }
+      else { bar.value = found.part; text.textContent = `${Math.floor(found.part * 100)} %, ${found.rows.toLocaleString("en")} rows`; }
+      setTimeout(look, 500);
+    };
+    setTimeout(look, 250);
+    const go = document.createElement("a");
+    go.href = target.href;
+    go.download = "";
+    document.body.append(go);
+    go.click();
+    go.remove();
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[download][href*='/export/']");
+    if (!link || link.href.includes("track=") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    watchExport(link);
+  });
+
   // Keys: g and a letter goes to a page, j and k go through rows.
   let before = "";
   const step = (by) => {

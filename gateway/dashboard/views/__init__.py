@@ -11,5 +11,7 @@ deployments    where models are served, and how that goes
 periods        calendar periods, and what each is compared with
 comparison     what was used, beside the period before
 capture_list   the debug log's files, a page at a time
+term_form      the forms of keys and teams: what stands in them, what was written
+key_use        what a person pastes to try a key
 masked_config  the running configuration without its secrets
 """

@@ -15,5 +15,6 @@ InvalidRequest for what it cannot answer. In reading order:
     rollup_sums  sums of roll-ups over a span of time
     usage        usage and costs by group and time
     stats        figures for a dashboard, and the health of deployments
+    last_used    when keys were last used
     spent        what each token has spent, for budgets
 """
