@@ -253,7 +253,7 @@ class AdminRequest:
         return {
             name: ",".join(values)
             for name, values in self.params.items()
-            if any(values) and name != "cursor"
+            if any(values) and name not in ("cursor", "track")
         }
 
 

@@ -25,6 +25,8 @@ PAGES = (
         "usage?period=today&group_by=token",
     ),
     *("usage?model=none", "audit", "audit?verify=1", "audit?text=none-has-this", "debug"),
+    *("keys", "keys?text=none", "keys/team-2", "new-key", "teams", "new-team", "sessions"),
+    *("sessions?by=user", "usage?group_by=user&period=today", "usage?group_by=team"),
     *("debug?text=none", "settings", "no-such-page", "requests?range=nonsense"),
 )
 # Kilobytes of scripts, styles and fonts together, as they are on disk.

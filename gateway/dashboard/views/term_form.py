@@ -170,13 +170,13 @@ def _moment(text: str, now: float) -> str | None:
         return at.isoformat()
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
         raise InvalidRequest(
             "Expires must be a time such as 2027-01-31 or 2027-01-31 18:00 (UTC), or a while from"
             " now such as 90d.",
             param="expires_at",
         ) from None
-    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).isoformat()
 
 
 def _labels(text: str) -> dict[str, str]:
@@ -191,7 +191,11 @@ def _labels(text: str) -> dict[str, str]:
 
 
 def _shown(at: datetime) -> str:
-    found = at.astimezone(UTC)
+    try:
+        found = at.astimezone(UTC)
+    except OverflowError:
+        # Before the year 1 or after 9999, in UTC.
+        return at.isoformat()
     text = found.isoformat(sep=" ", timespec="microseconds" if found.microsecond else "seconds")
     return text.removesuffix("+00:00").removesuffix(":00")
 
