@@ -48,13 +48,9 @@ def by_user(
     columns = sums()
     column: ColumnElement[Any] = columns[_NAMES.index(order)]
     parts = conditions.parts(wanted, dialect, indexed=False)
-    where = [
-        *parts.values(),
-        _of.user.is_not(None),
-        # Or SQLite goes through the rows by their key, and sorts them by user.
-        unindexed(_id, dialect) >= low,
-        unindexed(_id, dialect) < high,
-    ]
+    # Of all users SQLite would go through the rows by their key, and sort them by user.
+    key = _id if users else unindexed(_id, dialect)
+    where = [*parts.values(), _of.user.is_not(None), key >= low, key < high]
     if users:
         where.append(_of.user.in_(users))
     query = (
