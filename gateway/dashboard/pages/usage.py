@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from ...errors import InvalidRequest
 from ...store.queries import filters
+from ...store.queries.user_usage import USER
 from .. import links
 from ..page_request import PageRequest
 from ..views import budgets, comparison, periods
@@ -61,7 +62,7 @@ async def usage(request: PageRequest) -> Response:
 def _export(request: PageRequest, period: periods.UsagePeriod, group_by: str, format_: str) -> str:
     kept = {name: values for name, values in request.admin.params.items() if name in _CHOSEN}
     # Users are told apart in the requests alone.
-    users = group_by == comparison.USER
+    users = group_by == USER
     return links.with_params(
         "/admin/export/requests" if users else "/admin/export/usage",
         kept,

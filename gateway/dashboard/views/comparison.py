@@ -9,7 +9,7 @@ import msgspec
 from ...errors import InvalidRequest
 from ...store.queries import usage
 from ...store.queries.filters import Filter
-from ...store.queries.user_usage import by_user, in_time
+from ...store.queries.user_usage import USER, by_user, in_time
 from .periods import SECOND, UsagePeriod
 
 MEASURES: Final = {
@@ -18,8 +18,6 @@ MEASURES: Final = {
     "input_tokens": ("Tokens in", "count"),
     "output_tokens": ("Tokens out", "count"),
 }
-# Roll-ups do not tell users apart: they are added up of the requests.
-USER: Final = "user"
 # Lines of the chart besides all others: as many as the palette has colours for.
 SHOWN: Final = 5
 MOST_ROWS: Final = 100

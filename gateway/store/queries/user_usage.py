@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, select
 
 from ...errors import InvalidRequest
 from ..engine.ids import first_id
 from ..engine.schema import requests
-from . import conditions
+from . import conditions, rollup_sums
 from .agent_sessions import sums
 from .conditions import id_range, unindexed
 from .filters import Filter
+from .usage import UsageReport
 
 # Sums are kept by user for as many requests as a page can read in time.
 MOST_REQUESTS: Final = 2_000_000
 MAX_LIMIT: Final = 1000
-ORDERS: Final = ("cost_nano_usd", "requests", "input_tokens", "output_tokens")
+USER: Final = "user"
 _NAMES: Final = ("requests", "errors", "input_tokens", "output_tokens", "cached_tokens",
                  "cost_nano_usd", "cost_unknown")  # fmt: skip
 _of: Final = requests.c
@@ -67,6 +69,13 @@ def by_user(
             row["cost_nano_usd"] = None
         rows.append(row)
     return rows
+
+
+def report(connection: Connection, wanted: Filter, *, now: float | None = None) -> UsageReport:
+    """Return the `MAX_LIMIT` costliest users, by default of the last 24 hours."""
+    since, until = rollup_sums.whole_minutes(wanted, now)
+    within = msgspec.structs.replace(wanted, since=since, until=until)
+    return UsageReport(since=since, until=until, rows=by_user(connection, within, limit=MAX_LIMIT))
 
 
 def in_time(
