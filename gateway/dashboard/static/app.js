@@ -200,13 +200,24 @@
     document.body.append(made);
     setTimeout(() => made.remove(), 1800);
   };
+  // Without TLS a browser has no clipboard for pages, but on the machine itself: then as it was before.
+  const copy = async (text) => {
+    if (navigator.clipboard) { await navigator.clipboard.writeText(text); return; }
+    const place = document.createElement("textarea");
+    place.value = text;
+    document.body.append(place);
+    place.select();
+    const done = document.execCommand("copy");
+    place.remove();
+    if (!done) throw new Error("refused");
+  };
   document.addEventListener("click", (event) => {
     const at = event.target.closest("[data-set-theme], [data-copy], [data-copy-from], [data-burger], [data-help], [data-close], tr[data-href]");
     if (!at) return;
     if (at.dataset.setTheme) setTheme(at.dataset.setTheme);
     else if (at.dataset.copy || at.dataset.copyFrom) {
       const text = at.dataset.copy || $(at.dataset.copyFrom).textContent;
-      navigator.clipboard.writeText(text).then(() => toast("Copied"), () => toast("The browser does not allow that"));
+      copy(text).then(() => toast("Copied"), () => toast("The browser does not allow that"));
     } else if (at.matches("[data-burger]")) {
       const open = $(".side").classList.toggle("open");
       at.setAttribute("aria-expanded", String(open));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -17,8 +18,10 @@ from ...page_request import PageRequest
 from ...views import term_form
 from ...views.key_use import a_model, key_use
 from ...views.term_form import TermForm
-from .listing import STATES, known_keys
+from .listing import STATES, known_keys, team_names
 
+# Models that are named as examples.
+_NAMED: Final = 6
 _FORMS: Final = ("edit", "rotate", "revoke")
 
 
@@ -84,23 +87,23 @@ async def shown(
         use=answer,
         states=STATES,
         path=request.path,
-        **_choices(request),
+        **await _choices(request),
     )
 
 
 async def new_form(request: PageRequest, form: TermForm, status: int = 200) -> Response:
     return await request.page(
-        "key_new.html", status=status, active="key", form=form, **_choices(request)
+        "key_new.html", status=status, active="key", form=form, **await _choices(request)
     )
 
 
-def _choices(request: PageRequest) -> dict[str, Any]:
+async def _choices(request: PageRequest) -> dict[str, Any]:
     """Return what the fields of a form suggest."""
     known = known_keys(request)
-    models = [each.name for each in request.resources.snapshot().models]
+    models = islice((each.name for each in request.resources.snapshot().models), _NAMED)
     return {
-        "teams": sorted({*known.teams, *known.members})[:200],
-        "models": models[:200],
+        "teams": await request.read(lambda connection: team_names(connection, known)),
+        "models": [*models],
         "windows": term_form.WINDOWS,
         "limits": term_form.LIMITS,
         "overlaps": term_form.OVERLAPS,

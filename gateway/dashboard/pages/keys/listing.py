@@ -8,7 +8,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ....admin.controls.spending import with_spending
-from ....control import key_order, key_view
+from ....control import key_order, key_view, team_view
 from ....control.key_order import KeyQuery
 from ....control.key_view import KeyFilter, KeyView
 from ....control.known_keys import KnownKeys
@@ -20,6 +20,7 @@ from ... import links
 from ...page_request import PageRequest
 
 LIMIT: Final = 50
+_SUGGESTED: Final = 200
 STATES: Final = {
     "active": ("ok", "active"),
     "disabled": ("warn", "disabled"),
@@ -44,6 +45,11 @@ def name_part(request: PageRequest, name: str) -> str:
     return found
 
 
+def team_names(connection: Transaction, known: KnownKeys) -> list[str]:
+    """Return what a field for a team suggests."""
+    return [each.name for each in team_view.page(connection, known, limit=_SUGGESTED)]
+
+
 async def keys(request: PageRequest) -> Response:
     """Show a page of keys; of it only the rows if that is what a script asks for."""
     request.admin.only(*_PARAMETERS)
@@ -65,13 +71,14 @@ async def keys(request: PageRequest) -> Response:
     )
     known = known_keys(request)
 
-    def work(connection: Transaction) -> tuple[NamePage[KeyView], dict[str, int]]:
+    def work(connection: Transaction) -> tuple[NamePage[KeyView], dict[str, int], list[str]]:
         found = key_order.page(
             connection, known, query, cursor=cursor, limit=LIMIT, now=request.admin.now
         )
-        return found, last_used(connection, [each.name for each in found.rows])
+        used = last_used(connection, [each.name for each in found.rows])
+        return found, used, team_names(connection, known)
 
-    page, used = await request.read(work)
+    page, used, teams = await request.read(work)
     rows = await with_spending(request.admin, page.rows)
     request.admin.viewed("keys")
     template = "keys.html"
@@ -88,7 +95,7 @@ async def keys(request: PageRequest) -> Response:
         sort=sort,
         order=order,
         link=_sort_link(request),
-        teams=sorted({*known.teams, *known.members})[:200],
+        teams=teams,
         filtered=bool(text or team or state or source != "any"),
     )
 
