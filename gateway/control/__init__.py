@@ -6,6 +6,8 @@
     keys        keys in the database: create, edit, rotate, disable, enable, revoke
     key_view    keys as they are shown, from wherever they come
     deployments  drained, enabled and reset by hand
+    capturing    the debug log for one key, for a while
+    grants       a secret for minutes that stands for a key
     spending    what is spent and left of budgets
     paging      pages of what is listed by name
 

@@ -66,14 +66,15 @@ REACHED_BY: Final = {
         *("GET health", "GET stats", "GET status", "GET export/requests", "GET export/usage"),
         *("GET keys", "GET keys/{id:path}", "GET teams", "GET deployments", "GET processes"),
     },
-    "analyst": {"GET audit", "GET export/audit", "GET debug/{id:path}"},
+    "analyst": {"GET audit", "GET export/audit", "GET debug/{id:path}", "GET capturing"},
     "operator": {
         *("POST reload", "POST config/check", "POST config/diff"),
         *("POST keys", "PATCH keys/{id:path}", "DELETE keys/{id:path}"),
         *("POST keys/{id:path}/rotate", "POST keys/{id:path}/disable"),
         *("POST keys/{id:path}/enable", "POST deployments/{id:path}/drain"),
         *("POST deployments/{id:path}/enable", "POST deployments/{id:path}/reset"),
-        "POST in-flight/{id:path}/cancel",
+        *("POST in-flight/{id:path}/cancel", "POST keys/{id:path}/grant"),
+        *("POST capturing/{id:path}/start", "POST capturing/{id:path}/stop"),
     },
     "admin": {
         *("GET users", "POST users", "GET users/{id}", "PATCH users/{id}", "DELETE users/{id}"),

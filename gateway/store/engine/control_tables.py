@@ -13,7 +13,16 @@ from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from .schema import metadata
 
-__all__ = ["api_keys", "cancellations", "deployments", "generations", "metadata", "processes"]
+__all__ = [
+    "api_keys",
+    "cancellations",
+    "capture_windows",
+    "deployments",
+    "generations",
+    "grants",
+    "metadata",
+    "processes",
+]
 
 # What has changed how often: "keys", "deployments".
 generations: Final = Table(
@@ -68,6 +77,26 @@ cancellations: Final = Table(
     metadata,
     Column("request_id", Text, primary_key=True),
     Column("asked", BigInteger, nullable=False),
+)
+
+# Keys whose requests the debug log keeps until then (µs), whatever its settings say.
+capture_windows: Final = Table(
+    "capture_windows",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("opened_by", Text),
+    Column("reason", Text),
+)
+
+# Secrets that stand for a key until then (µs), by their SHA-256 in hexadecimal.
+grants: Final = Table(
+    "grants",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("granted_to", Text),
 )
 
 # The processes of all gateways on the database; each says every few seconds how it is.
