@@ -18,6 +18,7 @@ from ..store.engine.database import Database
 from . import links
 from .live.shared import SharedFigures
 from .live.stream import OpenPages
+from .outcomes import taken, with_outcome
 from .rendering import Templates
 
 T = TypeVar("T")
@@ -56,11 +57,17 @@ class PageRequest:
     def __init__(self, site: Site, admin: AdminRequest) -> None:
         self.site = site
         self.admin = admin
+        # What came of something that was just done, from the address: no parameter of a page.
+        self.outcome = taken(admin)
 
     @property
     def visitor(self) -> Identity | None:
         """Return who asks; None on a page that needs no sign-in."""
         return self.admin.visitor
+
+    @property
+    def may_operate(self) -> bool:
+        return self.visitor is not None and self.visitor.may(Right.OPERATE)
 
     @property
     def http(self) -> Request:
@@ -115,6 +122,10 @@ class PageRequest:
         """Answer that the browser shall go to another page."""
         return RedirectResponse(target, 303)
 
+    def done(self, page: str, code: str, name: str) -> Response:
+        """Go to a page, which says what came of something that was done to `name`."""
+        return self.go(with_outcome(self.admin, page, code, name))
+
     def _context(self) -> dict[str, Any]:
         theme = self.http.cookies.get("theme", "")
         return {
@@ -122,6 +133,8 @@ class PageRequest:
             "visitor": self.visitor,
             "may_audit": self.visitor is not None and self.visitor.may(Right.AUDIT),
             "may_content": self.visitor is not None and self.visitor.may(Right.CONTENT),
+            "may_operate": self.may_operate,
+            "outcome": self.outcome,
             "params": self.admin.params,
             "link": self.link,
             "path": self.path,

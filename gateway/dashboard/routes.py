@@ -11,6 +11,8 @@ from typing import NamedTuple
 from starlette.types import ASGIApp
 
 from ..admin.rights import Right
+from ..admin.route import BODY_BYTES
+from .actions import capturing, configuration, deployments, in_flight
 from .page_request import PageRequest
 from .pages import (
     audit,
@@ -35,6 +37,7 @@ class PageRoute(NamedTuple):
     path: str
     handler: PageHandler
     right: Right
+    body_bytes: int = BODY_BYTES
 
 
 ROUTES = (
@@ -48,10 +51,30 @@ ROUTES = (
     PageRoute("GET", "/admin/live/requests", requests.live, Right.FIGURES),
     PageRoute("GET", "/admin/requests/{id:path}", request_detail.one, Right.FIGURES),
     PageRoute("GET", "/admin/models", models.models, Right.FIGURES),
+    PageRoute("GET", "/admin/models/{id:path}/drain", deployments.ask_drain, Right.OPERATE),
+    PageRoute("POST", "/admin/models/{id:path}/drain", deployments.drain, Right.OPERATE),
+    PageRoute("GET", "/admin/models/{id:path}/enable", deployments.ask_enable, Right.OPERATE),
+    PageRoute("POST", "/admin/models/{id:path}/enable", deployments.enable, Right.OPERATE),
+    PageRoute("GET", "/admin/models/{id:path}/reset", deployments.ask_reset, Right.OPERATE),
+    PageRoute("POST", "/admin/models/{id:path}/reset", deployments.reset, Right.OPERATE),
+    PageRoute("GET", "/admin/in-flight/{id:path}/cancel", in_flight.ask_cancel, Right.OPERATE),
+    PageRoute("POST", "/admin/in-flight/{id:path}/cancel", in_flight.cancel, Right.OPERATE),
     PageRoute("GET", "/admin/usage", usage.usage, Right.FIGURES),
     PageRoute("GET", "/admin/audit", audit.audit, Right.AUDIT),
     PageRoute("GET", "/admin/debug", debug_log.debug_log, Right.CONTENT),
+    PageRoute("POST", "/admin/debug/capture", capturing.start, Right.OPERATE),
+    PageRoute("POST", "/admin/debug/stop", capturing.stop, Right.OPERATE),
     PageRoute("GET", "/admin/settings", settings.settings, Right.FIGURES),
+    PageRoute("GET", "/admin/settings/reload", configuration.ask_reload, Right.OPERATE),
+    PageRoute("POST", "/admin/settings/reload", configuration.reload, Right.OPERATE),
+    PageRoute("GET", "/admin/settings/check", configuration.ask_check, Right.OPERATE),
+    PageRoute(
+        "POST",
+        "/admin/settings/check",
+        configuration.check,
+        Right.OPERATE,
+        configuration.MOST_BYTES,
+    ),
     PageRoute("GET", "/admin/export/requests", exports.requests, Right.FIGURES),
     PageRoute("GET", "/admin/export/usage", exports.usage, Right.FIGURES),
     PageRoute("GET", "/admin/export/audit", exports.audit, Right.AUDIT),

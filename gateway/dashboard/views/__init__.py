@@ -11,5 +11,6 @@ deployments    where models are served, and how that goes
 periods        calendar periods, and what each is compared with
 comparison     what was used, beside the period before
 capture_list   the debug log's files, a page at a time
+key_names      names of keys that fields suggest
 masked_config  the running configuration without its secrets
 """
