@@ -47,6 +47,8 @@ class Site:
         self.config = config
         self.renderers = trio.CapacityLimiter(_RENDERERS)
         self.readers = trio.CapacityLimiter(_READERS)
+        # To check a file takes time, of which one at a time may have some.
+        self.checks = trio.CapacityLimiter(1)
         self.open_pages = OpenPages(resources.lifecycle)
         self.shared = SharedFigures()
 

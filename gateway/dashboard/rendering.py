@@ -22,6 +22,7 @@ _NAV: Final = (
     ("usage", "usage", "Usage & cost", "g u"),
     ("audit", "audit", "Audit log", "g a"),
     ("debug", "debug", "Debug log", "g d"),
+    ("playground", "playground", "Playground", "g p"),
     ("settings", "settings", "Settings", "g ,"),
 )
 

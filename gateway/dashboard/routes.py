@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from ..admin.rights import Right
 from ..admin.route import BODY_BYTES
-from .actions import capturing, configuration, deployments, in_flight
+from .actions import capturing, configuration, deployments, in_flight, replaying
 from .page_request import PageRequest
 from .pages import (
     audit,
@@ -20,6 +20,7 @@ from .pages import (
     exports,
     models,
     overview,
+    playground,
     request_detail,
     requests,
     settings,
@@ -49,7 +50,10 @@ ROUTES = (
     PageRoute("GET", "/admin/live/overview", overview.live, Right.FIGURES),
     PageRoute("GET", "/admin/requests", requests.requests, Right.FIGURES),
     PageRoute("GET", "/admin/live/requests", requests.live, Right.FIGURES),
+    PageRoute("POST", "/admin/requests/{id:path}/replay", replaying.replay, Right.CONTENT),
     PageRoute("GET", "/admin/requests/{id:path}", request_detail.one, Right.FIGURES),
+    PageRoute("GET", "/admin/playground", playground.playground, Right.FIGURES),
+    PageRoute("GET", "/admin/playground/trail/{id:path}", playground.trail, Right.FIGURES),
     PageRoute("GET", "/admin/models", models.models, Right.FIGURES),
     PageRoute("GET", "/admin/models/{id:path}/drain", deployments.ask_drain, Right.OPERATE),
     PageRoute("POST", "/admin/models/{id:path}/drain", deployments.drain, Right.OPERATE),

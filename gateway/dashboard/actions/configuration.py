@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import trio
 from starlette.responses import Response
 
 from ...admin.control import reloaded
-from ...control import configuration
-from ...control.configuration import CheckedConfig, ComparedConfig, PastedConfig
+from ...admin.controls.configuration import ExaminedConfig, examined
 from .. import links
 from ..page_request import PageRequest
 from .confirmation import Confirmation, ask, fields_of
@@ -43,28 +41,19 @@ async def reload(request: PageRequest) -> Response:
 
 async def ask_check(request: PageRequest) -> Response:
     """Show the form into which a file is pasted."""
-    return await _show(request, "", "", None, None)
+    return await _show(request, "", "", None)
 
 
 async def check(request: PageRequest) -> Response:
     """Show what is wrong with a pasted file, and what it would change."""
     fields = await fields_of(request)
     text, tokens = fields.get("text", ""), fields.get("tokens", "")
-    running = request.resources.control.config
-    # Browsers send the line ends of forms as CRLF, which TOML takes; a file has its own.
-    pasted = PastedConfig(text.replace("\r\n", "\n"), tokens.replace("\r\n", "\n") or None)
-
-    def work() -> tuple[CheckedConfig, ComparedConfig]:
-        return configuration.check(pasted), configuration.compare(running, pasted)
-
-    found = await trio.to_thread.run_sync(
-        work, abandon_on_cancel=True, limiter=request.site.renderers
-    )
-    return await _show(request, text, tokens, *found)
+    found = await examined(request.admin, text, tokens, request.site.checks)
+    return await _show(request, text, tokens, found)
 
 
 async def _show(
-    request: PageRequest, text: str, tokens: str, checked: Any, compared: Any
+    request: PageRequest, text: str, tokens: str, found: ExaminedConfig | None
 ) -> Response:
     request.admin.only()
     return await request.page(
@@ -72,7 +61,6 @@ async def _show(
         active="settings",
         text=text,
         tokens=tokens,
-        checked=checked,
-        compared=compared,
-        file=request.resources.control.reload_status.path,
+        checked=found and found.checked,
+        compared=found and found.compared,
     )
