@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from ...core.records.audit import AuditAction, AuditResult
-from ..captured import rows_of
+from ..asking.captured import rows_of
 from ..page_request import PageRequest
 
 

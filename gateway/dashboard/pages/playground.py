@@ -12,13 +12,14 @@ from starlette.responses import Response
 
 from ...admin.rights import Right
 from ...core.capture.transcript import Transcript
+from ...core.dialects.offered import OFFERED
 from ...errors import PermissionDenied
-from ..captured import rows_of, transcript_of
+from ..asking.captured import rows_of, transcript_of
+from ..asking.model_choices import MOST, api_of, model_choices
+from ..asking.sendable import is_whole, sendable_headers
 from ..page_request import PageRequest
 from ..views.explanations import ENDS
 from ..views.key_names import key_names
-from ..views.model_choices import APIS, MOST, api_of, model_choices
-from ..views.sendable import is_whole, sendable_headers
 from ..views.timeline import timeline
 
 
@@ -31,7 +32,7 @@ async def playground(request: PageRequest) -> Response:
         "playground.html",
         active="playground",
         models=model_choices(islice(snapshot.models, MOST)),
-        apis=[(name, label, dialect.path) for name, label, dialect in APIS],
+        apis=[(name, label, dialect.path) for name, label, dialect in OFFERED],
         model=request.admin.text("model", ""),
         open=snapshot.open,
         # A grant is kept in the database; where there are no keys none is needed.

@@ -16,10 +16,10 @@ from ...core.records.pricing import Prices
 from ...errors import NotFound
 from ...store.queries import request_log
 from ...store.queries.filters import Filter
-from ..captured import conversation_of, rows_of, transcript_of
+from ..asking.answer_diff import AnswerDiff, answer_text, diff
+from ..asking.captured import conversation_of, rows_of, transcript_of
+from ..asking.curl import as_curl
 from ..page_request import PageRequest
-from ..views.answer_diff import AnswerDiff, answer_text, diff
-from ..views.curl import as_curl
 from ..views.explanations import ENDS
 from ..views.timeline import timeline
 

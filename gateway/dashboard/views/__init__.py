@@ -6,9 +6,6 @@ budgets        what each key has spent of its budget
 troubles       what is wrong right now, worst first
 explanations   words for states, causes and ends
 timeline       one request's attempts, waits and skips in their order
-sendable       what of a captured request can be sent again
-curl           a captured request as a command
-answer_diff    two answers beside each other
 deployments    where models are served, and how that goes
 periods        calendar periods, and what each is compared with
 comparison     what was used, beside the period before

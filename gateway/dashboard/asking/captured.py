@@ -7,13 +7,13 @@ from typing import Any, Final
 
 import trio
 
-from ..captures.search import FoundCaptures, read_captures
-from ..core.capture.transcript import Transcript
-from ..core.dialects.conversation import Conversation
-from ..core.dialects.reading import read_conversation
-from ..errors import NotFound, StoreUnavailable
-from ..store.queries import request_log
-from .page_request import PageRequest
+from ...captures.search import FoundCaptures, read_captures
+from ...core.capture.transcript import Transcript
+from ...core.dialects.conversation import Conversation
+from ...core.dialects.reading import read_conversation
+from ...errors import NotFound, StoreUnavailable
+from ...store.queries import request_log
+from ..page_request import PageRequest
 
 # Of captures: a page is made in memory, and a browser must be able to show it.
 MAX_BYTES: Final = 16 * 1024 * 1024

@@ -8,18 +8,10 @@ from typing import Final
 import msgspec
 
 from ...config.snapshot import ServedModel
-from ...core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
-from ...core.dialects.openai_chat.dialect import OPENAI_CHAT
-from ...core.dialects.openai_responses.dialect import OPENAI_RESPONSES
+from ...core.dialects.offered import OFFERED
 from ...core.dialects.translators import translatable
 
 MOST: Final = 200
-# As the page's script knows them, in the order in which they are offered.
-APIS: Final = (
-    ("chat", "Chat", OPENAI_CHAT),
-    ("messages", "Messages", ANTHROPIC_MESSAGES),
-    ("responses", "Responses", OPENAI_RESPONSES),
-)
 
 
 class ModelChoice(msgspec.Struct, frozen=True):
@@ -34,7 +26,7 @@ def model_choices(models: Iterable[ServedModel]) -> list[ModelChoice]:
             model.name,
             [
                 name
-                for name, _, dialect in APIS
+                for name, _, dialect in OFFERED
                 if any(each.takes(dialect) or translatable(dialect, each)
                        for each in model.deployments)
             ],
@@ -45,4 +37,4 @@ def model_choices(models: Iterable[ServedModel]) -> list[ModelChoice]:
 
 def api_of(target: str) -> str | None:
     """Return which of the APIs a path belongs to."""
-    return next((name for name, _, dialect in APIS if dialect.path == target), None)
+    return next((name for name, _, dialect in OFFERED if dialect.path == target), None)
