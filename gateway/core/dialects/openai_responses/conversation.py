@@ -57,7 +57,7 @@ def read_stream(events: Iterable[bytes]) -> list[ConversationTurn]:
     texts: dict[int, list[str]] = {}
     for data in events:
         document = decoded(data)
-        what, index = member(document, "type"), member(document, "output_index")
+        what, index = text(member(document, "type")), member(document, "output_index")
         if what in _ENDS and isinstance(document.get("response"), dict):
             return _answer(document["response"])
         if not isinstance(index, int) or len(done) + len(texts) > MOST_PARTS:
