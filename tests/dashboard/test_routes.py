@@ -25,6 +25,8 @@ PAGES = (
         "usage?period=today&group_by=token",
     ),
     *("usage?model=none", "audit", "audit?verify=1", "audit?text=none-has-this", "debug"),
+    *("playground", "playground?replay=none-such", "settings/check", "settings/reload"),
+    *("models/scripted%2Fother/drain", "in-flight/none/cancel"),
     *("debug?text=none", "settings", "no-such-page", "requests?range=nonsense"),
 )
 # Kilobytes of scripts, styles and fonts together, as they are on disk.
@@ -35,7 +37,7 @@ MOST = 300
 def test_a_page_is_accessible_fits_a_phone_and_runs_nothing_foreign(
     watched: Watched, path: str
 ) -> None:
-    refused = path in ("no-such-page", "requests?range=nonsense")
+    refused = path in ("no-such-page", "requests?range=nonsense", "playground?replay=none-such")
     page = watched.goto(path)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.wait_for_timeout(200)
