@@ -27,6 +27,7 @@ from .pages import (
     sign_in,
     usage,
 )
+from .pages import in_flight as in_flight_list
 
 PageHandler = Callable[[PageRequest], Awaitable[ASGIApp]]
 
@@ -61,6 +62,8 @@ ROUTES = (
     PageRoute("POST", "/admin/models/{id:path}/enable", deployments.enable, Right.OPERATE),
     PageRoute("GET", "/admin/models/{id:path}/reset", deployments.ask_reset, Right.OPERATE),
     PageRoute("POST", "/admin/models/{id:path}/reset", deployments.reset, Right.OPERATE),
+    PageRoute("GET", "/admin/in-flight", in_flight_list.in_flight, Right.FIGURES),
+    PageRoute("GET", "/admin/live/in-flight", in_flight_list.live, Right.FIGURES),
     PageRoute("GET", "/admin/in-flight/{id:path}/cancel", in_flight.ask_cancel, Right.OPERATE),
     PageRoute("POST", "/admin/in-flight/{id:path}/cancel", in_flight.cancel, Right.OPERATE),
     PageRoute("GET", "/admin/usage", usage.usage, Right.FIGURES),

@@ -26,7 +26,7 @@ PAGES = (
     ),
     *("usage?model=none", "audit", "audit?verify=1", "audit?text=none-has-this", "debug"),
     *("playground", "playground?replay=none-such", "settings/check", "settings/reload"),
-    *("models/scripted%2Fother/drain", "in-flight/none/cancel"),
+    *("models/scripted%2Fother/drain", "in-flight/none/cancel", "in-flight?text=none"),
     *("debug?text=none", "settings", "no-such-page", "requests?range=nonsense"),
 )
 # Kilobytes of scripts, styles and fonts together, as they are on disk.

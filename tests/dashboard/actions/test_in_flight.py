@@ -48,6 +48,12 @@ def test_a_stream_is_cancelled_and_ends_at_the_provider(
 ) -> None:
     caller = Streaming(gateway.url)
     caller.start()
+    page = watched.goto("in-flight?text=none-has-this")
+    expect(page.locator("#in-flight")).to_contain_text("Nothing that is under way has that")
+    page.fill("#text", "team-2")
+    page.keyboard.press("Enter")
+    expect(page.locator("#in-flight tbody tr")).to_contain_text("scripted/slow")
+    assert axe_violations(page) == []
     page = watched.goto("")
     row = page.locator("#in-flight tbody tr")
     expect(row).to_contain_text("slow", timeout=10_000)
