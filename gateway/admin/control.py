@@ -18,14 +18,7 @@ _PATIENCE: Final = 10.0
 
 async def reload(request: AdminRequest) -> Response:
     """Reload the configuration; 422 with everything that is wrong with it."""
-    outcome: ReloadOutcome | None = None
-    # A caller that leaves meanwhile must not keep the other processes from being told.
-    with trio.move_on_after(_PATIENCE, shield=True):
-        outcome = await request.resources.control.reload_everywhere(str(request.identity))
-        _note(request, outcome)
-    if outcome is None:
-        request.audit(AuditAction.CONFIG_RELOADED, AuditResult.FAILED, still_under_way_s=_PATIENCE)
-        raise InternalError(f"the reload takes longer than {_PATIENCE:g} s; the log has its end")
+    outcome = await reloaded(request)
     if outcome.reloaded:
         return encoded(
             {
@@ -36,6 +29,19 @@ async def reload(request: AdminRequest) -> Response:
             }
         )
     raise ConfigurationRejected(outcome.problems)
+
+
+async def reloaded(request: AdminRequest) -> ReloadOutcome:
+    """Reload it in every process, and say what came of it. Raises InternalError if that hangs."""
+    outcome: ReloadOutcome | None = None
+    # A caller that leaves meanwhile must not keep the other processes from being told.
+    with trio.move_on_after(_PATIENCE, shield=True):
+        outcome = await request.resources.control.reload_everywhere(str(request.identity))
+        _note(request, outcome)
+    if outcome is None:
+        request.audit(AuditAction.CONFIG_RELOADED, AuditResult.FAILED, still_under_way_s=_PATIENCE)
+        raise InternalError(f"the reload takes longer than {_PATIENCE:g} s; the log has its end")
+    return outcome
 
 
 def _note(request: AdminRequest, outcome: ReloadOutcome) -> None:

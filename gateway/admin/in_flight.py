@@ -44,12 +44,18 @@ class Cancelled(msgspec.Struct, frozen=True):
 async def cancel(request: AdminRequest) -> Response:
     """Cancel the requests of an id, in this process or in another on the database."""
     request.only()
+    found = await cancelled(request)
+    return encoded(found, 202 if found.others_asked else 200)
+
+
+async def cancelled(request: AdminRequest) -> Cancelled:
+    """Cancel them. Raises NotFound if none can be under way."""
     request_id, resources = request.argument, request.resources
     found = resources.services.in_flight.cancel(request_id)
     if found:
         details = {"token": found[0].token, "model": found[0].model, "requests": len(found)}
         request.audit(AuditAction.REQUEST_CANCELLED, AuditResult.OK, request_id, **details)
-        return encoded(Cancelled(len(found), others_asked=False))
+        return Cancelled(len(found), others_asked=False)
     if resources.database is None or len(request_id) > _LONGEST_ID:
         raise NotFound(f"no request {request_id!r} is under way")
     note = AuditNote(AuditAction.REQUEST_CANCELLED, request_id, {"others_asked": True})
@@ -59,7 +65,7 @@ async def cancel(request: AdminRequest) -> Response:
         audit_change(connection, request, note)
 
     await request.write(ask)
-    return encoded(Cancelled(0, others_asked=True), 202)
+    return Cancelled(0, others_asked=True)
 
 
 async def in_flight(request: AdminRequest) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +43,8 @@ class Resources:
     `since` is when this process started, in Trio's seconds. `database` is None if nothing is kept,
     and `captures` is the folder of the debug log. `store` and `debug_log` return the state of the
     writer of records and of that of captures, as JSON can hold it; None if there is none. `clock`
-    is Unix time in seconds. `oidc_http` calls the provider of [admin.oidc].
+    is Unix time in seconds. `oidc_http` calls the provider of [admin.oidc]. `look` has this process
+    do at once what was ordered through the database; the others do within two seconds.
     """
 
     control: Control
@@ -58,6 +59,7 @@ class Resources:
     debug_log: Callable[[], object] | None = None
     clock: Callable[[], float] = time.time
     oidc_http: OidcHttp | None = None
+    look: Callable[[], Awaitable[None]] | None = None
 
     @cached_property
     def sign_ins(self) -> SignIns | None:

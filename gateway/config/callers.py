@@ -22,7 +22,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Who a key belongs to. `digest` is the key's SHA-256, `expires` Unix time in seconds.
 
     `scopes` are all the limits that hold for its requests, its own first if it has any. A key that
-    is `blocked` has expired, so that the check of a good one costs nothing more.
+    is `blocked` has expired, so that the check of a good one costs nothing more. `granted_to` names
+    the operator to whom a secret was granted that stands for the key.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Caller(msgspec.Struct, frozen=True):
     labels: dict[str, str] | None = None
     blocked: bool = False
     overrides: frozenset[str] = frozenset()
+    granted_to: str | None = None
 
     def may_use(self, model: str) -> bool:
         return model in self.models or model.startswith(self.beginnings)

@@ -9,6 +9,8 @@
     teams       teams in the database: create, edit, delete
     team_view   teams as they are shown, from wherever they come
     deployments  drained, enabled and reset by hand
+    capturing    the debug log for one key, for a while
+    grants       a secret for minutes that stands for a key
     spending    what is spent and left of budgets
     paging      pages of what is listed by name
 

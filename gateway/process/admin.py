@@ -6,7 +6,7 @@ models need never spend it, and no gateway spends it on the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -65,8 +65,10 @@ class LazyAdminApi:
         recording: Recording,
         snapshot: Callable[[], Snapshot],
         oidc_http: ProviderHttp | None = None,
+        look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._oidc_http = oidc_http
+        self._look = look
         self._control = control
         self._services = services
         self._lifecycle = lifecycle
@@ -123,6 +125,7 @@ class LazyAdminApi:
             database=recording.database,
             captures=recording.debug_folder,
             oidc_http=self._oidc_http,
+            look=self._look,
             debug_log=recording.debug_log,
             store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
         )

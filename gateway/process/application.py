@@ -206,15 +206,6 @@ class Application:
     async def _running(
         self, parts: Components, recording: Recording, config: schema.Config
     ) -> Runtime:
-        administration = LazyAdminApi(
-            self,
-            parts.services,
-            self.lifecycle,
-            recording,
-            lambda: running.snapshot,
-            ProviderHttp(parts.http_client),
-        )
-
         def replace(change: Callable[[Snapshot], Snapshot]) -> None:
             running.snapshot = change(running.snapshot)
 
@@ -224,6 +215,15 @@ class Application:
 
         following = self._following = Following(
             recording, parts.health, parts.services.in_flight, replace, state
+        )
+        administration = LazyAdminApi(
+            self,
+            parts.services,
+            self.lifecycle,
+            recording,
+            lambda: running.snapshot,
+            ProviderHttp(parts.http_client),
+            following.look,
         )
         found = await following.begin(config)
         taken = following.adopt(config, parts.adopt(config, found.callers), found)

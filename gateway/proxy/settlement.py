@@ -19,7 +19,7 @@ import trio
 from ..config.callers import Caller
 from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
-from ..core.records.client_metadata import note_user
+from ..core.records.client_metadata import note_caller, note_user
 from ..core.records.pricing import Prices, cost
 from ..core.records.record import (
     AttemptRecord,
@@ -90,8 +90,7 @@ class Settlement:
 
     def identify(self, caller: Caller) -> None:
         """Note whose key the request came with."""
-        record = self.record
-        record.token, record.team, record.labels = caller.name, caller.team, caller.labels
+        note_caller(self.record, caller.name, caller.team, caller.labels, caller.granted_to)
 
     def asked(self, request: DialectRequest) -> None:
         """Note what is asked for."""

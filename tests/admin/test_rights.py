@@ -67,7 +67,7 @@ REACHED_BY: Final = {
         *("GET keys", "GET keys/{id:path}", "GET teams", "GET deployments", "GET processes"),
         *("GET teams/{id:path}", "GET sessions", "GET sessions/{id:path}"),
     },
-    "analyst": {"GET audit", "GET export/audit", "GET debug/{id:path}"},
+    "analyst": {"GET audit", "GET export/audit", "GET debug/{id:path}", "GET capturing"},
     "operator": {
         *("POST reload", "POST config/check", "POST config/diff"),
         *("POST keys", "PATCH keys/{id:path}", "DELETE keys/{id:path}"),
@@ -76,6 +76,8 @@ REACHED_BY: Final = {
         *("POST deployments/{id:path}/enable", "POST deployments/{id:path}/reset"),
         *("POST in-flight/{id:path}/cancel", "POST teams"),
         *("PATCH teams/{id:path}", "DELETE teams/{id:path}"),
+        *("POST in-flight/{id:path}/cancel", "POST keys/{id:path}/grant"),
+        *("POST capturing/{id:path}/start", "POST capturing/{id:path}/stop"),
     },
     "admin": {
         *("GET users", "POST users", "GET users/{id}", "PATCH users/{id}", "DELETE users/{id}"),

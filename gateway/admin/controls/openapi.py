@@ -25,7 +25,9 @@ from ..in_flight import Cancelled, InFlightList
 from ..request import AdminRequest, encoded
 from ..rights import ROUTES, Right
 from ..route import AdminRoute
+from .capturing import CaptureRequest, WindowList, WindowView
 from .deployments import DeploymentAnswer, DeploymentView, DrainRequest
+from .grants import GrantAnswer
 from .keys import KeyAnswer, RotateRequest
 from .processes import ProcessView
 from .teams import TeamAnswer
@@ -54,12 +56,13 @@ _BODIES: Final[Mapping[_Key, Any]] = {
     ("POST", "teams"): NewTeam,
     ("PATCH", "teams/{id:path}"): TeamEdit,
     ("POST", "deployments/{id:path}/drain"): DrainRequest,
+    ("POST", "capturing/{id:path}/start"): CaptureRequest,
     ("POST", "config/check"): PastedConfig,
     ("POST", "config/diff"): PastedConfig,
 }
 # Bodies that may be left out, for what they say by default.
-_OPTIONAL: Final = (RotateRequest, DrainRequest)
-_CREATED: Final = {("POST", "keys"), ("POST", "teams")}
+_OPTIONAL: Final = (RotateRequest, DrainRequest, CaptureRequest)
+_CREATED: Final = {("POST", "keys"), ("POST", "keys/{id:path}/grant"), ("POST", "teams")}
 _ANSWERS: Final[Mapping[_Key, Any]] = {
     ("GET", "keys"): NamePage[KeyView],
     **{
@@ -67,6 +70,9 @@ _ANSWERS: Final[Mapping[_Key, Any]] = {
         for key in ROUTES
         if key[1].startswith("keys") and key != ("GET", "keys")
     },
+    ("POST", "keys/{id:path}/grant"): GrantAnswer,
+    ("GET", "capturing"): WindowList,
+    **{key: WindowView for key in ROUTES if key[1].startswith("capturing/")},
     ("GET", "teams"): NamePage[TeamState],
     **{
         key: TeamAnswer

@@ -50,6 +50,9 @@ class AuditAction(enum.StrEnum):
     LOG_VIEWED = "log_viewed"
     CAPTURE_VIEWED = "capture_viewed"
     CAPTURE_REPLAYED = "capture_replayed"
+    CAPTURING_STARTED = "capturing_started"
+    CAPTURING_STOPPED = "capturing_stopped"
+    KEY_GRANTED = "key_granted"
     RETENTION = "retention"
     MIGRATED = "migrated"
 

@@ -12,6 +12,11 @@ from .record import Record
 from .shown_name import shortened
 
 _USER_AGENT: Final = b"user-agent"
+# What the gateway itself adds to the metadata of a record: the operator who has called as a key
+# that is another's, and the request that this one repeats, by the header that says so.
+GRANTED_TO: Final = "granted_to"
+REPLAY_OF: Final = "replay_of"
+_REPLAY_OF: Final = b"x-gateway-replay-of"
 
 
 class KeptHeaders(msgspec.Struct, frozen=True):
@@ -96,6 +101,21 @@ def note_client(record: Record, headers: Mapping[bytes, bytes], kept: KeptHeader
             if record.metadata is None:
                 record.metadata = {}
             record.metadata[name.decode("ascii")] = _text(value)
+    if replayed := headers.get(_REPLAY_OF):
+        record.metadata = {**(record.metadata or {}), REPLAY_OF: _text(replayed)}
+
+
+def note_caller(
+    record: Record,
+    token: str,
+    team: str | None,
+    labels: dict[str, str] | None,
+    granted_to: str | None,
+) -> None:
+    """Write down whose key a request came with, and who has called in its name."""
+    record.token, record.team, record.labels = token, team, labels
+    if granted_to is not None:
+        record.metadata = {**(record.metadata or {}), GRANTED_TO: granted_to}
 
 
 def note_user(record: Record, user: str | None) -> None:

@@ -211,8 +211,23 @@
     place.remove();
     if (!done) throw new Error("refused");
   };
+  // A question before something is done: the page that a link leads to, as a dialog.
+  const ask = async (href) => {
+    const answer = await fetch(href, { headers: { "hx-request": "true" } }).catch(() => null);
+    if (!answer || !answer.ok) { location.href = href; return; }
+    const place = $("#act");
+    // Made by the server's templates, which escape whatever they show.
+    place.innerHTML = await answer.text();
+    place.showModal();
+  };
+  // What was just done is said once, and not again when the page is loaded again.
+  if (/[?&]did=/.test(location.search)) {
+    const address = new URL(location.href);
+    for (const name of ["did", "of", "seal"]) address.searchParams.delete(name);
+    history.replaceState(history.state, "", address);
+  }
   document.addEventListener("click", (event) => {
-    const at = event.target.closest("[data-set-theme], [data-copy], [data-copy-from], [data-burger], [data-help], [data-close], tr[data-href]");
+    const at = event.target.closest("[data-set-theme], [data-copy], [data-copy-from], [data-burger], [data-help], [data-close], [data-dialog], tr[data-href]");
     if (!at) return;
     if (at.dataset.setTheme) setTheme(at.dataset.setTheme);
     else if (at.dataset.copy || at.dataset.copyFrom) {
@@ -222,7 +237,8 @@
       const open = $(".side").classList.toggle("open");
       at.setAttribute("aria-expanded", String(open));
     } else if (at.matches("[data-help]")) $("#keys").showModal();
-    else if (at.matches("[data-close]")) at.closest("dialog").close();
+    else if (at.matches("[data-close]")) { if (at.closest("dialog")) { event.preventDefault(); at.closest("dialog").close(); } }
+    else if (at.matches("[data-dialog]")) { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); ask(at.href); } }
     else if (!event.target.closest("a, button, input") && !String(getSelection())) {
       if (event.ctrlKey || event.metaKey) open(at.dataset.href); else location.href = at.dataset.href;
     }

@@ -16,8 +16,10 @@ from .schema import metadata
 __all__ = [
     "api_keys",
     "cancellations",
+    "capture_windows",
     "deployments",
     "generations",
+    "grants",
     "metadata",
     "processes",
     "teams",
@@ -92,6 +94,26 @@ cancellations: Final = Table(
     metadata,
     Column("request_id", Text, primary_key=True),
     Column("asked", BigInteger, nullable=False),
+)
+
+# Keys whose requests the debug log keeps until then (µs), whatever its settings say.
+capture_windows: Final = Table(
+    "capture_windows",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("opened_by", Text),
+    Column("reason", Text),
+)
+
+# Secrets that stand for a key until then (µs), by their SHA-256 in hexadecimal.
+grants: Final = Table(
+    "grants",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("granted_to", Text),
 )
 
 # The processes of all gateways on the database; each says every few seconds how it is.

@@ -7,7 +7,7 @@ import shlex
 import msgspec
 
 from gateway.core.capture.transcript import Content, RequestLine
-from gateway.dashboard.views.curl import as_curl
+from gateway.dashboard.asking.curl import as_curl
 
 LINE = RequestLine(
     version=1, id="r", time=0.0, method="POST", target="/v1/chat/completions",
@@ -24,8 +24,27 @@ def test_the_command_sends_the_same_and_runs_nothing() -> None:
     assert words == [
         "curl", "-N", "http://gw/v1/chat/completions", "-H", "authorization: Bearer $GATEWAY_KEY",
         "-H", "content-type: application/json", "-H", "x-odd: it's $(id) `id`",
-        "--data-binary", LINE.body.text,
+        "--data-raw", LINE.body.text,
     ]  # fmt: skip
+
+
+def test_no_secret_and_nothing_of_the_first_connection_is_in_it() -> None:
+    headers = [
+        ("X-Api-Key", "sk-1"), ("x-goog-api-key", "[redacted]"), ("cookie", "a=b"),
+        ("x-forwarded-for", "10.0.0.1"), ("host", "gw"), ("x-gateway-replay-of", "r0"),
+        ("x-note", "the key [redacted] of ann"), ("x-empty", ""), ("anthropic-version", "2023"),
+    ]  # fmt: skip
+    for target in ("/v1/chat/completions", "/v1/messages", "/v1/responses"):
+        line = msgspec.structs.replace(LINE, headers=headers, target=target)
+        command = as_curl(line, "https://gw")
+        assert command is not None
+        words = shlex.split(command.replace("\\\n", " "))
+        assert words[2] == f"https://gw{target}"
+        assert words[4::2][:3] == [
+            "authorization: Bearer $GATEWAY_KEY", "x-empty;", "anthropic-version: 2023"
+        ]  # fmt: skip
+        # Curl would call the body a form.
+        assert words[-3] == "content-type: application/json"
 
 
 def test_what_was_cut_or_withheld_cannot_be_sent_again() -> None:
