@@ -49,6 +49,7 @@ def fields_of(
     expires: str | None,
     team: str | None,
     labels: Sequence[str],
+    overrides: Sequence[str],
 ) -> dict[str, Any]:
     """Return what was given of a key. Raises ValueError with a sentence."""
     found: dict[str, Any] = {
@@ -71,6 +72,8 @@ def fields_of(
         if not all(name and equals for name, equals, _ in pairs):
             raise ValueError("--label must be NAME=VALUE")
         found["labels"] = {name: value for name, _, value in pairs}
+    if overrides:
+        found["overrides"] = tuple(overrides)
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -182,7 +182,7 @@ def capture(
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from .capturing import start
+    from .control.capturing import start
 
     return start(config, token, seconds, reason)
 
@@ -198,7 +198,7 @@ def stop_capture(token: str, /, *, config: ConfigFile = None) -> int:
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from .capturing import stop
+    from .control.capturing import stop
 
     return stop(config, token)
 
@@ -212,7 +212,7 @@ def show_windows(*, config: ConfigFile = None) -> int:
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from .capturing import show_open
+    from .control.capturing import show_open
 
     return show_open(config)
 

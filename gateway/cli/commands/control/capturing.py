@@ -8,27 +8,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...config import load
-from ...config.paths import config_path
-from ...core.records.audit import AuditResult
-from ...errors import ConfigError, GatewayError
-from ..audit_entry import by_operator, operator
-from ..key_work import usage_error
-from ..moments import utc
-from ..output.plain_text import printable_line
-from ..store import opened
-from .check import report
+from ....config import load
+from ....config.paths import config_path
+from ....core.records.audit import AuditResult
+from ....errors import ConfigError, GatewayError
+from ...audit_entry import by_operator, operator
+from ...key_work import usage_error
+from ...moments import utc
+from ...output.plain_text import printable_line
+from ...store import opened
+from ..check import report
 
 if TYPE_CHECKING:
-    from ...control.capturing import WindowChange
-    from ...control.changes import Actor
-    from ...store.control.generations import Transaction
+    from ....control.capturing import WindowChange
+    from ....control.changes import Actor
+    from ....store.control.generations import Transaction
 
     Work = Callable[[Transaction, Callable[[str], bool], Actor], WindowChange]
 
 
 def start(config: Path | None, token: str, seconds: float, reason: str) -> int:
-    from ...control import capturing
+    from ....control import capturing
 
     if not 1 <= seconds <= capturing.MOST_WINDOW:
         return usage_error(f"--for must be from 1 to {capturing.MOST_WINDOW} seconds")
@@ -42,7 +42,7 @@ def start(config: Path | None, token: str, seconds: float, reason: str) -> int:
 
 
 def stop(config: Path | None, token: str) -> int:
-    from ...control import capturing
+    from ....control import capturing
 
     return _change(
         config,
@@ -52,7 +52,7 @@ def stop(config: Path | None, token: str) -> int:
 
 
 def show_open(config: Path | None) -> int:
-    from ...store.control.capture_windows import open_windows
+    from ....store.control.capture_windows import open_windows
 
     now = time.time()
     try:
@@ -73,8 +73,8 @@ def show_open(config: Path | None) -> int:
 
 
 def _change(config: Path | None, work: Work, done: str) -> int:
-    from ...control.changes import Actor
-    from ...store.writing import chain
+    from ....control.changes import Actor
+    from ....store.writing import chain
 
     file = config or config_path()
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 from cyclopts import App, Parameter
 
-from ...config.keys.stored import KeyState
-from ..key_work import change, every_key, fields_of, look, usage_error
+from ....config.keys.stored import KeyState
+from ...key_work import change, every_key, fields_of, look, usage_error
+from .options import ConfigFile, Flag, Several, Window
 
 if TYPE_CHECKING:
-    from ...control.changes import Actor
-    from ...control.key_view import KeyView
-    from ...control.keys import KeyChange
-    from ...control.known_keys import KnownKeys
-    from ...store.control.generations import Transaction
+    from ....control.changes import Actor
+    from ....control.key_view import KeyView
+    from ....control.keys import KeyChange
+    from ....control.known_keys import KnownKeys
+    from ....store.control.generations import Transaction
 
 _DONE: Final = {
     KeyState.ACTIVE: "is enabled",
@@ -24,10 +24,6 @@ _DONE: Final = {
     KeyState.REVOKED: "is revoked",
 }
 
-ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
-Flag = Annotated[bool, Parameter(negative="", show_default=False)]
-Several = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
-Window = Literal["day", "week", "month", "total"]
 Clearable = Literal["rpm", "tpm", "max_concurrent", "budget", "expires_at", "team"]
 
 app = App(name="keys", help="Make and change keys in the database, while the gateway runs.")
@@ -47,6 +43,7 @@ def create(
     expires: str | None = None,
     team: str | None = None,
     label: Several = (),
+    override: Several = (),
     config: ConfigFile = None,
 ) -> int:
     """Make a key and print it, this once: only its hash is stored.
@@ -73,10 +70,12 @@ def create(
         The team whose limits hold, too.
     label
         A label for the records, as NAME=VALUE; may be repeated.
+    override
+        A member of a body by which it may choose at the provider; may be repeated.
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import keys
+    from ....control import keys
 
     def work(connection: Transaction, known: KnownKeys, actor: Actor) -> KeyChange:
         wanted = {"name": name, **fields}
@@ -84,7 +83,7 @@ def create(
 
     try:
         fields = fields_of(models, rpm, tpm, max_concurrent, budget_usd, budget_window, expires,
-                         team, label)  # fmt: skip
+                         team, label, override)  # fmt: skip
     except ValueError as exc:
         return usage_error(str(exc))
     return change(config, work, "is made")
@@ -104,6 +103,7 @@ def edit(
     expires: str | None = None,
     team: str | None = None,
     label: Several = (),
+    override: Several = (),
     clear: Annotated[tuple[Clearable, ...], Parameter(negative="", show_default=False)] = (),
     config: ConfigFile = None,
 ) -> int:
@@ -131,12 +131,14 @@ def edit(
         The team whose limits hold, too.
     label
         A label, as NAME=VALUE; may be repeated, and replaces all labels.
+    override
+        A member of a body by which it may choose at the provider; replaces all.
     clear
         A limit to take away; may be repeated.
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import changes, keys
+    from ....control import changes, keys
 
     def work(connection: Transaction, known: KnownKeys, actor: Actor) -> KeyChange:
         wanted = msgspec.convert(fields, keys.KeyEdit)
@@ -144,7 +146,7 @@ def edit(
 
     try:
         fields = fields_of(models, rpm, tpm, max_concurrent, budget_usd, budget_window, expires,
-                         team, label)  # fmt: skip
+                         team, label, override)  # fmt: skip
         if both := [each for each in clear if each in fields]:
             raise ValueError(f"--clear {both[0]} contradicts what is given for it")
         fields |= dict.fromkeys(clear)
@@ -168,8 +170,8 @@ def rotate(name: str, /, *, overlap: float = 3600, config: ConfigFile = None) ->
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import keys
-    from ...control.changes import Precondition
+    from ....control import keys
+    from ....control.changes import Precondition
 
     if not 0 <= overlap <= keys.MOST_OVERLAP:
         return usage_error(f"--overlap must be from 0 to {keys.MOST_OVERLAP} seconds")
@@ -251,7 +253,7 @@ def list_(
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control.key_view import KeyFilter
+    from ....control.key_view import KeyFilter
 
     wanted = KeyFilter(text=text, team=team, state=state, source=source)
     return look(
@@ -274,8 +276,8 @@ def show(name: str, /, *, json: Flag = False, config: ConfigFile = None) -> int:
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import key_view
-    from ...errors import NotFound
+    from ....control import key_view
+    from ....errors import NotFound
 
     def work(connection: Transaction, known: KnownKeys, now: float) -> list[KeyView]:
         found = key_view.find(connection, name, known, now)
@@ -286,9 +288,9 @@ def show(name: str, /, *, json: Flag = False, config: ConfigFile = None) -> int:
     return look(config, work, json=json)
 
 
-def _set_state(name: str, state: KeyState, config: Path | None) -> int:
-    from ...control import keys
-    from ...control.changes import Precondition
+def _set_state(name: str, state: KeyState, config: ConfigFile) -> int:
+    from ....control import keys
+    from ....control.changes import Precondition
 
     return change(
         config,
