@@ -112,7 +112,15 @@ PROVIDER_ROOMS: Final = (
 # And who may import a dialect by its name.
 NAMES_DIALECTS: Final = ("core/dialects", "providers", "api/routes.py")
 # What of `core/dialects` belongs to no dialect.
-FOR_ALL: Final = {"base", "conversation", "needs", "reading", "refused_heads", "translators"}
+FOR_ALL: Final = {
+    "base",
+    "conversation",
+    "keeping",
+    "needs",
+    "reading",
+    "refused_heads",
+    "translators",
+}
 
 MAX_LINES: Final = 300
 MAX_MODULES: Final = 15

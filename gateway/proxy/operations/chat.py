@@ -21,6 +21,7 @@ from ..cache.serve import CacheRequest, serve
 from ..capture import CaptureLog, CapturingClient
 from ..exchange import Exchange
 from ..options import ClientOptions, ServingOptions, sticky_key
+from .own_responses import with_history
 
 ASKED_NOTHING = ClientOptions()
 
@@ -42,6 +43,7 @@ async def serve_chat(
     model = authorize(snapshot, caller, request.model)
     check_overrides(snapshot, caller, model, request)
     _check_served(model, exchange)
+    request = await with_history(exchange, request)
     captures = services.captures
     if captures is not None and captures.selects(caller.name, request.model):
         _capture(exchange, captures, request, key)

@@ -97,6 +97,7 @@ class ChatStreamRewriter(SseRewriter):
 
     def _take(self, events: list[SseEvent]) -> bytes:
         out: list[bytes] = []
+        sink = self.sink
         for event in events:
             data = event.data
             if data is None:
@@ -111,7 +112,12 @@ class ChatStreamRewriter(SseRewriter):
                 if event.name or event.comments or _LF in rewritten:
                     if _PROGRESS in event.name and not self.meaningful:
                         self.progressed = True
-                    out.append(encode(SseEvent(rewritten, event.name, comments=event.comments)))
+                    if sink is None:
+                        out.append(encode(SseEvent(rewritten, event.name, comments=event.comments)))
+                    else:
+                        sink.append(rewritten)
+                elif sink is not None:
+                    sink.append(rewritten)
                 else:
                     out.append(b"data: %b\n\n" % rewritten)
             elif self.ended:

@@ -106,6 +106,7 @@ class ResponsesStreamRewriter(SseRewriter):
 
     def _take(self, events: list[SseEvent]) -> bytes:
         out: list[bytes] = []
+        sink = self.sink
         for event in events:
             data = event.data
             if data is None:
@@ -114,6 +115,11 @@ class ResponsesStreamRewriter(SseRewriter):
             rewritten = self._rewrite(data, event.name)
             if rewritten is not None:
                 self.events += 1
+                if sink is not None:
+                    sink.append(rewritten)
+                    if self.ended:
+                        break
+                    continue
                 name = event.name
                 if event.comments or _LF in rewritten:
                     block = encode(SseEvent(rewritten, name, comments=event.comments))
