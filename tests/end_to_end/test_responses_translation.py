@@ -175,6 +175,18 @@ async def test_what_a_chat_model_cannot_be_asked(more: dict[str, Any], param: st
         assert "[responses] store = true" in reply.error["message"]
 
 
+async def test_the_tokens_of_an_input_are_estimated_where_no_provider_counts_them() -> None:
+    async with serving([(0.0, failure(500))]) as provider:
+        async with in_process(config("openai", provider.port)) as gateway:
+            reply = await post(gateway, "/v1/responses/input_tokens", ASK)
+            record = await gateway.record()
+        assert provider.asked == []
+    assert reply.json["object"] == "response.input_tokens"
+    assert reply.json["input_tokens"] > 0
+    assert reply.headers["x-gateway-estimate"] == "true"
+    assert (record.operation, record.cost_nano_usd) == ("count_tokens", 0)
+
+
 def codex(asked: Asked) -> Script:
     """Call the custom tool that Codex has in a namespace, then say what came of it."""
     if asked.json["messages"][-1]["role"] == "tool":

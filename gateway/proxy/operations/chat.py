@@ -21,6 +21,7 @@ from ..cache.serve import CacheRequest, serve
 from ..capture import CaptureLog, CapturingClient
 from ..exchange import Exchange
 from ..options import ClientOptions, ServingOptions, sticky_key
+from .count_tokens import estimate
 from .own_responses import with_history
 
 ASKED_NOTHING = ClientOptions()
@@ -42,6 +43,9 @@ async def serve_chat(
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
     check_overrides(snapshot, caller, model, request)
+    if exchange.record.operation == COUNT_TOKENS and not _is_taken(model, exchange):
+        await estimate(exchange, request)
+        return
     _check_served(model, exchange)
     request = await with_history(exchange, request)
     captures = services.captures
@@ -97,6 +101,10 @@ async def _answer(
 
     coalesce = model.cache is not None and model.cache.coalesce
     await serve(exchange, CacheRequest(key, ttl, coalesce), work, until)
+
+
+def _is_taken(model: ServedModel, exchange: Exchange) -> bool:
+    return any(each.takes(exchange.dialect) for each in model.deployments)
 
 
 def _check_served(model: ServedModel, exchange: Exchange) -> None:

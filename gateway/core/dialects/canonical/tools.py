@@ -35,6 +35,8 @@ class _Input(msgspec.Struct):
 
 _GIVEN: Final = msgspec.json.Decoder(_Input)
 
+# Characters that are held of all of an answer's calls of custom tools.
+MOST_HELD_TEXT: Final = 16 * 1024 * 1024
 # What stands around the text of a call where it is shown as a function's.
 INPUT_BEGINS: Final = '{"input":"'
 INPUT_ENDS: Final = '"}'
@@ -135,6 +137,7 @@ class RestoredCalls:
         self._names = names
         # What is held of calls to custom tools, by their index: a string is only known as a whole.
         self._held: dict[int, list[str]] = {}
+        self._size = 0
 
     def of(self, events: Iterable[Event]) -> Iterable[Event]:
         """Yield `events`, with the calls as they are to be shown."""
@@ -142,6 +145,9 @@ class RestoredCalls:
             if isinstance(event, BlockStarted) and event.kind == "call":
                 yield self._begun(event)
             elif isinstance(event, Grown) and event.index in self._held:
+                self._size += len(event.text)
+                if self._size > MOST_HELD_TEXT:
+                    raise ValueError("calls of custom tools are too long")
                 self._held[event.index].append(event.text)
             elif isinstance(event, BlockStopped) and event.index in self._held:
                 yield from self._told(event.index)

@@ -57,6 +57,9 @@ class OpenAIInputTokens(OpenAIDialect):
     def read_request(self, body: bytes) -> DialectRequest:
         return parse_numbers(body, "input_tokens")
 
+    def token_count(self, tokens: int) -> bytes:
+        return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
+
 
 def _failed(message: str, code: str, after: StreamRewriter | None) -> bytes:
     if isinstance(after, ResponsesStreamRewriter):

@@ -448,3 +448,19 @@ def test_a_code_that_codex_takes_for_final_is_kept() -> None:
     message, code = rewriter.foreign_error
     told = OPENAI_RESPONSES.error_event(message, code, "upstream_error", rewriter)
     assert b'"code":"insufficient_quota"' in told
+
+
+@pytest.mark.parametrize("kind", ["text", "custom"])
+def test_what_is_held_of_an_answer_has_a_bound(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.core.dialects.openai_responses.translated.event_writer.MOST_TEXT", 50)  # noqa: E501  # fmt: skip
+    monkeypatch.setattr("gateway.core.dialects.canonical.tools.MOST_HELD_TEXT", 20)
+    tool = {"type": "custom", "name": "c"}
+    body = hello(OPENAI_RESPONSES) | {"stream": True, "tools": [tool]}
+    request = asked(OPENAI_RESPONSES, OPENAI_CHAT, body)
+    rewriter = request.start_stream(To(OPENAI_CHAT), b'"mine"', 1 << 20)
+    call = {"index": 0, "id": "x", "function": {"name": "c", "arguments": "y" * 15}}
+    piece = chunk({"content": "y" * 15}) if kind == "text" else chunk({"tool_calls": [call]})
+    fed_ = [rewriter.feed(piece) for _ in range(9)]
+    assert rewriter.broken is not None
+    assert fed_[0]
+    assert not fed_[-1]

@@ -33,6 +33,9 @@ _INCOMPLETE: Final = {
     StopReason.CONTEXT: "max_output_tokens",
     StopReason.REFUSAL: "content_filter",
 }
+# Characters. The last event has all of the answer, so that all of it is in memory: as much as a
+# whole answer may have by default.
+MOST_TEXT: Final = 64 * 1024 * 1024
 _OF_RESPONSE: Final = b'event: %b\ndata: {"type":"%b","sequence_number":%d,"response":%b}\n\n'
 
 
@@ -50,6 +53,7 @@ class ResponseEventWriter:
         # What is whole, by its place.
         self._done: dict[int, bytes] = {}
         self._items = 0
+        self._size = 0
         self._stopped: Stopped | None = None
 
     def write(self, event: Event) -> bytes:  # noqa: PLR0911  # a row for each kind
@@ -62,6 +66,9 @@ class ResponseEventWriter:
                 item.sign(event.text)
                 return b""
             item.add(event.text)
+            self._size += len(event.text)
+            if self._size > MOST_TEXT:
+                raise ValueError("longer than an answer may be that is told again at its end")
             number = self._number
             self._number = number + 1
             return item.delta % (number, _ENCODE(event.text))
