@@ -78,6 +78,7 @@ async def test_a_conversation_by_ids_alone(tmp_path: Path, stream: bool) -> None
             gone = await look(gateway, f"/v1/responses/{first.id}")
             after = ASK | {"previous_response_id": first.id}
             refused = await post(gateway, "/v1/responses", after)
+            strange = await post(gateway, "/v1/responses", ASK | {"previous_response_id": "resp_1"})
             on = await post(gateway, "/v1/responses", ASK | {"previous_response_id": third.id})
             never = await post(gateway, "/v1/responses", ASK | {"previous_response_id": other.id})
         asked = [each.json["messages"] for each in provider.asked]
@@ -91,7 +92,8 @@ async def test_a_conversation_by_ids_alone(tmp_path: Path, stream: bool) -> None
     assert found.previous_response_id == first.id
     assert [item.content[0].text for item in items] == ["one", "2 so far", "two"]
     assert gone.status == 404
-    assert (refused.status, refused.error["code"]) == (400, "previous_response_not_found")
+    for reply in (refused, strange):
+        assert (reply.status, reply.error["code"]) == (400, "previous_response_not_found")
     # What came after it has all of it.
     assert on.status == 200
     assert len(asked[4]) == 7

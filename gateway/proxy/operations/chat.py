@@ -43,11 +43,12 @@ async def serve_chat(
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
     check_overrides(snapshot, caller, model, request)
-    if exchange.record.operation == COUNT_TOKENS and not _is_taken(model, exchange):
+    taken = _is_taken(model, exchange)
+    if exchange.record.operation == COUNT_TOKENS and not taken:
         await estimate(exchange, request)
         return
     _check_served(model, exchange)
-    request = await with_history(exchange, request)
+    request = await with_history(exchange, request, taken=taken)
     captures = services.captures
     if captures is not None and captures.selects(caller.name, request.model):
         _capture(exchange, captures, request, key)

@@ -45,9 +45,12 @@ _OK: Final = 200
 _log = structlog.get_logger(__name__)
 
 
-async def with_history(exchange: Exchange, request: DialectRequest) -> DialectRequest:
+async def with_history(
+    exchange: Exchange, request: DialectRequest, *, taken: bool
+) -> DialectRequest:
     """Return a request for a response that says itself what it goes on from.
 
+    `taken` says that a provider takes the request as it comes, and may keep what is not found here.
     Raises InvalidRequest for what is not kept, and StoreUnavailable.
     """
     keeper = exchange.services.responses
@@ -58,17 +61,24 @@ async def with_history(exchange: Exchange, request: DialectRequest) -> DialectRe
     for id in referred(request):
         kept = await _found(keeper, exchange, id)
         if kept is None:
-            raise InvalidRequest(
-                f"Previous response with id {shortened(id)!r} not found.",
-                code="previous_response_not_found",
-                param="previous_response_id",
-            )
+            raise _no_previous(id)
         found[id] = kept
+    if not found and not taken and (before := request.continues) and before.startswith("resp_"):
+        raise _no_previous(before)
     if found:
         request = resolved(request, found)
     if is_kept(request):
         exchange.client = KeepingClient(exchange.client, keeper, exchange.caller.digest, request)
     return request
+
+
+def _no_previous(id: str) -> InvalidRequest:
+    """Return the error in OpenAI's words."""
+    return InvalidRequest(
+        f"Previous response with id {shortened(id)!r} not found.",
+        code="previous_response_not_found",
+        param="previous_response_id",
+    )
 
 
 async def _found(keeper: ResponseKeeper, exchange: Exchange, id: str) -> KeptResponse | None:

@@ -345,8 +345,9 @@ EXPECTED: Final = ("Z\u00fcrich \U0001f600", [(id, "".join(pieces)) for id, piec
 
 
 @every_pair
+@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
 def test_any_chunking_is_the_same_and_half_a_stream_is_none(
-    provider: Dialect, caller: Dialect
+    provider: Dialect, caller: Dialect, step: int
 ) -> None:
     stream = b"".join(STREAMS[provider.name]())
     rewriter, expected = fed(provider, caller, stream)
@@ -357,7 +358,7 @@ def test_any_chunking_is_the_same_and_half_a_stream_is_none(
     assert (usage.input_tokens, usage.output_tokens) == (100, 20)
     end_ = rewriter.finish()
     last = stream.rstrip(b"\n").rfind(b"\n\n")
-    for cut in range(1, len(stream), 3):
+    for cut in range(1, len(stream), step):
         rewriter, output = fed(provider, caller, stream[:cut], stream[cut:])
         assert output == expected
         assert rewriter.finish() == end_
