@@ -15,8 +15,9 @@ from gateway.core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from gateway.core.dialects.base import Dialect, StreamRewriter
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
-from gateway.core.dialects.translators import TranslatedRequest, translate
+from gateway.core.dialects.translators import TranslatedRequest, Untranslatable, translate
 from gateway.core.wire.sse import SseDecoder
+from gateway.errors import InvalidRequest
 
 from ..anthropic_messages.events import PING, STOP, end, event, start
 from ..openai_responses.streams import RESPONSE, USAGE
@@ -465,3 +466,37 @@ def test_what_is_held_of_an_answer_has_a_bound(kind: str, monkeypatch: pytest.Mo
     assert rewriter.broken is not None
     assert fed_[0]
     assert not fed_[-1]
+
+
+ANYTHING: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.randoms(use_true_random=False), ANYTHING, st.booleans())
+def test_a_request_that_is_damaged_is_read_or_refused(random: Any, value: Any, drops: bool) -> None:
+    damaged = json.loads(json.dumps(ALL | {"model": "m"}))
+    place: Any = damaged
+    while True:
+        keys = [*place] if isinstance(place, dict) else [*range(len(place))]
+        key = random.choice(keys)
+        if not isinstance(place[key], dict | list) or not place[key] or random.random() < 0.2:
+            break
+        place = place[key]
+    place[key] = value
+    body = json.dumps(damaged).encode()
+    for provider in DIALECTS:
+        try:
+            request = OPENAI_RESPONSES.read_request(body)
+            found = translate(request, OPENAI_RESPONSES, To(provider, drops=drops), 1.5)
+            rewriter = found.start_stream(To(provider), b'"mine"', 1 << 20)
+            output = b"".join(map(rewriter.feed, STREAMS[provider.name]())) + rewriter.finish()
+        except (InvalidRequest, Untranslatable):
+            continue
+        for each in SseDecoder().feed(output):
+            json.loads(each.data or b"")
