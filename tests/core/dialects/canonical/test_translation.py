@@ -393,9 +393,9 @@ def test_unknown_events_and_events_of_unknown_blocks_are_passed_over(
         OPENAI_RESPONSES.name: [
             response_event("response.brand_new.delta", 5, delta="x", output_index=0),
             response_event("response.function_call_arguments.delta", 5, delta="x", output_index=77),
-            response_event("response.output_item.done", 5, output_index=78, item={"type": "new"}),
+            response_event("response.output_item.done", 5, output_index=78, item={"type": "new", "content": "x", "name": 3, "summary": {}}),  # noqa: E501
         ],
-    }[provider.name]
+    }[provider.name]  # fmt: skip
     for at in range(1, len(events) - 1):
         rewriter, output = fed(provider, caller, *events[:at], *odd, *events[at:])
         assert rewriter.done

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from ...canonical.events import Event, Grown, Started, Stopped, StopReason
-from .read_items import Item, ReadItem
+from .read_items import Item, ReadItem, read_item
 
 _Found = msgspec.Raw | msgspec.UnsetType
 
@@ -28,7 +28,7 @@ class _Response(msgspec.Struct):
     id: str | None = None
     status: str | None = None
     incomplete_details: _Incomplete | None = None
-    output: list[Item] | None = None
+    output: list[msgspec.Raw] | None = None
     tools: _Found = msgspec.UNSET
 
 
@@ -42,7 +42,7 @@ class _Event(msgspec.Struct):
     refusal: str | None = None
     arguments: str | None = None
     input: str | None = None
-    item: Item | None = None
+    item: _Found = msgspec.UNSET
     response: _Response | None = None
 
 
@@ -150,13 +150,13 @@ class ResponseEventReader:
     def _of_item(self, event: _Event, kind: str) -> Iterator[Event]:
         if event.response is not None:
             yield from self._start(event.response)
-        if event.item is None:
+        if not isinstance(event.item, msgspec.Raw):
             return
-        item = self._item(event.output_index)
+        item, told = self._item(event.output_index), read_item(event.item)
         if kind == "response.output_item.added":
-            yield from item.begin(event.item)
+            yield from item.begin(told)
         else:
-            yield from self._item_done(item, event.item)
+            yield from self._item_done(item, told)
 
     def _item_done(self, item: ReadItem, told: Item) -> Iterator[Event]:
         yield from item.end(told)
@@ -186,10 +186,10 @@ class ResponseEventReader:
         if len(output) == len(self._items) and not self._items.keys() >= {*range(len(output))}:
             # All of them were told, by other numbers than their places.
             output = ()
-        for index, told in enumerate(output):
+        for index, raw in enumerate(output):
             item = self._item(index)
             if not item.over:
-                yield from self._item_done(item, told)
+                yield from self._item_done(item, read_item(raw))
         for item in self._items.values():
             # What was cut off by the end.
             yield from item.close()

@@ -32,6 +32,19 @@ class Item(msgspec.Struct):
     encrypted_content: str | None = None
 
 
+class _Kind(msgspec.Struct):
+    type: str = ""
+
+
+def read_item(raw: msgspec.Raw) -> Item:
+    """Read an item. Raises DecodeError for one of `KINDS` that is not as it must be.
+
+    Of any other type, new ones too, no more is read: their members may be anything.
+    """
+    kind = _KIND.decode(raw).type
+    return _ITEM.decode(raw) if kind in KINDS else Item(kind)
+
+
 class Growing(msgspec.Struct):
     """A block that is open: its canonical index, and how many characters it has."""
 
@@ -41,6 +54,8 @@ class Growing(msgspec.Struct):
 
 _TEXT: Final = msgspec.json.Decoder(str)
 _ENCODE: Final = msgspec.json.Encoder().encode
+_KIND: Final = msgspec.json.Decoder(_Kind)
+_ITEM: Final = msgspec.json.Decoder(Item)
 KINDS: Final = frozenset({"message", "reasoning", "function_call", "custom_tool_call"})
 _BLOCKS: Final[dict[str, BlockKind]] = {"text": "text", "refusal": "refusal", "call": "call"}
 _OF_PARTS: Final = {"output_text": "text", "refusal": "refusal", "reasoning_text": "content"}
