@@ -116,7 +116,8 @@ PROVIDER_ROOMS: Final = (
 NAMES_DIALECTS: Final = ("core/dialects", "providers", "api/routes.py")
 # What of `core/dialects` belongs to no dialect.
 FOR_ALL: Final = {
-    *("base", "conversation", "needs", "offered", "reading", "refused_heads", "translators"),
+    *("base", "conversation", "keeping", "needs", "offered", "reading", "refused_heads"),
+    "translators",
 }
 
 MAX_LINES: Final = 300

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from ..core.cache.answers import CachePolicy, ModelCache
 from ..core.dialects.base import ReasoningForm
+from ..core.dialects.keeping import ResponsesPolicy
 from ..core.dialects.translators import TranslationPolicy, Unsupported
 from ..core.limits.shedding import OverloadPolicy
 from ..core.records.client_metadata import AGENT_HEADERS
@@ -70,7 +71,7 @@ class Route(Table, frozen=True):
     weight: Price = 1.0
     timeouts: TimeoutOverrides = TimeoutOverrides()
     # Instead of the provider's own.
-    api: Literal["chat", "responses"] | None = None
+    api: Literal["chat", "responses", "both"] | None = None
     # For callers of another dialect; None: by the model's name, and any number of tokens.
     reasoning: ReasoningForm | None = None
     max_output_tokens: Count | None = None
@@ -190,6 +191,8 @@ class Retention(Table, frozen=True):
     requests_days: Seconds = 90
     rollups_days: Seconds = 730
     audit_days: Seconds = 730
+    # Those that the gateway keeps itself (`[responses]`).
+    responses_days: Seconds = 30
     debug_days: Seconds = 7
     debug_max_bytes: Annotated[int, Meta(ge=0)] = 1024 * 1024 * 1024
     interval: Annotated[float, Meta(ge=1)] = 3600.0
@@ -257,6 +260,7 @@ class Config(Table, frozen=True):
     overload: OverloadPolicy = OverloadPolicy()
     cache: CachePolicy = CachePolicy()
     translation: TranslationPolicy = TranslationPolicy()
+    responses: ResponsesPolicy = ResponsesPolicy()
     providers: dict[str, Provider] = {}
     models: tuple[Model, ...] = ()
     teams: tuple[Team, ...] = ()

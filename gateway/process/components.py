@@ -16,6 +16,7 @@ from ..background import persist
 from ..config import schema, snapshot
 from ..config.callers import Caller
 from ..config.snapshot import Describe, Snapshot
+from ..core.dialects.keeping import ResponseKeeper
 from ..core.routing.call import Call, Origin
 from ..core.routing.deployment import Deployment
 from ..lifecycle import Lifecycle
@@ -66,6 +67,7 @@ class Components:
             rng=random.random,
             tracer=recording.tracer,
             captures=recording.captures,
+            responses=_keeper(recording),
         )
         self.recording = recording
         self._nursery = nursery
@@ -163,3 +165,13 @@ class Components:
         address = KINDS[provider.kind].address(provider) or self._servers.address(name, provider)
         assert address is not None
         return Place(address, _USER_AGENT, self._credentials.token(provider))
+
+
+def _keeper(recording: Recording) -> ResponseKeeper | None:
+    """Return where responses are kept, if there is a database."""
+    if recording.database is None:
+        return None
+    # Imported late: a gateway without a database needs none of it.
+    from .shared.kept_responses import StoredResponses
+
+    return StoredResponses(recording.database)

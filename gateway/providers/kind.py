@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -31,7 +31,7 @@ class RouteTerms(msgspec.Struct, frozen=True):
     prices: Prices
     weight: float = 1.0
     pattern: str | None = None
-    api: str | None = None
+    api: Literal["chat", "responses", "both"] | None = None
     reasoning: ReasoningForm | None = None
     max_output_tokens: int | None = None
     drops: bool = False

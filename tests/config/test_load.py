@@ -300,8 +300,8 @@ def test_with_bind() -> None:
         (
             "x = 1\n",
             "[x]: unknown key; known keys: admin, admins, breaker, cache, cors, debug_log, limits, "
-            "log, metrics, models, overload, providers, retention, retry, server, store, teams, "
-            "timeouts, tokens, tracing",
+            "log, metrics, models, overload, providers, responses, retention, retry, server, "
+            "store, teams, timeouts, tokens, tracing",
         ),
         (
             "[retry]\nbudget = { rate = 1 }\n",

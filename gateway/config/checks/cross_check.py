@@ -88,6 +88,7 @@ def cross_check(
     known = ", ".join(config.providers) or "none yet"
     yield from check_models(config.models, names, config.providers.keys() | unread.providers, known)
     yield from _apis(config)
+    yield from _keeping(config)
     yield from check_records(config, names, bool(unread.models))
     keys = keys or KeyCheck(names)
     yield from keys.teams(config.teams)
@@ -142,6 +143,14 @@ def _apis(config: Config) -> Iterator[str]:
                     f"[[models]] {model.name!r} routes[{number}].api: a provider of the kind "
                     f"{provider.kind!r} has no choice of APIs; remove it"
                 )
+
+
+def _keeping(config: Config) -> Iterator[str]:
+    if config.responses.store and not config.store.url:
+        yield (
+            '[responses] store: needs a database to keep responses in, and [store] url is ""; '
+            "set that, or store = false"
+        )
 
 
 def _choices(provider: Provider) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ from ..cache.serve import CacheRequest, serve
 from ..capture import CaptureLog, CapturingClient
 from ..exchange import Exchange
 from ..options import ClientOptions, ServingOptions, sticky_key
+from .count_tokens import estimate
+from .own_responses import with_history
 
 ASKED_NOTHING = ClientOptions()
 
@@ -41,7 +43,12 @@ async def serve_chat(
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
     check_overrides(snapshot, caller, model, request)
+    taken = _is_taken(model, exchange)
+    if exchange.record.operation == COUNT_TOKENS and not taken:
+        await estimate(exchange, request)
+        return
     _check_served(model, exchange)
+    request = await with_history(exchange, request, taken=taken)
     captures = services.captures
     if captures is not None and captures.selects(caller.name, request.model):
         _capture(exchange, captures, request, key)
@@ -95,6 +102,10 @@ async def _answer(
 
     coalesce = model.cache is not None and model.cache.coalesce
     await serve(exchange, CacheRequest(key, ttl, coalesce), work, until)
+
+
+def _is_taken(model: ServedModel, exchange: Exchange) -> bool:
+    return any(each.takes(exchange.dialect) for each in model.deployments)
 
 
 def _check_served(model: ServedModel, exchange: Exchange) -> None:

@@ -62,15 +62,22 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
 
 
 async def _answer(exchange: Exchange, request: DialectRequest, model: ServedModel) -> None:
-    dialect = exchange.dialect
     counted: bytes | None = None
     with trio.move_on_after(PATIENCE):
         counted = await _counted(exchange, request, model)
-    headers = [*dialect.answer_headers]
     if counted is None:
-        headers.append(ESTIMATED)
-        counted = dialect.token_count(estimate_tokens(request.body, 0))
-    await exchange.client.reply(200, headers, counted)
+        await estimate(exchange, request)
+        return
+    await exchange.client.reply(200, exchange.dialect.answer_headers, counted)
+    exchange.settlement.end(EndReason.COMPLETE)
+
+
+async def estimate(exchange: Exchange, request: DialectRequest) -> None:
+    """Answer with about how many tokens a prompt has, where no provider says it."""
+    dialect = exchange.dialect
+    exchange.settlement.costs_nothing(cached=False, operation="count_tokens")
+    body = dialect.token_count(estimate_tokens(request.body, 0))
+    await exchange.client.reply(200, (*dialect.answer_headers, ESTIMATED), body)
     exchange.settlement.end(EndReason.COMPLETE)
 
 

@@ -19,6 +19,7 @@ import msgspec
 import trio
 
 from ...config.snapshot import ServedModel
+from ...core.dialects.keeping import is_own
 from ...core.records.record import EndReason
 from ...core.routing.balancing.homes import Home
 from ...core.routing.call import Call
@@ -34,6 +35,7 @@ from ..attempts.reading.body import readable
 from ..attempts.reading.whole import read_whole
 from ..exchange import Exchange
 from ..outcomes import BY_CAUSE, RawAnswer
+from .own_responses import serve_own
 
 # Seconds for all that are asked; it is only looked up.
 PATIENCE: Final = 30.0
@@ -62,6 +64,10 @@ async def serve_kept_answer(exchange: Exchange, key: bytes | None, asked: KeptAn
     caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
     settlement.identify(caller)
     _check(asked)
+    if is_own(asked.id):
+        await exchange.read_body()
+        await serve_own(exchange, asked.id, asked.method, asked.part, asked.query)
+        return
     home = services.homes.find(asked.id)
     if home is not None and home.caller != caller.digest:
         raise _not_found(asked)
