@@ -57,21 +57,21 @@ class ScriptedModel:
             if call is not None:
                 choice = found["choices"][0]
                 choice["finish_reason"] = "tool_calls"
-                choice["message"]["tool_calls"] = [_chat_call(*call)]
+                choice["message"]["tool_calls"] = [chat_call(*call)]
             return [(0.0, whole(200, found))]
         asks = bool((body.get("stream_options") or {}).get("include_usage"))
         events = [event({"role": "assistant", "content": ""})]
         if self.thinks and call is not None:
             events.append(event({"reasoning_content": THOUGHT}))
-        events += [event({"content": piece}) for piece in _pieces(text)]
+        events += [event({"content": piece}) for piece in pieces(text)]
         if call is not None:
-            first = _chat_call(*call)
+            first = chat_call(*call)
             arguments = first["function"]["arguments"]
             first["function"]["arguments"] = ""
             events.append(event({"tool_calls": [{"index": 0, **first}]}))
             events += [
                 event({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
-                for piece in _pieces(arguments)
+                for piece in pieces(arguments)
             ]
         events.append(event({}, "stop" if call is None else "tool_calls"))
         return streamed([*events, *([usage_event()] if asks else []), DONE])
@@ -103,7 +103,7 @@ class ScriptedModel:
         }
         if not body.get("stream"):
             return [(0.0, whole(200, message))]
-        return streamed(_message_events(message))
+        return streamed(message_events(message))
 
     def _responses(self, body: dict[str, Any]) -> Script:
         names = [each.get("name", each["type"]) for each in body.get("tools") or ()]
@@ -131,10 +131,10 @@ class ScriptedModel:
                     "status": "completed",
                 }
             )
-        response = _response(output)
+        response = response_of(output)
         if not body.get("stream"):
             return [(0.0, whole(200, response))]
-        return streamed(_response_events(response))
+        return streamed(response_events(response))
 
 
 def _said(result: str | None) -> str:
@@ -147,16 +147,16 @@ def _text(content: Any) -> str:
     return str(content)
 
 
-def _pieces(text: str) -> list[str]:
+def pieces(text: str) -> list[str]:
     return [text[at : at + 7] for at in range(0, len(text), 7)]
 
 
-def _chat_call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def chat_call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     function = {"name": name, "arguments": json.dumps(arguments)}
     return {"id": "call_1", "type": "function", "function": function}
 
 
-def _message_events(message: dict[str, Any]) -> Iterator[bytes]:
+def message_events(message: dict[str, Any]) -> Iterator[bytes]:
     def named(kind: str, **members: Any) -> bytes:
         data = json.dumps({"type": kind, **members}).encode()
         return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
@@ -166,7 +166,7 @@ def _message_events(message: dict[str, Any]) -> Iterator[bytes]:
         deltas: list[dict[str, Any]]
         if block["type"] == "text":
             begun: dict[str, Any] = {"type": "text", "text": ""}
-            deltas = [{"type": "text_delta", "text": each} for each in _pieces(block["text"])]
+            deltas = [{"type": "text_delta", "text": each} for each in pieces(block["text"])]
         elif block["type"] == "thinking":
             begun = {"type": "thinking", "thinking": "", "signature": ""}
             deltas = [
@@ -177,7 +177,7 @@ def _message_events(message: dict[str, Any]) -> Iterator[bytes]:
             begun = {**block, "input": {}}
             deltas = [
                 {"type": "input_json_delta", "partial_json": each}
-                for each in _pieces(json.dumps(block["input"]))
+                for each in pieces(json.dumps(block["input"]))
             ]
         yield named("content_block_start", index=index, content_block=begun)
         for delta in deltas:
@@ -188,7 +188,7 @@ def _message_events(message: dict[str, Any]) -> Iterator[bytes]:
     yield named("message_stop")
 
 
-def _response(output: list[dict[str, Any]]) -> dict[str, Any]:
+def response_of(output: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "id": "resp_1",
         "object": "response",
@@ -210,13 +210,13 @@ def _response(output: list[dict[str, Any]]) -> dict[str, Any]:
             "input_tokens": 19,
             "output_tokens": 10,
             "total_tokens": 29,
-            "input_tokens_details": {"cached_tokens": 0},
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens_details": {"reasoning_tokens": 0},
         },
     }
 
 
-def _response_events(response: dict[str, Any]) -> Iterator[bytes]:
+def response_events(response: dict[str, Any]) -> Iterator[bytes]:
     events: list[tuple[str, dict[str, Any]]] = []
     begun = {**response, "status": "in_progress", "output": [], "usage": None}
     events += [("created", {"response": begun}), ("in_progress", {"response": begun})]
@@ -228,26 +228,36 @@ def _response_events(response: dict[str, Any]) -> Iterator[bytes]:
             content = item["content"][0]
             opened = {**item, "status": "in_progress", "content": []}
             events.append(("output_item.added", {**place, "item": opened}))
-            events.append(("content_part.added", {**part, "part": {**content, "text": ""}}))
+            # A text or a refusal, each under its own name.
+            kind = "refusal" if content["type"] == "refusal" else "text"
+            logs: dict[str, Any] = {} if kind == "refusal" else {"logprobs": []}
+            name = "refusal" if kind == "refusal" else "output_text"
+            events.append(("content_part.added", {**part, "part": {**content, kind: ""}}))
             events += [
-                ("output_text.delta", {**part, "delta": each, "logprobs": []})
-                for each in _pieces(content["text"])
+                (f"{name}.delta", {**part, "delta": each, **logs}) for each in pieces(content[kind])
             ]
-            events.append(("output_text.done", {**part, "text": content["text"], "logprobs": []}))
+            events.append((f"{name}.done", {**part, kind: content[kind], **logs}))
             events.append(("content_part.done", {**part, "part": content}))
         elif item["type"] == "function_call":
             opened = {**item, "status": "in_progress", "arguments": ""}
             events.append(("output_item.added", {**place, "item": opened}))
             events += [
                 ("function_call_arguments.delta", {**at, "delta": each})
-                for each in _pieces(item["arguments"])
+                for each in pieces(item["arguments"])
             ]
             done = {**at, "name": item["name"], "arguments": item["arguments"]}
             events.append(("function_call_arguments.done", done))
         else:
-            events.append(("output_item.added", {**place, "item": item}))
+            events.append(("output_item.added", {**place, "item": {**item, "summary": []}}))
+            for number, part in enumerate(item["summary"]):
+                spot = {**at, "summary_index": number}
+                empty = {**part, "text": ""}
+                events.append(("reasoning_summary_part.added", {**spot, "part": empty}))
+                events.append(("reasoning_summary_text.delta", {**spot, "delta": part["text"]}))
+                events.append(("reasoning_summary_text.done", {**spot, "text": part["text"]}))
+                events.append(("reasoning_summary_part.done", {**spot, "part": part}))
         events.append(("output_item.done", {**place, "item": item}))
-    events.append(("completed", {"response": response}))
+    events.append((response["status"], {"response": response}))
     for number, (name, members) in enumerate(events):
         kind = f"response.{name}"
         data = json.dumps({"type": kind, "sequence_number": number, **members}).encode()
