@@ -14,6 +14,8 @@ from typing import Any
 
 KEY = "sk-any"
 CALLS: list[dict[str, Any]] = []
+LOOP = asyncio.new_event_loop()
+asyncio.set_event_loop(LOOP)
 
 
 def weather(city: str) -> str:
@@ -38,7 +40,8 @@ def openai_agents(base: str, name: str) -> str:
             pass
         return str(result.final_output)
 
-    return asyncio.run(run())
+    # One loop for all: its connections stay open from one run to the next.
+    return LOOP.run_until_complete(run())
 
 
 def pydantic_ai(base: str, name: str, kind: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 import trio
 
+from gateway.config.schema import Config
 from gateway.core.dialects.translators import TRANSLATORS
 
 from ..end_to_end.harness import ROOT
@@ -39,9 +40,16 @@ def targets_of(api: str) -> list[str]:
     ]
 
 
-def config(port: int) -> str:
-    """Return a configuration with the models `to-chat`, `to-messages` and `to-responses`."""
-    found = '[server]\nbind = "127.0.0.1:0"\n[overload]\nlag = 0\n[store]\nurl = ""\n'
+def config(port: int, *, unsupported: str = "refuse", store: Path | None = None) -> str:
+    """Return a configuration with the models `to-chat`, `to-messages` and `to-responses`.
+
+    With a `store` the gateway keeps responses, which callers refer to who do not say otherwise.
+    """
+    url = "" if store is None else f"sqlite:///{store}/gateway.db"
+    found = f'[server]\nbind = "127.0.0.1:0"\n[overload]\nlag = 0\n[store]\nurl = "{url}"\n'
+    found += f'[translation]\nunsupported = "{unsupported}"\n'
+    if store is not None and "responses" in Config.__struct_fields__:
+        found += "[responses]\nstore = true\n"
     for api, kind, path, more in (
         ("chat", "openai", "/v1", ""),
         ("messages", "anthropic", "", ""),
