@@ -49,8 +49,14 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
     once: bool = False
     answers: int = 1
 
-    def needs(self) -> Needs:
-        return read_needs(self.body, self.members, stream=self.stream, answer=self.answer_tokens)
+    def needs(self, *, prompt: bool = True) -> Needs:
+        return read_needs(
+            self.body,
+            self.members,
+            stream=self.stream,
+            answer=self.answer_tokens,
+            prompt=prompt,
+        )
 
     def body_for(self, recipient: Recipient) -> bytes:
         return splice(self.body, put={"model": recipient.model_json}, known=self.members)
