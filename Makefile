@@ -44,6 +44,7 @@ run: .venv/run
 test: setup
 	@scripts/postgres >/dev/null
 	@scripts/chromium >/dev/null
+	@scripts/clients
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 quick: setup
@@ -52,6 +53,7 @@ quick: setup
 soak: setup
 	@scripts/postgres >/dev/null
 	@scripts/chromium >/dev/null
+	@scripts/clients
 	SOAK=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --timeout 900 $(ARGS)
 
 check: .venv/dev

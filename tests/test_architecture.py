@@ -124,7 +124,7 @@ MAX_LINES: Final = 300
 MAX_MODULES: Final = 15
 
 # Test modules that stand for no module: they test the whole from outside.
-OUTSIDE: Final = {"end_to_end", "golden", "bench", "deploy"}
+OUTSIDE: Final = {"end_to_end", "golden", "bench", "clients", "deploy"}
 # And those for a package as a whole: what its __init__.py holds, or what only several of its
 # modules together can get wrong.
 OF_A_PACKAGE: Final = {"init.py", "loopback.py", "cancellation.py", "tls.py"}

@@ -146,8 +146,8 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
     def answers(self) -> int:
         return self.inner.answers
 
-    def needs(self) -> Needs:
-        return self.request.needs()
+    def needs(self, *, prompt: bool = True) -> Needs:
+        return self.request.needs(prompt=prompt)
 
     def body_for(self, recipient: Recipient) -> bytes:
         return self.inner.body_for(recipient)

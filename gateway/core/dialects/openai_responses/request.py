@@ -58,8 +58,14 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
     asked: bytes = b""
     kept: bool = False
 
-    def needs(self) -> Needs:
-        return read_needs(self.body, self.members, stream=self.stream, answer=self.answer_tokens)
+    def needs(self, *, prompt: bool = True) -> Needs:
+        return read_needs(
+            self.body,
+            self.members,
+            stream=self.stream,
+            answer=self.answer_tokens,
+            prompt=prompt,
+        )
 
     def body_for(self, recipient: Recipient) -> bytes:
         body = splice(self.body, put={"model": recipient.model_json}, known=self.members)
