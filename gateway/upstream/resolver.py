@@ -228,8 +228,10 @@ def _in_thread(look_up: LookUp, query: Query) -> Found | Exception:
         except OSError as short:
             return short
         return exc
-    except Exception as exc:  # noqa: BLE001  # it is raised where the result is waited for
+    except (OSError, UnicodeError, MemoryError) as exc:
         return exc
+    except Exception as exc:  # noqa: BLE001  # whatever a module of the system's makes of a name
+        return socket.gaierror(socket.EAI_FAIL, f"the look-up failed: {exc!r}")
 
 
 def _with_port(found: Any, port: int) -> Any:

@@ -242,6 +242,13 @@ async def test_a_name_server_that_falls_silent_delays_a_known_name_shortly(names
     names.released.set()
 
 
+async def test_whatever_a_look_up_raises_is_a_failed_one(names: Names) -> None:
+    found = Resolver(names)
+    names.answers[b"odd"] = failing(ValueError("embedded null byte"))
+    with pytest.raises(socket.gaierror, match="embedded null byte"):
+        await found.getaddrinfo(b"odd", 443)
+
+
 async def test_equal_questions_at_a_time_are_one(names: Names) -> None:
     found = Resolver(names)
     async with trio.open_nursery() as nursery:
