@@ -43,7 +43,7 @@ class Lookups:
         if flags & socket.AI_NUMERICHOST:  # which Trio asks first, and which never blocks
             return self._real(host, port, *args, **more)
         self.asked[host] += 1
-        if host.startswith(b"silent"):
+        if isinstance(host, bytes) and host.startswith(b"silent"):
             self.over.wait(60)
             raise socket.gaierror(socket.EAI_AGAIN, "temporary failure")
         return self._real(host, port, *args, **more)
