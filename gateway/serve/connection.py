@@ -33,7 +33,6 @@ from ..core.limits.shedding import SOONEST
 from ..errors import SendStalled, out_of_memory
 from ..stops import RunningScope, stops
 from . import gate
-from .byte_stream import ByteStream
 from .cycle import RequestCycle, make_scope
 from .entry.threshold import Threshold
 from .gate import HeadRefusal
@@ -58,9 +57,8 @@ class ClientConnection(TCPServer):
         self._run_app: Any = app
         self._tls = isinstance(stream, trio.SSLStream)
         self._transport: Any = stream.transport_stream if self._tls else stream
-        self._byte_stream = ByteStream(
-            stream, self._transport, self._policy.send_timeout, connections.progress
-        )
+        timeout = self._policy.send_timeout
+        self._byte_stream = connections.bytes_of(stream, self._transport, timeout)
         self._cycle: RequestCycle | None = None
         self._nursery: trio.Nursery | None = None
         self._served = 0
@@ -81,13 +79,14 @@ class ClientConnection(TCPServer):
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
                     nursery.start_soon(
-                        self._byte_stream.read, self._take_over, self._all_asked, self._brush_off
+                        self._byte_stream.read, self._take_over, self._all_asked, self._deal_with
                     )
                     nursery.start_soon(self._serve)
         except Exception:  # noqa: BLE001
             # One connection's fault must not end the worker and all the others with it.
             await self.config.log.exception("Error in a connection")
         finally:
+            self._threshold.leave()
             self._connections.progress.forget(self._byte_stream)
             # Both lead back here. Without them no connection is left to the garbage collector,
             # with what its last request holds.
@@ -164,8 +163,8 @@ class ClientConnection(TCPServer):
         if done and self._nursery is not None:
             self._nursery.start_soon(self._serve)
 
-    def _brush_off(self) -> bool:
-        return self._cycle is None and self._threshold.brush_off()
+    def _deal_with(self, data: bytes) -> bool:
+        return self._cycle is None and self._threshold.deal_with(data)
 
     def _all_asked(self) -> bool:
         return self._cycle is not None and self._cycle.body_ended
@@ -228,7 +227,7 @@ class ClientConnection(TCPServer):
                 deadline = trio.current_time() - stopped.total + timeout
             with RunningScope(deadline + stopped.total) as patience:
                 await self._byte_stream.wait_arrival()
-            if patience.cancelled_caught:
+            if patience.cancelled_caught and not self._threshold.holds:
                 self._head = bytes(inbox)
                 return gate.HEAD_TOO_LATE if inbox else None
         return None

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 from hypercorn.config import Config
@@ -21,6 +21,7 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from ..lifecycle import Lifecycle, Phase
 from . import gate
+from .byte_stream import ByteStream
 from .entry.dismissal import Dismissal
 from .entry.entrance import Entrance
 from .gate import HeadRefusal
@@ -81,6 +82,10 @@ class OpenConnections:
         # 3 s by default; read by `worker_serve` only when it stops accepting.
         enough = self.policy().drain_timeout + END_GRACE + 1
         config.graceful_timeout = max(config.graceful_timeout, enough)
+
+    def bytes_of(self, stream: Any, transport: Any, send_timeout: float) -> ByteStream:
+        """Return the bytes of a new connection."""
+        return ByteStream(stream, transport, send_timeout, self.progress, self.entrance.crowd)
 
     @contextlib.contextmanager
     def joined(self, member: TrackedConnection) -> Iterator[None]:

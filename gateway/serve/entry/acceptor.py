@@ -102,6 +102,7 @@ class Acceptor:
     ) -> NoReturn:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._entrance.run)
+            nursery.start_soon(self._entrance.crowd.run)
             nursery.start_soon(self._lingering.run)
             for listener in listeners:
                 each = self._serve if isinstance(listener, trio.SocketListener) else _serve_tls
@@ -180,9 +181,11 @@ class Acceptor:
                 self._refuse(sock, data)
 
     def _refuse(self, sock: socket.socket, data: bytes) -> None:
+        end = data.find(b"\r\n\r\n") + 4
+        head = data[:end] if end > 3 else data
         try:
             # An empty buffer takes it whole.
-            sock.send(self._open.dismissal.render(data, close=True))
+            sock.send(self._open.dismissal.render(head, close=True))
         except OSError:
             sock.close()
             return
