@@ -35,6 +35,8 @@ class Services:
     in_flight: InFlight = field(default_factory=InFlight)
     unserved: UnservedRequests = field(default_factory=UnservedRequests)
     homes: AnswerHomes = field(default_factory=AnswerHomes)
+    # What calls of this gateway are known by, should they come back to it.
+    instance: bytes = b""
 
     def configure(self, config: Config, snapshot: Snapshot) -> None:
         """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""

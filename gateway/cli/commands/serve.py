@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -30,7 +31,7 @@ from ...process.serving.renewal import RenewedCertificates
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe, listen
-from ...serve.supervisor import WORKER, supervise
+from ...serve.supervisor import INSTANCE, WORKER, supervise
 from ...serve.worker import (
     FAILED_STATUS,
     HARD_STOP_AFTER,
@@ -145,6 +146,7 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         report(exc)
         return 1
     os.environ[WORKERS] = str(workers)
+    os.environ[INSTANCE] = secrets.token_hex(8)
     if limited := _limited(config):
         _log.warning("limits are counted by each worker for itself", limited=limited)
     try:

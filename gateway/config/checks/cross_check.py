@@ -40,7 +40,7 @@ _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\]
 _RESERVED_HEADERS: Final = frozenset(
     {
         *("host", "content-length", "transfer-encoding", "connection", "expect"),
-        *("upgrade", "te", "trailer"),
+        *("upgrade", "te", "trailer", "x-gateway-hop"),
     }
 )
 

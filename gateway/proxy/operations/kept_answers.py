@@ -143,6 +143,7 @@ async def _ask(
         headers=(
             *(pair for pair in credential.plain_headers if pair[0] != b"content-type"),
             (b"x-client-request-id", exchange.request_id),
+            *deployment.forwarded(exchange.headers),
         ),
         body=b"",
         connect_timeout=deployment.timeouts.connect,
