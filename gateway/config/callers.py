@@ -37,6 +37,11 @@ class Caller(msgspec.Struct, frozen=True):
     blocked: bool = False
     overrides: frozenset[str] = frozenset()
 
+    @property
+    def max_concurrent(self) -> int | None:
+        """Return how many requests it may have at once, by its own limit."""
+        return self.scopes[0].limits.max_concurrent if self.scopes else None
+
     def may_use(self, model: str) -> bool:
         return model in self.models or model.startswith(self.beginnings)
 

@@ -21,6 +21,7 @@ from ..cache.serve import CacheRequest, serve
 from ..capture import CaptureLog, CapturingClient
 from ..exchange import Exchange
 from ..options import ClientOptions, ServingOptions, sticky_key
+from .off_loop import beside
 
 ASKED_NOTHING = ClientOptions()
 
@@ -37,10 +38,11 @@ async def serve_chat(
     services.traffic.overload.check(services.rng)
     caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
     settlement.identify(caller)
-    request = exchange.dialect.read_request(await exchange.read_body())
+    body = await exchange.read_body()
+    request = await beside(len(body), lambda: exchange.dialect.read_request(body))
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
-    check_overrides(snapshot, caller, model, request)
+    await beside(len(body), lambda: check_overrides(snapshot, caller, model, request))
     _check_served(model, exchange)
     captures = services.captures
     if captures is not None and captures.selects(caller.name, request.model):

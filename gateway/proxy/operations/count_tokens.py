@@ -24,6 +24,7 @@ from ..access import authenticate, authorize, check_overrides
 from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import read_up_to, readable
 from ..exchange import Exchange
+from .off_loop import beside
 
 # Seconds for the provider: it only counts. Claude Code's own patience is longer.
 PATIENCE: Final = 5.0
@@ -46,10 +47,11 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
     caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
     settlement.identify(caller)
     settlement.costs_nothing(cached=False, operation="count_tokens")
-    request = exchange.dialect.read_request(await exchange.read_body())
+    body = await exchange.read_body()
+    request = await beside(len(body), lambda: exchange.dialect.read_request(body))
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
-    check_overrides(snapshot, caller, model, request)
+    await beside(len(body), lambda: check_overrides(snapshot, caller, model, request))
 
     async def work() -> None:
         with trio.CancelScope() as scope:
