@@ -23,6 +23,7 @@ from ..lifecycle import Lifecycle, Phase
 from . import gate
 from .entry.dismissal import Dismissal
 from .entry.entrance import Entrance
+from .entry.idle import CrowdedRoom, Presence
 from .gate import HeadRefusal
 from .policy import ServingPolicy
 from .progress import ProgressWatch
@@ -48,6 +49,7 @@ class OpenConnections:
         self.progress = ProgressWatch(lambda: policy().send_timeout)
         self.entrance = Entrance(policy, lifecycle.entry)
         self.dismissal = Dismissal(self._own_fields)
+        self.room = CrowdedRoom()
         self._members: set[TrackedConnection] = set()
         self._context: WorkerContext | None = None
         self._config: Config | None = None
@@ -83,11 +85,13 @@ class OpenConnections:
         config.graceful_timeout = max(config.graceful_timeout, enough)
 
     @contextlib.contextmanager
-    def joined(self, member: TrackedConnection) -> Iterator[None]:
+    def joined(self, member: TrackedConnection, presence: Presence) -> Iterator[None]:
         self._members.add(member)
+        self.room.enter(presence)
         try:
             yield
         finally:
+            self.room.leave(presence)
             self._members.discard(member)
 
     def answer_headers(self, config: Config) -> list[tuple[bytes, bytes]]:

@@ -28,6 +28,7 @@ from ...process.application import Application
 from ...process.memory import WORKERS, settle_in
 from ...process.serving.outcomes import ToldReloads, sweep
 from ...process.serving.renewal import RenewedCertificates
+from ...process_limits import settle_limits
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe, listen
@@ -62,6 +63,7 @@ class InheritedDescriptors:
 
 def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescriptors | None) -> int:
     """Serve in this process; return the exit status."""
+    settle_limits()
     application = Application()
     # Before the file is read, so that what changes in it from then on is not missed.
     reloads = ToldReloads(application.reload_by_signal)
@@ -137,6 +139,7 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
     config = _load(source, bind)
     if config is None:
         return 1
+    settle_limits()
     if config.tokens:
         os.environ[_WITH_TOKENS] = "1"
     try:

@@ -14,7 +14,7 @@ from ...core.records.pricing import most_cost
 from ...core.records.record import COUNT_TOKENS
 from ...core.records.shown_name import shortened
 from ...errors import InvalidRequest
-from ..access import authenticate, authorize, check_overrides
+from ..access import authorize, check_overrides
 from ..admission import admit
 from ..attempts.pipeline import Pipeline
 from ..cache.serve import CacheRequest, serve
@@ -36,7 +36,9 @@ async def serve_chat(
     """
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
-    caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
+    caller = exchange.caller = services.traffic.refused.authenticate(
+        snapshot, key, exchange.record.client
+    )
     settlement.identify(caller)
     body = await exchange.read_body()
     request = await beside(len(body), lambda: exchange.dialect.read_request(body))

@@ -20,7 +20,7 @@ from ...core.limits.estimate import estimate_tokens
 from ...core.records.record import EndReason
 from ...core.routing.deployment import Deployment
 from ...transport_errors import UpstreamFailure
-from ..access import authenticate, authorize, check_overrides
+from ..access import authorize, check_overrides
 from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import read_up_to, readable
 from ..exchange import Exchange
@@ -44,7 +44,9 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
     """Serve one request for a count. Raises GatewayError, ClientGone, SendStalled."""
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
-    caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
+    caller = exchange.caller = services.traffic.refused.authenticate(
+        snapshot, key, exchange.record.client
+    )
     settlement.identify(caller)
     settlement.costs_nothing(cached=False, operation="count_tokens")
     body = await exchange.read_body()

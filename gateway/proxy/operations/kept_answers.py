@@ -27,7 +27,7 @@ from ...core.routing.deployment import Credential, Deployment
 from ...core.wire.splice import InvalidJSON, splice
 from ...errors import InvalidRequest, NotFound, ProvidersFailed, ProvidersTimedOut
 from ...transport_errors import UpstreamFailure
-from ..access import authenticate, authorize, check_query
+from ..access import authorize, check_query
 from ..attempts.answer_headers import provider_headers
 from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import readable
@@ -59,7 +59,9 @@ async def serve_kept_answer(exchange: Exchange, key: bytes | None, asked: KeptAn
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
     settlement.costs_nothing(cached=False)
-    caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
+    caller = exchange.caller = services.traffic.refused.authenticate(
+        snapshot, key, exchange.record.client
+    )
     settlement.identify(caller)
     _check(asked)
     home = services.homes.find(asked.id)

@@ -5,5 +5,6 @@ entrance   so many requests begin in each pass of the event loop; the others wai
            turned away
 newcomer   a connection that was accepted and waits: no task runs on it yet
 acceptor   takes connections from the kernel, in the place of Trio's loop
+idle       connections on which nothing is said, closed when there is no room for others
 lingering  connections that were turned away, until their clients have read why
 """
