@@ -18,6 +18,7 @@ import structlog
 import trio
 
 from ...config import load
+from ...config.checks.file_mode import readable_secrets
 from ...config.checks.vanished import opened
 from ...config.pid_path import pid_path as pid_path_of
 from ...config.schema import Config
@@ -245,6 +246,8 @@ def _load(source: FileOrDemo, bind: str | None) -> Config | None:
     logs.set_up_logging(config.log.level, config.log.format)
     if source.is_demo and WORKER not in os.environ:
         announce_demo(source.path)
+    if (note := readable_secrets(source.path)) is not None:
+        _log.warning(note)
     return config
 
 

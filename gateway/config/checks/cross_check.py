@@ -28,6 +28,7 @@ from ..schema import Config, Model
 from .keys import KeyCheck
 from .models import check_models
 from .observability import check_records
+from .plain_http import plain_http
 
 # What a route may choose.
 _RESPONSES: Final = "responses"
@@ -204,6 +205,7 @@ def _provider(where: str, provider: Provider, *, on_disk: bool) -> Iterator[str]
         yield f"{where} {key}: {problem}"
     if provider.base_url is not None:
         yield from _url(f"{where} base_url", provider.base_url, "https://llm.example.com/v1")
+    yield from plain_http(where, provider)
     yield from _api_keys(where, provider)
     if provider.oauth is not None:
         yield from _oauth(where, provider, provider.oauth)
