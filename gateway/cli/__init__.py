@@ -28,6 +28,7 @@ from .commands.audit import app as audit
 from .commands.db import app as db
 from .commands.debug import app as debug
 from .commands.deployments import app as deployments
+from .commands.erase import erase
 from .commands.export import export
 from .commands.init import init
 from .commands.keys import app as keys
@@ -42,7 +43,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (init, tokens, keys, deployments, users, db, audit, debug, export):
+for each in (init, tokens, keys, deployments, users, db, audit, debug, export, erase):
     app.command(each)
 
 

@@ -48,6 +48,7 @@ class AuditAction(enum.StrEnum):
     CAPTURE_VIEWED = "capture_viewed"
     CAPTURE_REPLAYED = "capture_replayed"
     RETENTION = "retention"
+    ERASED = "erased"
     MIGRATED = "migrated"
 
 
