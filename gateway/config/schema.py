@@ -15,6 +15,7 @@ from ..core.cache.answers import CachePolicy, ModelCache
 from ..core.dialects.base import ReasoningForm
 from ..core.dialects.translators import TranslationPolicy, Unsupported
 from ..core.limits.shedding import OverloadPolicy
+from ..core.records.minimised import Keeping, Minimising
 from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
 from ..core.routing.balancing.strategies import StrategyName
@@ -155,6 +156,7 @@ class Log(Table, frozen=True):
 
     format: `auto` is `console` on a terminal and `json` elsewhere. Of a request's headers, the
     first of `session_headers` that is there is its session; `metadata_headers` are kept by name.
+    `users`, `addresses` and `provider_errors` say what is kept of these; `hash_key` is for hashes.
     """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -164,6 +166,14 @@ class Log(Table, frozen=True):
         *("x-session-id", "x-claude-code-session-id", "session_id", "session-id"),
     )
     metadata_headers: tuple[str, ...] = ("x-claude-code-agent-id", "x-claude-code-parent-agent-id")
+    users: Keeping = "keep"
+    addresses: Keeping = "keep"
+    provider_errors: Keeping = "keep"
+    hash_key: str = ""
+
+    @property
+    def minimising(self) -> Minimising:
+        return Minimising(self.users, self.addresses, self.provider_errors, self.hash_key)
 
 
 class Store(Table, frozen=True):

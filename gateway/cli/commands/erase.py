@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from ...config import load
 from ...config.paths import config_path
-from ...config.schema import DebugLog
+from ...config.schema import DebugLog, Log
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError, StoreUnavailable
 from ..audit_entry import by_operator, record_action
@@ -92,9 +92,12 @@ def _erase(file: Path, subject: ErasureSubject, erased: Erased) -> None:
         ids.add(subject.value)
     try:
         # Journals first: a gateway may write one to the database meanwhile, never the reverse.
-        erase_from_journals(folder / load.store(file).journal, subject, erased, ids.add)
+        subjects = _as_kept(file, subject)
+        for each in subjects:
+            erase_from_journals(folder / load.store(file).journal, each, erased, ids.add)
         with opened(file) as database:
-            erase_rows(database, subject, erased, ids.add)
+            for each in subjects:
+                erase_rows(database, each, erased, ids.add)
         erased.captures = erase_captures(
             folder / load.table(file, DebugLog).folder,
             requests=ids,
@@ -103,6 +106,16 @@ def _erase(file: Path, subject: ErasureSubject, erased: Erased) -> None:
         )
     except OSError as exc:
         raise ConfigError([f"{exc.filename or folder}: {exc.strerror}"]) from exc
+
+
+def _as_kept(file: Path, subject: ErasureSubject) -> list[ErasureSubject]:
+    """Return `subject` and, where users are kept as hashes, its hash: that may be a new setting."""
+    if subject.kind != "user":
+        return [subject]
+    kept = load.table(file, Log).minimising.user(subject.stored)
+    if kept is None or kept == subject.stored:
+        return [subject]
+    return [subject, msgspec.structs.replace(subject, value=kept)]
 
 
 def _named(subject: ErasureSubject) -> str:

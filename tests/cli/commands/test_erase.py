@@ -8,6 +8,7 @@ import pytest
 
 from gateway.captures.files import list_captures
 from gateway.cli.commands.erase import erase
+from gateway.core.records.minimised import Minimising
 from gateway.core.records.record import Record
 from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
@@ -166,3 +167,14 @@ def test_without_a_database(tmp_path: Path, capsys: Captured) -> None:
     path.write_text("")
     assert erase(user="ann", config=path) == 1
     assert "not set up yet" in capsys.readouterr().err
+
+
+def test_of_a_user_that_is_kept_as_a_hash(file: Path, capsys: Captured) -> None:
+    file.write_text(f'{file.read_text()}\n[log]\nusers = "hash"\nhash_key = "0123456789abcdef"\n')
+    hashed = Minimising("hash", hash_key="0123456789abcdef").user("ann")
+    database = Database("sqlite:///gateway.db", file.parent)
+    row = request(800, user=hashed, token="app")
+    store(database, requests_=[row], attempts_=[], events=[])
+    database.close()
+    assert erase(user="ann", config=file) == 0
+    assert capsys.readouterr().out.startswith("deleted 601 requests, ")
