@@ -26,6 +26,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "transport_errors": set(),
     "lifecycle": set(),
     "tcp": set(),
+    "process_limits": set(),
     "background": set(),
     "stops": set(),
     "installation": set(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -26,7 +25,6 @@ from ..errors import (
     UpgradeRequired,
 )
 from ..lifecycle import Lifecycle
-from ..proxy.access import authenticate
 from ..proxy.exchange import Exchange
 from ..proxy.protocols import Client, HeaderPairs
 from ..proxy.reservation import rate_limits
@@ -235,7 +233,10 @@ class AsgiApp:
         if operation is Operation.READY:
             return operations.ready(self._lifecycle)
         snapshot = running.snapshot
-        caller = authenticate(snapshot, api_key(headers), time.time())
+        peer: Any = scope.get("client")
+        caller = running.services.traffic.refused.authenticate(
+            snapshot, api_key(headers), peer[0] if peer else None
+        )
         if caller.limited:
             client.carry(lambda: rate_limits(running.services.limits, caller))
         if operation is Operation.MODELS:

@@ -30,6 +30,7 @@ from .commands.control.keys import app as keys
 from .commands.control.teams import app as teams
 from .commands.db import app as db
 from .commands.debug import app as debug
+from .commands.erase import erase
 from .commands.export import export
 from .commands.init import init
 from .commands.tokens import app as tokens
@@ -43,7 +44,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (init, tokens, keys, teams, deployments, users, db, audit, debug, export):
+for each in (init, tokens, keys, teams, deployments, users, db, audit, debug, export, erase):
     app.command(each)
 
 

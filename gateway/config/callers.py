@@ -39,6 +39,11 @@ class Caller(msgspec.Struct, frozen=True):
     overrides: frozenset[str] = frozenset()
     granted_to: str | None = None
 
+    @property
+    def max_concurrent(self) -> int | None:
+        """Return how many requests it may have at once, by its own limit."""
+        return self.scopes[0].limits.max_concurrent if self.scopes else None
+
     def may_use(self, model: str) -> bool:
         return model in self.models or model.startswith(self.beginnings)
 

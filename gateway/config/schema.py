@@ -17,6 +17,7 @@ from ..core.dialects.keeping import ResponsesPolicy
 from ..core.dialects.translators import TranslationPolicy, Unsupported
 from ..core.limits.shedding import OverloadPolicy
 from ..core.records.client_metadata import AGENT_HEADERS
+from ..core.records.minimised import Keeping, Minimising
 from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
 from ..core.routing.balancing.strategies import StrategyName
@@ -157,6 +158,7 @@ class Log(Table, frozen=True):
 
     format: `auto` is `console` on a terminal and `json` elsewhere. Of a request's headers, the
     first of `session_headers` that is there is its session; `metadata_headers` are kept by name.
+    `users`, `addresses` and `provider_errors` say what is kept of these; `hash_key` is for hashes.
     """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -166,6 +168,14 @@ class Log(Table, frozen=True):
         *("x-session-id", "x-claude-code-session-id", "session_id", "session-id"),
     )
     metadata_headers: tuple[str, ...] = AGENT_HEADERS
+    users: Keeping = "keep"
+    addresses: Keeping = "keep"
+    provider_errors: Keeping = "keep"
+    hash_key: str = ""
+
+    @property
+    def minimising(self) -> Minimising:
+        return Minimising(self.users, self.addresses, self.provider_errors, self.hash_key)
 
 
 class Store(Table, frozen=True):

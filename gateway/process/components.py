@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import secrets
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -27,6 +29,7 @@ from ..proxy.cache.response_cache import ResponseCache
 from ..proxy.services import Services
 from ..proxy.traffic.control import TrafficControl
 from ..proxy.traffic.probing import Probed, Probing
+from ..serve.supervisor import INSTANCE
 from ..state.health import LocalHealth
 from ..state.limits import MemoryLimits
 from ..stops import Stops
@@ -41,6 +44,11 @@ if TYPE_CHECKING:
     import httpx
 
 _USER_AGENT: Final = f"gateway/{__version__}".encode()
+
+
+def instance(environ: Mapping[str, str]) -> bytes:
+    """Return the id of this gateway; workers of one supervisor have the same."""
+    return (environ.get(INSTANCE) or secrets.token_hex(8)).encode("ascii")
 
 
 class Components:
@@ -68,6 +76,7 @@ class Components:
             tracer=recording.tracer,
             captures=recording.captures,
             responses=_keeper(recording),
+            instance=instance(os.environ),
         )
         self.recording = recording
         self._nursery = nursery
@@ -164,7 +173,8 @@ class Components:
     def _place(self, name: str, provider: Provider) -> Place:
         address = KINDS[provider.kind].address(provider) or self._servers.address(name, provider)
         assert address is not None
-        return Place(address, _USER_AGENT, self._credentials.token(provider))
+        token = self._credentials.token(provider)
+        return Place(address, _USER_AGENT, token, self.services.instance)
 
 
 def _keeper(recording: Recording) -> ResponseKeeper | None:

@@ -59,6 +59,7 @@ def gauges(services: Services, status: ReloadStatus, log: LogGauges | None) -> G
         reloaded_at=datetime.fromisoformat(status.loaded_at).timestamp(),
         reload_ok=status.last_error is None,
         unserved=services.unserved.counts,
+        refused_keys=services.traffic.refused.total,
     )
 
 

@@ -16,6 +16,7 @@ from ..core.dialects.base import Dialect, ReasoningForm
 from ..core.routing.call import Call, Headers, Origin
 from ..core.routing.capabilities.declared import Capabilities
 from ..core.routing.deployment import Credential, Deployment, Prepare, Renew
+from ..core.wire.hops import HOP
 from .capabilities import text_only
 from .kind import AccessToken, Place, ProviderKind, RouteTerms
 from .overrides import EVERYWHERE
@@ -164,6 +165,8 @@ class HttpKind(ProviderKind):
             b"accept-encoding": b"identity",
             b"user-agent": place.user_agent,
         }
+        if place.instance:
+            found[HOP] = place.instance
         if key:
             name, value = self.authorization(key)
             found[name] = value

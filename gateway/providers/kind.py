@@ -56,11 +56,13 @@ class Place(msgspec.Struct, frozen=True):
 
     `base_url` is the provider's own, or that of the server that the gateway runs for it.
     `user_agent` is ours. `token` is there if the provider has `oauth`.
+    `instance` is what the gateway knows its own calls by, should they come back.
     """
 
     base_url: str
     user_agent: bytes
     token: AccessToken | None = None
+    instance: bytes = b""
 
 
 # Runs a provider's server on loopback until it is cancelled; calls its argument with the base

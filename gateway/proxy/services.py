@@ -38,6 +38,8 @@ class Services:
     homes: AnswerHomes = field(default_factory=AnswerHomes)
     # Where the gateway keeps responses itself. None: without a database it keeps none.
     responses: ResponseKeeper | None = None
+    # What calls of this gateway are known by, should they come back to it.
+    instance: bytes = b""
 
     def configure(self, config: Config, snapshot: Snapshot) -> None:
         """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""

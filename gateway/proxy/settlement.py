@@ -267,7 +267,8 @@ class Settlement:
 
     def _write(self, record: Record) -> None:
         services = self._services
-        services.recorder.record(record, self.trace)
+        if services.traffic.refused.keeps(record):
+            services.recorder.record(record, self.trace)
         if self.capture is not None and services.captures is not None:
             services.captures.finish(self.capture, record)
 

@@ -34,6 +34,7 @@ from ..errors import SendStalled, out_of_memory
 from ..stops import RunningScope, stops
 from . import gate
 from .cycle import RequestCycle, make_scope
+from .entry.idle import Presence
 from .entry.threshold import Threshold
 from .gate import HeadRefusal
 from .open_connections import OpenConnections
@@ -61,6 +62,7 @@ class ClientConnection(TCPServer):
         self._byte_stream = connections.bytes_of(stream, self._transport, timeout)
         self._cycle: RequestCycle | None = None
         self._nursery: trio.Nursery | None = None
+        self._presence = Presence(self._byte_stream.wake)
         self._served = 0
         self._head = b""  # the latest, as far as it has come
         self._threshold = Threshold(
@@ -75,7 +77,7 @@ class ClientConnection(TCPServer):
         try:
             if not await self._greet():
                 return
-            with self._connections.joined(self):
+            with self._connections.joined(self, self._presence):
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
                     nursery.start_soon(
@@ -88,8 +90,7 @@ class ClientConnection(TCPServer):
         finally:
             self._threshold.leave()
             self._connections.progress.forget(self._byte_stream)
-            # Both lead back here. Without them no connection is left to the garbage collector,
-            # with what its last request holds.
+            # Both lead back here, and would leave its last request to the garbage collector.
             self._cycle = self._nursery = None
             await trio.aclose_forcefully(self._transport)
 
@@ -118,7 +119,7 @@ class ClientConnection(TCPServer):
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
             # One of them, reset between the kernel's accept and ours.
             return False
-        self._threshold.host = client[0] if client else ""
+        self._threshold.host = self._presence.host = client[0] if client else "unix"
         self._base_scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.1"},
@@ -154,11 +155,11 @@ class ClientConnection(TCPServer):
         if stream.gone or stream.overrun or self.context.terminated.is_set() or not cycle.reusable:
             return False
         self._cycle = None
+        self._presence.idle_since = trio.current_time()
         return True
 
     def _take_over(self) -> None:
-        # The client has its answer and asks again while the app still does its book-keeping
-        # for the last one. Only this case costs a new task.
+        # The client asks again while the app still keeps books: only this costs a new task.
         done = self._cycle is not None and self._cycle.complete and self._recycle(self._cycle)
         if done and self._nursery is not None:
             self._nursery.start_soon(self._serve)
@@ -178,8 +179,8 @@ class ClientConnection(TCPServer):
             head = await self._next_head()
         if not isinstance(head, bytes):
             return head
-        # A parser for each request costs less than to recycle one, and what it read too far
-        # can be taken back and pass our own checks first.
+        self._presence.idle_since = None
+        # A parser for each request costs less than to recycle one.
         parser = h11.Connection(h11.SERVER, self._policy.max_header_bytes)
         parser.receive_data(head)
         try:
@@ -221,7 +222,7 @@ class ClientConnection(TCPServer):
                 if refusal := gate.check_unfinished(inbox, self._policy):
                     self._head = bytes(inbox)
                     return refusal
-            elif self.context.terminated.is_set():
+            elif self.context.terminated.is_set() or self._presence.dismissed:
                 return None
             if deadline == math.inf:
                 deadline = trio.current_time() - stopped.total + timeout
@@ -251,7 +252,6 @@ class ClientConnection(TCPServer):
                 cycle.refusal = gate.NO_MEMORY
             await self._report(error)
         except BaseExceptionGroup as group:
-            # This connection was cancelled, and something failed besides.
             faults = group.split(trio.Cancelled)[1]
             if isinstance(faults, ExceptionGroup):
                 await self._report(faults)

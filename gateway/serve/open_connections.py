@@ -24,6 +24,7 @@ from . import gate
 from .byte_stream import ByteStream
 from .entry.dismissal import Dismissal
 from .entry.entrance import Entrance
+from .entry.idle import CrowdedRoom, Presence
 from .gate import HeadRefusal
 from .policy import ServingPolicy
 from .progress import ProgressWatch
@@ -49,6 +50,7 @@ class OpenConnections:
         self.progress = ProgressWatch(lambda: policy().send_timeout)
         self.entrance = Entrance(policy, lifecycle.entry)
         self.dismissal = Dismissal(self._own_fields)
+        self.room = CrowdedRoom()
         self._members: set[TrackedConnection] = set()
         self._context: WorkerContext | None = None
         self._config: Config | None = None
@@ -88,11 +90,13 @@ class OpenConnections:
         return ByteStream(stream, transport, send_timeout, self.progress, self.entrance.crowd)
 
     @contextlib.contextmanager
-    def joined(self, member: TrackedConnection) -> Iterator[None]:
+    def joined(self, member: TrackedConnection, presence: Presence) -> Iterator[None]:
         self._members.add(member)
+        self.room.enter(presence)
         try:
             yield
         finally:
+            self.room.leave(presence)
             self._members.discard(member)
 
     def answer_headers(self, config: Config) -> list[tuple[bytes, bytes]]:

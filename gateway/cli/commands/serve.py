@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -17,6 +18,7 @@ import structlog
 import trio
 
 from ...config import load
+from ...config.checks.file_mode import readable_secrets
 from ...config.checks.vanished import opened
 from ...config.pid_path import pid_path as pid_path_of
 from ...config.schema import Config
@@ -27,10 +29,11 @@ from ...process.application import Application
 from ...process.memory import WORKERS, settle_in
 from ...process.serving.outcomes import ToldReloads, sweep
 from ...process.serving.renewal import RenewedCertificates
+from ...process_limits import settle_limits
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe, listen
-from ...serve.supervisor import WORKER, supervise
+from ...serve.supervisor import INSTANCE, WORKER, supervise
 from ...serve.worker import (
     FAILED_STATUS,
     HARD_STOP_AFTER,
@@ -61,6 +64,7 @@ class InheritedDescriptors:
 
 def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescriptors | None) -> int:
     """Serve in this process; return the exit status."""
+    settle_limits()
     application = Application()
     # Before the file is read, so that what changes in it from then on is not missed.
     reloads = ToldReloads(application.reload_by_signal)
@@ -136,6 +140,7 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
     config = _load(source, bind)
     if config is None:
         return 1
+    settle_limits()
     if config.tokens:
         os.environ[_WITH_TOKENS] = "1"
     try:
@@ -145,6 +150,7 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         report(exc)
         return 1
     os.environ[WORKERS] = str(workers)
+    os.environ[INSTANCE] = secrets.token_hex(8)
     if limited := _limited(config):
         _log.warning("limits are counted by each worker for itself", limited=limited)
     try:
@@ -240,6 +246,8 @@ def _load(source: FileOrDemo, bind: str | None) -> Config | None:
     logs.set_up_logging(config.log.level, config.log.format)
     if source.is_demo and WORKER not in os.environ:
         announce_demo(source.path)
+    if (note := readable_secrets(source.path)) is not None:
+        _log.warning(note)
     return config
 
 

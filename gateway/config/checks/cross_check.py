@@ -28,6 +28,7 @@ from ..schema import Config, Model
 from .keys import KeyCheck
 from .models import check_models
 from .observability import check_records
+from .plain_http import plain_http
 
 # What a route may choose.
 _RESPONSES: Final = "responses"
@@ -40,7 +41,7 @@ _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\]
 _RESERVED_HEADERS: Final = frozenset(
     {
         *("host", "content-length", "transfer-encoding", "connection", "expect"),
-        *("upgrade", "te", "trailer"),
+        *("upgrade", "te", "trailer", "x-gateway-hop"),
     }
 )
 
@@ -213,6 +214,7 @@ def _provider(where: str, provider: Provider, *, on_disk: bool) -> Iterator[str]
         yield f"{where} {key}: {problem}"
     if provider.base_url is not None:
         yield from _url(f"{where} base_url", provider.base_url, "https://llm.example.com/v1")
+    yield from plain_http(where, provider)
     yield from _api_keys(where, provider)
     if provider.oauth is not None:
         yield from _oauth(where, provider, provider.oauth)

@@ -54,6 +54,7 @@ class AuditAction(enum.StrEnum):
     CAPTURING_STOPPED = "capturing_stopped"
     KEY_GRANTED = "key_granted"
     RETENTION = "retention"
+    ERASED = "erased"
     MIGRATED = "migrated"
 
 

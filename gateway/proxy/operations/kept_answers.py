@@ -28,7 +28,7 @@ from ...core.routing.deployment import Credential, Deployment
 from ...core.wire.splice import InvalidJSON, splice
 from ...errors import InvalidRequest, NotFound, ProvidersFailed, ProvidersTimedOut
 from ...transport_errors import UpstreamFailure
-from ..access import authenticate, authorize, check_query
+from ..access import authorize, check_query
 from ..attempts.answer_headers import provider_headers
 from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import readable
@@ -61,7 +61,9 @@ async def serve_kept_answer(exchange: Exchange, key: bytes | None, asked: KeptAn
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
     settlement.costs_nothing(cached=False)
-    caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
+    caller = exchange.caller = services.traffic.refused.authenticate(
+        snapshot, key, exchange.record.client
+    )
     settlement.identify(caller)
     _check(asked)
     if is_own(asked.id):
@@ -149,6 +151,7 @@ async def _ask(
         headers=(
             *(pair for pair in credential.plain_headers if pair[0] != b"content-type"),
             (b"x-client-request-id", exchange.request_id),
+            *deployment.forwarded(exchange.headers),
         ),
         body=b"",
         connect_timeout=deployment.timeouts.connect,

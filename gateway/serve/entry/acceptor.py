@@ -70,10 +70,15 @@ class Served(Protocol):
 Handler = Callable[[Any], Served]
 
 
+class Room(Protocol):
+    def has_room(self, host: str, most: int) -> bool: ...
+
+
 class Open(Protocol):
     """The connections that are open, as far as accepting has to know."""
 
-    def __len__(self) -> int: ...
+    @property
+    def room(self) -> Room: ...
 
     @property
     def dismissal(self) -> Dismissal: ...
@@ -151,7 +156,7 @@ class Acceptor:
             data = _arrived(sock)
             if data is None:
                 sock.close()
-            elif not data and len(self._open) < self._most:
+            elif not data and self._open.room.has_room(_host(address), self._most):
                 # It takes its turn when it says something.
                 silent += 1
                 begin(sock, b"", None)
@@ -170,7 +175,7 @@ class Acceptor:
     ) -> None:
         probe = is_probe(data)
         now = time.monotonic()
-        if len(self._open) >= self._most and not probe:
+        if not probe and not self._open.room.has_room(host, self._most):
             self._entrance.note_turned_away(now)
             self._refuse(sock, data)
         elif self._entrance.enter():

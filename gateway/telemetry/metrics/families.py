@@ -150,6 +150,9 @@ UNSERVED: Final = _counter(
     'Requests for paths or methods that are not served; path "other" is one of no known API.',
     *("method", "path", "status"),
 )
+REFUSED_KEYS: Final = _counter(
+    "gateway_refused_keys", "Requests whose key was refused, those without a record included."
+)
 LOG_QUEUE: Final = _gauge("gateway_log_queue_depth", "Records that wait to be stored.")
 LOG_WRITTEN: Final = _counter("gateway_log_written", "Records stored.")
 LOG_JOURNALED: Final = _counter(

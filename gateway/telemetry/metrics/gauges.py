@@ -87,6 +87,7 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     reloaded_at: float | None = None
     reload_ok: bool = True
     unserved: Mapping[tuple[str, str, str], int] = {}
+    refused_keys: int = 0
 
 
 class GapHistogram(msgspec.Struct, frozen=True):
@@ -144,6 +145,7 @@ class GaugeBoard:
                 self._put(families.LIMIT, slots.limit, slots.of)
         for labels, count in gauges.unserved.items():
             self._follow(families.UNSERVED, count, *labels)
+        self._follow(families.REFUSED_KEYS, gauges.refused_keys)
         if gauges.log is not None:
             self._log(gauges.log)
         if gaps is not None and family is not None:
