@@ -25,13 +25,13 @@ from cyclopts import App, Parameter
 from .. import __version__
 from ..config.sources.state import VARIABLE
 from .commands.audit import app as audit
+from .commands.control.deployments import app as deployments
+from .commands.control.keys import app as keys
+from .commands.control.teams import app as teams
 from .commands.db import app as db
 from .commands.debug import app as debug
-from .commands.deployments import app as deployments
 from .commands.export import export
 from .commands.init import init
-from .commands.keys import app as keys
-from .commands.teams import app as teams
 from .commands.tokens import app as tokens
 from .commands.users import app as users
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 from cyclopts import App, Parameter
 
-from ...config.keys.stored import KeyState
-from ..key_work import change, every_key, fields_of, look, usage_error
+from ....config.keys.stored import KeyState
+from ...key_work import change, every_key, fields_of, look, usage_error
 
 if TYPE_CHECKING:
-    from ...control.changes import Actor
-    from ...control.key_view import KeyView
-    from ...control.keys import KeyChange
-    from ...control.known_keys import KnownKeys
-    from ...store.control.generations import Transaction
+    from ....control.changes import Actor
+    from ....control.key_view import KeyView
+    from ....control.keys import KeyChange
+    from ....control.known_keys import KnownKeys
+    from ....store.control.generations import Transaction
 
 _DONE: Final = {
     KeyState.ACTIVE: "is enabled",
@@ -76,7 +76,7 @@ def create(
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import keys
+    from ....control import keys
 
     def work(connection: Transaction, known: KnownKeys, actor: Actor) -> KeyChange:
         wanted = {"name": name, **fields}
@@ -136,7 +136,7 @@ def edit(
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import changes, keys
+    from ....control import changes, keys
 
     def work(connection: Transaction, known: KnownKeys, actor: Actor) -> KeyChange:
         wanted = msgspec.convert(fields, keys.KeyEdit)
@@ -168,8 +168,8 @@ def rotate(name: str, /, *, overlap: float = 3600, config: ConfigFile = None) ->
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import keys
-    from ...control.changes import Precondition
+    from ....control import keys
+    from ....control.changes import Precondition
 
     if not 0 <= overlap <= keys.MOST_OVERLAP:
         return usage_error(f"--overlap must be from 0 to {keys.MOST_OVERLAP} seconds")
@@ -251,7 +251,7 @@ def list_(
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control.key_view import KeyFilter
+    from ....control.key_view import KeyFilter
 
     wanted = KeyFilter(text=text, team=team, state=state, source=source)
     return look(
@@ -274,8 +274,8 @@ def show(name: str, /, *, json: Flag = False, config: ConfigFile = None) -> int:
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import key_view
-    from ...errors import NotFound
+    from ....control import key_view
+    from ....errors import NotFound
 
     def work(connection: Transaction, known: KnownKeys, now: float) -> list[KeyView]:
         found = key_view.find(connection, name, known, now)
@@ -287,8 +287,8 @@ def show(name: str, /, *, json: Flag = False, config: ConfigFile = None) -> int:
 
 
 def _set_state(name: str, state: KeyState, config: Path | None) -> int:
-    from ...control import keys
-    from ...control.changes import Precondition
+    from ....control import keys
+    from ....control.changes import Precondition
 
     return change(
         config,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.commands import deployments, keys
+from gateway.cli.commands.control import deployments, keys
 from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 from cyclopts import App, Parameter
 
-from ...core.records.audit import AuditResult
-from ..audit_entry import by_operator, operator
-from ..key_work import (
+from ....core.records.audit import AuditResult
+from ...audit_entry import by_operator, operator
+from ...key_work import (
     budget_of,
     fields_of,
     limits_of,
@@ -22,14 +22,14 @@ from ..key_work import (
     usage_error,
     with_database,
 )
-from ..output.plain_text import printable_line
+from ...output.plain_text import printable_line
 
 if TYPE_CHECKING:
-    from ...control.changes import Actor
-    from ...control.known_keys import KnownKeys
-    from ...control.team_view import TeamState
-    from ...control.teams import TeamChange
-    from ...store.control.generations import Transaction
+    from ....control.changes import Actor
+    from ....control.known_keys import KnownKeys
+    from ....control.team_view import TeamState
+    from ....control.teams import TeamChange
+    from ....store.control.generations import Transaction
 
 _COLUMNS: Final = ("name", "members", "limits", "budget", "source")
 
@@ -72,7 +72,7 @@ def create(
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import teams
+    from ....control import teams
 
     def work(connection: Transaction, known: KnownKeys, actor: Actor) -> TeamChange:
         wanted = msgspec.convert({"name": name, **fields}, teams.NewTeam)
@@ -119,7 +119,7 @@ def edit(
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import changes, teams
+    from ....control import changes, teams
 
     def work(connection: Transaction, known: KnownKeys, actor: Actor) -> TeamChange:
         wanted = msgspec.convert(fields, teams.TeamEdit)
@@ -148,7 +148,7 @@ def delete(name: str, /, *, config: ConfigFile = None) -> int:
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import changes, teams
+    from ....control import changes, teams
 
     return _change(
         config,
@@ -172,7 +172,7 @@ def list_(*, text: str = "", json: Flag = False, config: ConfigFile = None) -> i
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import spending, team_view
+    from ....control import spending, team_view
 
     now = time.time()
 
@@ -204,8 +204,8 @@ def _change(
 ) -> int:
     """Do `work` in a transaction, with its entry in the audit log."""
     # Imported late: SQLAlchemy takes longer than all the rest of a command.
-    from ...control.changes import Actor
-    from ...store.writing import chain
+    from ....control.changes import Actor
+    from ....store.writing import chain
 
     def both(connection: Transaction, known: KnownKeys) -> TeamChange:
         made = work(connection, known, Actor(operator(), time.time()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.commands import teams
+from gateway.cli.commands.control import teams
 
 from .test_keys import Captured, file, run
 

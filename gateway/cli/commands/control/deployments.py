@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from ...config import load
-from ...config.paths import config_path
-from ...core.records.audit import AuditResult
-from ...errors import ConfigError, GatewayError
-from ..audit_entry import by_operator, operator
-from ..key_work import usage_error
-from ..moments import utc
-from ..output.plain_text import printable_line
-from ..store import opened
-from .check import report
+from ....config import load
+from ....config.paths import config_path
+from ....core.records.audit import AuditResult
+from ....errors import ConfigError, GatewayError
+from ...audit_entry import by_operator, operator
+from ...key_work import usage_error
+from ...moments import utc
+from ...output.plain_text import printable_line
+from ...store import opened
+from ..check import report
 
 if TYPE_CHECKING:
-    from ...control.changes import Actor
-    from ...control.deployments import DeploymentChange
-    from ...store.control.generations import Transaction
+    from ....control.changes import Actor
+    from ....control.deployments import DeploymentChange
+    from ....store.control.generations import Transaction
 
     Work = Callable[[Transaction, frozenset[str], Actor], DeploymentChange]
 
@@ -55,7 +55,7 @@ def drain(
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import deployments
+    from ....control import deployments
 
     if not 1 <= seconds <= deployments.MOST_DRAIN:
         return usage_error(f"--for must be from 1 to {deployments.MOST_DRAIN} seconds")
@@ -79,7 +79,7 @@ def enable(name: str, /, *, config: ConfigFile = None) -> int:
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import deployments
+    from ....control import deployments
 
     return _change(
         config,
@@ -99,7 +99,7 @@ def reset(name: str, /, *, config: ConfigFile = None) -> int:
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control import deployments
+    from ....control import deployments
 
     return _change(
         config,
@@ -117,8 +117,8 @@ def list_(*, config: ConfigFile = None) -> int:
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
-    from ...control.deployments import names_of
-    from ...store.control.deployments import all_orders
+    from ....control.deployments import names_of
+    from ....store.control.deployments import all_orders
 
     file = config or config_path()
     try:
@@ -142,9 +142,9 @@ def list_(*, config: ConfigFile = None) -> int:
 
 
 def _change(config: Path | None, work: Work, done: str) -> int:
-    from ...control.changes import Actor
-    from ...control.deployments import names_of
-    from ...store.writing import chain
+    from ....control.changes import Actor
+    from ....control.deployments import names_of
+    from ....store.writing import chain
 
     file = config or config_path()
 

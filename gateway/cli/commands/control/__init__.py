@@ -1,0 +1,1 @@
+"""What operators change while gateways run: keys, teams and deployments, in the database."""
