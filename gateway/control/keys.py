@@ -58,7 +58,7 @@ class KeyEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     expires_at: Moment | UnsetType | None = UNSET
     team: TeamName | UnsetType | None = UNSET
     labels: Labels | UnsetType = UNSET
-    overrides: tuple[str, ...] | UnsetType = UNSET
+    overrides: Models | UnsetType = UNSET
 
 
 class KeyChange(NamedTuple):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from cyclopts import App, Parameter
 
 from ....config.keys.stored import KeyState
 from ...key_work import change, every_key, fields_of, look, usage_error
-from .options import ConfigFile, Flag, Several, Window
+from .options import ConfigFile, Flag, KeyLimit, Several, Window
 
 if TYPE_CHECKING:
     from ....control.changes import Actor
@@ -23,8 +23,6 @@ _DONE: Final = {
     KeyState.DISABLED: "is disabled",
     KeyState.REVOKED: "is revoked",
 }
-
-Clearable = Literal["rpm", "tpm", "max_concurrent", "budget", "expires_at", "team"]
 
 app = App(name="keys", help="Make and change keys in the database, while the gateway runs.")
 
@@ -104,7 +102,7 @@ def edit(
     team: str | None = None,
     label: Several = (),
     override: Several = (),
-    clear: Annotated[tuple[Clearable, ...], Parameter(negative="", show_default=False)] = (),
+    clear: Annotated[tuple[KeyLimit, ...], Parameter(negative="", show_default=False)] = (),
     config: ConfigFile = None,
 ) -> int:
     """Change what a key may do; what is not given stays.
@@ -232,7 +230,7 @@ def list_(
     text: str = "",
     team: Several = (),
     state: Several = (),
-    source: Literal["any", "store", "file"] = "any",
+    source: Literal[any, store, file] = "any",
     json: Flag = False,
     config: ConfigFile = None,
 ) -> int:
