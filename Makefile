@@ -12,10 +12,11 @@ SIDE_BY_SIDE := -n $(JOBS) --maxprocesses 8 --dist worksteal
 # what it has compiled; an environment that forbids it is overruled.
 test quick soak: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run test quick soak check fix bench compare lock clean
+.PHONY: help setup run init test quick soak check fix bench compare lock clean
 
 help:
-	@echo "make run      serve on config.toml (ARGS='--workers 2' for more)"
+	@echo "make run      serve on config.toml, or a demo without one (ARGS='--workers 2' for more)"
+	@echo "make init     write a config.toml to begin with"
 	@echo "make quick    most of the tests: without the slow and the soak tests"
 	@echo "make test     all tests, on all cores (ARGS='-k stream' for some, JOBS=1 for one core)"
 	@echo "make soak     all tests, the soak tests and the random ones at length (SOAK=1)"
@@ -40,6 +41,9 @@ setup: .venv/dev .venv/openai2
 
 run: .venv/run
 	@exec $(BIN)/gateway serve $(ARGS)
+
+init: .venv/run
+	@$(BIN)/gateway init
 
 test: setup
 	@scripts/postgres >/dev/null
