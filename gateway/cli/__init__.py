@@ -1,6 +1,7 @@
 """The command line `gateway`: its parser, and the entry point of the program.
 
     commands/    one module for each command
+    imports/     other gateways' configurations as ours
     output/      what commands print: tables, plain text for terminals, files
     store        opens the database of `[store]` for a command
     audit_entry  writes an operator's action to the audit log
@@ -33,6 +34,7 @@ from .commands.init import init
 from .commands.keys import app as keys
 from .commands.tokens import app as tokens
 from .commands.users import app as users
+from .imports.command import app as imports
 
 app = App(
     name="gateway",
@@ -42,7 +44,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (init, tokens, keys, deployments, users, db, audit, debug, export):
+for each in (init, imports, tokens, keys, deployments, users, db, audit, debug, export):
     app.command(each)
 
 
