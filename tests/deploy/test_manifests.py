@@ -13,13 +13,14 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from gateway import __version__
-from gateway.config import load, schema
+from gateway.config import load
 from gateway.config.environment import StandIns
+from gateway.config.listener.server import Server
 from gateway.installation import IN_CONTAINER
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"
-SERVER: Final = schema.Server()
+SERVER: Final = Server()
 # drain_delay + drain_timeout + 10 s: docs/operations.md
 PATIENCE: Final = SERVER.drain_delay + SERVER.drain_timeout + 10
 
