@@ -12,7 +12,7 @@ SIDE_BY_SIDE := -n $(JOBS) --maxprocesses 8 --dist worksteal
 # what it has compiled; an environment that forbids it is overruled.
 test quick soak: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run init test quick soak check fix bench compare lock clean
+.PHONY: help setup run init test quick soak check fix bench compare sbom audit lock clean
 
 help:
 	@echo "make run      serve on config.toml, or a demo without one (ARGS='--workers 2' for more)"
@@ -24,6 +24,8 @@ help:
 	@echo "make fix      format, and mend what ruff can"
 	@echo "make bench    throughput and latency of the streaming core; make compare: against others"
 	@echo "make setup    everything for development into .venv"
+	@echo "make sbom     the bill of materials, as CycloneDX (ARGS=container for the image's)"
+	@echo "make audit    known vulnerabilities of what is locked"
 	@echo "make lock     resolve the dependencies anew into requirements/"
 
 .venv/run:
@@ -35,7 +37,7 @@ help:
 .venv/openai2:
 	@scripts/venv .venv-openai2 requirements/openai2.txt
 
-.PHONY: .venv/run .venv/dev .venv/openai2
+.PHONY: .venv/run .venv/dev .venv/openai2 .venv/audit
 
 setup: .venv/dev .venv/openai2
 
@@ -73,9 +75,21 @@ bench: .venv/dev
 compare: .venv/dev
 	$(BIN)/python -m bench compare $(ARGS)
 
+sbom:
+	@$(PYTHON) scripts/sbom $(ARGS)
+
+.venv/audit:
+	@scripts/venv .venv-audit requirements/audit.txt
+
+audit: .venv/audit
+	@for each in run container dev; do \
+		echo "requirements/$$each.txt"; \
+		.venv-audit/bin/pip-audit --require-hashes --disable-pip -r requirements/$$each.txt || exit 1; \
+	done
+
 lock: .venv/dev
 	$(BIN)/python -m pip install --quiet uv
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock
 
 clean:
-	rm -rf .venv .venv-openai2 .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-openai2 .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis
