@@ -72,6 +72,7 @@ HOMES: Final[dict[str, set[str]]] = {
     "tomllib": {"config"},
     "tomli_w": {"config"},
     "cyclopts": {"cli"},
+    "yaml": {"cli"},
     "rich": {"cli"},
     "sqlalchemy": {"store"},
     "alembic": {"store"},

@@ -1,6 +1,7 @@
 """The command line `gateway`: its parser, and the entry point of the program.
 
     commands/    one module for each command
+    imports/     other gateways' configurations as ours
     output/      what commands print: tables, plain text for terminals, files
     store        opens the database of `[store]` for a command
     audit_entry  writes an operator's action to the audit log
@@ -35,6 +36,7 @@ from .commands.export import export
 from .commands.init import init
 from .commands.tokens import app as tokens
 from .commands.users import app as users
+from .imports.command import app as imports
 
 app = App(
     name="gateway",
@@ -44,7 +46,10 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (init, tokens, keys, teams, deployments, users, db, audit, debug, export, erase):
+for each in (
+    *(init, imports, tokens, keys, teams, deployments),
+    *(users, db, audit, debug, export, erase),
+):
     app.command(each)
 
 
