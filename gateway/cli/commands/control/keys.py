@@ -230,7 +230,7 @@ def list_(
     text: str = "",
     team: Several = (),
     state: Several = (),
-    source: Literal[any, store, file] = "any",
+    source: Literal["any", "store", "file"] = "any",
     json: Flag = False,
     config: ConfigFile = None,
 ) -> int:
