@@ -43,7 +43,7 @@ FEWEST: Final = 8
 # next to each other takes less time, since code and data are still in the processor's cache. Where
 # the process has half a core or less it stays at the fewest, or a health probe would take a second.
 MORE: Final = 16
-_PASS: Final = 0.02
+_PASS: Final = 0.04
 # And at most as many as take this part of the last pass. The rest is for what is under way: events
 # of streams can make a pass long by themselves.
 SHARE: Final = 1 / 3
