@@ -39,9 +39,11 @@ from .crowd import Crowd
 # How many requests begin in a pass at least. A request takes some 0.5 ms to begin and as much to
 # end, so a pass takes about 10 ms; what a pass costs by itself is a hundredth of that.
 FEWEST: Final = 8
-# So many while a line stands: what is next to each other in a pass takes less time, since code and
-# data are still in the processor's cache; it is a tenth of the price of turning others away.
+# And up to so many while a line stands, as far as a pass then takes no longer than that: what is
+# next to each other takes less time, since code and data are still in the processor's cache. Where
+# the process has half a core or less it stays at the fewest, or a health probe would take a second.
 MORE: Final = 16
+_PASS: Final = 0.04
 # And at most as many as take this part of the last pass. The rest is for what is under way: events
 # of streams can make a pass long by themselves.
 SHARE: Final = 1 / 3
@@ -227,7 +229,9 @@ class Entrance:
 
     def _serve(self, now: float, passed: float) -> None:
         """Call those whose turn it is, `passed` seconds after the last pass."""
-        count = max(MORE if self._stands(now) else FEWEST, int(passed * self._rate * SHARE))
+        count = max(FEWEST, int(passed * self._rate * SHARE))
+        if self._stands(now):
+            count = max(count, min(MORE, int(_PASS * self._rate)))
         half = count // 2
         while self._probes and count > half:
             self._probes.popleft().call()

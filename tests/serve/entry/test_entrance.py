@@ -138,6 +138,7 @@ async def test_a_line_that_stands_gets_shorter() -> None:
     log: list[str] = []
     assert fill(entrance, "a", 500, log) == 500
     policy = ServingPolicy(wait=1e-6, burst_wait=1e-6)
+    entrance._rate = 100_000.0
     entrance._serve(time.monotonic() + 1, 0.0)
     # And while it stands more of it begin in a pass.
     assert log.count("a began") == MORE
