@@ -83,7 +83,7 @@ class Application:
         """
         self._config = config
         self._path = path or self._path
-        self._source = source or self._source
+        self._source = source or (FileOrDemo(path).read if path else self._source)
 
     @property
     def config(self) -> schema.Config:

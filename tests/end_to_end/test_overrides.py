@@ -28,6 +28,10 @@ url = ""
 kind = "openai"
 base_url = "http://127.0.0.1:{port}/v1"
 api_key = "sk-provider"
+[providers.r]
+kind = "openai"
+base_url = "http://127.0.0.1:{port}/v1"
+api_key = "sk-provider"
 api = "responses"
 [providers.a]
 kind = "anthropic"
@@ -37,6 +41,9 @@ api_key = "sk-provider"
 name = "m"
 routes = [{{ provider = "p", model = "real-model" }}]
 [[models]]
+name = "r"
+routes = [{{ provider = "r", model = "real-model" }}]
+[[models]]
 name = "c"
 routes = [{{ provider = "a", model = "real-claude" }}]
 [[models]]
@@ -45,7 +52,7 @@ routes = [{{ provider = "p", model = "other" }}]
 [[tokens]]
 name = "one"
 key = "{key}"
-models = ["m", "c"]
+models = ["m", "r", "c"]
 [[tokens]]
 name = "free"
 key = "{free}"
@@ -59,8 +66,8 @@ BODIES: Final[dict[str, dict[str, Any]]] = {
     "/v1/completions": {"model": "m", "prompt": "Hi"},
     "/v1/embeddings": {"model": "m", "input": "Hi"},
     "/v1/moderations": {"model": "m", "input": "Hi"},
-    "/v1/responses": {"model": "m", "input": "Hi"},
-    "/v1/responses/input_tokens": {"model": "m", "input": "Hi"},
+    "/v1/responses": {"model": "r", "input": "Hi"},
+    "/v1/responses/input_tokens": {"model": "r", "input": "Hi"},
     "/v1/messages": {"model": "c", "max_tokens": 9, "messages": TALK},
     "/v1/messages/count_tokens": {"model": "c", "messages": TALK},
 }

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from ...config import load
 from ...config.paths import config_path
 from ...config.schema import DebugLog, Log
+from ...config.sources.state import find_state
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError, StoreUnavailable
 from ..audit_entry import by_operator, record_action
@@ -86,7 +87,7 @@ def _erase(file: Path, subject: ErasureSubject, erased: Erased) -> None:
     from ...captures.erasure import erase_captures
     from ...store.retention.erasure import erase_from_journals, erase_rows
 
-    folder = file.absolute().parent
+    folder = find_state(file) or file.absolute().parent
     ids: set[str] = set()
     if subject.kind == "request_id":
         ids.add(subject.value)

@@ -246,7 +246,7 @@ def _load(source: FileOrDemo, bind: str | None) -> Config | None:
     logs.set_up_logging(config.log.level, config.log.format)
     if source.is_demo and WORKER not in os.environ:
         announce_demo(source.path)
-    if (note := readable_secrets(source.path)) is not None:
+    if WORKER not in os.environ and (note := readable_secrets(source.path)) is not None:
         _log.warning(note)
     return config
 

@@ -178,3 +178,16 @@ def test_of_a_user_that_is_kept_as_a_hash(file: Path, capsys: Captured) -> None:
     database.close()
     assert erase(user="ann", config=file) == 0
     assert capsys.readouterr().out.startswith("deleted 601 requests, ")
+
+
+def test_where_the_state_is(file: Path, capsys: Captured, tmp_path: Path) -> None:
+    """Database, journals and debug files are where `state_dir` says."""
+    state = tmp_path / "state"
+    state.mkdir()
+    for name in ("gateway.db", "gateway.journal", "debug"):
+        (tmp_path / name).rename(state / name)
+    file.write_text(f'{file.read_text()}\n[server]\nstate_dir = "state"\n')
+    assert erase(user="ann", config=file) == 0
+    assert capsys.readouterr().out == (
+        "deleted 600 requests, 1200 attempts, 2 debug files, 2 requests in journals\n"
+    )
