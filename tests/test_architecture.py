@@ -40,6 +40,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "serve": {"core", "config", "errors", "lifecycle", "stops", "tcp"},
     "proxy": {"core", "config", "errors", "lifecycle", "providers", "stops", "transport_errors"},
     "api": {"proxy", "core", "config", "errors", "lifecycle", "stops"},
+    "group": {"config", "core", "errors", "lifecycle", "proxy"},
     "dashboard": {"admin", "captures", "config", "core", "errors", "lifecycle", "proxy", "store"},
     "control": {"config", "core", "errors", "store"},
     "admin": {
@@ -48,6 +49,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         "control",
         "core",
         "errors",
+        "group",
         "lifecycle",
         "proxy",
         "store",

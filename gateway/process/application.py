@@ -28,15 +28,13 @@ from ..serve.install import install
 from ..serve.pidfile import PidFile
 from ..serve.policy import ServingPolicy
 from ..serve.sighup import SighupReloads
-from ..serve.supervisor import WORKER
 from ..telemetry import logs
 from ..telemetry.metrics.directory import named_directory
 from ..telemetry.stderr import in_background
 from . import gauges
-from .admin import LazyAdminApi
+from .administration.wiring import Administration
 from .components import Components
 from .memory import settle_in
-from .oidc_http import ProviderHttp
 from .recording import Recording
 from .reloader import Reloader
 from .reread import Source, read_again, warn
@@ -67,6 +65,7 @@ class Application:
         self._reloader: Reloader | None = None
         self._recording: Recording | None = None
         self._following: Following | None = None
+        self._administration: Administration | None = None
         self._watch: Callable[[], Awaitable[None]] | None = None
 
     def use(
@@ -173,7 +172,8 @@ class Application:
                 nursery.start_soon(persist, recording.maintain)
                 assert self._following is not None
                 self._following.start(nursery)
-                self._offer_setup(config, recording, nursery)
+                assert self._administration is not None
+                self._administration.start(config, nursery)
                 metrics = self._metrics(config, parts, recording)
                 if metrics is not None:
                     running.metrics = metrics
@@ -199,13 +199,8 @@ class Application:
     async def _running(
         self, parts: Components, recording: Recording, config: schema.Config
     ) -> Runtime:
-        administration = LazyAdminApi(
-            self,
-            parts.services,
-            self.lifecycle,
-            recording,
-            lambda: running.snapshot,
-            ProviderHttp(parts.http_client),
+        administration = self._administration = Administration(
+            self, parts, self.lifecycle, recording, lambda: running.snapshot
         )
 
         def replace(change: Callable[[Snapshot], Snapshot]) -> None:
@@ -220,7 +215,7 @@ class Application:
         )
         found = await following.begin(config)
         taken = following.adopt(config, parts.adopt(config, found.callers), found)
-        running = Runtime(parts.services, taken, administration)
+        running = Runtime(parts.services, taken, administration.api)
         return running
 
     async def _recall(
@@ -235,20 +230,6 @@ class Application:
         spending = BudgetSync(recording.database, limits, lambda: running.snapshot, writer)
         await spending.begin()
         nursery.start_soon(persist, spending.run)
-
-    def _offer_setup(
-        self, config: schema.Config, recording: Recording, nursery: trio.Nursery
-    ) -> None:
-        """Let people make the first user, if there is none; one worker says so for all."""
-        database, opened = recording.database, recording.opened
-        wanted = config.admin.dashboard and os.environ.get(WORKER, "0") == "0"
-        if database is None or opened is None or not wanted:
-            return
-        from .first_run import offer_setup
-
-        bind = config.server.bind
-        offer = partial(offer_setup, database, opened, bind, page=config.admin.dashboard)
-        nursery.start_soon(persist, offer)
 
     def _metrics(
         self, config: schema.Config, parts: Components, recording: Recording

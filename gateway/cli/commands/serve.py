@@ -25,6 +25,8 @@ from ...config.paths import config_path
 from ...config.pid_path import pid_path
 from ...config.schema import Config
 from ...errors import ConfigError
+from ...group.folder import VARIABLE as GROUP
+from ...group.folder import group_directory
 from ...process.application import Application
 from ...process.memory import WORKERS, settle_in
 from ...serve.pidfile import PidFile
@@ -138,9 +140,10 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         with contextlib.ExitStack() as stack:
             if config.metrics.enabled and not os.environ.get(VARIABLE):
                 os.environ[VARIABLE] = str(stack.enter_context(shared_directory()))
+            os.environ[GROUP] = str(stack.enter_context(group_directory()))
             return trio.run(_supervise, config, file, workers, sockets, addresses, pid_file)
     except OSError as exc:
-        sys.stderr.write(f"error: no directory for the metrics of several workers: {exc}\n")
+        sys.stderr.write(f"error: no directory for what several workers share: {exc}\n")
         return 1
     finally:
         pid_file.remove()

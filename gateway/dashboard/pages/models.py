@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ...admin.status import state
+from ...admin.status import group_state
 from ...errors import StoreUnavailable
 from ...store.queries import stats
 from ...store.queries.stats import DeploymentHealth
@@ -23,7 +23,7 @@ async def models(request: PageRequest) -> Response:
     request.admin.only("text")
     text = request.admin.text("text", "").lower()
     health, problem = await _health(request)
-    known = state(request.resources)
+    known = await group_state(request.resources)
     every = list(request.resources.snapshot().models.everything())
     chosen = [
         model

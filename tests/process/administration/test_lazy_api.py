@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.errors import ClientGone, GatewayError, SendStalled
-from gateway.process.admin import AdminParts, LazyAdminApi
+from gateway.process.administration.lazy_api import AdminParts, LazyAdminApi
 
 SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "raw_path": b"/admin/api/status"}
 

@@ -9,11 +9,11 @@ from typing import Final
 import structlog
 import trio
 
-from ..admin.accounts.tokens import digest_of, new_token
-from ..core.sign_in import is_loopback
-from ..errors import StoreUnavailable
-from ..store.accounts import setup_links, users
-from ..store.engine.database import Database
+from ...admin.accounts.tokens import digest_of, new_token
+from ...core.sign_in import is_loopback
+from ...errors import StoreUnavailable
+from ...store.accounts import setup_links, users
+from ...store.engine.database import Database
 
 _MINUTES: Final = 30
 _PAGE: Final = "/admin/setup"

@@ -13,19 +13,20 @@ import msgspec
 import structlog
 import trio
 
-from ..config.reload_status import ReloadOutcome, ReloadStatus
-from ..config.schema import Config
-from ..config.snapshot import Snapshot
-from ..errors import ClientGone, InternalError
-from ..lifecycle import Lifecycle
-from ..proxy.protocols import Client
-from ..proxy.services import Services
+from ...config.reload_status import ReloadOutcome, ReloadStatus
+from ...config.schema import Config
+from ...config.snapshot import Snapshot
+from ...errors import ClientGone, InternalError
+from ...group.sisters import Sisters
+from ...lifecycle import Lifecycle
+from ...proxy.protocols import Client
+from ...proxy.services import Services
+from ..recording import Recording
 from .oidc_http import ProviderHttp
-from .recording import Recording
 
 if TYPE_CHECKING:
-    from ..admin.application import AdminApi
-    from ..dashboard.application import Dashboard
+    from ...admin.application import AdminApi
+    from ...dashboard.application import Dashboard
 
 _API: Final = b"/admin/api/"
 
@@ -65,7 +66,9 @@ class LazyAdminApi:
         recording: Recording,
         snapshot: Callable[[], Snapshot],
         oidc_http: ProviderHttp | None = None,
+        sisters: Sisters | None = None,
     ) -> None:
+        self._sisters = sisters
         self._oidc_http = oidc_http
         self._control = control
         self._services = services
@@ -106,10 +109,10 @@ class LazyAdminApi:
             return self._parts
 
     def _make(self) -> AdminParts:
-        from ..admin.application import AdminApi
-        from ..admin.resources import Resources
-        from ..dashboard.application import Dashboard
-        from ..dashboard.assets import read_assets
+        from ...admin.application import AdminApi
+        from ...admin.resources import Resources
+        from ...dashboard.application import Dashboard
+        from ...dashboard.assets import read_assets
 
         recording = self._recording
         writer = recording.writer
@@ -123,6 +126,7 @@ class LazyAdminApi:
             database=recording.database,
             captures=recording.debug_folder,
             oidc_http=self._oidc_http,
+            sisters=self._sisters,
             debug_log=recording.debug_log,
             store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
         )
