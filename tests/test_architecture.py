@@ -102,7 +102,7 @@ PROVIDER_WORDS: Final = re.compile(
 DIALECT_ROOMS: Final = (
     *("core/dialects", "providers", "demo"),
     "api/routes.py",  # which path is asked in which dialect
-    "cli/commands/serve.py",  # prints a request to try
+    "cli/commands/announcement.py",  # prints a request to try
 )
 PROVIDER_ROOMS: Final = (
     *("core/dialects", "providers", "demo"),
@@ -111,7 +111,7 @@ PROVIDER_ROOMS: Final = (
     "telemetry/tracing/server_address.py",  # OpenTelemetry's names of providers, by their hosts
 )
 # And who may import a dialect by its name.
-NAMES_DIALECTS: Final = ("core/dialects", "providers", "api/routes.py", "cli/commands/serve.py")
+NAMES_DIALECTS: Final = ("core/dialects", "providers", "api/routes.py")
 # What of `core/dialects` belongs to no dialect.
 FOR_ALL: Final = {"base", "conversation", "reading", "translators"}
 

@@ -12,6 +12,7 @@ import trio
 
 from ..config.snapshot import Snapshot
 from ..core import log_context
+from ..core.admin_path import HERE, is_below
 from ..core.records.record import UNTOLD
 from ..errors import (
     AuthenticationFailed,
@@ -56,7 +57,10 @@ class MetricsScraper(Protocol):
 
 
 class Runtime:
-    """What a started application works with. `snapshot` is replaced whole by a reload."""
+    """What a started application works with. `snapshot` is replaced whole by a reload.
+
+    The admin API is below `admin_path`; None if it is not at this address.
+    """
 
     def __init__(
         self,
@@ -64,11 +68,13 @@ class Runtime:
         snapshot: Snapshot,
         administration: AdminEndpoint,
         metrics: MetricsScraper | None = None,
+        admin_path: str | None = HERE,
     ) -> None:
         self.services = services
         self.snapshot = snapshot
         self.administration = administration
         self.metrics = metrics
+        self.admin_path = admin_path
 
 
 class AsgiApp:
@@ -134,7 +140,8 @@ class AsgiApp:
         log_context.request_id.set(identity.decode("ascii"))
         path = routes.decoded(scope["raw_path"])
         # No web page gets leave to call the admin API, whatever [cors] allows for the rest.
-        for_admins = path.startswith(routes.ADMIN_PREFIX)
+        below = HERE if running is None else running.admin_path
+        for_admins = below is not None and is_below(path, below)
         client = AsgiClient(
             receive,
             send,

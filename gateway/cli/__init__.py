@@ -51,6 +51,7 @@ def serve(
     listen_fds: Annotated[tuple[int, ...], Parameter(show=False, negative="")] = (),
     lifeline_fd: Annotated[int | None, Parameter(show=False)] = None,
     ready_fd: Annotated[int | None, Parameter(show=False)] = None,
+    admin_fds: Annotated[tuple[int, ...], Parameter(show=False, negative="")] = (),
 ) -> int:
     """Serve the API until SIGTERM or Ctrl-C.
 
@@ -68,6 +69,8 @@ def serve(
         A pipe that ends when the supervisor does.
     ready_fd
         A pipe to write a byte to when connections are accepted.
+    admin_fds
+        Listening sockets of the admin API's own address, handed down likewise.
     """
     # Imported late: `gateway check` and `--help` need none of the server.
     from ..telemetry.stderr import in_background
@@ -78,7 +81,7 @@ def serve(
         return 2
     with in_background():
         if listen_fds:
-            inherited = InheritedDescriptors(listen_fds, lifeline_fd, ready_fd)
+            inherited = InheritedDescriptors(listen_fds, lifeline_fd, ready_fd, admin_fds)
             return serve_one(config, bind, inherited)
         if workers > 1:
             return serve_several(config, bind, workers)

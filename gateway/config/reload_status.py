@@ -13,6 +13,9 @@ from .schema import Config, Store, TracingConfig
 _FIXED: Final = (
     ("server", "bind"),
     ("server", "pid_file"),
+    ("admin", "enabled"),
+    ("admin", "bind"),
+    ("admin", "path"),
     ("log", "requests"),
     *(("store", key) for key in Store.__struct_fields__),
     ("debug_log", "folder"),

@@ -6,7 +6,8 @@ This module, `components.py` and `cli/` are the only ones that know every part b
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from ..telemetry import logs
 from ..telemetry.metrics.directory import named_directory
 from ..telemetry.stderr import in_background
 from . import gauges
-from .administration.wiring import Administration
+from .administration.wiring import Administration, public_path
 from .components import Components
 from .memory import settle_in
 from .recording import Recording
@@ -52,13 +53,15 @@ class Application:
 
     Hypercorn imports the app before anything is known; the configuration is read when the
     server starts it, or earlier by `use`. `spread` is called when an admin has reloaded this
-    process, to have the others of the same gateway do the same.
+    process, to have the others of the same gateway do the same. `admin_sockets` listen at the admin
+    API's own address, if it has one.
     """
 
     def __init__(self) -> None:
         self.lifecycle = Lifecycle()
         self.asgi = AsgiApp(self.lifecycle, self._start)
         self.spread: Callable[[], None] | None = None
+        self.admin_sockets: Sequence[socket.socket] = ()
         self._config: schema.Config | None = None
         self._path = config_path()
         self._source: Source = lambda: load.load(self._path)
@@ -189,6 +192,7 @@ class Application:
                     yield running
                 finally:
                     pid_file.remove()
+                    await self._administration.finish()
                     await parts.transport.aclose()
                 nursery.cancel_scope.cancel("the server has stopped")
             recorders.cancel_scope.cancel("the server has stopped")
@@ -200,7 +204,13 @@ class Application:
         self, parts: Components, recording: Recording, config: schema.Config
     ) -> Runtime:
         administration = self._administration = Administration(
-            self, parts, self.lifecycle, recording, lambda: running.snapshot
+            self,
+            parts,
+            self.lifecycle,
+            recording,
+            lambda: running.snapshot,
+            self.serving_policy,
+            self.admin_sockets,
         )
 
         def replace(change: Callable[[Snapshot], Snapshot]) -> None:
@@ -215,7 +225,7 @@ class Application:
         )
         found = await following.begin(config)
         taken = following.adopt(config, parts.adopt(config, found.callers), found)
-        running = Runtime(parts.services, taken, administration.api)
+        running = Runtime(parts.services, taken, administration.api, admin_path=public_path(config))
         return running
 
     async def _recall(

@@ -18,6 +18,7 @@ from ...control.key_view import KeyView
 from ...control.keys import KeyEdit, NewKey
 from ...control.paging import NamePage
 from ...control.spending import TeamState
+from ...core.admin_path import outside
 from ..in_flight import Cancelled, InFlightList
 from ..request import AdminRequest, encoded
 from ..rights import ROUTES, Right
@@ -82,7 +83,7 @@ def document(routes: Sequence[AdminRoute]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         if not route.is_page:
-            path = route.full_path.replace("{id:path}", "{id}")
+            path = outside(route.full_path.replace("{id:path}", "{id}"))
             paths.setdefault(path, {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
 import socket
 import sys
@@ -14,11 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import structlog
 import trio
 
-from ... import __version__
 from ...config import load
 from ...config.checks.vanished import opened
 from ...config.paths import config_path
@@ -42,6 +39,7 @@ from ...serve.worker import (
 )
 from ...telemetry import logs
 from ...telemetry.metrics.directory import VARIABLE, shared_directory
+from .announcement import announce, pages_line
 from .check import report
 
 # In a worker's environment: the supervisor's configuration has tokens. Without it a worker that
@@ -58,6 +56,7 @@ class InheritedDescriptors:
     listeners: tuple[int, ...]
     lifeline: int | None
     ready: int | None
+    admin: tuple[int, ...] = ()
 
 
 def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescriptors | None) -> int:
@@ -77,11 +76,11 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
     # Of several workers the supervisor is the one to signal.
     pid_file = PidFile(None if inherited else _pid_path(config, file))
     try:
-        sockets = (
-            [adopt(descriptor) for descriptor in inherited.listeners]
-            if inherited
-            else listen([config.server.bind], send_timeout=config.server.send_timeout)
-        )
+        if inherited:
+            sockets = [adopt(descriptor) for descriptor in inherited.listeners]
+            application.admin_sockets = [adopt(descriptor) for descriptor in inherited.admin]
+        else:
+            sockets, application.admin_sockets = _listen(config)
         trio.run(
             partial(
                 serve_worker,
@@ -90,7 +89,7 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
                 policy=application.serving_policy,
                 lifecycle=application.lifecycle,
                 hangups=hangups,
-                on_ready=partial(_ready, config, inherited, pid_file),
+                on_ready=partial(_ready, config, inherited, pid_file, application.admin_sockets),
                 lifeline=inherited.lifeline if inherited else None,
             )
         )
@@ -130,18 +129,17 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
     if limited := _limited(config):
         _log.warning("limits are counted by each worker for itself", limited=limited)
     try:
-        sockets = listen([config.server.bind], send_timeout=config.server.send_timeout)
+        sockets, admin = _listen(config)
     except ListenError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 1
-    addresses = [describe(sock) for sock in sockets]
     pid_file = PidFile(_pid_path(config, file))
     try:
         with contextlib.ExitStack() as stack:
             if config.metrics.enabled and not os.environ.get(VARIABLE):
                 os.environ[VARIABLE] = str(stack.enter_context(shared_directory()))
             os.environ[GROUP] = str(stack.enter_context(group_directory()))
-            return trio.run(_supervise, config, file, workers, sockets, addresses, pid_file)
+            return trio.run(_supervise, config, file, workers, sockets, admin, pid_file)
     except OSError as exc:
         sys.stderr.write(f"error: no directory for what several workers share: {exc}\n")
         return 1
@@ -172,34 +170,39 @@ async def _supervise(
     file: Path | None,
     workers: int,
     sockets: list[socket.socket],
-    addresses: list[str],
+    admin: list[socket.socket],
     pid_file: PidFile,
 ) -> int:
     """Supervise, and announce the gateway when the first worker is ready."""
     server = config.server
     ready_read, ready_write = os.pipe()
+    addresses = [describe(sock) for sock in sockets]
+    pages = pages_line(config, addresses, admin)
+    admin_fds = [sock.fileno() for sock in admin]
 
-    async def announce() -> None:
+    async def tell() -> None:
         async with trio.lowlevel.FdStream(ready_read) as ready:
             await ready.receive_some(1)
             pid_file.write()
-            _announce(config, addresses)
+            announce(config, addresses, pages)
             # Read on for the other workers: writing to a pipe without a reader would end them.
             while await ready.receive_some():
                 pass
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(announce)
+        nursery.start_soon(tell)
         try:
             status = await supervise(
-                partial(_command, file, addresses[0], ready_write),
+                partial(_command, file, addresses[0], ready_write, admin_fds),
                 sockets=sockets,
                 workers=workers,
                 kill_after=server.drain_delay + server.drain_timeout + 2 * HARD_STOP_AFTER,
-                pass_fds=(ready_write,),
+                pass_fds=(ready_write, *admin_fds),
             )
         finally:
             os.close(ready_write)
+            for sock in admin:
+                sock.close()
         nursery.cancel_scope.cancel("every worker has left")
     return status
 
@@ -221,13 +224,19 @@ def _load(file: Path | None, bind: str | None) -> Config | None:
 
 
 def _command(
-    file: Path | None, bind: str, ready: int, listeners: Sequence[int], lifeline: int
+    file: Path | None,
+    bind: str,
+    ready: int,
+    admin: Sequence[int],
+    listeners: Sequence[int],
+    lifeline: int,
 ) -> Sequence[str]:
     return [
         *(sys.executable, "-m", "gateway", "serve"),
         *(("--config", str(file)) if file else ()),
         *("--bind", bind),
         *(argument for fd in listeners for argument in ("--listen-fds", str(fd))),
+        *(argument for fd in admin for argument in ("--admin-fds", str(fd))),
         *("--lifeline-fd", str(lifeline)),
         *("--ready-fd", str(ready)),
     ]
@@ -238,43 +247,30 @@ def _pid_path(config: Config, file: Path | None) -> Path | None:
 
 
 def _ready(
-    config: Config, inherited: InheritedDescriptors | None, pid_file: PidFile, addresses: list[str]
+    config: Config,
+    inherited: InheritedDescriptors | None,
+    pid_file: PidFile,
+    admin: Sequence[socket.socket],
+    addresses: list[str],
 ) -> None:
     settle_in()
     pid_file.write()
     if inherited is None:
-        _announce(config, addresses)
+        announce(config, addresses, pages_line(config, addresses, admin))
     elif inherited.ready is not None:
         os.write(inherited.ready, b"\n")
         os.close(inherited.ready)
 
 
-def _announce(config: Config, addresses: list[str]) -> None:
-    """Print the one line that a person needs to begin."""
-    address = addresses[0]
-    names = [model.name for model in config.models]
-    shown = ", ".join(names[:8]) + (f", and {len(names) - 8} more" if len(names) > 8 else "")
-    if address.startswith("unix:"):
-        url, reach = "http://localhost", ["--unix-socket", address.removeprefix("unix:")]
-    else:
-        url, reach = f"http://{_reachable(address)}", []
-    body = msgspec.json.encode(
-        {"model": names[0], "stream": True, "messages": [{"role": "user", "content": "Hello!"}]}
-    ).decode()
-    curl = shlex.join(
-        ["curl", "-N", *reach, f"{url}/v1/chat/completions", "-H", "content-type: application/json"]
-    )
-    key = ' -H "authorization: Bearer $KEY"' if config.tokens else ""
-    sys.stderr.write(
-        f"gateway {__version__} is ready at {address if reach else url + '/v1'} | models: {shown}"
-        f" | try: {curl}{key} -d {shlex.quote(body)}\n"
-    )
-    sys.stderr.flush()
-
-
-def _reachable(address: str) -> str:
-    """Return an address that a client can use, which 0.0.0.0 is not."""
-    host, _, port = address.rpartition(":")
-    if host in ("0.0.0.0", "[::]"):  # noqa: S104  # compared, not bound
-        host = "127.0.0.1" if host == "0.0.0.0" else "[::1]"  # noqa: S104
-    return f"{host}:{port}"
+def _listen(config: Config) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Return what listens for callers, and at the admin API's own address. Raises ListenError."""
+    patience, admin = config.server.send_timeout, config.admin
+    sockets = listen([config.server.bind], send_timeout=patience)
+    if not (admin.enabled and admin.bind):
+        return sockets, []
+    try:
+        return sockets, listen([admin.bind], send_timeout=patience)
+    except ListenError:
+        for sock in sockets:
+            sock.close()
+        raise

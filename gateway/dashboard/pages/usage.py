@@ -61,7 +61,7 @@ def _export(request: PageRequest, period: periods.UsagePeriod, format_: str) -> 
         if name in ("model", "provider", "token", "status")
     }
     return links.with_params(
-        "/admin/export/usage",
+        links.to("export/usage"),
         kept,
         since=period.since // periods.SECOND,
         until=period.until // periods.SECOND,

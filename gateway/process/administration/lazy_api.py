@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 import structlog
@@ -16,6 +17,7 @@ import trio
 from ...config.reload_status import ReloadOutcome, ReloadStatus
 from ...config.schema import Config
 from ...config.snapshot import Snapshot
+from ...core import admin_path
 from ...errors import ClientGone, InternalError
 from ...group.sisters import Sisters
 from ...lifecycle import Lifecycle
@@ -31,6 +33,15 @@ if TYPE_CHECKING:
 _API: Final = b"/admin/api/"
 
 _log = structlog.get_logger(__name__)
+
+
+def _within(scope: MutableMapping[str, Any], root: str) -> MutableMapping[str, Any]:
+    """Return the scope of the same request with the path that it has in the code."""
+    if root == admin_path.HERE:
+        return scope
+    asked = unquote_to_bytes(scope["raw_path"]).decode("utf-8", "replace")
+    found = admin_path.inside(asked, root)
+    return {**scope, "raw_path": quote(found or "/", safe="/").encode("ascii")}
 
 
 class ConfiguredControl(Protocol):
@@ -88,8 +99,11 @@ class LazyAdminApi:
         """Answer one request, which came with `key`. Raises nothing but SendStalled."""
         parts = await self._made()
         if parts is not None:
+            settings = self._snapshot().admin_settings
+            scope = _within(scope, settings.path)
+            admin_path.current.set(settings.path)
             is_page = not scope["raw_path"].startswith(_API)
-            if is_page and self._snapshot().admin_settings.dashboard:
+            if is_page and settings.dashboard:
                 await parts.dashboard.serve(scope, client, key)
             else:
                 await parts.api.serve(scope, client, key)

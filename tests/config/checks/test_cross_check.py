@@ -333,7 +333,7 @@ def test_a_provider_to_sign_in_at(changed: dict[str, Any], problem: str) -> None
 
 
 def test_signing_in_elsewhere_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.config.checks.cross_check.find_spec", lambda _: None)
+    monkeypatch.setattr("gateway.config.checks.administration.find_spec", lambda _: None)
     assert problems(admin=AdminSettings()) == []
     assert problems(admin=AdminSettings(oidc=OIDC)) == [
         "[admin.oidc]: needs joserfc; install llm-gateway[oidc]"
