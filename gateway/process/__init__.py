@@ -9,7 +9,9 @@ In the order in which to read them:
     recording    what is made of each request that has ended: log lines, database, metrics, spans
     database_opening  the database at the start: brought up to date, or asked until it is there
     budgets      keeps budgets in step with what is on record
+    budget_gauges  what is spent and left of them, as metrics show it
     memory       how much memory the process may have
+    metrics      what counts records for Prometheus
     gauges       the state of all parts, as metrics show it
     administration/  the admin API and the dashboard, put together at the first request for them
     reloader     reloads, one after the other

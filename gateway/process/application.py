@@ -5,13 +5,11 @@ This module, `components.py` and `cli/` are the only ones that know every part b
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -30,20 +28,16 @@ from ..serve.pidfile import PidFile
 from ..serve.policy import ServingPolicy
 from ..serve.sighup import SighupReloads
 from ..telemetry import logs
-from ..telemetry.metrics.directory import named_directory
 from ..telemetry.stderr import in_background
 from . import gauges
 from .administration.wiring import Administration, public_path
 from .components import Components
 from .memory import settle_in
+from .metrics import metrics_of
 from .recording import Recording
 from .reloader import Reloader
 from .reread import Source, read_again, warn
 from .shared.following import Following
-
-if TYPE_CHECKING:
-    from ..telemetry.metrics.recorder import MetricsRecorder
-
 
 _log = structlog.get_logger(__name__)
 
@@ -177,10 +171,9 @@ class Application:
                 self._following.start(nursery)
                 assert self._administration is not None
                 self._administration.start(config, nursery)
-                metrics = self._metrics(config, parts, recording)
-                if metrics is not None:
-                    running.metrics = metrics
-                    nursery.start_soon(persist, metrics.run)
+                metrics = metrics_of(
+                    config, running, recording, lambda: self.reload_status, nursery
+                )
                 pid_file = PidFile(None)
                 if hangups is not None:
                     settle_in()
@@ -240,24 +233,6 @@ class Application:
         spending = BudgetSync(recording.database, limits, lambda: running.snapshot, writer)
         await spending.begin()
         nursery.start_soon(persist, spending.run)
-
-    def _metrics(
-        self, config: schema.Config, parts: Components, recording: Recording
-    ) -> MetricsRecorder | None:
-        """Return what counts records for Prometheus, if that is wanted."""
-        if not config.metrics.enabled:
-            return None
-        from ..telemetry.metrics.recorder import MetricsRecorder
-
-        metrics = MetricsRecorder(
-            config.metrics.max_label_values,
-            lambda: gauges.gauges(parts.services, self.reload_status, recording.gauges()),
-            gauges.gaps(parts.services.traffic.gaps),
-            named_directory(os.environ),
-        )
-        recording.count(metrics)
-        recording.configure(config)
-        return metrics
 
     async def _replace(self, parts: Components, running: Runtime) -> AppliedReload:
         """Go on with what the source has now.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,6 +12,7 @@ from ..config.reload_status import ReloadStatus
 from ..core.records.gaps import BOUNDS, GapCounts
 from ..proxy.services import Services
 from ..telemetry.metrics.gauges import (
+    BudgetGauges,
     DeploymentGauges,
     EntryGauges,
     GapHistogram,
@@ -21,7 +22,12 @@ from ..telemetry.metrics.gauges import (
 )
 
 
-def gauges(services: Services, status: ReloadStatus, log: LogGauges | None) -> Gauges:
+def gauges(
+    services: Services,
+    status: ReloadStatus,
+    log: LogGauges | None,
+    budgets: Sequence[BudgetGauges] = (),
+) -> Gauges:
     """Return the state at this moment; to be asked in Trio's thread."""
     now = trio.current_time()
     traffic, store = services.traffic, services.cache.store
@@ -51,6 +57,7 @@ def gauges(services: Services, status: ReloadStatus, log: LogGauges | None) -> G
         reloaded_at=datetime.fromisoformat(status.loaded_at).timestamp(),
         reload_ok=status.last_error is None,
         unserved=services.unserved.counts,
+        budgets=budgets,
     )
 
 
