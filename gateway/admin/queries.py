@@ -50,7 +50,7 @@ async def one_request(request: AdminRequest) -> Response:
     if not found:
         raise NotFound(f"there is no request {request_id!r} on record")
     request.viewed_request(request_id)
-    return encoded({"rows": found})
+    return encoded(RequestsOfId(found))
 
 
 async def audit(request: AdminRequest) -> Response:
@@ -106,10 +106,16 @@ async def health(request: AdminRequest) -> Response:
     minutes = request.number("minutes", _MINUTES)
     return json_answer(
         await request.read(
-            lambda connection: _Rows(stats.health(connection, minutes=minutes, now=request.now))
+            lambda connection: HealthReport(
+                stats.health(connection, minutes=minutes, now=request.now)
+            )
         )
     )
 
 
-class _Rows(msgspec.Struct):
+class HealthReport(msgspec.Struct):
     rows: list[stats.DeploymentHealth]
+
+
+class RequestsOfId(msgspec.Struct):
+    rows: list[dict[str, Any]]
