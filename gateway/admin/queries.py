@@ -7,13 +7,14 @@ from typing import Any, Final, cast
 import msgspec
 from starlette.responses import Response
 
-from ..errors import NotFound
+from ..errors import InvalidRequest, NotFound
 from ..store.queries import audit_log, filters, request_log, stats, usage
 from .request import AdminRequest, encoded, json_answer
 
 _ORDERS: Final = ("desc", "asc")
 _LIMIT: Final = 100
 _TOP: Final = 10
+MOST_TOP: Final = 100
 _MINUTES: Final = 60
 
 
@@ -92,7 +93,9 @@ async def costs(request: AdminRequest) -> Response:
 async def figures(request: AdminRequest) -> Response:
     """Answer with the figures of a dashboard (see stats.Summary)."""
     wanted = filters.parse(request.params, request.now, {"top"})
-    top = min(request.number("top", _TOP), 100)
+    top = request.number("top", _TOP)
+    if not 1 <= top <= MOST_TOP:
+        raise InvalidRequest(f"top must be from 1 to {MOST_TOP}; it is {top}.", param="top")
     return json_answer(
         await request.read(
             lambda connection: stats.summary(connection, wanted, top=top, now=request.now)

@@ -25,6 +25,7 @@ from ...errors import (
 )
 from ...store.accounts import failures, sessions, users
 from ...store.accounts.users import Refused, User, UserChange
+from ...store.queries.cursor import check_limit
 from ..request import AdminRequest, encoded
 from ..rights import Role
 from .rules import is_name, valid_name, valid_password
@@ -76,7 +77,8 @@ class UserRemoved(msgspec.Struct):
 async def listed(request: AdminRequest) -> Response:
     """Answer with a page of users by name: `rows` and `next`, the cursor of the page after it."""
     request.only("limit", "cursor")
-    limit = min(max(1, request.number("limit", _LIMIT)), _MOST)
+    limit = request.number("limit", _LIMIT)
+    check_limit(limit, _MOST)
     after = _after(request.text("cursor", ""))
     rows = await request.database.read(lambda connection: users.page(connection, after, limit + 1))
     more = len(rows) > limit

@@ -18,10 +18,10 @@ from ...group.merging import GroupState
 from ...store.accounts.users import User
 from ...store.export.export import MEDIA_TYPES, ExportFormat
 from ...store.queries import request_log, usage
-from ...store.queries.filters import AuditFilter, Filter
+from ...store.queries.filters import CHOICES_OF, TRUTHS, AuditFilter, Filter
 from ...store.queries.request_log import RequestPage
 from ...store.queries.rollup_sums import GROUPS
-from ...store.queries.stats import Summary
+from ...store.queries.stats import MAX_HEALTH_MINUTES, Summary
 from ...store.queries.usage import CostReport, UsageReport
 from ..accounts.session import OwnPassword, SessionView, SignInForm
 from ..accounts.setup import FirstUser
@@ -35,7 +35,7 @@ from ..accounts.users import (
 )
 from ..control import ReloadAnswer
 from ..in_flight import Cancelled, InFlightList
-from ..queries import HealthReport, RequestsOfId
+from ..queries import MOST_TOP, HealthReport, RequestsOfId
 from ..rights import ROUTES, Right
 from .deployments import DeploymentAnswer, DeploymentView, DrainRequest
 from .keys import KeyAnswer, RotateRequest
@@ -185,16 +185,22 @@ def _filters(kind: type[Filter] | type[AuditFilter]) -> tuple[dict[str, Any], ..
         if field.name == "written":
             continue
         if field.default == ():
-            found.append(_listed(field.name))
+            found.append(_listed(field.name, *CHOICES_OF.get(field.name, ())))
         elif field.name in ("failed", "stream", "cached"):
-            found.append(_choice(field.name, ("true", "false")))
+            found.append(_choice(field.name, TRUTHS))
         else:
             found.append(_query(field.name, _TEXT))
     return tuple(found)
 
 
+def _of_figures(filters: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Return the parameters that figures, which are kept by few things, can be chosen by."""
+    return tuple(each for each in filters if each["name"] in {*GROUPS, "since", "until"})
+
+
 _PAGE: Final = (_query("cursor", _TEXT), _whole("limit", 1, MAX_LIMIT))
 _REQUESTS, _AUDIT = _filters(Filter), _filters(AuditFilter)
+_FIGURES: Final = _of_figures(_REQUESTS)
 _FORMAT: Final = _choice("format", ExportFormat)
 _PARAMETERS: Final[Mapping[RouteKey, tuple[dict[str, Any], ...]]] = {
     ("GET", "requests"): (
@@ -205,15 +211,15 @@ _PARAMETERS: Final[Mapping[RouteKey, tuple[dict[str, Any], ...]]] = {
     ),
     ("GET", "audit"): (*_AUDIT, *_PAGE),
     ("GET", "usage"): (
-        *_REQUESTS,
+        *_FIGURES,
         _listed("group_by", *GROUPS),
         _choice("bucket", usage.BUCKETS),
     ),
-    ("GET", "costs"): (*_REQUESTS, _listed("group_by", *GROUPS)),
-    ("GET", "stats"): (*_REQUESTS, _whole("top", 1, 100)),
-    ("GET", "health"): (_whole("minutes", 1, 1440),),
+    ("GET", "costs"): (*_FIGURES, _listed("group_by", *GROUPS)),
+    ("GET", "stats"): (*_FIGURES, _whole("top", 1, MOST_TOP)),
+    ("GET", "health"): (_whole("minutes", 1, MAX_HEALTH_MINUTES),),
     ("GET", "export/requests"): (*_REQUESTS, _FORMAT),
-    ("GET", "export/usage"): (*_REQUESTS, _FORMAT, _choice("period", BY_NAME)),
+    ("GET", "export/usage"): (*_FIGURES, _FORMAT, _choice("period", BY_NAME)),
     ("GET", "export/audit"): (*_AUDIT, _FORMAT),
     ("GET", "in-flight"): _PAGE,
     ("GET", "keys"): (
