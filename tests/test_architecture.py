@@ -102,7 +102,7 @@ PROVIDER_WORDS: Final = re.compile(
 DIALECT_ROOMS: Final = (
     *("core/dialects", "providers", "demo"),
     "api/routes.py",  # which path is asked in which dialect
-    "cli/commands/announcement.py",  # prints a request to try
+    "cli/output/announcement.py",  # prints a request to try
 )
 PROVIDER_ROOMS: Final = (
     *("core/dialects", "providers", "demo"),

@@ -21,6 +21,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from .. import __version__
+from .commands.admin_keys import app as admin_keys
 from .commands.audit import app as audit
 from .commands.db import app as db
 from .commands.debug import app as debug
@@ -38,7 +39,7 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (tokens, keys, deployments, users, db, audit, debug, export):
+for each in (tokens, admin_keys, keys, deployments, users, db, audit, debug, export):
     app.command(each)
 
 

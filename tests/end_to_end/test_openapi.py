@@ -1,9 +1,9 @@
 """The admin API of a running gateway, asked whatever its own description allows, and forbids.
 
 schemathesis makes the requests. Its checks that are left out ask for what is decided otherwise
-here: that a parameter which is empty is refused (it counts as not given, since forms send those), that
-`a/disable` is no name of a key (names may hold slashes), that 428 is 400, and that what one field
-allows is right whatever the others say.
+here: that a parameter which is empty is refused (it counts as not given, since forms send those),
+that `a/disable` is no name of a key (names may hold slashes), that 428 is 400, and that what one
+field allows is right whatever the others say.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ import structlog
 import trio
 
 from ...config import load
+from ...config.checks.binding import with_bind
 from ...config.checks.vanished import opened
 from ...config.paths import config_path
 from ...config.pid_path import pid_path
@@ -39,7 +40,7 @@ from ...serve.worker import (
 )
 from ...telemetry import logs
 from ...telemetry.metrics.directory import VARIABLE, shared_directory
-from .announcement import announce, pages_line
+from ..output.announcement import announce, pages_line
 from .check import report
 
 # In a worker's environment: the supervisor's configuration has tokens. Without it a worker that
@@ -210,7 +211,7 @@ async def _supervise(
 def _read(file: Path | None, bind: str | None) -> Config:
     """Return what the file says, but for the address of the command line. Raises ConfigError."""
     config = load.load(file or config_path())
-    return config if bind is None else load.with_bind(config, bind)
+    return config if bind is None else with_bind(config, bind)
 
 
 def _load(file: Path | None, bind: str | None) -> Config | None:
