@@ -221,7 +221,7 @@ def machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "python": platform.python_version(),
     }
-    for package in ("llm-gateway", "hypercorn", "trio", "h11", "msgspec"):
+    for package in ("trio-gateway", "hypercorn", "trio", "h11", "msgspec"):
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
     return found

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Final, TypeVar
+
+Amount = TypeVar("Amount")
 
 SOAK: Final = os.environ.get("SOAK", "") not in {"", "0"}
 
 
-def rounds(few: int, many: int) -> int:
-    """Return `many` in a soak, else `few`."""
+def rounds(few: Amount, many: Amount) -> Amount:
+    """Return `many` in a soak, else `few`: how often, or the cases of a parameter."""
     return many if SOAK else few

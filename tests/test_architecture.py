@@ -28,15 +28,16 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "tcp": set(),
     "background": set(),
     "stops": set(),
+    "installation": set(),
     "core": {"errors", "transport_errors"},
-    "config": {"core", "errors", "providers"},
+    "config": {"core", "errors", "installation", "providers"},
     "demo": set(),
     "providers": {"core", "demo", "errors", "transport_errors"},
     "state": {"core"},
     "captures": {"core", "background"},
-    "store": {"core", "config", "captures", "errors"},
+    "store": {"core", "config", "captures", "errors", "installation"},
     "upstream": {"core", "config", "errors", "stops", "tcp", "transport_errors"},
-    "telemetry": {"core", "config", "errors", "background", "providers"},
+    "telemetry": {"core", "config", "errors", "background", "installation", "providers"},
     "serve": {"core", "config", "errors", "lifecycle", "stops", "tcp"},
     "proxy": {"core", "config", "errors", "lifecycle", "providers", "stops", "transport_errors"},
     "api": {"proxy", "core", "config", "errors", "lifecycle", "stops"},
@@ -64,7 +65,7 @@ HOMES: Final[dict[str, set[str]]] = {
     "httpx": {"upstream", "process"},  # its client is made in the one and used in the other
     "h11": {"upstream", "serve", "demo"},  # Hypercorn's own protocol is h11's
     "certifi": {"upstream"},
-    "ssl": {"upstream"},
+    "ssl": {"upstream", "serve"},
     "hypercorn": {"serve"},
     "tomllib": {"config"},
     "tomli_w": {"config"},
@@ -102,7 +103,7 @@ PROVIDER_WORDS: Final = re.compile(
 DIALECT_ROOMS: Final = (
     *("core/dialects", "providers", "demo"),
     "api/routes.py",  # which path is asked in which dialect
-    "cli/output/announcement.py",  # prints a request to try
+    "cli/announcement.py",  # prints a request to try
 )
 PROVIDER_ROOMS: Final = (
     *("core/dialects", "providers", "demo"),
@@ -113,7 +114,7 @@ PROVIDER_ROOMS: Final = (
 # And who may import a dialect by its name.
 NAMES_DIALECTS: Final = ("core/dialects", "providers", "api/routes.py")
 # What of `core/dialects` belongs to no dialect.
-FOR_ALL: Final = {"base", "conversation", "reading", "translators"}
+FOR_ALL: Final = {"base", "conversation", "needs", "reading", "refused_heads", "translators"}
 
 MAX_LINES: Final = 300
 MAX_MODULES: Final = 15

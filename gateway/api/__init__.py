@@ -10,6 +10,7 @@ In the order in which to read them:
     calls       what serves the operations that providers are asked for
     operations  the answers that need no provider: models and health
     cors        calls from web pages
+    open_gateway  who may call where no key is asked for
 
 It is raw ASGI, without a framework, since this is the hot path. Requests for a model go on to
 `proxy/`, those under /admin/ to `admin/`.

@@ -13,6 +13,7 @@ import trio
 from ..config.snapshot import Snapshot
 from ..core import log_context
 from ..core.admin_path import HERE, is_below
+from ..core.client_address import client_address
 from ..core.records.record import UNTOLD
 from ..errors import (
     AuthenticationFailed,
@@ -35,6 +36,7 @@ from ..proxy.unserved import WEBSOCKET
 from . import cors, operations, routes
 from .calls import CALLS, work_of
 from .client import AsgiClient, Message, Receive, Send
+from .open_gateway import check_open
 from .replies import Reply
 from .request import api_key, content_length, has_body, headers_of, request_id
 from .routes import ApiRoute, Operation
@@ -59,8 +61,7 @@ class MetricsScraper(Protocol):
 class Runtime:
     """What a started application works with. `snapshot` is replaced whole by a reload.
 
-    The admin API is below `admin_path`; None if it is not at this address.
-    """
+    The admin API is below `admin_path`; None if it is elsewhere."""
 
     def __init__(
         self,
@@ -140,8 +141,7 @@ class AsgiApp:
         log_context.request_id.set(identity.decode("ascii"))
         path = routes.decoded(scope["raw_path"])
         # No web page gets leave to call the admin API, whatever [cors] allows for the rest.
-        below = HERE if running is None else running.admin_path
-        for_admins = below is not None and is_below(path, below)
+        for_admins = is_below(path, running.admin_path if running else HERE)
         client = AsgiClient(
             receive,
             send,
@@ -164,6 +164,9 @@ class AsgiApp:
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
                         return
+                snapshot = running.snapshot
+                if snapshot.open and not path.startswith(routes.HEALTH_PREFIX):
+                    check_open(snapshot, scope, headers)
                 route, argument = _route(running, scope["method"], path, headers)
                 if route.operation in CALLS:
                     client.dialect = route.dialect
@@ -197,7 +200,11 @@ class AsgiApp:
             client,
             identity,
             client.dialect,
-            peer[0] if peer else None,
+            client_address(
+                peer[0] if peer else None,
+                scope["headers"],
+                running.snapshot.server.trusted_proxies,
+            ),
             headers,
             None if tracer is None else tracer.begin(scope["headers"]),
         )

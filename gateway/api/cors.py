@@ -19,7 +19,7 @@ def answer_headers(cors: Cors, origin: bytes | None) -> HeaderList:
     """Return what an answer to a page of `origin` carries; nothing if CORS is off."""
     if origin is None or not cors.allow_origins:
         return []
-    if not _allows(cors, origin):
+    if not allows(cors, origin):
         # Caches must not show this answer to a page that would be allowed one.
         return [_VARY]
     headers: HeaderList = [(b"access-control-allow-origin", b"*")]
@@ -40,7 +40,7 @@ def preflight(cors: Cors, headers: Mapping[bytes, bytes]) -> HeaderList | None:
     origin = headers.get(b"origin")
     if origin is None or b"access-control-request-method" not in headers or not cors.allow_origins:
         return None
-    if not _allows(cors, origin):
+    if not allows(cors, origin):
         raise PermissionDenied(
             "pages of this origin may not call; [cors] allow_origins lists those that may",
             code="origin_not_allowed",
@@ -55,7 +55,8 @@ def preflight(cors: Cors, headers: Mapping[bytes, bytes]) -> HeaderList | None:
     ]
 
 
-def _allows(cors: Cors, origin: bytes) -> bool:
+def allows(cors: Cors, origin: bytes) -> bool:
+    """Say whether pages of `origin` may call."""
     return "*" in cors.allow_origins or origin.decode("latin-1") in cors.allow_origins
 
 

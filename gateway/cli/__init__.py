@@ -6,6 +6,8 @@
     audit_entry  writes an operator's action to the audit log
     key_work     what the commands of `gateway keys` have in common
     moments      times as people write them
+    program      what the person calls this program
+    announcement what `gateway serve` says at the start
 
 Start here, then read the module of the command in question. `serve`, `reload` and `check` are
 declared here, so that `gateway --help` imports nothing of the server.
@@ -21,12 +23,14 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from .. import __version__
-from .commands.admin_keys import app as admin_keys
+from ..config.sources.state import VARIABLE
+from .admin_keys import app as admin_keys
 from .commands.audit import app as audit
 from .commands.db import app as db
 from .commands.debug import app as debug
 from .commands.deployments import app as deployments
 from .commands.export import export
+from .commands.init import init
 from .commands.keys import app as keys
 from .commands.tokens import app as tokens
 from .commands.users import app as users
@@ -39,15 +43,21 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (tokens, admin_keys, keys, deployments, users, db, audit, debug, export):
+for each in (*(init, tokens, admin_keys, keys, deployments, users, db, audit, debug, export),):
     app.command(each)
+
+
+ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
 
 
 @app.command
 def serve(
+    file: Path | None = None,
+    /,
     *,
-    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
+    config: ConfigFile = None,
     bind: str | None = None,
+    state_dir: Path | None = None,
     workers: Annotated[int, Parameter(name=["--workers", "-w"])] = 1,
     listen_fds: Annotated[tuple[int, ...], Parameter(show=False, negative="")] = (),
     lifeline_fd: Annotated[int | None, Parameter(show=False)] = None,
@@ -58,10 +68,16 @@ def serve(
 
     Parameters
     ----------
+    file
+        The configuration file, as with --config.
     config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml; without that, a demo
+        is served.
     bind
         HOST:PORT, [IPV6]:PORT or unix:PATH, instead of the file's [server] bind.
+    state_dir
+        The folder of all that is written, instead of the file's [server] state_dir; also
+        $GATEWAY_STATE_DIR, which the other commands know too.
     workers
         Processes that share the port.
     listen_fds
@@ -80,6 +96,11 @@ def serve(
     if workers < 1:
         app.error_console.print("--workers must be at least 1")
         return 2
+    if not _one_file(file, config):
+        return 2
+    config = file or config
+    if state_dir is not None:
+        os.environ[VARIABLE] = str(state_dir.absolute())
     with in_background():
         if listen_fds:
             inherited = InheritedDescriptors(listen_fds, lifeline_fd, ready_fd, admin_fds)
@@ -90,33 +111,45 @@ def serve(
 
 
 @app.command
-def reload(*, config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None) -> int:
+def reload(file: Path | None = None, /, *, config: ConfigFile = None) -> int:
     """Tell the gateway that runs on a configuration file to read it again.
 
-    A file with faults is not sent. What the gateway makes of the file is in its log.
+    A file with faults is not sent. How the reload went is waited for, and printed.
 
     Parameters
     ----------
+    file
+        The configuration file, as with --config.
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from .commands.reload import reload_running
 
-    return reload_running(config)
+    return reload_running(file or config) if _one_file(file, config) else 2
 
 
 @app.command
-def check(file: Path | None = None, /) -> int:
+def check(file: Path | None = None, /, *, config: ConfigFile = None) -> int:
     """Check a configuration file and say everything that is wrong with it.
 
     Parameters
     ----------
     file
+        The configuration file, as with --config.
+    config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from .commands.check import check_file
 
-    return check_file(file)
+    return check_file(file or config) if _one_file(file, config) else 2
+
+
+def _one_file(file: Path | None, config: Path | None) -> bool:
+    """Say whether no more than one file was given, and tell the person if not."""
+    if file is None or config is None:
+        return True
+    app.error_console.print("give the configuration file once: as FILE, or with --config")
+    return False
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..config import load
 from ..config.schema import Store
+from ..config.sources.state import find_state
 from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from .store import opened
 
@@ -29,7 +30,7 @@ def record_action(file: Path, event: AuditEvent) -> None:
         try:
             _append(file, event)
         except Exception:  # noqa: BLE001  # whatever is wrong with it, there is the journal
-            _write_to_journal(settings, file.absolute().parent, event)
+            _write_to_journal(settings, find_state(file) or file.absolute().parent, event)
     except Exception as exc:  # noqa: BLE001  # what was to be recorded has been done
         reason = next(iter(str(exc).splitlines()), type(exc).__name__)
         sys.stderr.write(f"warning: this is not in the audit log: {reason}\n")

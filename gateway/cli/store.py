@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import load
+from ..config.sources.state import find_state
 from ..errors import ConfigError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def opened(file: Path, *, any_schema: bool = False) -> Iterator[Database]:
     url = load.store(file).url
     if not url:
         raise ConfigError([f'{file}: [store] url: is "": nothing is on record'])
-    database = Database(url, file.absolute().parent)
+    database = Database(url, find_state(file) or file.absolute().parent)
     try:
         if not any_schema and (lack := lacking(database)) is not None:
             raise ConfigError([f"{database.name}: {lack}"])

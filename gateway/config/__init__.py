@@ -3,8 +3,10 @@
 In the order in which to read them:
 
     schema         what `config.toml` may say, one Struct a table
+    listener/      the table of [server]
     value_types    what values may be, where more than one table has them
     keys/          tokens and teams, and the keys that are kept in the database
+    sources/       the texts of files, the demo where there is none, and where a gateway writes
     load           from a file to a valid `Config`, or to the whole list of its faults
     tables         one table as TOML gives it, and what is wrong with it
     environment    `${NAME}` in any string
@@ -18,6 +20,6 @@ In the order in which to read them:
     pid_path       where its pid file is, even if the rest of it is not valid
     header_syntax  what may stand in an HTTP header
 
-Nothing here knows the event loop, and only `load`, `checks/`, `tokens/` and the two modules of
-paths look at files.
+Nothing here knows the event loop, and only `load`, `sources/`, `checks/`, `tokens/` and the two
+modules of paths look at files.
 """

@@ -35,6 +35,7 @@ class Caller(msgspec.Struct, frozen=True):
     team: str | None = None
     labels: dict[str, str] | None = None
     blocked: bool = False
+    overrides: frozenset[str] = frozenset()
 
     def may_use(self, model: str) -> bool:
         return model in self.models or model.startswith(self.beginnings)
@@ -114,6 +115,7 @@ class CallerMaker:
             team=terms.team,
             labels=terms.labels or None,
             blocked=blocked,
+            overrides=frozenset(terms.overrides),
         )
 
 

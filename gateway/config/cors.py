@@ -21,7 +21,13 @@ class Cors(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     expose_headers: tuple[str, ...] = (
         *("x-request-id", "x-should-retry", "retry-after", "retry-after-ms"),
         *("x-gateway-provider", "x-gateway-model", "x-gateway-attempts", "x-gateway-cache"),
-        *("x-gateway-fallback", "x-gateway-dropped", "x-provider-request-id", "request-id"),
+        *(
+            "x-gateway-fallback",
+            "x-gateway-dropped",
+            "x-gateway-skipped",
+            "x-provider-request-id",
+            "request-id",
+        ),
         *("x-ratelimit-limit-requests", "x-ratelimit-limit-tokens"),
         *("x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"),
         *("x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"),

@@ -6,7 +6,6 @@ Every table is read on its own and every fault is collected: a person fixes a fi
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -29,13 +28,15 @@ from .checks.keys import KeyCheck
 from .cors import Cors
 from .environment import MissingVariable, StandIns, expand
 from .keys.tables import MadeToken, Team, Token
+from .listener.server import Server
 from .paths import tokens_path
-from .tables import TableReader, read_plain, unknown_key
+from .sources.text import absent, parse_toml, read_text
+from .tables import TableReader, got, read_plain, unknown_key
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
-    "server": schema.Server,
+    "server": Server,
     "timeouts": Timeouts,
     "retry": RetryPolicy,
     "log": schema.Log,
@@ -67,11 +68,13 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Config:
 
     Raises ConfigError with every problem.
     """
-    text = _read(path)
+    text = read_text(path)
     if text is None:
-        raise _absent(path)
-    beside = tokens_path(path)
-    tokens = _read(beside) if beside != path else None
+        raise absent(path)
+    beside = tokens_path(path, text)
+    if beside.parent != path.parent.absolute() and path.with_name(beside.name).exists():
+        raise ConfigError([f"{path.with_name(beside.name)}: is read no more: move it to {beside}"])
+    tokens = read_text(beside) if beside != path else None
     return parse(text, str(path), environ, TokensFile(tokens, str(beside)) if tokens else None)
 
 
@@ -84,11 +87,11 @@ def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Token, 
     problems: list[str] = []
     beside = tokens_path(path)
     for file in (path, beside) if beside != path else (path,):
-        text = _read(file)
+        text = read_text(file)
         if text is None and file == path:
-            raise _absent(path)
+            raise absent(path)
         reader = _Reader(str(file), StandIns(environ))
-        found += reader.tokens(_toml(text or "", str(file)))
+        found += reader.tokens(parse_toml(text or "", str(file)))
         problems += reader.problems
     if problems:
         raise ConfigError(problems)
@@ -97,14 +100,14 @@ def tokens(path: Path, environ: Mapping[str, str] = os.environ) -> tuple[Token, 
 
 def outline(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Config:
     """Return what can be read of both files, with stand-ins for variables that are not set."""
-    text = _read(path)
+    text = read_text(path)
     if text is None:
-        raise _absent(path)
+        raise absent(path)
     reader = _Reader(str(path), StandIns(environ))
-    config = reader.config(_toml(text, str(path)))
+    config = reader.config(parse_toml(text, str(path)))
     beside = tokens_path(path)
-    more = _read(beside) if beside != path else None
-    return _joined(config, reader.made(_toml(more or "", str(beside))))
+    more = read_text(beside) if beside != path else None
+    return _joined(config, reader.made(parse_toml(more or "", str(beside))))
 
 
 def store(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Store:
@@ -114,12 +117,12 @@ def store(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Store:
 
 def table(path: Path, kind: type[T], environ: Mapping[str, str] = os.environ) -> T:
     """Return the one table of that `kind`; faults elsewhere are ignored. Raises ConfigError."""
-    text = _read(path)
+    text = read_text(path)
     if text is None:
-        raise _absent(path)
+        raise absent(path)
     reader = _Reader(str(path), environ)
     name = next(name for name, each in _SINGLE.items() if each is kind)
-    found = reader.single(name, kind, _toml(text, str(path)))
+    found = reader.single(name, kind, parse_toml(text, str(path)))
     if found is None:
         raise ConfigError(reader.problems)
     return found
@@ -128,7 +131,7 @@ def table(path: Path, kind: type[T], environ: Mapping[str, str] = os.environ) ->
 def may_be_open(path: Path, environ: Mapping[str, str] = os.environ) -> bool:
     """Say whether the file says that a gateway without tokens is meant."""
     try:
-        return table(path, schema.Server, environ).open
+        return table(path, Server, environ).open
     except ConfigError:
         # A table with a fault says nothing until that is mended.
         return False
@@ -144,14 +147,14 @@ def parse(
 ) -> schema.Config:
     """Like `load`, of texts; `on_disk` says whether to look for the files that they name."""
     reader = _Reader(name, environ)
-    config = reader.config(_toml(text, name))
+    config = reader.config(parse_toml(text, name))
     keys = KeyCheck(all_names(config, reader.unread))
     reader.check(cross_check(config, reader.unread, keys, on_disk=on_disk))
     problems = reader.problems
     if tokens is not None:
         reader = _Reader(tokens.name, environ)
         try:
-            made = reader.made(_toml(tokens.text, tokens.name))
+            made = reader.made(parse_toml(tokens.text, tokens.name))
         except ConfigError as exc:
             raise ConfigError([*problems, *exc.problems]) from exc
         reader.check(keys.tokens(made.tokens))
@@ -166,29 +169,6 @@ def parse(
 def _joined(config: schema.Config, made: schema.Config) -> schema.Config:
     tokens, admins = config.tokens + made.tokens, config.admins + made.admins
     return msgspec.structs.replace(config, tokens=tokens, admins=admins)
-
-
-def _absent(path: Path) -> ConfigError:
-    return ConfigError([f"{path}: no such file; pass --config FILE or set GATEWAY_CONFIG"])
-
-
-def _read(path: Path) -> str | None:
-    """Return what the file holds, None if there is none. Raises ConfigError."""
-    try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as exc:
-        raise ConfigError([f"{path}: not UTF-8 (byte {exc.start}); TOML files must be"]) from exc
-    except OSError as exc:
-        raise ConfigError([f"{path}: cannot be read: {exc.strerror}"]) from exc
-
-
-def _toml(text: str, name: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError([f"{name}: not valid TOML: {exc}"]) from exc
 
 
 class _Reader:
@@ -262,7 +242,9 @@ class _Reader:
         if kind is not None:
             return self._table(where, tree, kind.settings)
         known = " or ".join([f'"{name}"' for name in KINDS])
-        self._problem(where, "kind", f"{'' if 'kind' in tree else 'missing; '}expected {known}")
+        what = f"{'' if 'kind' in tree else 'missing; '}expected {known}"
+        echo = got(given) if isinstance(given, str) and given == tree["kind"] else ""
+        self._problem(where, "kind", what + echo)
         return None
 
     def _array(

@@ -10,14 +10,18 @@ from typing import Final
 
 from ..errors import ConfigError
 from .environment import MissingVariable, expand
-from .schema import Server
+from .listener.server import Server
+from .sources.state import find_state
 
 _DEFAULT: Final = Server().pid_file
 
 
-def pid_path(config: Path, name: str) -> Path | None:
-    """Return where `[server] pid_file = name` of the file `config` is; None: there is none."""
-    return config.parent.absolute() / name if name else None
+def pid_path(config: Path, name: str, folder: Path | None = None) -> Path | None:
+    """Return where `[server] pid_file = name` of the file `config` is; None: there is none.
+
+    `folder` is that of what the gateway writes, if it is not the one of `config`.
+    """
+    return (folder or config.parent.absolute()) / name if name else None
 
 
 def read_pid_path(config: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
@@ -27,7 +31,7 @@ def read_pid_path(config: Path, environ: Mapping[str, str] = os.environ) -> Path
     ConfigError if it can't be told.
     """
     try:
-        tree = tomllib.loads(config.read_bytes().decode("utf-8"))
+        tree = tomllib.loads(config.read_bytes().decode("utf-8-sig"))
     except OSError as exc:
         raise ConfigError([f"{config}: cannot be read: {exc.strerror}"]) from exc
     except ValueError as exc:
@@ -40,4 +44,4 @@ def read_pid_path(config: Path, environ: Mapping[str, str] = os.environ) -> Path
         raise ConfigError([f"{config}: [server] pid_file: {exc}"]) from exc
     if not isinstance(name, str):
         raise ConfigError([f"{config}: [server] pid_file: expected a string"])
-    return pid_path(config, name)
+    return pid_path(config, name, find_state(config, environ=environ))

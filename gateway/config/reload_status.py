@@ -12,7 +12,10 @@ from .schema import Config, Store, TracingConfig
 # records must outlive everything else.
 _FIXED: Final = (
     ("server", "bind"),
+    ("server", "state_dir"),
     ("server", "pid_file"),
+    ("server", "proxy_protocol"),
+    ("server", "tls"),
     ("admin", "enabled"),
     ("admin", "bind"),
     ("admin", "path"),

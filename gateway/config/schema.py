@@ -19,6 +19,7 @@ from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
 from ..core.routing.balancing.strategies import StrategyName
 from ..core.routing.breaker.policy import BreakerPolicy
+from ..core.routing.capabilities.declared import UNDECLARED, Capabilities
 from ..core.routing.hedging import HedgePolicy
 from ..core.routing.timeouts import Seconds, TimeoutOverrides, Timeouts
 from ..core.sign_in import AdminSettings
@@ -26,6 +27,7 @@ from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
 from .cors import Cors
 from .keys.tables import Team, Token
+from .listener.server import Server
 from .value_types import Count, Name, Positive, Price
 
 # What each may do: `admin/rights.py`.
@@ -34,29 +36,6 @@ AdminScope = Literal["viewer", "analyst", "operator", "admin", "metrics"]
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
-
-
-class Server(Table, frozen=True):
-    bind: str = "127.0.0.1:8080"
-    max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
-    max_event_bytes: Annotated[int, Meta(ge=1024)] = 16 * 1024 * 1024
-    max_response_bytes: Annotated[int, Meta(ge=1024)] = 64 * 1024 * 1024
-    body_timeout: Positive = 30.0
-    send_timeout: Positive = 30.0
-    header_timeout: Positive = 10.0
-    keep_alive_timeout: Positive = 75.0
-    max_requests_per_connection: Annotated[int, Meta(ge=0)] = 1000
-    keep_alive_comment: Seconds = 15.0
-    drain_delay: Seconds = 5.0
-    drain_timeout: Seconds = 120.0
-    request_id_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]*\Z", max_length=64)] = (
-        "x-request-id"
-    )
-    # Relative to the configuration file; "" = none. `open`: to have no tokens is meant.
-    pid_file: str = "gateway.pid"
-    # What the answer of a fallback model calls its model: that one, or the one asked for.
-    answer_model: Literal["served", "asked"] = "served"
-    open: bool = False
 
 
 class LimitsConfig(Table, frozen=True):
@@ -94,6 +73,8 @@ class Route(Table, frozen=True):
     # For callers of another dialect; None: by the model's name, and any number of tokens.
     reasoning: ReasoningForm | None = None
     max_output_tokens: Count | None = None
+    # Over the provider's own.
+    capabilities: Capabilities = UNDECLARED
 
     def prices(self, model: str) -> Prices:
         """Return the prices of one `model` of the route.
@@ -114,7 +95,13 @@ class Route(Table, frozen=True):
         )
 
     def terms(
-        self, model: str, timeouts: Timeouts, pattern: str | None, *, drops: bool = False
+        self,
+        model: str,
+        timeouts: Timeouts,
+        pattern: str | None,
+        *,
+        drops: bool = False,
+        caches_prompts: bool = False,
     ) -> RouteTerms:
         """Return what the route says of one `model`; `timeouts` are those of its provider."""
         return RouteTerms(
@@ -127,6 +114,8 @@ class Route(Table, frozen=True):
             reasoning=self.reasoning,
             max_output_tokens=self.max_output_tokens,
             drops=drops,
+            capabilities=self.capabilities,
+            caches_prompts=caches_prompts,
         )
 
 
@@ -149,6 +138,8 @@ class Model(Table, frozen=True):
     hedge: HedgePolicy | None = None
     cache: ModelCache | None = None
     unsupported: Unsupported | None = None
+    # Breakpoints of Anthropic's cache for callers whose API has none.
+    cache_prompt: Literal["auto", "off"] = "off"
 
 
 class Admin(Table, frozen=True):
@@ -178,8 +169,8 @@ class Log(Table, frozen=True):
 class Store(Table, frozen=True):
     """Where what lasts is kept; `url = ""` keeps nothing.
 
-    A SQLite file without a leading slash is beside the configuration file, and so is the folder
-    `journal`: what could not be written yet waits there, up to `journal_max_bytes`.
+    A SQLite file without a leading slash is in the folder `[server] state_dir`, and so is the
+    folder `journal`: what could not be written yet waits there, up to `journal_max_bytes`.
     """
 
     url: str = "sqlite:///gateway.db"

@@ -32,7 +32,8 @@ from ..providers.settings import Provider
 from .callers import ANYONE, Caller, callers_of, key_digest, scopes_of, shared_scopes
 from .catalog import Catalog, NameMatch, Names
 from .cors import Cors
-from .schema import Config, Server
+from .listener.server import Server
+from .schema import Config
 
 # Makes a deployment of a provider, by its name, and a route.
 Describe = Callable[[str, Provider, RouteTerms], Deployment]
@@ -201,7 +202,10 @@ def build_snapshot(
         admin_scopes={
             admin.name: admin.scopes for admin in config.admins if admin.scopes is not None
         },
-        admin_settings=config.admin,
+        admin_settings=msgspec.structs.replace(
+            config.admin,
+            trusted_proxies=config.admin.trusted_proxies or config.server.trusted_proxies,
+        ),
         anyone=msgspec.structs.replace(ANYONE, scopes=shared, limited=bool(shared)),
         provider_scopes={
             name: scope
@@ -253,13 +257,7 @@ class _ModelBuilder:
             retry=self._config.retry.override(model.retry),
             # Everything that decides which provider is asked for what: another deployment gives
             # other answers. And what they call themselves.
-            fingerprint=repr(
-                [
-                    (each.name, each.origin, each.target, each.reasoning, each.drops)
-                    for each in deployments
-                ]
-                + said
-            ).encode(),
+            fingerprint=repr([*(each.answers_by for each in deployments), *said]).encode(),
             # Only `sticky` looks at the key, and every request would make one.
             sticky_by=model.sticky_by if any(each.strategy == "sticky" for each in owners) else (),
             switch_on=frozenset(Cause(each) for each in model.fallback_on),
@@ -292,6 +290,7 @@ class _ModelBuilder:
                 self._config.timeouts.override(provider.timeouts),
                 route.model if route.model.endswith("*") else None,
                 drops=(match.model.unsupported or self._config.translation.unsupported) == "drop",
+                caches_prompts=match.model.cache_prompt == "auto",
             )
             found.append(self._describe(route.provider, provider, terms))
         return found

@@ -2,7 +2,7 @@
 
 msgspec stops at the first fault and knows no environment, so this walks a table along its
 type and hands msgspec only the leaves. What it says names each by its full path, such as
-`routes[1].timeouts.idle`, and never quotes a value: it may be a secret.
+`routes[1].timeouts.idle`, and quotes no value, which may be a secret, but one of a short list.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from .environment import MissingVariable, expand
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+# Longer than any word that is expected, and shorter than most keys.
+_SHOWN: Final = 24
 _TYPE: Final = re.compile(r"`([^`]*)`")
 _MOMENT: Final = "a date and time with an offset, such as 2027-01-01T00:00:00Z"
 _WORDS: Final = {
@@ -131,7 +133,7 @@ class TableReader:
             # except where the environment, which knows only strings, supplied it.
             found = msgspec.convert(expanded, kind, strict=expanded == value)
         except msgspec.ValidationError as exc:
-            self._problem(path, _in_words(str(exc), kind))
+            self._problem(path, _in_words(str(exc), kind) + _echo(value, expanded, kind))
             return None
         if isinstance(found, float) and not math.isfinite(found):
             self._problem(path, f"expected a finite number, got {found}")
@@ -158,6 +160,23 @@ def _in_words(message: str, kind: Any) -> str:
     message = message.partition(" - at `")[0].replace(" | null`", "`")
     words = _TYPE.sub(lambda match: _WORDS.get(match[1], match[1]), message)
     return words[:1].lower() + words[1:]
+
+
+def _echo(value: Any, expanded: Any, kind: Any) -> str:
+    """Return what was given where the right values are a list of words; else nothing.
+
+    Not what a variable stands for, which may be a secret.
+    """
+    choices = _choices(kind)
+    words = len(choices) == 1 and get_origin(choices[0]) is Literal
+    if not words or not isinstance(value, str) or expanded != value:
+        return ""
+    return got(value)
+
+
+def got(value: str) -> str:
+    """Return a value of the file, where it can be shown, to be put behind what was expected."""
+    return f', got "{value}"' if len(value) <= _SHOWN and value.isprintable() else ""
 
 
 def _expected(kind: Any) -> str:

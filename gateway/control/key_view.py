@@ -58,6 +58,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     team: str | None
     labels: dict[str, str]
+    overrides: tuple[str, ...] = ()
     version: int | None = None
     created: int | None = None
     created_by: str | None = None

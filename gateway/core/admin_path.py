@@ -27,6 +27,8 @@ def inside(path: str, root: str) -> str | None:
     return HERE + path[len(root) :]
 
 
-def is_below(path: str, root: str) -> bool:
-    """Say whether `path` is `root` or below it."""
+def is_below(path: str, root: str | None) -> bool:
+    """Say whether `path` is `root` or below it; of None nothing is."""
+    if root is None:
+        return False
     return path.startswith(root) and (len(path) == len(root) or path[len(root)] == "/")

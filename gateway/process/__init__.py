@@ -15,6 +15,7 @@ In the order in which to read them:
     gauges       the state of all parts, as metrics show it
     administration/  the admin API and the dashboard, put together at the first request for them
     reloader     reloads, one after the other
+    serving/     what the server needs of the configuration, and what is told of reloads
     reread       the configuration that a reload reads
 
 Only this package and `cli/` know every part by name; the others meet through protocols.

@@ -16,11 +16,14 @@ import trio
 
 from ..api.asgi_app import AsgiApp, Runtime
 from ..background import persist
-from ..config import load, schema
+from ..config import schema
+from ..config.checks.openness import check_start
 from ..config.paths import config_path
 from ..config.pid_path import pid_path
 from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus
 from ..config.snapshot import Snapshot
+from ..config.sources.demo import FileOrDemo
+from ..config.sources.state import make_folder, state_folder
 from ..errors import InternalError
 from ..lifecycle import Lifecycle
 from ..serve.install import install
@@ -37,6 +40,9 @@ from .metrics import metrics_of
 from .recording import Recording
 from .reloader import Reloader
 from .reread import Source, read_again, warn
+from .serving.outcomes import ToldReloads
+from .serving.policy import serving_policy
+from .serving.renewal import RenewedCertificates
 from .shared.following import Following
 
 _log = structlog.get_logger(__name__)
@@ -56,9 +62,10 @@ class Application:
         self.asgi = AsgiApp(self.lifecycle, self._start)
         self.spread: Callable[[], None] | None = None
         self.admin_sockets: Sequence[socket.socket] = ()
+        self.certificates = RenewedCertificates()
         self._config: schema.Config | None = None
         self._path = config_path()
-        self._source: Source = lambda: load.load(self._path)
+        self._source: Source = FileOrDemo(None).read
         self._reloader: Reloader | None = None
         self._recording: Recording | None = None
         self._following: Following | None = None
@@ -82,6 +89,11 @@ class Application:
         if self._config is None:
             self._config = self._source()
         return self._config
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of all that the gateway writes."""
+        return state_folder(self._path, self.config.server.state_dir)
 
     @property
     def reload_status(self) -> ReloadStatus:
@@ -116,17 +128,7 @@ class Application:
 
     def serving_policy(self) -> ServingPolicy:
         """Return the part of the configuration that the server needs."""
-        server, overload = self.config.server, self.config.overload
-        return ServingPolicy(
-            send_timeout=server.send_timeout,
-            keep_alive_timeout=server.keep_alive_timeout,
-            max_requests_per_connection=server.max_requests_per_connection,
-            header_timeout=server.header_timeout,
-            drain_delay=server.drain_delay,
-            drain_timeout=server.drain_timeout,
-            wait=overload.lag,
-            burst_wait=overload.lag_max,
-        )
+        return serving_policy(self.config)
 
     def install(self) -> AsgiApp:
         """Prepare this process for Hypercorn's command line, and return the ASGI app.
@@ -147,11 +149,13 @@ class Application:
     @asynccontextmanager
     async def _started(self) -> AsyncIterator[Runtime]:
         # Before the file is read, so that what changes in it from then on is not missed.
-        hangups = SighupReloads(self.reload_by_signal) if self._watch is not None else None
+        reloads = ToldReloads(self.reload_by_signal)
+        hangups = SighupReloads(reloads) if self._watch is not None else None
         config = self.config
         if self._watch is not None:
             logs.set_up_logging(config.log.level, config.log.format)
-        recording = self._recording = Recording(config, self._path.absolute().parent)
+        make_folder(self.folder, self._path)
+        recording = self._recording = Recording(config, self.folder)
         # Outermost, since it also writes what happens while everything else ends.
         async with trio.open_nursery() as recorders:
             await recording.start(recorders)
@@ -162,6 +166,7 @@ class Application:
                     nursery.start_soon(self._watch)
                 await parts.prepare(config)
                 running = await self._running(parts, recording, config)
+                check_start(running.snapshot.open and not self._watch, config.server, self._path)
                 await self._recall(recording, parts, running, nursery)
                 warn(config)
                 self._reloader = Reloader(str(self._path), lambda: self._replace(parts, running))
@@ -179,11 +184,13 @@ class Application:
                     settle_in()
                     nursery.start_soon(hangups.obey)
                     # Each worker has its line: a SIGHUP to Hypercorn's parent would end them all.
-                    pid_file = PidFile(pid_path(self._path, config.server.pid_file))
+                    pid_file = PidFile(pid_path(self._path, config.server.pid_file, self.folder))
+                    reloads.begin(pid_file.path)
                     pid_file.write()
                 try:
                     yield running
                 finally:
+                    reloads.end()
                     pid_file.remove()
                     await self._administration.finish()
                     await parts.transport.aclose()
@@ -252,6 +259,7 @@ class Application:
         )
         old, config = self.config, loaded.config
         await parts.prepare(config)
+        await self.certificates.renew()
         # From here on nothing is awaited until all follow the new configuration.
         taken = parts.adopt(config, loaded.callers.callers)
         running.snapshot = following.adopt(config, taken, loaded.callers)

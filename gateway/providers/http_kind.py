@@ -14,8 +14,11 @@ import msgspec
 
 from ..core.dialects.base import Dialect, ReasoningForm
 from ..core.routing.call import Call, Headers, Origin
+from ..core.routing.capabilities.declared import Capabilities
 from ..core.routing.deployment import Credential, Deployment, Prepare, Renew
+from .capabilities import text_only
 from .kind import AccessToken, Place, ProviderKind, RouteTerms
+from .overrides import EVERYWHERE
 from .settings import Provider
 
 _JSON = b"application/json"
@@ -32,6 +35,7 @@ class HttpKind(ProviderKind):
     """
 
     base_url: str | None = None
+    overrides = EVERYWHERE
     from_callers: tuple[tuple[bytes, bytes | None], ...] = ()
     beside: tuple[Dialect, ...] = ()
 
@@ -42,6 +46,9 @@ class HttpKind(ProviderKind):
         self, name: str, provider: Provider, place: Place, terms: RouteTerms
     ) -> Deployment:
         origin, path = self._located(provider, place)
+        can = self.capabilities_of(terms.model).override(provider.capabilities)
+        can = can.override(terms.capabilities)
+        most = terms.max_output_tokens or can.max_output_tokens
         return Deployment(
             provider=name,
             model=terms.model,
@@ -65,11 +72,18 @@ class HttpKind(ProviderKind):
             },
             from_callers=tuple(self._from_callers(provider)),
             count_target=self.dialect.count_target(path, terms.model),
+            capabilities=can if can.restricts else None,
             reasoning=terms.reasoning or self.reasoning_of(terms.model),
-            default_max_tokens=terms.max_output_tokens or self.usual_max_tokens(terms.model),
-            max_output_tokens=terms.max_output_tokens,
+            default_max_tokens=most or self.usual_max_tokens(terms.model),
+            max_output_tokens=most,
             drops=terms.drops,
+            overrides=self.overrides,
+            caches_prompts=terms.caches_prompts,
         )
+
+    def capabilities_of(self, model: str) -> Capabilities:
+        """Return what is known of a model by its name, whoever serves it."""
+        return text_only(model)
 
     def reasoning_of(self, model: str) -> ReasoningForm:
         """Return how a model is asked to reason, if its route does not say."""

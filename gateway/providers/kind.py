@@ -10,9 +10,11 @@ import msgspec
 from ..core.dialects.base import Dialect, ReasoningForm
 from ..core.records.pricing import Prices
 from ..core.routing.call import Call
+from ..core.routing.capabilities.declared import UNDECLARED, Capabilities
 from ..core.routing.deployment import Deployment
 from ..core.routing.refusals import RefusalTable
 from ..core.routing.timeouts import Timeouts
+from ..core.wire.overrides import NO_OVERRIDES, Overrides
 from .settings import Provider
 
 
@@ -33,6 +35,8 @@ class RouteTerms(msgspec.Struct, frozen=True):
     reasoning: ReasoningForm | None = None
     max_output_tokens: int | None = None
     drops: bool = False
+    capabilities: Capabilities = UNDECLARED
+    caches_prompts: bool = False
 
 
 class AccessToken(Protocol):
@@ -71,12 +75,14 @@ class ProviderKind:
     settings  the Struct of such a table
     dialect   what its servers speak
     refusals  what it means when they say no
+    overrides which members of a body choose models, routes or destinations there
     """
 
     name: str
     settings: type[Provider] = Provider
     dialect: Dialect
     refusals: RefusalTable
+    overrides: Overrides = NO_OVERRIDES
 
     def __repr__(self) -> str:
         return f"<ProviderKind {self.name}>"

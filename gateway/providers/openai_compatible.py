@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from ..core.dialects.base import Dialect, ReasoningForm
 from ..core.dialects.openai_chat.dialect import OPENAI_CHAT
@@ -32,6 +33,11 @@ _REASONING: Final = re.compile(
 )
 
 
+# Servers whose API has no version in its paths (api-docs.deepseek.com, docs.perplexity.ai,
+# docs.github.com/github-models).
+_AT_THE_ROOT: Final = {"api.deepseek.com", "api.perplexity.ai", "models.inference.ai.azure.com"}
+
+
 class OpenAIProvider(Provider, frozen=True):
     """`api` says which of OpenAI's two APIs for answers the server has, beside its other ones."""
 
@@ -52,6 +58,12 @@ class OpenAICompatible(HttpKind):
             yield "base_url", "missing; for OpenAI itself it is https://api.openai.com/v1"
         if (provider.base_url or "").rstrip("/").endswith("/chat/completions"):
             yield "base_url", "ends in /chat/completions; stop before it, as in .../v1"
+
+    def notes(self, provider: Provider) -> Iterator[tuple[str, str]]:
+        url = urlsplit(provider.base_url or "")
+        if url.hostname and not url.path.strip("/") and url.hostname not in _AT_THE_ROOT:
+            meant = f"{url.geturl().rstrip('/')}/v1"
+            yield "base_url", f"has no path, and most servers have their API below one: {meant}"
 
     def operations(self, provider: Provider, terms: RouteTerms) -> tuple[Dialect, ...]:
         """Return what beside chat completions a provider takes on a route."""

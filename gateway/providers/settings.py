@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from ..core.routing.capabilities.declared import UNDECLARED, Capabilities
 from ..core.routing.timeouts import TimeoutOverrides
 
 _Positive = Annotated[float, Meta(gt=0)]
@@ -63,3 +64,5 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     probe: Probe | None = None
     # Some servers refuse `stream_options`; without it their streams carry no usage.
     stream_usage: bool = True
+    # What its models cannot do, or can whatever their names say.
+    capabilities: Capabilities = UNDECLARED

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..config.callers import Caller
 from ..config.snapshot import ServedModel, Snapshot
+from ..core.dialects.base import DialectRequest
 from ..core.records.shown_name import MAX_SHOWN, shortened
-from ..errors import AuthenticationFailed, ModelNotFound, PermissionDenied, StoreUnavailable
+from ..core.wire.overrides import Overrides
+from ..errors import (
+    AuthenticationFailed,
+    InvalidRequest,
+    ModelNotFound,
+    PermissionDenied,
+    StoreUnavailable,
+)
 
 # Seconds. A database that was away at the start is asked again at least every 15.
 _KEYS_RETRY = 5.0
@@ -51,6 +61,8 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
         raise no_such_model(name)
     if not snapshot.models.knows(name):
         raise no_such_model(name)
+    if name not in snapshot.models and name != name.strip():
+        raise _blank_name(name)
     # Asked first: what a wildcard lets through is only made for who may use it.
     model = snapshot.models.get(name) if caller.may_use(name) else None
     if model is None:
@@ -59,7 +71,62 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
             code="model_not_found",
             param="model",
         )
+    if name not in snapshot.models and any(
+        each.model != each.model.strip() for each in model.deployments
+    ):
+        raise _blank_name(name)
     return model
+
+
+def _blank_name(name: str) -> InvalidRequest:
+    # Names stand in headers, where a blank at an end belongs to no value (RFC 9110 section 5.5).
+    return InvalidRequest(
+        f"the model {shortened(name)!r} must not begin or end with a blank",
+        code="invalid_model_name",
+        param="model",
+    )
+
+
+def check_overrides(
+    snapshot: Snapshot, caller: Caller, model: ServedModel, request: DialectRequest
+) -> None:
+    """Raise PermissionDenied (403) for what `caller` may not choose at a provider of `model`.
+
+    The name of the model was checked; a member that a provider goes by instead would undo that.
+    """
+    checked: Overrides | None = None
+    for deployment in model.deployments:
+        rules = deployment.overrides
+        if rules is checked:
+            continue
+        checked = rules
+        for found in rules.find(request.members, request.body):
+            if _may_choose(snapshot, caller, found.name):
+                continue
+            if found.models is None or not all(caller.may_use(each) for each in found.models):
+                raise _not_to_choose(found.name, found.path)
+
+
+def check_query(snapshot: Snapshot, caller: Caller, rules: Overrides, names: Iterable[str]) -> None:
+    """Raise PermissionDenied (403) for the parameters of a query that are such members."""
+    for name in names:
+        if (name == "model" or rules.named(name)) and not _may_choose(snapshot, caller, name):
+            raise _not_to_choose(name, name)
+
+
+def _may_choose(snapshot: Snapshot, caller: Caller, name: str) -> bool:
+    allowed = caller.overrides | frozenset(snapshot.server.overrides)
+    return name in allowed or "*" in allowed
+
+
+def _not_to_choose(name: str, path: str) -> PermissionDenied:
+    shown = shortened(path.encode("utf-8", "backslashreplace").decode())
+    return PermissionDenied(
+        f"{shown} chooses a model, a route or a destination at the provider, which this key may"
+        f" not; overrides = [{name!r}] of its token would allow it",
+        code="override_not_allowed",
+        param=shown,
+    )
 
 
 def no_such_model(name: str) -> ModelNotFound:

@@ -19,9 +19,9 @@ import trio
 
 from ..config.callers import ANYONE, Caller
 from ..config.snapshot import Snapshot
-from ..core.cache.answers import FALLBACK_HEADER
 from ..core.dialects.base import Dialect, StreamRewriter
 from ..core.records.client_metadata import note_client
+from ..core.records.provenance import provenance
 from ..core.records.record import EndReason, Record
 from ..core.records.traceparent import Trace
 from ..core.routing.causes import Cause
@@ -248,21 +248,7 @@ class Exchange:
 
     def provenance(self) -> list[tuple[bytes, bytes]]:
         """Return the headers that say how an answer came about."""
-        record = self.shown or self.record
-        headers: list[tuple[bytes, bytes]] = []
-        if record.provider is not None:
-            # A wildcard lets callers choose it: nothing that could end a header.
-            model = (record.provider_model or "").encode("ascii", "replace")
-            headers.append((b"x-gateway-provider", record.provider.encode("ascii", "replace")))
-            headers.append((b"x-gateway-model", model))
-        if record.fallback_model is not None and not record.cached:
-            name = record.fallback_model.encode("ascii", "replace")
-            headers.append((FALLBACK_HEADER, name))
-        if record.dropped:
-            headers.append((b"x-gateway-dropped", ", ".join(record.dropped).encode("ascii")))
-        if record.attempts or self.routed:
-            headers.append((b"x-gateway-attempts", b"%d" % len(record.attempts)))
-        return headers
+        return provenance(self.shown or self.record, routed=self.routed)
 
     async def about(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of every answer: how it came about, and what the caller has left."""

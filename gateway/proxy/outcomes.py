@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
 from ..core.dialects.base import StreamRewriter
 from ..core.records.record import EndReason
 from ..core.records.usage import Usage
-from ..core.routing.call import Headers
 from ..core.routing.causes import Cause
 from ..errors import CancelledByOperator, GatewayError, ShuttingDown
 from .protocols import HeaderPairs, UpstreamResponse
@@ -38,12 +37,20 @@ class Failed(msgspec.Struct, frozen=True):
     told: str = ""
 
 
+class Mask(Protocol):
+    """Takes the keys of a call out of what its provider says."""
+
+    def answer(self, data: bytes) -> bytes: ...
+
+    def error(self, data: bytes) -> bytes: ...
+
+
 class Committed(msgspec.Struct):
     """An answer to show. `output` is what there is of it so far, already rewritten.
 
     `rewriter` is None when the answer is not a stream, and then `output` is all of it, with
-    about `text_tokens` of text where `usage` does not say it. `sent` are the call's headers,
-    which a provider may still quote. `kept_ids` are those of an answer that is not a stream.
+    about `text_tokens` of text where `usage` does not say it. `mask` takes the call's keys out of
+    what is still to come. `kept_ids` are those of an answer that is not a stream.
     """
 
     response: UpstreamResponse
@@ -51,7 +58,7 @@ class Committed(msgspec.Struct):
     rewriter: StreamRewriter | None = None
     usage: Usage | None = None
     text_tokens: int = 0
-    sent: Headers = ()
+    mask: Mask | None = None
     kept_ids: tuple[str, ...] = ()
 
 

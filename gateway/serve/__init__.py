@@ -18,4 +18,5 @@ The one home of Hypercorn. In the order in which to read them:
     supervisor        several worker processes behind the same sockets
     sighup            SIGHUP: read the configuration again
     pidfile           the file that says which processes to send it to
+    surroundings/     the terminal, TLS, and proxies in front
 """

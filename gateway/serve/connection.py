@@ -17,7 +17,6 @@ may be ignored (RFC 9110 section 7.8).
 from __future__ import annotations
 
 import math
-import secrets
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -39,6 +38,7 @@ from .cycle import RequestCycle, make_scope
 from .entry.threshold import Threshold
 from .gate import HeadRefusal
 from .open_connections import OpenConnections
+from .surroundings.proxy_protocol import peer_of
 
 
 class ClientConnection(TCPServer):
@@ -64,6 +64,7 @@ class ClientConnection(TCPServer):
         self._cycle: RequestCycle | None = None
         self._nursery: trio.Nursery | None = None
         self._served = 0
+        self._head = b""  # the latest, as far as it has come
         self._threshold = Threshold(
             connections.entrance, connections.dismissal, self._byte_stream, self._policy
         )
@@ -109,17 +110,14 @@ class ClientConnection(TCPServer):
 
     async def _greet(self) -> bool:
         """Shake hands if the stream is TLS, and note both ends' addresses."""
-        if self._tls:
-            try:
-                with trio.fail_after(self.config.ssl_handshake_timeout):
-                    await self.stream.do_handshake()
-            except (trio.BrokenResourceError, trio.TooSlowError):
-                return False
         socket = self._transport.socket
         try:
-            client = parse_socket_addr(socket.family, socket.getpeername())
-        except OSError:
-            # Reset between the kernel's accept and ours.
+            client = await peer_of(socket, self._policy)
+            if self._tls:
+                with trio.fail_after(self.config.ssl_handshake_timeout):
+                    await self.stream.do_handshake()
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError):
+            # One of them, reset between the kernel's accept and ours.
             return False
         self._threshold.host = client[0] if client else ""
         self._base_scope = {
@@ -188,7 +186,7 @@ class ClientConnection(TCPServer):
         try:
             request = parser.next_event()
         except h11.RemoteProtocolError as error:
-            return HeadRefusal(error.error_status_hint, str(error)[:200])
+            return gate.unparsed(error)
         if not isinstance(request, h11.Request):
             raise TypeError(f"h11 made {request!r} of a whole head")
         headers = list(request.headers)
@@ -218,10 +216,11 @@ class ClientConnection(TCPServer):
                     deadline, timeout = math.inf, self._policy.header_timeout
                 end = gate.find_head_end(inbox, searched)
                 if end >= 0:
-                    head = self._byte_stream.take(end)
+                    head = self._head = self._byte_stream.take(end)
                     return gate.check_head(head, self._policy) or head
                 searched = len(inbox)
                 if refusal := gate.check_unfinished(inbox, self._policy):
+                    self._head = bytes(inbox)
                     return refusal
             elif self.context.terminated.is_set():
                 return None
@@ -230,6 +229,7 @@ class ClientConnection(TCPServer):
             with RunningScope(deadline + stopped.total) as patience:
                 await self._byte_stream.wait_arrival()
             if patience.cancelled_caught:
+                self._head = bytes(inbox)
                 return gate.HEAD_TOO_LATE if inbox else None
         return None
 
@@ -274,10 +274,8 @@ class ClientConnection(TCPServer):
             await self.config.log.error("Error in ASGI Framework", exc_info=news)
 
     async def _refuse(self, refusal: HeadRefusal, cycle: RequestCycle | None = None) -> None:
-        request_id = f"req_{secrets.token_hex(16)}"
-        date = self._connections.answer_headers(self.config)
         bodiless = cycle is not None and cycle.bodiless
-        await self._write_last(gate.render(refusal, request_id, date=date, bodiless=bodiless))
+        await self._write_last(self._connections.refusal(refusal, self._head, bodiless=bodiless))
 
     async def _write_last(self, data: bytes) -> None:
         try:

@@ -219,7 +219,7 @@ class RequestCycle:
         try:
             self._parse_body(parts.append)
         except h11.RemoteProtocolError as error:
-            self.refusal = gate.bad(f"The request's body is malformed: {str(error)[:200]}.")
+            self.refusal = gate.bad(f"The request's body is malformed: {gate.said(error)}.")
             return self._disconnected()
         if parts or self.body_ended:
             body = b"".join(parts)

@@ -14,8 +14,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+import h11
 import msgspec
 
+from ..core.dialects.refused_heads import dialect_of_head, refused_head
+from ..core.wire.field_names import LOOK_ALIKES
 from .policy import ServingPolicy
 
 # The same end that h11 looks for (`_receivebuffer.py`), so that both see the same head.
@@ -25,6 +28,13 @@ _REQUEST_LINE: Final = re.compile(rb"([^ ]+) ([^ ]+) HTTP/(\d)\.(\d)\r\n")
 _ORIGIN_FORM: Final = re.compile(rb"/[!-\"$-~]*")
 # RFC 3986 section 3.2.2 and 3.2.3 without user information: a name or an address, and a port.
 _HOST: Final = re.compile(rb"(?:[\w\-.~%!$&'()*+,;=]*|\[[\w:.%\-~]+\])(?::\d*)?", re.ASCII)
+# One number. Lists of the same one, which RFC 9110 section 8.6 lets a server accept, others refuse
+# or read differently. No body has as many digits.
+_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*[0-9]{1,18}[ \t]*\r\n")
+_LENGTH_NAME: Final = b"\r\ncontent-length"
+# RFC 9112 section 5.2: a line that continues the one before has been obsolete since 2014, and what
+# reads it as a line of its own finds another header there.
+_CONTINUED: Final = (b"\n ", b"\n\t")
 # RFC 9110 section 10.1.1: a list, perhaps with empty members, of what is all the same.
 _MET: Final = re.compile(rb"(?:100-continue)?(?:[ \t]*,[ \t]*(?:100-continue)?)*", re.IGNORECASE)
 # RFC 9110 section 5.5: CR, LF and NUL are dangerous, other control bytes are never needed.
@@ -50,6 +60,9 @@ APP_FAILED: Final = HeadRefusal(500, "The server failed to answer this request."
 NO_MEMORY: Final = HeadRefusal(503, "The server has no memory left for this request.")
 _EXPECTATION: Final = HeadRefusal(417, "Only the expectation 100-continue can be met.")
 WRONG_HOST: Final = HeadRefusal(404, "This host is not served here.")
+_NO_FIELD: Final = bad(
+    "Header values must not contain control characters, nor names be like those that decide."
+)
 _TOO_LARGE: Final = HeadRefusal(431, "The request's header fields are too large.")
 
 
@@ -89,7 +102,31 @@ def check_head(head: bytes, policy: ServingPolicy) -> HeadRefusal | None:
         return bad("The request line is malformed.")
     if line[3] != b"1" or line[4] not in (b"0", b"1"):
         return HeadRefusal(505, "Only HTTP/1.0 and HTTP/1.1 are spoken.")
+    return _check_lines(head)
+
+
+def _check_lines(head: bytes) -> HeadRefusal | None:
+    """Judge what a parser does not show any more."""
+    if _CONTINUED[0] in head or _CONTINUED[1] in head:
+        return bad("Header lines must not begin with a blank.")
+    lower = head.lower()
+    found = lower.find(_LENGTH_NAME)
+    if found >= 0 and (not _LENGTH.match(lower, found) or lower.find(_LENGTH_NAME, found + 1) >= 0):
+        return bad("Content-Length must be one number.")
     return None
+
+
+def unparsed(error: h11.RemoteProtocolError) -> HeadRefusal:
+    """Return the refusal of a head that h11 cannot parse.
+
+    h11 quotes the line that it could not, which may be the one with the key.
+    """
+    return HeadRefusal(error.error_status_hint, f"{said(error)}.")
+
+
+def said(error: h11.ProtocolError) -> str:
+    """Return what h11 says is wrong, without what it quotes."""
+    return str(error).partition(":")[0].strip().rstrip(".")
 
 
 def check_request(
@@ -110,8 +147,8 @@ def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Hea
     hosts = 0
     sized = chunked = False
     for name, value in headers:
-        if _CONTROL.search(value):
-            return bad("Header values must not contain control characters.")
+        if LOOK_ALIKES[name] or _CONTROL.search(value):
+            return _NO_FIELD
         if name == b"host":
             hosts += 1
             if _HOST.fullmatch(value) is None:
@@ -138,23 +175,28 @@ def render(
     *,
     date: Iterable[tuple[bytes, bytes]],
     bodiless: bool,
+    head: bytes = b"",
     close: bool = True,
 ) -> bytes:
-    """Return the whole answer, in plain text; with `close` the connection ends with it.
+    """Return the whole answer to `head`; with `close` the connection ends with it.
 
-    Not in the shape of any API's errors: which API the caller speaks is decided by a path that
-    is not to be trusted here.
+    It is an error of the API whose path was asked for; in plain text where there is no path.
     """
-    body = f"{refusal.message}\n".encode()
-    phrase = http.HTTPStatus(refusal.status).phrase
+    status, message, after = refusal.status, refusal.message, refusal.retry_after
+    dialect = dialect_of_head(head)
+    if dialect is not None:
+        fields, body = refused_head(dialect, status, message, request_id, after)
+    else:
+        body = f"{message}\n".encode()
+        fields = [(b"content-type", b"text/plain; charset=utf-8")]
+        if after is not None:
+            fields.append((b"retry-after", b"%d" % after))
+    phrase = http.HTTPStatus(status).phrase
     lines = [
-        f"HTTP/1.1 {refusal.status} {phrase}".encode("ascii"),
-        b"content-type: text/plain; charset=utf-8",
+        f"HTTP/1.1 {status} {phrase}".encode("ascii"),
         b"content-length: %d" % len(body),
         b"connection: close" if close else b"connection: keep-alive",
         b"x-request-id: " + request_id.encode("ascii"),
-        *(b"%s: %s" % pair for pair in date),
+        *(b"%s: %s" % pair for pair in (*fields, *date)),
     ]
-    if refusal.retry_after is not None:
-        lines.append(b"retry-after: %d" % refusal.retry_after)
     return b"\r\n".join([*lines, b"", b"" if bodiless else body])

@@ -6,7 +6,8 @@ that global is what keeps `hypercorn -k trio gateway.app:app`, `python -m gatewa
 follow Hypercorn line by line; this follows two names, and says so when one is gone.
 
 The other is `trio.serve_listeners`, by which the worker accepts connections. It is looked up in the
-worker's module alone, in whose place of `trio` our `Acceptor` stands beside all that Trio has.
+worker's module alone, in whose place of `trio` our `Acceptor` stands beside all that Trio has; and
+so do our listeners, for TLS and for what begins with a PROXY header.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from ..lifecycle import Lifecycle
 from .connection import ClientConnection
 from .entry.acceptor import Acceptor
 from .open_connections import OpenConnections, PolicySource
+from .surroundings.proxy_protocol import listener_for
+from .surroundings.tls import Certificates, TlsListener
 
 _TRIED: Final = "0.18"
 _PARAMETERS: Final = ["self", "app", "config", "context", "state", "stream"]
 _ACCEPTS: Final = "trio.serve_listeners"
 
 
-def install(policy: PolicySource, lifecycle: Lifecycle) -> OpenConnections:
+def install(
+    policy: PolicySource, lifecycle: Lifecycle, certificates: Certificates | None = None
+) -> OpenConnections:
     """Serve every connection of this process by `ClientConnection` from now on.
 
     The app must run `OpenConnections.watch` for as long as it lives. Calling it again replaces
@@ -47,16 +52,21 @@ def install(policy: PolicySource, lifecycle: Lifecycle) -> OpenConnections:
         raise RuntimeError(f"hypercorn {version} no longer accepts by {_ACCEPTS}")
     connections = OpenConnections(policy, lifecycle)
     hypercorn.trio.run.TCPServer = functools.partial(ClientConnection, connections)
-    vars(hypercorn.trio.run)["trio"] = _TrioWith(Acceptor(connections.entrance, connections))
+    acceptor = Acceptor(connections.entrance, connections)
+    vars(hypercorn.trio.run)["trio"] = _TrioWith(acceptor, policy, certificates)
     return connections
 
 
 class _TrioWith(types.ModuleType):
-    """Trio with another `serve_listeners`."""
+    """Trio with another `serve_listeners`, and other listeners."""
 
-    def __init__(self, acceptor: Acceptor) -> None:
+    def __init__(
+        self, acceptor: Acceptor, policy: PolicySource, certificates: Certificates | None
+    ) -> None:
         super().__init__(trio.__name__)
         self.serve_listeners = acceptor
+        self.SSLListener = functools.partial(TlsListener, certificates)
+        self.SocketListener = functools.partial(listener_for, policy)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(trio, name)

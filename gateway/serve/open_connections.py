@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import threading
 import time
@@ -19,8 +20,10 @@ from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
 from ..lifecycle import Lifecycle, Phase
+from . import gate
 from .entry.dismissal import Dismissal
 from .entry.entrance import Entrance
+from .gate import HeadRefusal
 from .policy import ServingPolicy
 from .progress import ProgressWatch
 
@@ -94,6 +97,12 @@ class OpenConnections:
             self._headers = config.response_headers("h11")
             self._headers_until = int(now) + 1
         return self._headers
+
+    def refusal(self, refusal: HeadRefusal, head: bytes, *, bodiless: bool) -> bytes:
+        """Return the answer that refuses the request of `head` and ends its connection."""
+        request_id = f"req_{secrets.token_hex(16)}"
+        fields = self._own_fields()
+        return gate.render(refusal, request_id, date=fields, bodiless=bodiless, head=head)
 
     def _own_fields(self) -> list[tuple[bytes, bytes]]:
         # Turned away before there was any connection, an answer goes without a date.

@@ -1,12 +1,12 @@
 """SIGHUP: read the configuration again.
 
-It is always obeyed, also under `nohup`, where the process inherits that it is ignored, and when
-a terminal closes, where one reload too many does no harm. A gateway that died of it would cut
-every stream.
+It is always obeyed, also under `nohup`, where the process inherits that it is ignored. Only when
+the terminal closes that the gateway was started in, it ends, as any program does: as by Ctrl-C.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
@@ -14,6 +14,8 @@ from types import FrameType
 from typing import Final
 
 import trio
+
+from .surroundings.terminal import StartingTerminal
 
 CAUSE: Final = "SIGHUP"
 
@@ -28,8 +30,9 @@ class SighupReloads:
     has ended the signal is still caught, so that it does not kill a process on its way out.
     """
 
-    def __init__(self, reload: Reload) -> None:
+    def __init__(self, reload: Reload, terminal: StartingTerminal | None = None) -> None:
         self._reload = reload
+        self._terminal = terminal or StartingTerminal()
         self._noted = False
         # Python has signal handlers in the main thread only.
         self._possible = threading.current_thread() is threading.main_thread()
@@ -53,6 +56,12 @@ class SighupReloads:
             return
         with trio.open_signal_receiver(signal.SIGHUP) as signals:
             if self._noted:
-                await self._reload(CAUSE)
+                await self._follow()
             async for _ in signals:
-                await self._reload(CAUSE)
+                await self._follow()
+
+    async def _follow(self) -> None:
+        if self._terminal.closed:
+            os.kill(os.getpid(), signal.SIGINT)
+        else:
+            await self._reload(CAUSE)

@@ -21,6 +21,8 @@ from typing import Final
 
 import trio
 
+from .surroundings.terminal import StartingTerminal
+
 # In a worker's environment: which it is, from 0. Its successor is the same one.
 WORKER: Final = "GATEWAY_WORKER"
 BACKOFF_FIRST: Final = 0.1
@@ -46,16 +48,17 @@ async def supervise(
     """Keep `workers` processes of `command` running until a signal; return the exit status.
 
     Takes the sockets over. SIGTERM and SIGINT are forwarded and then awaited, SIGHUP is only
-    forwarded. `kill_after` seconds after the first of them the workers still there are killed.
-    The status is 0 if every worker left cleanly after the signal, else 1. `on_started` gets
-    each process id. Workers inherit `pass_fds` too.
+    forwarded; from a terminal that has closed it is SIGINT. `kill_after` seconds after the first
+    of them the workers still there are killed. The status is 0 if every worker left cleanly after
+    the signal, else 1. `on_started` gets each process id. Workers inherit `pass_fds` too.
     """
     read_end, write_end = os.pipe()
     crew = _Crew(command, sockets, read_end, on_started, pass_fds)
+    terminal = StartingTerminal()
     try:
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(crew.forward, signals, kill_after)
+                nursery.start_soon(crew.forward, signals, kill_after, terminal)
                 async with trio.open_nursery() as workers_nursery:
                     for number in range(workers):
                         workers_nursery.start_soon(crew.keep_running, number)
@@ -139,9 +142,13 @@ class _Crew:
             self.status = 1
         return code
 
-    async def forward(self, signals: AsyncIterator[int], kill_after: float) -> None:
+    async def forward(
+        self, signals: AsyncIterator[int], kill_after: float, terminal: StartingTerminal
+    ) -> None:
         async with trio.open_nursery() as nursery:
-            async for signum in signals:
+            async for received in signals:
+                closed = received == signal.SIGHUP and terminal.closed
+                signum = signal.SIGINT if closed else received
                 if signum != signal.SIGHUP and not self._leaving.is_set():
                     self._leaving.set()
                     # Or clients would go on queueing here after the workers stopped accepting.

@@ -30,6 +30,7 @@ from . import sockets as listening
 from .install import install
 from .open_connections import END_GRACE, OpenConnections, PolicySource
 from .sighup import SighupReloads
+from .surroundings.tls import Certificates
 
 HARD_STOP_AFTER: Final = 10.0
 FAILED_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
@@ -55,22 +56,24 @@ async def serve_worker(
     hangups: SighupReloads,
     on_ready: Callable[[list[str]], None],
     lifeline: int | None = None,
+    certificates: Certificates | None = None,
 ) -> None:
     """Serve `app` on listening `sockets` until a signal, and return after a clean drain.
 
     Must run in the main thread. `hangups` are obeyed once the app has started. `on_ready` gets
     the addresses once connections are accepted. `lifeline` is the reading end of a pipe: at its
-    EOF, when the supervisor died, the worker leaves as after SIGINT. Closes the sockets. Raises
-    `StartupFailed` and `ServiceFailed`.
+    EOF, when the supervisor died, the worker leaves as after SIGINT. With `certificates` it is
+    TLS that is served. Closes the sockets. Raises `StartupFailed` and `ServiceFailed`.
     """
-    connections = install(policy, lifecycle)
+    connections = install(policy, lifecycle, certificates)
     leaving = _Leaving(policy, lifecycle, connections)
     wrapped = _Wrapped(app)
+    plain, secure = (list(sockets), []) if certificates is None else ([], list(sockets))
     serve = partial(
         worker_serve,
         wrapped,
         _config(policy().drain_timeout),
-        sockets=Sockets([], list(sockets), []),
+        sockets=Sockets(secure, plain, []),
         shutdown_trigger=leaving.stopped.wait,
     )
     try:

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from gateway import __version__
+from gateway.config.sources.shipped import SHIPPED
 from gateway.providers.registry import KINDS
 
 pytestmark = pytest.mark.slow
 
-SHIPPED = Path(__file__).parents[2] / "config.toml"
 KNOWN_KINDS = " or ".join(f'"{name}"' for name in KINDS)
 BROKEN = '[server]\nbind = 7\n[providers.p]\nkind = "opneai"\n'
 PROBLEMS = (
     "error: {0}: [server] bind: expected a string, got a whole number\n"
-    f"error: {{0}}: [providers.p] kind: expected {KNOWN_KINDS}\n"
+    f'error: {{0}}: [providers.p] kind: expected {KNOWN_KINDS}, got "opneai"\n'
     "error: {0}: [[models]]: there is no model; add one with a name and routes\n"
 )
 
@@ -27,7 +27,7 @@ def gateway(
     *arguments: str, cwd: Path | None = None, config: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     environ = {key: value for key, value in os.environ.items() if key != "GATEWAY_CONFIG"}
-    environ["PYTHONPATH"] = str(SHIPPED.parent)
+    environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     if config is not None:
         environ["GATEWAY_CONFIG"] = str(config)
     return subprocess.run(  # noqa: S603  # ours

@@ -6,7 +6,8 @@ import pytest
 
 from gateway.config.changes import changed_tokens, changes
 from gateway.config.keys.tables import Token
-from gateway.config.schema import Config, LimitsConfig, Log, Model, Route, Server
+from gateway.config.listener.server import Server
+from gateway.config.schema import Config, LimitsConfig, Log, Model, Route
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.providers.settings import Provider
 

@@ -6,6 +6,7 @@ import pytest
 from gateway.config import schema
 from gateway.config.cors import Cors
 from gateway.config.keys.tables import Token
+from gateway.config.listener.server import Server
 from gateway.core.cache.answers import CachePolicy, ModelCache
 from gateway.core.limits.budget import Budget
 from gateway.core.limits.shedding import OverloadPolicy
@@ -18,7 +19,7 @@ from gateway.providers import settings
 
 TABLES: list[type[msgspec.Struct]] = [
     schema.Config,
-    schema.Server,
+    Server,
     settings.Provider,
     schema.Route,
     schema.Model,

@@ -12,7 +12,8 @@ from gateway.config import schema, snapshot
 from gateway.config.callers import ANYONE, Caller, key_digest
 from gateway.config.checks.cross_check import cross_check
 from gateway.config.keys.tables import Token
-from gateway.config.schema import Admin, Config, Model, Route, Server
+from gateway.config.listener.server import Server
+from gateway.config.schema import Admin, Config, Model, Route
 from gateway.config.snapshot import LearnedState, ServedModel, Snapshot, build_snapshot
 from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.budget import Budget

@@ -63,7 +63,7 @@ def test_every_fault_of_a_table_is_found_with_its_path() -> None:
         "count",
     ]
     said = dict(problems)
-    assert said["kind"] == 'expected "a" or "b"'
+    assert said["kind"] == 'expected "a" or "b", got "c"'
     assert said["count"] == "expected a whole number, got a string"
     assert said["inner.siz"] == "unknown key; did you mean 'size'?"
 
@@ -202,3 +202,25 @@ def test_the_short_way_ends_where_the_long_one_does(tree: Any) -> None:
 )
 def test_the_short_way_is_not_for_faults_and_references(tree: Any) -> None:
     assert read_plain(tree, Outer) is None
+
+
+def test_a_wrong_word_is_shown_but_no_secret() -> None:
+    class Words(msgspec.Struct):
+        one: Literal["a", "b"] = "a"
+        several: tuple[Literal["a", "b"], ...] = ()
+        number: float | Literal["auto"] = 1.0
+
+    def said(environ: dict[str, str], **table: object) -> list[str]:
+        reader = TableReader(environ)
+        reader.read("", table, Words)
+        return [what for _, what in reader.problems]
+
+    wrong = 'expected "a" or "b"'
+    assert said({}, one="c") == [f'{wrong}, got "c"']
+    assert said({}, several=["a", "x y"]) == [f'{wrong}, got "x y"']
+    # As long as a key, not for a terminal, from the environment, or where anything may stand.
+    for value in ("c" * 25, "\x1b[2J"):
+        assert said({}, one=value) == [wrong]
+    assert said({"A": "c"}, one="${A}") == [wrong]
+    assert said({}, one=7) == [wrong]
+    assert "zzz" not in said({}, number="zzz")[0]

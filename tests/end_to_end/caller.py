@@ -92,7 +92,9 @@ class Caller:
     ) -> None:
         """Send a request's head only."""
         all_headers = [("host", "gateway.test"), ("content-length", str(length))]
-        all_headers += [("content-type", "application/json"), *headers]
+        if not any(name == "content-type" for name, _ in headers):
+            all_headers += [("content-type", "application/json")]
+        all_headers += headers
         all_headers += [("authorization", f"Bearer {key}")] if key else []
         all_headers += [("x-request-id", request_id)] if request_id else []
         event = h11.Request(method=method, target=target, headers=all_headers)

@@ -1,13 +1,15 @@
 """Make calls with the official OpenAI SDK, whichever version is installed, and say what it saw.
 
-    python sdk_script.py < ORDER
+    python sdk_script.py < ORDERS
 
-ORDER is JSON: {"base_url", "api_key", "client": "sync" or "async", "calls": [CALL...]}. A CALL
+An ORDER is a line of JSON: {"base_url", "api_key", "client": "sync" or "async", "calls":
+[CALL...]}; each is carried out before the next is read, since importing the SDK takes longer than
+most orders. A CALL
 is {"do": "chat", "with": {arguments of create}, "raw": bool}, {"do": "models"} or
 {"do": "model", "id"}; instead of "chat" it may name another of RESOURCES, "input_tokens" or, with
-an "id", one of KEPT. Each may have "max_retries" and "api_key". The answer, on stdout, is a JSON
-list with what each call returned or raised. Run by the tests' own interpreter and by that of the
-SDK's older line.
+an "id", one of KEPT. Each may have "max_retries" and "api_key". The answer to an order is a line of
+JSON on stdout: {"version", "seen": [what each call returned or raised...]}. Run by the tests' own
+interpreter and by that of the SDK's older line.
 """
 
 from __future__ import annotations
@@ -146,15 +148,19 @@ async def async_calls(options: dict[str, Any], calls: list[dict[str, Any]]) -> l
         return [await async_call(client, call) for call in calls]
 
 
-def main() -> None:
-    order = json.load(sys.stdin)
+def carried_out(order: dict[str, Any]) -> list[dict[str, Any]]:
     options = {"base_url": order["base_url"], "api_key": order["api_key"], "timeout": 20}
     if order["client"] == "async":
-        seen = asyncio.run(async_calls(options, order["calls"]))
-    else:
-        with openai.OpenAI(**options) as client:
-            seen = [sync_call(client, call) for call in order["calls"]]
-    json.dump({"version": openai.__version__, "seen": seen}, sys.stdout)
+        return asyncio.run(async_calls(options, order["calls"]))
+    with openai.OpenAI(**options) as client:
+        return [sync_call(client, call) for call in order["calls"]]
+
+
+def main() -> None:
+    for line in sys.stdin:
+        answer = {"version": openai.__version__, "seen": carried_out(json.loads(line))}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

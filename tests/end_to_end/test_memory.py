@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from ..ports import lasting_port
+from ..rounds import rounds
 from .caller import ask, calling, chat_body
 from .harness import GATEWAY, config, spawned
 from .provider import serving, speaking
@@ -23,8 +24,13 @@ KIB, MIB = 1024, 1024 * 1024
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("space", [700 * MIB, 1024 * MIB])
+@pytest.mark.parametrize(
+    ("space", "stream"),
+    rounds(
+        [(700 * MIB, True), (1024 * MIB, False)],
+        [(space, stream) for space in (700 * MIB, 1024 * MIB) for stream in (True, False)],
+    ),
+)
 async def test_large_bodies_under_a_limit_of_memory_are_served_or_told_to_come_back(
     write: Write, space: int, *, stream: bool
 ) -> None:

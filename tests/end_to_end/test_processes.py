@@ -13,6 +13,8 @@ import psutil
 import pytest
 import trio
 
+from gateway.config.sources.shipped import SHIPPED
+
 from .caller import Reply, ask, calling, chat_body, get
 from .harness import GATEWAY, HYPERCORN, PATIENCE, ROOT, Served, children, config, spawned, starting
 from .provider import Asked, serving, speaking, until
@@ -174,7 +176,7 @@ async def test_hypercorn_cli_serves_both_forms_and_writes_records(write: Write) 
 
 
 async def test_demo_answers_out_of_the_box(write: Write) -> None:
-    shipped = (ROOT / "config.toml").read_text()
+    shipped = SHIPPED.read_text()
     assert '"127.0.0.1:8080"' in shipped
     file = write(shipped.replace('"127.0.0.1:8080"', '"127.0.0.1:0"'))
     async with spawned(GATEWAY, file) as served:

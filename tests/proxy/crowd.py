@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import trio
 
-from gateway.config.schema import Server
+from gateway.config.listener.server import Server
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.cache.key import cache_key
 from gateway.core.dialects.openai_chat.request import parse_chat

@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock
 
-from gateway.config.schema import Server
+from gateway.config.listener.server import Server
 from gateway.proxy.in_flight import InFlight, InFlightRow
 
 from .crowd import Crowd, Visit

@@ -11,7 +11,8 @@ import trio
 
 from gateway.config.callers import Caller
 from gateway.config.catalog import Catalog, Names
-from gateway.config.schema import Model, Server
+from gateway.config.listener.server import Server
+from gateway.config.schema import Model
 from gateway.config.snapshot import ServedModel, Snapshot
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.dialects.base import Dialect

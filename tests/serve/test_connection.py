@@ -448,7 +448,7 @@ async def test_a_dribbled_head_is_answered_408_on_time(
             await guest.client.send_all(bytes([byte]))
             await trio.sleep(1)
         assert trio.current_time() == 14
-        got = await guest.read_until(b".\n")
+        got = await guest.read_until(b"}}")
         assert got.startswith(b"HTTP/1.1 408 ")
         assert trio.current_time() == 15
 
@@ -536,7 +536,7 @@ async def test_an_app_that_fails_first_is_a_500_in_plain_words(
     config.errorlog = logging.getLogger("tests.serve")
     async with visit(app, config=config) as guest:
         await guest.client.send_all(GET)
-        got = await guest.read_until(b".\n")
+        got = await guest.read_until(b"}}")
         assert got.startswith(b"HTTP/1.1 500 ")
         assert b"a fault of ours" not in got
     assert "ValueError: a fault of ours" in caplog.text
@@ -549,7 +549,7 @@ async def test_an_app_without_memory_is_a_503(error: Exception) -> None:
 
     async with visit(app) as guest:
         await guest.client.send_all(GET)
-        assert (await guest.read_until(b".\n")).startswith(b"HTTP/1.1 503 ")
+        assert (await guest.read_until(b"}}")).startswith(b"HTTP/1.1 503 ")
 
 
 async def test_a_fault_of_our_own_ends_one_connection_only(
@@ -570,7 +570,7 @@ async def test_an_app_that_says_nothing_is_a_500() -> None:
 
     async with visit(app) as guest:
         await guest.client.send_all(GET)
-        assert (await guest.read_until(b".\n")).startswith(b"HTTP/1.1 500 ")
+        assert (await guest.read_until(b"}}")).startswith(b"HTTP/1.1 500 ")
 
 
 @pytest.mark.parametrize("pieces", [[], [b"begun"]], ids=["head only", "a piece"])
@@ -641,7 +641,7 @@ async def test_a_malformed_chunk_is_a_400_unless_the_app_has_answered() -> None:
         await guest.client.send_all(
             b"POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n"
         )
-        assert (await guest.read_until(b".\n")).startswith(b"HTTP/1.1 400 ")
+        assert (await guest.read_until(b"}}")).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_a_body_of_tiny_chunks_holds_up_nobody() -> None:
@@ -690,7 +690,7 @@ async def test_the_server_name_is_checked_if_hypercorn_was_given_one() -> None:
         await guest.client.send_all(GET.replace(b"test", b"served"))
         await guest.read_until(b"/")
         await guest.client.send_all(GET)
-        assert (await guest.read_until(b".\n")).startswith(b"HTTP/1.1 404 ")
+        assert (await guest.read_until(b"}}")).startswith(b"HTTP/1.1 404 ")
 
 
 async def test_tls_is_served_and_closed_cleanly() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -32,7 +33,6 @@ LET_IN = {
     "latin-1 in a value": get(fields=HOST + b"x: caf\xe9\r\n"),
     "options *": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
     "stray crlf before": b"\r\n\r\n" + get(),
-    "same length twice": b"POST / HTTP/1.1\r\n" + HOST + b"content-length: 0\r\n" * 2 + b"\r\n",
     "upgrade to h2c": get(
         fields=HOST
         + b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\n"
@@ -40,7 +40,11 @@ LET_IN = {
     "upgrade to websocket": get(
         fields=HOST + b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: eA==\r\n"
     ),
-    "200 headers": get(fields=HOST + b"x: y\r\n" * 199),
+    "100 headers": get(fields=HOST + b"x: y\r\n" * 99),
+    "32 KiB": get(fields=HOST + b"x: " + b"y" * (32768 - 35) + b"\r\n"),
+    "underscores": get(fields=HOST + b"session_id: 1\r\n"),
+    "like nothing that decides": get(fields=HOST + b"x-content-length: 1\r\nhost-name: a\r\n"),
+    "zeros before a length": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length:  00 \r\n\r\n",
 }
 
 REFUSED = {
@@ -68,9 +72,30 @@ REFUSED = {
     "space before colon": (400, HOST + b"x : a\r\n"),
     "no colon": (400, HOST + b"nonsense\r\n"),
     "continuation first": (400, b" x: a\r\n" + HOST),
-    "201 headers": (431, HOST + b"x: y\r\n" * 200),
+    "same length twice": (400, HOST + b"content-length: 0\r\n" * 2),
+    "same length in a list": (400, HOST + b"Content-Length: 1000,1000\r\n"),
+    "list of one length": (400, HOST + b"content-length: 1000,\r\n"),
+    "no length": (400, HOST + b"content-length:\r\n"),
+    "length in words": (400, HOST + b"content-length: 0x5\r\n"),
+    "length with an underscore": (400, HOST + b"content-length: 1_0\r\n"),
+    "length of 30 digits": (400, HOST + b"content-length: " + b"0" * 29 + b"1\r\n"),
+    "length in other digits": (400, HOST + b"content-length: \xb2\r\n"),
+    "Content_Length": (400, HOST + b"Content_Length: 5\r\n"),
+    "Transfer_Encoding": (400, HOST + b"Transfer_Encoding: chunked\r\n"),
+    "ContentLength": (400, HOST + b"ContentLength: 5\r\n"),
+    "Content--Length": (400, HOST + b"Content--Length: 5\r\n"),
+    "Content.Length": (400, HOST + b"Content.Length: 5\r\n"),
+    "Transfer-Encoding_": (400, HOST + b"Transfer-Encoding_: chunked\r\n"),
+    "X_Api_Key": (400, HOST + b"X_Api_Key: sk-1\r\n"),
+    "_Authorization": (400, HOST + b"_Authorization: Bearer sk-1\r\n"),
+    "Host_": (400, HOST + b"Host_: evil\r\n"),
+    "X_Forwarded_For": (400, HOST + b"X_Forwarded_For: 1.1.1.1\r\n"),
+    "continued line": (400, HOST + b"x: a\r\n b\r\n"),
+    "line that begins with a tab": (400, HOST + b"x: a\r\n\ttransfer-encoding: chunked\r\n"),
+    "blank line that is none": (400, HOST + b"x: a\r\n \r\ny: b\r\n"),
+    "101 headers": (431, HOST + b"x: y\r\n" * 100),
     "1800 headers": (431, HOST + b"x: y\r\n" * 1800),
-    "one large header": (431, HOST + b"x: " + b"y" * 65536 + b"\r\n"),
+    "one large header": (431, HOST + b"x: " + b"y" * 32768 + b"\r\n"),
 }
 
 REFUSED_RAW = {
@@ -118,12 +143,17 @@ async def test_refuses(status: int, raw: bytes, autojump_clock: trio.testing.Moc
         lines = head.decode().split("\r\n")
         assert lines[0].startswith(f"HTTP/1.1 {status} ")
         fields = dict(line.split(": ", 1) for line in lines[1:])
-        assert fields["content-type"] == "text/plain; charset=utf-8"
         assert fields["connection"] == "close"
         assert int(fields["content-length"]) == len(body)
         assert re.fullmatch(r"req_[0-9a-f]{32}", fields["x-request-id"])
-        # One line, a sentence: which API's errors the caller would understand is not known.
-        assert re.fullmatch(r"[^\n{}]+\n", body.decode())
+        if re.match(rb"[A-Za-z]+ /", raw):
+            # In the shape of the API whose path was asked for.
+            assert fields["content-type"] == "application/json"
+            assert re.fullmatch(r"[^\n{}]+", json.loads(body)["error"]["message"])
+        else:
+            # One line, a sentence: which API's errors the caller would understand is not known.
+            assert fields["content-type"] == "text/plain; charset=utf-8"
+            assert re.fullmatch(r"[^\n{}]+\n", body.decode())
 
 
 async def test_limits_come_from_the_policy() -> None:
@@ -147,3 +177,37 @@ def test_a_head_request_is_refused_without_a_body() -> None:
     answer = gate.render(gate.APP_FAILED, "req_1", date=[], bodiless=True)
     assert answer.endswith(b"\r\n\r\n")
     assert b"content-length: 0" not in answer
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"authorization: Bearer sk-secret\x00",
+        b"authorization: Bearer sk-secret\x01",
+        b"authorization : Bearer sk-secret",
+        b"authorization\x80: Bearer sk-secret",
+        b"authorization Bearer sk-secret",
+        b"x-api-key: sk-secret\x7f",
+        b"x-api-key: sk-secret\r\n sk-secret",
+        b"x_api_key: sk-secret",
+        b"authorization: Bearer\rsk-secret",
+        b": sk-secret",
+        b"content-length: sk-secret",
+        b"transfer-encoding: sk-secret",
+        b"expect: sk-secret",
+        b"host: sk-secret/",
+    ],
+)
+async def test_no_refusal_quotes_a_head(line: bytes) -> None:
+    async with visit(echo) as guest:
+        await guest.client.send_all(get(fields=HOST + line + b"\r\n"))
+        answer = await guest.read_all()
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 ", b"HTTP/1.1 417 "))
+    assert b"connection: close" in answer
+    assert b"sk-secret" not in answer
+
+
+async def test_no_refusal_quotes_a_target() -> None:
+    async with visit(echo) as guest:
+        await guest.client.send_all(b"GET /?key=sk-secret\x01 HTTP/1.1\r\n" + HOST + b"\r\n")
+        assert b"sk-secret" not in await guest.read_all()

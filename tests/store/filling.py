@@ -161,7 +161,7 @@ def _day(rng: random.Random, count: int, start: int) -> Iterator[tuple[tuple[Any
                 None,
                 None,
                 None,
-                None,
+                *(None, None),
             ),
             tries,
         )

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ...config import load
 from ...config.checks.advice import advice
+from ...config.checks.oversights import of_tree
 from ...config.paths import config_path
+from ...config.sources.text import parse_toml, read_text
 from ...errors import ConfigError
 
 
@@ -17,10 +19,16 @@ def check_file(file: Path | None) -> int:
     path = file or config_path()
     try:
         config = load.load(path)
+        if config.server.tls is not None:
+            # Imported late: it brings Trio along.
+            from ...serve.surroundings.tls import Certificates
+
+            Certificates(config.server.tls, path.absolute().parent)
     except ConfigError as exc:
         report(exc)
         return 1
-    for note in advice(config, time.time()):
+    tree = parse_toml(read_text(path) or "", str(path))
+    for note in (*of_tree(tree), *advice(config, time.time())):
         sys.stderr.write(f"note: {path}: {note}\n")
     models = len(config.models)
     sys.stdout.write(

@@ -13,8 +13,10 @@ from cyclopts import App, Parameter
 from ...captures import files as captures
 from ...captures import search
 from ...config import load
+from ...config.listener.server import Server
 from ...config.paths import config_path
-from ...config.schema import DebugLog, Server
+from ...config.schema import DebugLog
+from ...config.sources.state import find_state
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError
 from ..audit_entry import by_operator, record_action
@@ -168,7 +170,7 @@ def _find(file: Path, request_id: str, most: int) -> search.FoundCaptures:
 
 def _folder(file: Path) -> Path:
     # Only this table is read: the variables of the file's secrets need not be set here.
-    return file.absolute().parent / load.table(file, DebugLog).folder
+    return (find_state(file) or file.absolute().parent) / load.table(file, DebugLog).folder
 
 
 def _unreadable(error: OSError) -> ConfigError:

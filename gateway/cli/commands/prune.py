@@ -11,6 +11,7 @@ import msgspec
 
 from ...config import load
 from ...config.schema import DebugLog, Retention
+from ...config.sources.state import find_state
 from ...core.records.audit import ActorKind, AuditAction, AuditResult
 from ...errors import ConfigError
 from ..audit_entry import by_operator, record_action
@@ -30,7 +31,7 @@ def prune(file: Path, database: Database, *, vacuum: bool) -> int:
 
     # Nothing else of the file is needed, nor the variables of its secrets.
     kept = load.table(file, Retention)
-    folder = file.absolute().parent / load.table(file, DebugLog).folder
+    folder = (find_state(file) or file.absolute().parent) / load.table(file, DebugLog).folder
     now = time.time()
     total = PruneCounts()
     ended = AuditResult.FAILED

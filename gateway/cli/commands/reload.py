@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from ...config import load
 from ...config.environment import only_unset
@@ -13,11 +16,22 @@ from ...config.paths import config_path
 from ...config.pid_path import read_pid_path
 from ...errors import ConfigError
 from ...serve import pidfile
+from ..output.plain_text import printable_line
 from .check import report
 
+if TYPE_CHECKING:
+    from ...config.reload_status import ReloadOutcome
 
-def reload_running(file: Path | None) -> int:
-    """Check `file` and tell the gateways that run on it to read it; return the exit status."""
+_LOOK_EVERY: Final = 0.05
+# Of the names of changed settings: a reload may put a new key to every token.
+_SHOWN: Final = 20
+
+
+def reload_running(file: Path | None, patience: float = 30.0) -> int:
+    """Have the gateways on `file` read it, and say how it went; return the exit status.
+
+    They have `patience` seconds.
+    """
     path = file or config_path()
     try:
         load.load(path)
@@ -29,16 +43,67 @@ def reload_running(file: Path | None) -> int:
         for problem in exc.problems:
             sys.stderr.write(f"note: {problem}\n")
         sys.stderr.write("note: not set here; that does not tell what the gateway has\n")
+    asked = time.monotonic()
     try:
         pids = signal_running(path)
+        pid_file = read_pid_path(path)
     except ConfigError as exc:
         report(exc)
         return 1
-    for pid in pids:
-        sys.stdout.write(f"asked process {pid} to reload; its log says how it went\n")
-    if not pids:
+    if not pids or pid_file is None:
         sys.stderr.write(f"error: {not_running_message(path)}\n")
-    return 0 if pids else 1
+        return 1
+    deadline = asked + patience
+    return max(_wait(pid_file, pid, asked, deadline, patience) for pid in pids)
+
+
+def _wait(pid_file: Path, pid: int, asked: float, deadline: float, patience: float) -> int:
+    """Say how the reload of one process went, once all its workers have done it."""
+    from ...process.serving.outcomes import files_of, read_told
+
+    files = files_of(pid_file, pid)
+    if not files:
+        sys.stdout.write(f"asked process {pid} to reload; its log says how it went\n")
+        return 0
+    while True:
+        # Looked for each time: a worker may have ended and another have begun.
+        told = [read_told(file) for file in files_of(pid_file, pid)]
+        done = [each.outcome for each in told if each is not None and each.began >= asked]
+        if done and len(done) == len(told):
+            return _say(pid, done)
+        if not told:
+            sys.stderr.write(f"error: process {pid} has ended\n")
+            return 1
+        if time.monotonic() >= deadline:
+            sys.stderr.write(
+                f"error: process {pid} has not reloaded within {patience:g} s; its log says how it"
+                " goes\n"
+            )
+            return 1
+        time.sleep(_LOOK_EVERY)
+
+
+def _say(pid: int, outcomes: list[ReloadOutcome]) -> int:
+    who = f"process {pid}" + (f" ({len(outcomes)} workers)" if len(outcomes) > 1 else "")
+    for problem in _once(each.problems for each in outcomes):
+        sys.stderr.write(f"error: {printable_line(problem)}\n")
+    if failed := [each for each in outcomes if not each.reloaded]:
+        part = "" if len(failed) == len(outcomes) else f" {len(failed)} of its workers"
+        sys.stderr.write(f"error: {who}:{part} could not use it, and goes on with what it has\n")
+        return 1
+    changed = _once(each.changed for each in outcomes)
+    more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
+    what = f"changed: {', '.join(changed[:_SHOWN])}{more}" if changed else "nothing has changed"
+    sys.stdout.write(f"{who} has reloaded; {printable_line(what)}\n")
+    for setting in _once(each.needs_restart for each in outcomes):
+        sys.stderr.write(f"note: {setting} needs a restart, and stays as it was\n")
+    for warning in _once(each.warnings for each in outcomes):
+        sys.stderr.write(f"note: {printable_line(warning)}\n")
+    return 0
+
+
+def _once(groups: Iterable[tuple[str, ...]]) -> list[str]:
+    return list(dict.fromkeys(each for group in groups for each in group))
 
 
 def tell_running(file: Path) -> int:
@@ -70,7 +135,7 @@ def signal_running(config_path: Path) -> list[int]:
     """
     path = read_pid_path(config_path)
     if path is None:
-        raise ConfigError([f"{config_path}: [server] pid_file is empty, so nobody is found by it"])
+        raise ConfigError([f"{config_path}: [server] pid_file is empty, so none is found by it"])
     try:
         pids = pidfile.running(path)
     except OSError as exc:

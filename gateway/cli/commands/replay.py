@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ...config.schema import Server
+from ...config.listener.server import Server
 from ...core.capture.json_path import REDACTED
 from ...core.capture.redaction import is_credential
 from ...core.capture.transcript import RequestLine

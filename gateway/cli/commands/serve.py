@@ -16,21 +16,23 @@ from typing import Final
 import structlog
 import trio
 
-from ...config import load
 from ...config.checks.binding import with_bind
 from ...config.checks.vanished import opened
-from ...config.paths import config_path
-from ...config.pid_path import pid_path
+from ...config.pid_path import pid_path as pid_path_of
 from ...config.schema import Config
+from ...config.sources.demo import FileOrDemo
+from ...config.sources.state import state_folder
 from ...errors import ConfigError
 from ...group.folder import VARIABLE as GROUP
 from ...group.folder import group_directory
 from ...process.application import Application
 from ...process.memory import WORKERS, settle_in
+from ...process.serving.outcomes import ToldReloads, sweep
+from ...process.serving.renewal import RenewedCertificates
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
-from ...serve.sockets import ListenError, adopt, describe, listen
-from ...serve.supervisor import supervise
+from ...serve.sockets import ListenError, adopt, describe
+from ...serve.supervisor import WORKER, supervise
 from ...serve.worker import (
     FAILED_STATUS,
     HARD_STOP_AFTER,
@@ -40,7 +42,8 @@ from ...serve.worker import (
 )
 from ...telemetry import logs
 from ...telemetry.metrics.directory import VARIABLE, shared_directory
-from ..output.announcement import announce, pages_line
+from ..announcement import announce_demo, announce_ready
+from ..listening import listen_all
 from .check import report
 
 # In a worker's environment: the supervisor's configuration has tokens. Without it a worker that
@@ -64,24 +67,34 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
     """Serve in this process; return the exit status."""
     application = Application()
     # Before the file is read, so that what changes in it from then on is not missed.
-    hangups = SighupReloads(application.reload_by_signal)
-    config = _load(file, bind)
+    reloads = ToldReloads(application.reload_by_signal)
+    hangups = SighupReloads(reloads)
+    source = FileOrDemo(file)
+    config = _load(source, bind)
     if config is None:
         return 1
     if inherited and (problem := opened(_WITH_TOKENS in os.environ, config)):
-        report(ConfigError([f"{file or config_path()}: {problem}"]))
+        report(ConfigError([f"{source.path}: {problem}"]))
         return 1
-    application.use(config, partial(_read, file, bind), file or config_path())
+    application.use(config, partial(_read, source, bind), source.path)
     if inherited:
         application.spread = _telling_supervisor()
     # Of several workers the supervisor is the one to signal.
-    pid_file = PidFile(None if inherited else _pid_path(config, file))
+    pid_path = _pid_path(config, source)
+    pid_file = PidFile(None if inherited else pid_path)
+
+    def tell() -> None:
+        if not inherited:
+            sweep(pid_path)
+        reloads.begin(pid_path, supervised=inherited is not None)
+
     try:
+        certificates = application.certificates.read(config, source.path)
         if inherited:
             sockets = [adopt(descriptor) for descriptor in inherited.listeners]
             application.admin_sockets = [adopt(descriptor) for descriptor in inherited.admin]
         else:
-            sockets, application.admin_sockets = _listen(config)
+            sockets, application.admin_sockets = listen_all(config)
         trio.run(
             partial(
                 serve_worker,
@@ -90,12 +103,15 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
                 policy=application.serving_policy,
                 lifecycle=application.lifecycle,
                 hangups=hangups,
-                on_ready=partial(_ready, config, inherited, pid_file, application.admin_sockets),
+                on_ready=partial(
+                    _ready, config, inherited, pid_file, tell, application.admin_sockets
+                ),
                 lifeline=inherited.lifeline if inherited else None,
+                certificates=certificates,
             )
         )
-    except (ListenError, StartupFailed) as exc:
-        sys.stderr.write(f"error: {exc}\n")
+    except (ConfigError, ListenError, StartupFailed) as exc:
+        report(exc if isinstance(exc, ConfigError) else ConfigError([str(exc)]))
         return 1
     except ServiceFailed:
         return FAILED_STATUS
@@ -103,6 +119,7 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
         _log.critical("the gateway has failed and ends", exc_info=True)
         return FAILED_STATUS
     finally:
+        reloads.end()
         pid_file.remove()
     return 0
 
@@ -121,20 +138,31 @@ def _telling_supervisor() -> Callable[[], None]:
 
 def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
     """Supervise `workers` processes that serve; return the exit status."""
-    config = _load(file, bind)
+    source = FileOrDemo(file)
+    config = _load(source, bind)
     if config is None:
         return 1
     if config.tokens:
         os.environ[_WITH_TOKENS] = "1"
+    try:
+        # Each worker reads them for itself, and would end and be started again.
+        RenewedCertificates().read(config, source.path)
+    except ConfigError as exc:
+        report(exc)
+        return 1
     os.environ[WORKERS] = str(workers)
     if limited := _limited(config):
         _log.warning("limits are counted by each worker for itself", limited=limited)
     try:
-        sockets, admin = _listen(config)
+        sockets, admin = listen_all(config)
     except ListenError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 1
-    pid_file = PidFile(_pid_path(config, file))
+    pid_path = _pid_path(config, source)
+    pid_file = PidFile(pid_path)
+    sweep(pid_path)
+    # Named, so that a worker that starts again is no demo if the file is away at the moment.
+    file = None if source.is_demo else source.path
     try:
         with contextlib.ExitStack() as stack:
             if config.metrics.enabled and not os.environ.get(VARIABLE):
@@ -178,14 +206,14 @@ async def _supervise(
     server = config.server
     ready_read, ready_write = os.pipe()
     addresses = [describe(sock) for sock in sockets]
-    pages = pages_line(config, addresses, admin)
+    admin_addresses = [describe(sock) for sock in admin]
     admin_fds = [sock.fileno() for sock in admin]
 
     async def tell() -> None:
         async with trio.lowlevel.FdStream(ready_read) as ready:
             await ready.receive_some(1)
             pid_file.write()
-            announce(config, addresses, pages)
+            announce_ready(config, addresses, admin_addresses)
             # Read on for the other workers: writing to a pipe without a reader would end them.
             while await ready.receive_some():
                 pass
@@ -208,19 +236,21 @@ async def _supervise(
     return status
 
 
-def _read(file: Path | None, bind: str | None) -> Config:
+def _read(source: FileOrDemo, bind: str | None) -> Config:
     """Return what the file says, but for the address of the command line. Raises ConfigError."""
-    config = load.load(file or config_path())
+    config = source.read()
     return config if bind is None else with_bind(config, bind)
 
 
-def _load(file: Path | None, bind: str | None) -> Config | None:
+def _load(source: FileOrDemo, bind: str | None) -> Config | None:
     try:
-        config = _read(file, bind)
+        config = _read(source, bind)
     except ConfigError as exc:
         report(exc)
         return None
     logs.set_up_logging(config.log.level, config.log.format)
+    if source.is_demo and WORKER not in os.environ:
+        announce_demo(source.path)
     return config
 
 
@@ -243,35 +273,24 @@ def _command(
     ]
 
 
-def _pid_path(config: Config, file: Path | None) -> Path | None:
-    return pid_path(file or config_path(), config.server.pid_file)
+def _pid_path(config: Config, source: FileOrDemo) -> Path | None:
+    server = config.server
+    return pid_path_of(source.path, server.pid_file, state_folder(source.path, server.state_dir))
 
 
 def _ready(
     config: Config,
     inherited: InheritedDescriptors | None,
     pid_file: PidFile,
+    tell: Callable[[], None],
     admin: Sequence[socket.socket],
     addresses: list[str],
 ) -> None:
     settle_in()
+    tell()
     pid_file.write()
     if inherited is None:
-        announce(config, addresses, pages_line(config, addresses, admin))
+        announce_ready(config, addresses, [describe(sock) for sock in admin])
     elif inherited.ready is not None:
         os.write(inherited.ready, b"\n")
         os.close(inherited.ready)
-
-
-def _listen(config: Config) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Return what listens for callers, and at the admin API's own address. Raises ListenError."""
-    patience, admin = config.server.send_timeout, config.admin
-    sockets = listen([config.server.bind], send_timeout=patience)
-    if not (admin.enabled and admin.bind):
-        return sockets, []
-    try:
-        return sockets, listen([admin.bind], send_timeout=patience)
-    except ListenError:
-        for sock in sockets:
-            sock.close()
-        raise

@@ -1,6 +1,5 @@
 """What the commands print and write.
 
-announcement     the line that says that the gateway is there
 plain_text       makes text from elsewhere harmless for a terminal
 atomic_file      a file that appears under its name only when it is whole
 transcript_view  captures as `gateway debug` shows them

@@ -9,6 +9,7 @@ In the order in which to read them:
     keys           its part about tokens and admins: each has a name and a key of its own
     observability  its part about the store, the debug log, metrics and traces
     advice         what is valid and yet probably not meant
+    oversights     its part about what people new to the gateway get wrong
     vanished       what a configuration lacks that the one before had: signs of a half-written file
 
 Each fault is a sentence that begins with the table and the key, and none quotes a secret.

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ...core.sign_in import UNIX, AdminSettings, OidcSettings, is_loopback, parsed_network
+from ...installation import how_to_add
 
 # What needs no escape in a path, in a header and in a cookie (RFC 3986, 2.3).
 _PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
@@ -24,14 +25,19 @@ TAKEN: Final = frozenset(
 UrlCheck = Callable[[str, str, str], Iterator[str]]
 
 
-def check_admin(admin: AdminSettings, public: str, url: UrlCheck) -> Iterator[str]:
-    """Yield every problem; `public` is where the gateway listens."""
-    for each in admin.trusted_proxies:
+def check_proxies(where: str, trusted: tuple[str, ...]) -> Iterator[str]:
+    """Yield what is wrong with proxies that are believed."""
+    for each in trusted:
         if each != UNIX and parsed_network(each) is None:
             yield (
-                f"[admin] trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
+                f"{where} trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
                 f' as 10.0.0.0/8, and not "{UNIX}"'
             )
+
+
+def check_admin(admin: AdminSettings, public: str, url: UrlCheck) -> Iterator[str]:
+    """Yield every problem; `public` is where the gateway listens."""
+    yield from check_proxies("[admin]", admin.trusted_proxies)
     if admin.bind and admin.bind == public and not admin.bind.endswith(":0"):
         yield "[admin] bind: is the address of [server]; leave it empty to share that"
     if not _PATH.fullmatch(admin.path):
@@ -66,4 +72,4 @@ def _oidc_provider(oidc: OidcSettings, path: str, url: UrlCheck) -> Iterator[str
         if not oidc.redirect_uri.endswith(callback):
             yield f"{where} redirect_uri: must end with {callback}"
     if find_spec("joserfc") is None:
-        yield f"{where}: needs joserfc; install llm-gateway[oidc]"
+        yield f"{where}: needs joserfc; {how_to_add('oidc')}"

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from ...providers.registry import KINDS
 from ..schema import Config
+from .openness import open_to_network
+from .oversights import oversights
 
 
 def advice(config: Config, epoch: float) -> Iterator[str]:
@@ -20,6 +22,9 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
             yield f"[providers.{name}] {key}: {note}"
         if probe is not None and probe.timeout > probe.interval:
             yield f"[providers.{name}] probe.timeout: is longer than interval"
+    if not config.tokens and (problem := open_to_network(config.server)):
+        # Keys in the database, which a check does not ask, would be tokens as well.
+        yield problem
     limited = {team.name for team in config.teams}
     for token in config.tokens:
         where = f"[[tokens]] {token.name!r}"
@@ -29,6 +34,7 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
             yield f"{where} expires_at: is over; the key is refused"
         if token.team is not None and limited and token.team not in limited:
             yield f"{where} team: {token.team!r} has no [[teams]], so no limit of a team holds"
+    yield from oversights(config)
     yield from _unpriced_routes(config)
 
 

@@ -22,7 +22,7 @@ from ..catalog import Names
 from ..cors import Cors
 from ..header_syntax import HEADER_NAME, HEADER_VALUE
 from ..schema import Config, Model
-from .administration import check_admin
+from .administration import check_admin, check_proxies
 from .keys import KeyCheck
 from .models import check_models
 from .observability import check_records
@@ -72,6 +72,7 @@ def cross_check(
     """
     names = all_names(config, unread)
     yield from check_bind(config.server.bind)
+    yield from check_proxies("[server]", config.server.trusted_proxies)
     yield from _cors(config.cors)
     yield from check_admin(config.admin, config.server.bind, _url)
     if config.admin.bind:

@@ -12,7 +12,7 @@ class TokenTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """What a key may do, and what it is for: all of a token beside its name and its key.
 
     The limits of its `team` hold for the keys of that team together. `labels` stand in the records
-    of its requests.
+    of its requests. `overrides` are members of a body by which it may choose at the provider.
     """
 
     models: tuple[str, ...] = ("*",)
@@ -23,6 +23,7 @@ class TokenTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     expires_at: Moment | None = None
     team: TeamName | None = None
     labels: Labels = {}
+    overrides: tuple[str, ...] = ()
 
 
 class Token(TokenTerms, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@
     anthropic_messages  Anthropic's Messages
     request_body        a request's body as an object
     token_limits        how long a request lets its answer become
+    needs               what a request needs of a model
+    refused_heads       errors for requests that are refused by their head alone
     error_words         what the errors of all dialects have in common
     canonical           what requests and answers say, between two dialects
     translators         the way from one dialect to another

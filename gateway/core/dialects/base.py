@@ -18,6 +18,8 @@ from typing import Final, Literal, Protocol
 import msgspec
 
 from ...errors import GatewayError
+from ..wire.json_scan import JsonMember
+from .needs import Needs
 from .rewriting import Answer, NotAnAnswer, StreamRewriter
 
 __all__ = [
@@ -100,6 +102,11 @@ class ForeignRecipient(Recipient, Protocol):
         """Say whether what the API cannot say is left out, and not refused."""
         ...
 
+    @property
+    def caches_prompts(self) -> bool:
+        """Say whether the prompt is to be cached for callers whose API has no way to ask."""
+        ...
+
 
 class DialectRequest(Protocol):
     """What the gateway reads of one request, and what it makes of the rest.
@@ -109,6 +116,11 @@ class DialectRequest(Protocol):
 
     @property
     def body(self) -> bytes: ...
+
+    @property
+    def members(self) -> list[JsonMember]:
+        """Return the members of the body."""
+        ...
 
     @property
     def model(self) -> str: ...
@@ -140,6 +152,10 @@ class DialectRequest(Protocol):
     @property
     def answers(self) -> int:
         """Return how many answers the caller wants at once; 0 where none is generated."""
+        ...
+
+    def needs(self) -> Needs:
+        """Return what it needs of a model; read only where a deployment might not have it."""
         ...
 
     def body_for(self, recipient: Recipient) -> bytes:

@@ -23,7 +23,8 @@ _MAX_TOKENS: Final = (
     *("max_new_tokens", "max_output_tokens", "n_predict"),
 )
 _ANSWERS: Final = ("n", "best_of")
-_LIMITS: Final = frozenset((*_MAX_TOKENS, *_ANSWERS, "min_tokens"))
+LIMIT_NAMES: Final = (*_MAX_TOKENS, *_ANSWERS, "min_tokens")
+_LIMITS: Final = frozenset(LIMIT_NAMES)
 # OpenAI takes 128 at most; a server of one's own may take more.
 _MOST_ANSWERS: Final = 2**20
 # llama.cpp's goes before its `max_tokens`.

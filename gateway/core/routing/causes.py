@@ -171,6 +171,26 @@ class SkipReason(enum.Enum):
     RETRY_BUDGET = "retry_budget"
     DRAINED = "drained"  # an operator has taken it out
     CANNOT_SERVE = "cannot_serve"  # its model was found unable to serve this request
+    # It is declared unable to (`capabilities/`).
+    NO_IMAGES = "no_images"
+    NO_DOCUMENTS = "no_documents"
+    NO_AUDIO = "no_audio"
+    NO_TOOLS = "no_tools"
+    NO_PARALLEL_TOOLS = "no_parallel_tools"
+    NO_STRUCTURED_OUTPUT = "no_structured_output"
+    NO_THINKING = "no_thinking"
+    NO_STREAMING = "no_streaming"
+    CONTEXT_TOO_SMALL = "context_too_small"
+    ANSWER_TOO_LONG = "answer_too_long"
+
+
+# The request is the reason, so that waiting changes nothing.
+UNABLE: Final = frozenset(
+    each
+    for each in SkipReason
+    if each.value.startswith("no_")
+    or each in (SkipReason.CANNOT_SERVE, SkipReason.CONTEXT_TOO_SMALL, SkipReason.ANSWER_TOO_LONG)
+)
 
 
 class Skipped(msgspec.Struct, frozen=True):

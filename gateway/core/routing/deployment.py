@@ -8,7 +8,9 @@ import msgspec
 
 from ..dialects.base import Dialect, ReasoningForm
 from ..records.pricing import Prices
+from ..wire.overrides import NO_OVERRIDES, Overrides
 from .call import Call, Headers, Origin
+from .capabilities.declared import Capabilities
 from .refusals import RefusalTable
 from .timeouts import Timeouts, deadline
 
@@ -47,7 +49,9 @@ class Deployment(msgspec.Struct, frozen=True):
     is None where the headers of a credential are all that a call needs, and `renew` where what it
     adds cannot be replaced. `from_callers` are headers that go on from a caller's request, each
     with its value for a caller that has none (None: it is left out then). `count_target` is where a
-    prompt's tokens are counted, if it does that. The last four are for requests in another dialect
+    prompt's tokens are counted, if it does that. `capabilities` is None where none restricts what
+    it can serve. `overrides` are the members of a body by which its provider would let callers
+    choose for themselves. The last five are for requests in another dialect
     (`dialects.base.ForeignRecipient`).
     """
 
@@ -69,22 +73,30 @@ class Deployment(msgspec.Struct, frozen=True):
     stream_usage: bool = True
     pattern: str | None = None
     targets: Mapping[str, bytes] = {}
+    from_callers: tuple[tuple[bytes, bytes | None], ...] = ()
+    count_target: bytes | None = None
+    capabilities: Capabilities | None = None
+    overrides: Overrides = NO_OVERRIDES
+    reasoning: ReasoningForm = "none"
+    default_max_tokens: int = 8192
+    max_output_tokens: int | None = None
+    drops: bool = False
+    caches_prompts: bool = False
 
     def takes(self, dialect: Dialect) -> bool:
         """Say whether a request in `dialect` can be sent to it."""
         return dialect is self.dialect or dialect.name in self.targets
 
-    from_callers: tuple[tuple[bytes, bytes | None], ...] = ()
-    count_target: bytes | None = None
-    reasoning: ReasoningForm = "none"
-    default_max_tokens: int = 8192
-    max_output_tokens: int | None = None
-    drops: bool = False
-
     @property
     def name(self) -> str:
         """Return what people know it by."""
         return f"{self.provider}/{self.model}"
+
+    @property
+    def answers_by(self) -> tuple[object, ...]:
+        """Return what decides what it is asked: kept answers of one with other terms are others."""
+        terms = (self.reasoning, self.drops, self.caches_prompts, self.capabilities)
+        return (self.name, self.origin, self.target, *terms)
 
     @property
     def state_key(self) -> str:

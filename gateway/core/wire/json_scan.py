@@ -51,6 +51,13 @@ class NotAnObject(InvalidJSON):
     """The body is not a JSON object at its top level."""
 
 
+class TooManyMembers(InvalidJSON):
+    """An object has more than `MAX_MEMBERS` members."""
+
+    def __init__(self) -> None:
+        super().__init__(f"more than {MAX_MEMBERS} members at the top level")
+
+
 class DuplicateKey(InvalidJSON):
     """Two keys are equal but for case, so that two readers could choose differently."""
 
@@ -84,9 +91,9 @@ def check_utf8(body: bytes) -> None:
 
 
 def check_count(count: int) -> None:
-    """Raise `InvalidJSON` if an object has more than `MAX_MEMBERS` members."""
+    """Raise `TooManyMembers` if an object has more than `MAX_MEMBERS` members."""
     if count > MAX_MEMBERS:
-        raise InvalidJSON(f"more than {MAX_MEMBERS} members at the top level")
+        raise TooManyMembers
 
 
 def scan(body: bytes) -> list[JsonMember]:

@@ -16,7 +16,9 @@ from typing import Final
 
 import msgspec
 
+from .bounded_keys import decode_bounded
 from .json_scan import (
+    MAX_MEMBERS,
     DuplicateKey,
     InvalidJSON,
     JsonMember,
@@ -39,6 +41,8 @@ __all__ = [
 _DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EMPTY: Final[Mapping[str, bytes]] = {}
 
+# Bytes with so few members that a bound on them would save nothing.
+_UNCOUNTED: Final = 8192
 # `scan` makes Python objects of what it skips: 32 MiB of `[],` would take it 3 s and 770 MB.
 MAX_SCAN: Final = 256 * 1024
 _TWICE: Final = "a key stands more than once at the top level, or is very long"
@@ -57,7 +61,7 @@ def members(body: bytes) -> list[JsonMember]:
     """
     check_utf8(body)  # msgspec does not look into the strings that it skips
     try:
-        values = _DECODER.decode(body)
+        values = _decode(body)
     except (msgspec.DecodeError, RecursionError):
         # Lone surrogate escapes, which RFC 8259 allows; otherwise this finds the fault, too.
         return scan(body) if len(body) <= MAX_SCAN else _members_of_large(body)
@@ -67,6 +71,14 @@ def members(body: bytes) -> list[JsonMember]:
     if len(body) > MAX_SCAN:
         raise InvalidJSON(_TWICE)
     return scan(body)
+
+
+def _decode(body: bytes) -> dict[str, msgspec.Raw]:
+    """Return the members, of each name the last. Raises TooManyMembers, and what msgspec does."""
+    # Each member has a colon, so few colons are few members; to count them takes microseconds.
+    if len(body) > _UNCOUNTED and body.count(b":") > MAX_MEMBERS:
+        return decode_bounded(body)
+    return _DECODER.decode(body)
 
 
 def _find(body: bytes, values: dict[str, msgspec.Raw]) -> list[JsonMember] | None:
@@ -82,7 +94,7 @@ def _members_of_large(body: bytes) -> list[JsonMember]:
     """
     plain = _SURROGATE.sub(rb"\\u0020", body)
     try:
-        found = _find(plain, _DECODER.decode(plain))
+        found = _find(plain, _decode(plain))
     except msgspec.ValidationError:
         raise NotAnObject("expected a JSON object") from None
     except msgspec.DecodeError as error:

@@ -31,15 +31,19 @@ async def offer_setup(
     *,
     page: bool = True,
     path: str = HERE,
+    secure: bool = False,
 ) -> None:
     """Once the database is there, make a link and log it, unless there is a user or no `page`.
 
     `bind` is the address of the pages, and `path` is what they are below. An address that this
-    machine cannot reach as itself gets no link: the link works from this machine only.
+    machine cannot reach as itself gets no link: the link works from this machine only. `secure`:
+    it speaks TLS.
     """
     origin = local_origin(bind)
     if origin is None or not page:
         return
+    if secure:
+        origin = origin.replace("http:", "https:", 1)
     await opened.wait()
     token, now = new_token(), round(clock() * 1_000_000)
     try:

@@ -117,7 +117,8 @@ class Administration:
         # A port that was left to the system is known by its socket.
         own = describe(self._sockets[0]) if self._sockets else config.admin.bind
         bind = own or config.server.bind
-        offer = partial(offer_setup, database, opened, bind, path=config.admin.path)
+        secure = not own and config.server.tls is not None
+        offer = partial(offer_setup, database, opened, bind, path=config.admin.path, secure=secure)
         nursery.start_soon(persist, offer)
 
 

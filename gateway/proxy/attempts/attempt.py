@@ -38,9 +38,9 @@ from ...transport_errors import (
 )
 from ..outcomes import Committed, Failed, RawAnswer
 from ..protocols import Upstream, UpstreamResponse
-from .own_keys import failed_without_secrets
+from .own_keys import mask_of
 from .preface import Preface
-from .reading.body import read_up_to, readable
+from .reading.body import headers_shown, read_up_to, readable
 from .reading.first_events import read_stream
 from .reading.reported_error import ERROR_BYTES, reported_error, wait_of
 from .reading.whole import Reader, read_whole
@@ -97,6 +97,7 @@ async def attempt_stream(
             upstream,
             prepared,
             lambda got: _read_stream(got, deployment, rewriter, limits, preface),
+            preface,
         )
     if preface is not None and preface.writing:
         raise SendStalled("the client took nothing of what came before the first event")
@@ -122,13 +123,17 @@ async def _attempt(
     upstream: Upstream,
     prepared: PreparedCall,
     read: Callable[[UpstreamResponse], Awaitable[Committed | Failed]],
+    preface: Preface | None = None,
 ) -> Committed | Failed:
     outcome: Committed | Failed | None = None
     call, prepare = prepared.call, prepared.deployment.prepare
     try:
         if prepare is not None:
             call = await prepare(call, prepared.credential, time.time())
-        response = readable(await upstream.request(call))
+        mask = mask_of(call.headers)
+        if preface is not None:
+            preface.mask = mask
+        response = headers_shown(readable(await upstream.request(call)), mask.headers)
         try:
             outcome = await read(response)
         finally:
@@ -141,9 +146,9 @@ async def _attempt(
         if renew is not None and renew(call):
             outcome = msgspec.structs.replace(outcome, cause=Cause.STALE_CREDENTIAL)
     if isinstance(outcome, Committed):
-        outcome.sent = call.headers
+        outcome.output, outcome.mask = mask.answer(outcome.output), mask
         return outcome
-    return failed_without_secrets(outcome, call.headers)
+    return mask_of(call.headers).failed(outcome)
 
 
 async def _read_stream(

@@ -155,14 +155,14 @@ class Pipeline:
             deadline=self._deadline(number),
             later=self._later,
             hedge=hedge,
-            pool=self._model.targets,
+            pool=self._calls.pool,
         )
         if isinstance(lease, Skipped):
             return lease
         self._later = True
         self._trail.begin(number)
         dropped = self._calls.dropped(number)
-        log = AttemptLog(exchange, lease, self._model.targets, number, step.wait, dropped)
+        log = AttemptLog(exchange, lease, self._calls.pool, number, step.wait, dropped)
         self._logs.append(log)
         return log
 

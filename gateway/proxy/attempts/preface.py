@@ -25,20 +25,23 @@ from ...core.routing.deployment import Deployment
 from ..exchange import Exchange
 from ..protocols import UpstreamResponse
 from .answer_headers import provider_headers
+from .own_keys import KeyMask
 
 
 class Preface:
     """Writes what comes before the commit. `writing` says that a write has not ended yet.
 
-    `fallback` is the name of the model that the attempt asks, if it is a fallback.
+    `fallback` is the name of the model that the attempt asks, if it is a fallback, and `mask` takes
+    the keys of its call out of what is shown.
     If it is cancelled then, half of an event may have gone out, and nothing can follow it.
     """
 
-    __slots__ = ("_exchange", "_late", "fallback", "writing")
+    __slots__ = ("_exchange", "_late", "fallback", "mask", "writing")
 
     def __init__(self, exchange: Exchange) -> None:
         self.writing = False
         self.fallback: str | None = None
+        self.mask: KeyMask | None = None
         self._exchange = exchange
         after = exchange.snapshot.server.keep_alive_comment
         self._late = exchange.started + after if after else math.inf
@@ -63,7 +66,8 @@ class Preface:
             exchange.settlement.shows(deployment)
             exchange.settlement.fell_back(self.fallback)
             await begin_stream(exchange, deployment, response)
-        await exchange.client.send(exchange.dialect.keep_alive if held else data)
+        shown = data if self.mask is None else self.mask.answer(data)
+        await exchange.client.send(exchange.dialect.keep_alive if held else shown)
         self.writing = False
         return held
 

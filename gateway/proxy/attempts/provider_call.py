@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from ...config.snapshot import ServedModel
 from ...core.dialects.base import DialectRequest
 from ...core.dialects.translators import TranslatedRequest, Untranslatable, translate
-from ...core.routing.causes import Skipped, SkipReason
+from ...core.records.shown_name import shortened
+from ...core.routing.capabilities.missing import Missing, missing, nothing_can
+from ...core.routing.causes import UNABLE, Skipped, SkipReason
 from ...core.routing.deployment import Deployment
+from ...core.routing.target import Target
 from ...errors import InvalidRequest
 from ..exchange import Exchange
 from ..outcomes import Committed, Failed
@@ -24,7 +27,17 @@ class ProviderCalls:
     `preface` shows a caller what comes before the commit; None where attempts run side by side.
     """
 
-    __slots__ = ("_exchange", "_limits", "_model", "_refusal", "_request", "_translated", "preface")
+    __slots__ = (
+        "_exchange",
+        "_limits",
+        "_missing",
+        "_model",
+        "_refusal",
+        "_request",
+        "_translated",
+        "pool",
+        "preface",
+    )
 
     def __init__(self, exchange: Exchange, request: DialectRequest, model: ServedModel) -> None:
         self._exchange = exchange
@@ -33,6 +46,12 @@ class ProviderCalls:
         # By the deployment's number: the request in its dialect, or why there is none.
         self._translated: dict[int, TranslatedRequest | None] = {}
         self._refusal: InvalidRequest | None = None
+        # By the deployment's number: what the request needs and it has not.
+        self._missing: dict[int, Missing] = {}
+        # Those that can serve the request, beside which one is alone or not.
+        self.pool: tuple[Target, ...] = model.targets
+        if any(each.capabilities is not None for each in model.deployments):
+            self._find_missing()
         self.preface = None if model.hedge is not None else Preface(exchange)
         server = exchange.snapshot.server
         self._limits = SizeLimits(event=server.max_event_bytes, response=server.max_response_bytes)
@@ -40,6 +59,8 @@ class ProviderCalls:
     def cannot(self, number: int) -> Skipped | None:
         """Return why the deployment `number` is passed over; None if it can serve the request."""
         deployment, exchange = self._model.deployments[number], self._exchange
+        if (found := self._missing.get(number)) is not None:
+            return Skipped(found.why)
         if deployment.takes(exchange.dialect):
             return None
         if number not in self._translated:
@@ -61,10 +82,31 @@ class ProviderCalls:
         return () if translated is None else translated.dropped
 
     def refused(self, skipped: Sequence[tuple[Deployment, Skipped]]) -> InvalidRequest | None:
-        """Return the error for a request that no deployment's API can say; None for any other."""
-        if any(each.why is not SkipReason.CANNOT_SERVE for _, each in skipped):
+        """Return the error for a request that no deployment can serve; None for any other."""
+        if any(each.why not in UNABLE for _, each in skipped):
             return None
-        return self._refusal
+        if not self._missing:
+            return self._refusal
+        deployments = self._model.deployments
+        found = [(deployments[number].name, each) for number, each in self._missing.items()]
+        error = nothing_can(shortened(self._request.model), found)
+        if self._refusal is None:
+            return error
+        both = f"{self._refusal.message}; {error.message}"
+        return InvalidRequest(both, code="unsupported", param=self._refusal.param)
+
+    def _find_missing(self) -> None:
+        """Look once for what the deployments declare that they have not."""
+        model, dialect = self._model, self._exchange.dialect
+        needs = self._request.needs()
+        for number, deployment in enumerate(model.deployments):
+            if (can := deployment.capabilities) is not None:
+                found = missing(can, needs, translated=not deployment.takes(dialect))
+                if found is not None:
+                    self._missing[number] = found
+        if self._missing:
+            able = (each for n, each in enumerate(model.targets) if n not in self._missing)
+            self.pool = tuple(able)
 
     async def make(self, log: AttemptLog) -> Committed | Failed:
         """Make the attempt of `log`, up to what is worth showing."""

@@ -26,7 +26,6 @@ from ...stops import RunningScope, running_after, stops
 from ...transport_errors import LocalShortage, UpstreamFailure
 from ..outcomes import Committed, RelayEnd
 from ..protocols import Client, UpstreamResponse
-from .own_keys import without_secrets
 from .reading.grace import END_GRACE, EndGrace
 from .silence import Silence
 
@@ -59,7 +58,7 @@ class Relay:
         self._response: UpstreamResponse = committed.response
         self._rewriter = rewriter
         self._output = committed.output
-        self._sent = committed.sent
+        self._mask = committed.mask
         self._idle = idle
         self._silence = Silence(idle, keep_alive_after)
         self._keep_alive = keep_alive
@@ -166,8 +165,8 @@ class Relay:
                 data = await _receive_waiting(chunks)
             if data is None:
                 # What a lost connection leaves behind may be cut anywhere, even as whole JSON.
-                return await self._conclude(b"" if self._failure else rewriter.end())
-            output = rewriter.feed(data)
+                return await self._conclude(b"" if self._failure else self._masked(rewriter.end()))
+            output = self._masked(rewriter.feed(data))
             if rewriter.ended:
                 return await self._conclude(output)
             if not data and silence.quiet():
@@ -200,14 +199,20 @@ class Relay:
             message = "the provider ended the stream with an error"
             if (foreign := rewriter.foreign_error) is not None:
                 said, code = foreign
-                told = without_secrets(said.encode(), self._sent).decode("utf-8", "replace")
+                told = self._without_keys(said.encode()).decode("utf-8", "replace")
                 return RelayEnd(EndReason.UPSTREAM_BROKE, f"{message}: {told}", code=code)
-            event = without_secrets(rewriter.error, self._sent)
+            event = self._without_keys(rewriter.error)
             return RelayEnd(EndReason.UPSTREAM_BROKE, message, event)
         return self._failure or RelayEnd(
             EndReason.UPSTREAM_BROKE,
             rewriter.broken or "the provider ended the stream in the middle",
         )
+
+    def _masked(self, output: bytes) -> bytes:
+        return output if self._mask is None or not output else self._mask.answer(output)
+
+    def _without_keys(self, error: bytes) -> bytes:
+        return error if self._mask is None else self._mask.error(error)
 
     async def _await_end(self) -> None:
         if self._rewriter.done:

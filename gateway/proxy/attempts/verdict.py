@@ -10,7 +10,7 @@ from typing import Final
 from ...core.limits.shedding import come_back
 from ...core.records.record import EndReason
 from ...core.routing.backoff import Rng
-from ...core.routing.causes import Cause, Skipped, SkipReason, Stop
+from ...core.routing.causes import UNABLE, Cause, Skipped, SkipReason, Stop
 from ...core.routing.deployment import Deployment
 from ...errors import (
     GatewayError,
@@ -55,6 +55,16 @@ _WORDS: Final = {
     SkipReason.RETRY_BUDGET: "retried too often",
     SkipReason.DRAINED: "taken out by an operator",
     SkipReason.CANNOT_SERVE: "cannot serve this request",
+    SkipReason.NO_IMAGES: "takes no images",
+    SkipReason.NO_DOCUMENTS: "takes no documents",
+    SkipReason.NO_AUDIO: "takes no audio",
+    SkipReason.NO_TOOLS: "has no tools",
+    SkipReason.NO_PARALLEL_TOOLS: "has no parallel tool calls",
+    SkipReason.NO_STRUCTURED_OUTPUT: "has no structured output",
+    SkipReason.NO_THINKING: "does not think",
+    SkipReason.NO_STREAMING: "does not stream",
+    SkipReason.CONTEXT_TOO_SMALL: "the prompt is too long for it",
+    SkipReason.ANSWER_TOO_LONG: "the answer is too long for it",
 }
 
 # A deployment that was gone past, and why.
@@ -103,7 +113,8 @@ def unavailable(stop: Stop, skipped: Sequence[GonePast], now: float, rng: Rng) -
         return ProvidersTimedOut("the time was up before a provider could be asked")
     times = [each.until for _, each in skipped if each.until is not None]
     wait = max(0.0, min(times) - now) if times else None
-    reasons = {each.why for _, each in skipped}
+    # What a request does not fit has no part in when it may come back.
+    reasons = {each.why for _, each in skipped} - UNABLE
     if reasons == {SkipReason.RATE_LIMITED}:
         return ProvidersRateLimited("all providers are rate limited", retry_after=wait)
     if reasons == {SkipReason.KEYS_REFUSED}:

@@ -14,7 +14,7 @@ from ...core.records.pricing import most_cost
 from ...core.records.record import COUNT_TOKENS
 from ...core.records.shown_name import shortened
 from ...errors import InvalidRequest
-from ..access import authenticate, authorize
+from ..access import authenticate, authorize, check_overrides
 from ..admission import admit
 from ..attempts.pipeline import Pipeline
 from ..cache.serve import CacheRequest, serve
@@ -40,6 +40,7 @@ async def serve_chat(
     request = exchange.dialect.read_request(await exchange.read_body())
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
+    check_overrides(snapshot, caller, model, request)
     _check_served(model, exchange)
     captures = services.captures
     if captures is not None and captures.selects(caller.name, request.model):

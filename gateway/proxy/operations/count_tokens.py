@@ -20,7 +20,8 @@ from ...core.limits.estimate import estimate_tokens
 from ...core.records.record import EndReason
 from ...core.routing.deployment import Deployment
 from ...transport_errors import UpstreamFailure
-from ..access import authenticate, authorize
+from ..access import authenticate, authorize, check_overrides
+from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import read_up_to, readable
 from ..exchange import Exchange
 
@@ -48,6 +49,7 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
     request = exchange.dialect.read_request(await exchange.read_body())
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
+    check_overrides(snapshot, caller, model, request)
 
     async def work() -> None:
         with trio.CancelScope() as scope:
@@ -112,4 +114,4 @@ async def _ask(
     except (msgspec.DecodeError, RecursionError):
         return None
     exchange.settlement.shows(deployment)
-    return body
+    return mask_of(call.headers).error(body)

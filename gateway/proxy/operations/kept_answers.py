@@ -27,9 +27,9 @@ from ...core.routing.deployment import Credential, Deployment
 from ...core.wire.splice import InvalidJSON, splice
 from ...errors import InvalidRequest, NotFound, ProvidersFailed, ProvidersTimedOut
 from ...transport_errors import UpstreamFailure
-from ..access import authenticate, authorize
+from ..access import authenticate, authorize, check_query
 from ..attempts.answer_headers import provider_headers
-from ..attempts.own_keys import without_secrets
+from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import readable
 from ..attempts.reading.whole import read_whole
 from ..exchange import Exchange
@@ -132,6 +132,8 @@ async def _ask_in_turn(
 async def _ask(
     exchange: Exchange, asked: KeptAnswerCall, deployment: Deployment, credential: Credential
 ) -> RawAnswer:
+    named = parse_qs(asked.query.decode("ascii"), keep_blank_values=True)
+    check_query(exchange.snapshot, exchange.caller, deployment.overrides, named)
     part = f"/{asked.id}{asked.part}".encode("ascii")
     query = b"?" + asked.query if asked.query else b""
     call = Call(
@@ -155,7 +157,8 @@ async def _ask(
         await response.aclose()
     if body is None:
         raise UpstreamFailure("the answer stalled")
-    return RawAnswer(response.status, response.headers, without_secrets(body, call.headers))
+    mask = mask_of(call.headers)
+    return RawAnswer(response.status, mask.headers(response.headers), mask.error(body))
 
 
 async def _show(

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from ...core.dialects.refused_heads import dialect_of_head
 from ...core.limits.shedding import LATEST, SOONEST
 from .. import gate
 
@@ -21,7 +22,7 @@ class Dismissal:
     def __init__(self, fields: Callable[[], Fields]) -> None:
         self._fields = fields
         self._rendered_with: Fields | None = None
-        self._halves: dict[tuple[bool, bool, int], tuple[bytes, bytes]] = {}
+        self._parts: dict[tuple[bool, bool, int, str], list[bytes]] = {}
         self._number = 0
 
     def __repr__(self) -> str:
@@ -32,16 +33,21 @@ class Dismissal:
         fields = self._fields()
         if fields is not self._rendered_with:
             self._rendered_with = fields
-            self._halves.clear()
+            self._parts.clear()
         # One after the other spreads them as well as chance does.
         self._number += 1
         after = _AFTER[self._number % len(_AFTER)]
         bodiless = request.startswith(b"HEAD ")
-        halves = self._halves.get((close, bodiless, after))
-        if halves is None:
+        dialect = dialect_of_head(request)
+        key = (close, bodiless, after, "" if dialect is None else dialect.name)
+        parts = self._parts.get(key)
+        if parts is None:
             text = gate.render(
-                gate.too_much(after), _ID, date=fields, bodiless=bodiless, close=close
+                *(gate.too_much(after), _ID),
+                date=fields,
+                bodiless=bodiless,
+                head=request,
+                close=close,
             )
-            before, _, behind = text.partition(_ID.encode())
-            halves = self._halves[close, bodiless, after] = before, behind
-        return b"%breq_%b%b" % (halves[0], secrets.token_hex(16).encode(), halves[1])
+            parts = self._parts[key] = text.split(_ID.encode())
+        return f"req_{secrets.token_hex(16)}".encode().join(parts)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alembic.script import Script
 
 # The revision that `schema.py` describes.
-HEAD: Final = "0007"
+HEAD: Final = "0012"
 FOLDER: Final = Path(__file__).parents[1] / "migrations"
 
 _AT_START: Final = 60.0

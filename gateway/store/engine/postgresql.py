@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
 from ...errors import ConfigError
+from ...installation import how_to_add
 from .transaction_deadline import TransactionDeadline
 
 _OVERFLOW: Final = 8
@@ -104,7 +105,7 @@ class Postgresql:
             )
         except ImportError as exc:
             raise ConfigError(
-                [f"[store] url: PostgreSQL needs a driver: install llm-gateway[postgres] ({exc})"]
+                [f"[store] url: PostgreSQL needs a driver ({exc}): {how_to_add('postgres')}"]
             ) from exc
 
 

@@ -92,6 +92,8 @@ requests: Final = Table(
     # What the key says of itself: its team, and a JSON object of texts.
     Column("team", Text),
     Column("labels", Text),
+    # A JSON list of texts: the members of the request that the provider was not sent.
+    Column("dropped", Text),
 )
 
 attempts: Final = Table(

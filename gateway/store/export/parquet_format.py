@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ...errors import ConfigError
+from ...installation import how_to_add
 from .columns import Column, ColumnKind, Columns, ColumnSpec
 
 # Rows of one group are held in memory until it is written. More of them compress better, less
@@ -24,7 +25,7 @@ class ParquetFormat:
             from pyarrow import parquet
         except ImportError as exc:
             raise ConfigError(
-                ["Parquet needs pyarrow: install llm-gateway[parquet], or export csv or jsonl"]
+                [f"Parquet needs pyarrow: {how_to_add('parquet')}; or export csv or jsonl"]
             ) from exc
         self._pa: Any = pa
         types = {

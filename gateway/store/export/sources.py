@@ -30,7 +30,7 @@ def _field(column: TableColumn[Any]) -> ColumnSpec:
         kind = ColumnKind.ID
     elif column.name in {"time", "start"}:
         kind = ColumnKind.TIME
-    elif column.name in {"metadata", "details", "skipped", "labels"}:
+    elif column.name in {"metadata", "details", "skipped", "labels", "dropped"}:
         kind = ColumnKind.JSON
     elif isinstance(column.type, Text):
         kind = ColumnKind.TEXT

@@ -84,6 +84,8 @@ def parts(wanted: Filter, dialect: str, *, indexed: bool = True) -> dict[str, Co
             found[name] = column(name).in_(values)
     if wanted.label:
         found["label"] = or_(*(_has_label(each, dialect) for each in wanted.label))
+    if wanted.dropped:
+        found["dropped"] = or_(*(_has_dropped(each, dialect) for each in wanted.dropped))
     failed = _failed if indexed else unindexed(_failed, dialect)
     if wanted.status:
         found["status"] = status_is(column("status"), wanted.status, failed)
@@ -107,6 +109,19 @@ def _has_label(label: str, dialect: str) -> ColumnElement[bool]:
     pair = ":".join(msgspec.json.encode(each).decode() for each in (name, value))
     position = func.instr if dialect == "sqlite" else func.strpos
     return position(requests.c.labels, pair) > 0
+
+
+def _has_dropped(member: str, dialect: str) -> ColumnElement[bool]:
+    """Return the condition that `member`, or any, was not sent.
+
+    The column is a JSON list of texts, without blanks and without commas within a text, so that a
+    text is found where one begins, and only there.
+    """
+    if member == "any":
+        return requests.c.dropped.is_not(None)
+    position = func.instr if dialect == "sqlite" else func.strpos
+    written = msgspec.json.encode(member).decode()
+    return or_(*(position(requests.c.dropped, f"{before}{written}") > 0 for before in "[,"))
 
 
 def conditions(wanted: Filter, dialect: str) -> ColumnElement[bool]:

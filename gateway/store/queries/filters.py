@@ -42,7 +42,8 @@ class Window(msgspec.Struct, kw_only=True, frozen=True):
 class Filter(Window, kw_only=True, frozen=True):
     """Which requests. A row must match one value of each field that is given.
 
-    A `label` is NAME=VALUE, as the key of a request has it.
+    A `label` is NAME=VALUE, as the key of a request has it. `dropped` is a member that the provider
+    was not sent, or `any`.
 
     A `status` is three digits, a class such as `4xx`, or `error`, which means `failed`, even with
     status 200. `text` is looked for within the columns of `SEARCHED`; the case of ASCII letters is
@@ -61,6 +62,7 @@ class Filter(Window, kw_only=True, frozen=True):
     request_id: tuple[str, ...] = ()
     team: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
     failed: bool | None = None
     stream: bool | None = None
     cached: bool | None = None
@@ -89,7 +91,7 @@ SEARCHED: Final = (
 AUDIT_SEARCHED: Final = ("actor", "client_ip", "action", "target", "details")
 # Fields whose values may be separated by commas. Values of the others can contain commas.
 _LISTS: Final = {"model", "provider", "token", "operation", "status", "end_reason", "client_ip",
-                 "action", "result"}  # fmt: skip
+                 "action", "result", "dropped"}  # fmt: skip
 CHOICES_OF: Final[dict[str, Collection[str]]] = {
     "end_reason": [*EndReason],
     "action": [*AuditAction],

@@ -119,7 +119,7 @@ def as_dict(row: Row[Any]) -> dict[str, Any]:
     """Return a row of `requests` by column, as JSON can hold it."""
     found = dict(row._mapping)
     found["id"] = str(found["id"])
-    for name in ("metadata", "skipped", "labels"):
+    for name in ("metadata", "skipped", "labels", "dropped"):
         if found[name] is not None:
             found[name] = msgspec.json.decode(found[name])
     return found

@@ -26,6 +26,7 @@ _METADATA: Final = 1024
 _METADATA_ENTRIES: Final = 32
 # A model has rarely more deployments than this.
 _SKIPPED_ENTRIES: Final = 64
+_NAMES_ENTRIES: Final = 32
 
 # Sums of these must fit 63 bits, or no batch with that roll-up could be written any more:
 # 9 million requests a day with the most tokens fit, 90,000 with the highest cost.
@@ -91,6 +92,7 @@ def request_row(record: Record, row_id: int) -> Row:
         None if not record.skipped else _skipped(record.skipped),
         text(record.team, NAME),
         None if not record.labels else _metadata(record.labels),
+        None if not record.dropped else _names(record.dropped),
     )
 
 
@@ -154,6 +156,10 @@ def _metadata(metadata: dict[str, str]) -> str:
         for name, value in list(metadata.items())[:_METADATA_ENTRIES]
     }
     return _json.encode(bounded).decode()
+
+
+def _names(names: list[str]) -> str:
+    return _json.encode([text(each, NAME) for each in names[:_NAMES_ENTRIES]]).decode()
 
 
 def _skipped(skipped: list[SkipRecord]) -> str:

@@ -67,8 +67,9 @@ def _seconds(name: str, text: str, *labels: str, bounds: Sequence[float] = SECON
 
 REQUESTS: Final = _counter(
     "gateway_requests",
-    'Requests by how they ended. Model "" is one that no provider was asked for.',
-    *("model", "provider", "token", "status", "end_reason"),
+    'Requests by what was asked for and how they ended. Model "" is one that no provider was asked'
+    " for.",
+    *("model", "provider", "token", "status", "end_reason", "operation"),
 )
 DURATION: Final = _seconds(
     "gateway_request_duration_seconds",

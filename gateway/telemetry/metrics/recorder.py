@@ -126,11 +126,11 @@ class MetricsRecorder:
 
     def record(self, record: Record, trace: Trace | None = None) -> None:
         """Count a request that has ended; nothing of its `trace` is counted."""
-        group = self._groups.get(
-            (record.model, record.provider, record.token, record.status, record.end_reason)
-        )
+        how = (record.status, record.end_reason, record.operation)
+        key = (record.model, record.provider, record.token, *how)
+        group = self._groups.get(key)
         if group is None:
-            group = self._group(record)
+            group = self._group(record, key)
         group.requests[0] += 1.0
         _observe(group.duration, record.latency_ms / 1000)
         if record.first_event_ms is not None:
@@ -218,7 +218,7 @@ class MetricsRecorder:
                 self._open(family, self._label("provider").add(each.provider))[0] += 1.0
             before = each
 
-    def _group(self, record: Record) -> _Group:
+    def _group(self, record: Record, key: tuple[Any, ...]) -> _Group:
         """Return the cells for `record`; remember them if its names are shown as they are."""
         model, provider = self._model(record), self._shown("provider", record.provider)
         token, status = (
@@ -228,13 +228,14 @@ class MetricsRecorder:
         if len(self._groups) >= MOST_GROUPS:
             model, token = model and OTHER, token and OTHER
         requests = self._open(
-            families.REQUESTS, model, provider, token, status, record.end_reason.value
+            families.REQUESTS,
+            *(model, provider, token, status, record.end_reason.value),
+            self._shown("operation", record.operation),
         )
         duration = self._open(families.DURATION, model, provider)
         group = _Group((model, provider, token), requests, duration)
         # Not remembered: "other" stands for many names, and an unknown model may be known later.
         if OTHER not in (*group.labels, status) and (model or record.model is None):
-            key = (record.model, record.provider, record.token, record.status, record.end_reason)
             self._groups[key] = group
         return group
 

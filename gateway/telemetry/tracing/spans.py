@@ -40,7 +40,11 @@ _KEY: Final = re.compile(
     r"\bbearer\s+[^\s,;]+|\b(?:sk|pk|rk|gsk|xai)[-_][\w.*-]{6,}|\bAIza[\w-]{20,}", re.IGNORECASE
 )
 # Operations that the conventions call otherwise (`gen_ai.operation.name`).
-_OPERATIONS: Final = {"completions": "text_completion", "responses": "chat"}
+_OPERATIONS: Final = {
+    "completions": "text_completion",
+    "messages": "chat",
+    "responses": "chat",
+}
 _MAX_INT: Final = (1 << 63) - 1
 _UNSET: Final = Status(StatusCode.UNSET)
 

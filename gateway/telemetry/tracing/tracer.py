@@ -34,6 +34,7 @@ from ...config.schema import TracingConfig
 from ...core.records.record import Record
 from ...core.records.traceparent import Trace, begin, new_span_id
 from ...errors import ConfigError
+from ...installation import how_to_add
 from ...providers.settings import Provider
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def _sdk(config: TracingConfig) -> tuple[SpanExporter, SpanMaker]:
         from . import spans
     except ImportError as exc:
         raise ConfigError(
-            [f"tracing.endpoint needs OpenTelemetry: install llm-gateway[otel] ({exc})."]
+            [f"tracing.endpoint needs OpenTelemetry ({exc}): {how_to_add('otel')}"]
         ) from exc
     exporter = OTLPSpanExporter(
         endpoint=config.endpoint, headers=config.headers, timeout=config.timeout

@@ -49,7 +49,7 @@ def test_the_defaults_need_no_advice() -> None:
             {
                 "providers": {
                     "p": Provider(
-                        kind="openai", base_url="http://x", probe=Probe(interval=1, timeout=2)
+                        kind="openai", base_url="http://x/v1", probe=Probe(interval=1, timeout=2)
                     )
                 }
             },

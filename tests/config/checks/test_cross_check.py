@@ -9,10 +9,12 @@ import pytest
 from gateway.config.checks.cross_check import Unread, all_names, check_bind, cross_check
 from gateway.config.cors import Cors
 from gateway.config.keys.tables import Token
-from gateway.config.schema import Admin, Config, Model, Route, Server
+from gateway.config.listener.server import Server
+from gateway.config.schema import Admin, Config, Model, Route
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.core.sign_in import AdminSettings, OidcSettings
+from gateway.installation import how_to_add
 from gateway.providers.registry import KINDS
 from gateway.providers.settings import Probe, Provider
 
@@ -335,9 +337,8 @@ def test_a_provider_to_sign_in_at(changed: dict[str, Any], problem: str) -> None
 def test_signing_in_elsewhere_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.config.checks.administration.find_spec", lambda _: None)
     assert problems(admin=AdminSettings()) == []
-    assert problems(admin=AdminSettings(oidc=OIDC)) == [
-        "[admin.oidc]: needs joserfc; install llm-gateway[oidc]"
-    ]
+    (problem,) = problems(admin=AdminSettings(oidc=OIDC))
+    assert problem == f"[admin.oidc]: needs joserfc; {how_to_add('oidc')}"
 
 
 def test_check_bind() -> None:

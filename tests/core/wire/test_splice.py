@@ -381,7 +381,8 @@ def test_large_values_are_skipped_in_c() -> None:
         large = body(size, end)
         assert more == [] or len(large) <= MAX_SCAN
         assert [member.key for member in members(large)] == ["k0", "k1", "k2", "k3", *more]
-        assert steps(large) == steps(body(20, end)) < 300
+        # Beside those of the bound on the members, which many colons ask for.
+        assert steps(large) <= steps(body(20, end)) + 100 < 400
 
 
 @pytest.mark.parametrize("key", ["k", "k{}"])

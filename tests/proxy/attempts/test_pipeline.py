@@ -192,7 +192,7 @@ async def test_a_bad_answer_is_not_shown(
 
 
 async def test_an_oversized_answer_is_not_shown(autojump_clock: MockClock) -> None:
-    from gateway.config.schema import Server
+    from gateway.config.listener.server import Server
 
     big: list[Step] = [(0, Head(200, (JSON,))), (0, b"[" * 1000), (0, b"[" * 1000), (0, EOF)]
     server = Server(max_response_bytes=1500)

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.config.schema import Server
+from gateway.config.listener.server import Server
 from gateway.core.routing.hedging import HedgePolicy
 from gateway.core.routing.timeouts import Timeouts
 from gateway.transport_errors import ConnectionLost

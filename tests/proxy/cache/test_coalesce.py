@@ -12,7 +12,7 @@ import trio
 from structlog.testing import LogCapture
 from trio.testing import MockClock
 
-from gateway.config.schema import Server
+from gateway.config.listener.server import Server
 from gateway.core.cache.answers import CachePolicy
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.routing.timeouts import Timeouts

@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.config.schema import Server
+from gateway.config.listener.server import Server
 from gateway.core.cache.answers import (
     OVERHEAD,
     AnswerRecording,

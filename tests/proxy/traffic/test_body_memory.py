@@ -8,7 +8,8 @@ import trio.testing
 from trio.testing import MockClock
 
 from gateway.config.keys.tables import Token
-from gateway.config.schema import Config, LimitsConfig, Server
+from gateway.config.listener.server import Server
+from gateway.config.schema import Config, LimitsConfig
 from gateway.core.limits.shedding import OverloadPolicy
 from gateway.errors import Overloaded
 from gateway.proxy.traffic.body_memory import SMALL, BodyHold, BodyMemory

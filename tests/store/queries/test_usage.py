@@ -296,3 +296,26 @@ def test_pages_of_a_team_and_of_a_label(database: Database) -> None:
         found(label=("app=Chat",)) == found(label=("app=cha",)) == found(label=("pp=chat",)) == []
     )
     assert found(team=("t",)) == ["req-0", "req-1", "req-2"]
+
+
+def test_pages_of_what_a_provider_was_not_sent(database: Database) -> None:
+    dropped = [["seed", "messages.0.name"], ["seed.x"], ['a["seed"'], []]
+    records = [
+        record(number, time=NOW - 60 * number, dropped=each) for number, each in enumerate(dropped)
+    ]
+    batch = Batch(1, records, [])
+    database.write_now(
+        lambda connection: write_batches(connection, "w", [batch], chain.append, RollupModels())
+    )
+
+    def found(*members: str) -> list[str]:
+        wanted = Filter(dropped=members)
+        rows = database.read_now(lambda connection: page(connection, wanted)).rows
+        return sorted(row["request_id"] for row in rows)
+
+    assert found("any") == ["req-0", "req-1", "req-2"]
+    assert found("seed") == ["req-0"]
+    assert found("messages.0.name", 'a["seed"') == ["req-0", "req-2"]
+    assert found("see") == found("name") == []
+    rows = database.read_now(lambda connection: page(connection, Filter())).rows
+    assert [row["dropped"] for row in rows] == [*dropped[:3], None]

@@ -51,6 +51,7 @@ def test_each_column_gets_its_field() -> None:
         team="search",
         labels={"app": "chat"},
         skipped=[SkipRecord(provider="gone", model="m-2", reason="busy", at_ms=1.5)],
+        dropped=["seed", 'a "b"'],
     )
     row = named(requests, rows.request_row(given, 42))
     assert row == {
@@ -95,6 +96,7 @@ def test_each_column_gets_its_field() -> None:
         "skipped": '[{"provider":"gone","model":"m-2","reason":"busy","at_ms":1.5}]',
         "team": "search",
         "labels": '{"app":"chat"}',
+        "dropped": '["seed","a \\"b\\""]',
     }
     assert type(row["end_reason"]) is str
 

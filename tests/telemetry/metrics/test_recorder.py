@@ -72,7 +72,7 @@ def test_a_served_request() -> None:
         metrics.record(settled())
     found = values(metrics)
     whose = "model=fast,provider=openai,token=team"
-    how = "end_reason=complete,model=fast,provider=openai,status=200,token=team"
+    how = "end_reason=complete,model=fast,operation=chat,provider=openai,status=200,token=team"
     assert found[f"gateway_requests_total{{{how}}}"] == 3
     tokens = {"input": 300, "output": 90, "cached": 120, "reasoning": 60}
     for kind, count in tokens.items():
@@ -95,6 +95,16 @@ def test_each_end_is_counted_apart() -> None:
         metrics.record(settled(end_reason=reason, status=500))
     for reason in EndReason:
         assert total(metrics, "gateway_requests_total", end_reason=reason.value, status="500") == 1
+
+
+def test_requests_are_counted_by_what_was_asked_for() -> None:
+    metrics = make()
+    asked = ["chat", "messages", "responses", "embeddings", "completions", "moderations", "chat"]
+    for operation in asked:
+        metrics.record(settled(operation=operation))
+    for operation in asked[1:-1]:
+        assert total(metrics, "gateway_requests_total", operation=operation) == 1
+    assert total(metrics, "gateway_requests_total", operation="chat") == 2
 
 
 def test_unknown_usage_counts_nothing() -> None:

@@ -16,7 +16,7 @@ class AnthropicMessages:
     """See `base.Dialect`. It has no state: `ANTHROPIC_MESSAGES` is the one there is."""
 
     name = "anthropic_messages"
-    operation = "chat"
+    operation = "messages"
     path = "/v1/messages"
     # The SDKs pass over it (anthropic-sdk-python `_streaming.py`), and Claude Code, which gives a
     # stream up after 300 s of silence, counts it (code.claude.com/docs, "LLM gateway").
@@ -61,8 +61,7 @@ class AnthropicMessages:
         return errors.relayed_error_event(data)
 
     def refusal_body(self, status: int, message: str, *, too_long: bool) -> bytes:
-        # Claude Code looks for these words before it compacts (code.claude.com/docs).
-        said = f"prompt is too long: {message}" if too_long else message
+        said = errors.too_long(message) if too_long else message
         return errors.error_body(errors.error_type(status), said)
 
     def model_list(self, entries: Sequence[ModelEntry], query: str = "") -> bytes:

@@ -41,6 +41,8 @@ _STATUS_OF: Final = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
+# The code of an error for a prompt that no model of ours takes, in the gateway's own words.
+TOO_LONG: Final = "context_length_exceeded"
 # What the gateway ends a stream for, by its codes; anything else is an `api_error`.
 _IN_STREAM: Final = {
     "total_timeout": "timeout_error",
@@ -68,7 +70,16 @@ def error_body(kind: str, message: str, request_id: str = "") -> bytes:
 def error_reply(error: GatewayError, request_id: str = "") -> tuple[HeaderList, bytes]:
     """Return the headers and the body that show `error`."""
     kind = "billing_error" if isinstance(error, QuotaExceeded) else error_type(error.status)
-    return [_JSON, *error_headers(error)], error_body(kind, error.message, request_id)
+    message = too_long(error.message) if error.code == TOO_LONG else error.message
+    return [_JSON, *error_headers(error)], error_body(kind, message, request_id)
+
+
+def too_long(message: str) -> str:
+    """Return `message` in the words that Claude Code looks for before it compacts.
+
+    (code.claude.com/docs, "LLM gateway".)
+    """
+    return f"prompt is too long: {message}"
 
 
 def error_event(message: str, code: str) -> bytes:

@@ -13,15 +13,20 @@ import msgspec
 
 from ....errors import InvalidRequest
 from ...wire.json_scan import NOTHING
+from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
 from ..canonical.foreign_state import without_foreign_state
-from ..request_body import flag_of, members_of_body, string_of
-from ..token_limits import read_token_limits
+from ..needs import Needs
+from ..request_body import flag_of, members_inside, members_of_body, string_of
+from ..token_limits import LIMIT_NAMES, read_token_limits
 from .answer import rewrite_answer
+from .needs import read_needs
 from .stream import MessageStreamRewriter
 
-_METADATA: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+# What limits, accounts and the debug log go by.
+_READ: Final = NameTable(("model", "stream", "metadata", "messages", "system", *LIMIT_NAMES))
+_READ_METADATA: Final = NameTable(("user_id",))
 
 
 class MessageRequest(msgspec.Struct, frozen=True):
@@ -41,6 +46,9 @@ class MessageRequest(msgspec.Struct, frozen=True):
         """Return one: this API gives no more."""
         return 1
 
+    def needs(self) -> Needs:
+        return read_needs(self.body, self.members, stream=self.stream, answer=self.answer_tokens)
+
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, under the recipient's name of the model."""
         body = splice(self.body, put={"model": recipient.model_json}, known=self.members)
@@ -57,7 +65,7 @@ class MessageRequest(msgspec.Struct, frozen=True):
 
 def parse_messages(body: bytes) -> MessageRequest:
     """Read a request body. Raises InvalidRequest (400) with what is wrong and where."""
-    found = members_of_body(body)
+    found = members_of_body(body, _READ)
     values = {member.key: body[member.value_start : member.end] for member in found}
     if "model" not in values:
         raise InvalidRequest("model: Field required", param="model")
@@ -75,11 +83,11 @@ def parse_messages(body: bytes) -> MessageRequest:
 
 
 def _user(metadata: bytes) -> str | None:
-    if metadata in NOTHING:
+    if metadata in NOTHING or not metadata.startswith(b"{"):
+        # What is of another form is the provider's to refuse.
         return None
+    user = members_inside(metadata, "metadata", _READ_METADATA).get("user_id", b"null")
     try:
-        user = bytes(_METADATA.decode(metadata).get("user_id", b"null"))
         return string_of(user, "metadata.user_id") if user.startswith(b'"') else None
-    except (msgspec.DecodeError, InvalidRequest, RecursionError):
-        # Of another form: the provider says what is wrong with it.
+    except InvalidRequest:
         return None

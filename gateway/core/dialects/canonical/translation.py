@@ -15,6 +15,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ...records.usage import Usage
+from ...wire.json_scan import JsonMember
 from ...wire.sse import SseDecoder
 from ..base import (
     Answer,
@@ -25,6 +26,7 @@ from ..base import (
     Recipient,
     StreamRewriter,
 )
+from ..needs import Needs
 from .call import CanonicalCall
 from .events import Event
 from .fidelity import Fidelity
@@ -126,6 +128,10 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
     now: float = 0.0
 
     @property
+    def members(self) -> list[JsonMember]:
+        return self.request.members
+
+    @property
     def body(self) -> bytes:
         return self.request.body
 
@@ -156,6 +162,9 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
     @property
     def answers(self) -> int:
         return self.inner.answers
+
+    def needs(self) -> Needs:
+        return self.request.needs()
 
     def body_for(self, recipient: Recipient) -> bytes:
         return self.inner.body_for(recipient)

@@ -12,24 +12,24 @@ from typing import ClassVar, Final
 import msgspec
 
 from ....errors import InvalidRequest
-from ...records.shown_name import shortened
-from ...wire.splice import (
-    DuplicateKey,
-    InvalidJSON,
-    JsonMember,
-    check_unique,
-    members,
-    splice,
-)
+from ...wire.member_names import NameTable
+from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
 from ..canonical.foreign_state import without_foreign_state
-from ..request_body import flag_of, members_of_body, string_of
-from ..token_limits import TokenLimits, read_token_limits
+from ..needs import Needs
+from ..request_body import flag_of, members_inside, members_of_body, string_of
+from ..token_limits import LIMIT_NAMES, TokenLimits, read_token_limits
 from .answer import rewrite_answer
+from .needs import read_needs
 from .stream import ChatStreamRewriter
 
 _INCLUDE_USAGE: Final = b'{"include_usage":true}'
 _TRUE: Final = b"true"
+# What limits, accounts and the debug log go by.
+_READ: Final = NameTable(
+    ("model", "stream", "stream_options", "user", "messages", "prompt", "echo", *LIMIT_NAMES)
+)
+_READ_OPTIONS: Final = NameTable(("include_usage",))
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
@@ -56,6 +56,11 @@ class ChatRequest(msgspec.Struct, frozen=True):
     def answers(self) -> int:
         """Return how many answers the caller wants."""
         return self.limits.n
+
+    def needs(self) -> Needs:
+        return read_needs(
+            self.body, self.members, stream=self.stream, answer=self.limits.max_tokens or 0
+        )
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send: the recipient's model name, and usage asked for in streams.
@@ -86,7 +91,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
 
 def parse_chat(body: bytes) -> ChatRequest:
     """Read a request body. Raises InvalidRequest (400) with what is wrong and where."""
-    found = members_of_body(body)
+    found = members_of_body(body, _READ)
     values = {member.key: body[member.value_start : member.end] for member in found}
     if "model" not in values:
         raise InvalidRequest("you must provide a model parameter", param="model")
@@ -117,37 +122,12 @@ def _stream_options(raw: bytes | None) -> tuple[bytes, bool]:
         return raw, True
     if not raw.startswith(b"{"):
         raise InvalidRequest("stream_options must be an object", param="stream_options")
-    found = _option_members(raw)
-    values = {member.key: raw[member.value_start : member.end] for member in found}
-    include = values.get("include_usage", b"null")
+    # A second `include_usage`, or one in other letters, could switch off the report of usage.
+    include = members_inside(raw, "stream_options", _READ_OPTIONS).get("include_usage", b"null")
     if include not in (_TRUE, b"false", b"null"):
         raise InvalidRequest(
             "stream_options.include_usage must be true or false", param="stream_options"
         )
     if include == _TRUE:
         return raw, True
-    return splice(raw, put={"include_usage": _TRUE}, known=found), False
-
-
-def _option_members(raw: bytes) -> list[JsonMember]:
-    """Return the members of `stream_options`, which a provider must read as the gateway does.
-
-    A second `include_usage`, or one in other letters, could switch off the report of usage.
-    `members` has bounds of its own: of the count, of the depth and of duplicate keys.
-    """
-    try:
-        found = members(raw)
-        check_unique(found)
-    except DuplicateKey as exc:
-        message = shortened(f"stream_options: {exc}")
-        raise InvalidRequest(message, code="duplicate_key", param="stream_options") from exc
-    except (InvalidJSON, RecursionError) as exc:
-        message = shortened(f"stream_options cannot be read: {exc}")
-        raise InvalidRequest(message, param="stream_options") from exc
-    for member in found:
-        if member.key.casefold() == "include_usage" != member.key:
-            raise InvalidRequest(
-                f"stream_options.{shortened(member.key)} must be written include_usage",
-                param="stream_options",
-            )
-    return found
+    return splice(raw, put={"include_usage": _TRUE}), False

@@ -17,6 +17,7 @@ import msgspec
 
 from ...limits.estimate import BYTES_PER_TOKEN, MOST_TOKENS
 from ..base import Answer, Recipient, StreamRewriter
+from ..needs import Needs
 from ..openai_chat.answer import rewrite_answer
 from ..openai_chat.request import ChatRequest, parse_chat
 from ..request_body import flag_of
@@ -43,6 +44,11 @@ class TextRequest(ChatRequest, frozen=True):
 
     choices: int = 1
     echoed: int = 0
+
+    def needs(self) -> Needs:
+        found = super().needs()
+        # Several prompts are as many contexts.
+        return found if self.choices == 1 else msgspec.structs.replace(found, prompt=0)
 
     def start_stream(
         self, recipient: Recipient, name: bytes, max_event_bytes: int

@@ -5,15 +5,19 @@ Input, `encoding_format`, `dimensions` and all else reach the provider to the by
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
 
 from ....errors import InvalidRequest
+from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..needs import Needs
 from ..request_body import members_of_body, string_of
 from .answer import rewrite_numbers
+
+_READ: Final = NameTable(("model", "user", "input", "stream"))
 
 
 class NumbersRequest(msgspec.Struct, frozen=True):
@@ -31,6 +35,10 @@ class NumbersRequest(msgspec.Struct, frozen=True):
     continues: ClassVar[None] = None
     once: ClassVar[bool] = False
 
+    def needs(self) -> Needs:
+        # Each of many inputs has a context of its own.
+        return Needs()
+
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, with the recipient's model name, which may be the first."""
         return splice(self.body, put={"model": recipient.model_json}, known=self.members)
@@ -46,7 +54,7 @@ class NumbersRequest(msgspec.Struct, frozen=True):
 
 def parse_numbers(body: bytes, holder: str, default_model: str = "") -> NumbersRequest:
     """Read a request body. Raises InvalidRequest (400) with what is wrong and where."""
-    found = members_of_body(body)
+    found = members_of_body(body, _READ)
     # The input may be large, and is of no interest here.
     read = ("model", "user")
     values = {each.key: body[each.value_start : each.end] for each in found if each.key in read}

@@ -10,12 +10,15 @@ from typing import Final
 import msgspec
 
 from ....errors import InvalidRequest
+from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
-from ..request_body import flag_of, members_of_body, string_of
-from ..token_limits import read_token_limits
+from ..needs import Needs
+from ..request_body import flag_of, members_inside, members_of_body, string_of
+from ..token_limits import LIMIT_NAMES, read_token_limits
 from .answer import rewrite_response
-from .event import id_of
+from .event import text_of
+from .needs import read_needs
 from .stream import ResponsesStreamRewriter
 
 # Who a request is made for; the first is the newer name (platform.openai.com/docs/api-reference).
@@ -23,6 +26,14 @@ _USERS: Final = ("safety_identifier", "user")
 # What a request goes on from, if its provider keeps responses.
 _CONTINUES: Final = ("previous_response_id", "conversation")
 _NULL: Final = b"null"
+# What limits, accounts, the homes of kept answers and the debug log go by.
+_READ: Final = NameTable(
+    (
+        *("model", "stream", "input", "instructions", "store", "background"),
+        *(*_USERS, *_CONTINUES, *LIMIT_NAMES),
+    )
+)
+_READ_ID: Final = NameTable(("id",))
 
 
 class ResponsesRequest(msgspec.Struct, frozen=True):
@@ -38,6 +49,9 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
     once: bool = False
     answers: int = 1
 
+    def needs(self) -> Needs:
+        return read_needs(self.body, self.members, stream=self.stream, answer=self.answer_tokens)
+
     def body_for(self, recipient: Recipient) -> bytes:
         return splice(self.body, put={"model": recipient.model_json}, known=self.members)
 
@@ -52,7 +66,7 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
 
 def parse_responses(body: bytes) -> ResponsesRequest:
     """Read a request body. Raises InvalidRequest (400) with what is wrong and where."""
-    found = members_of_body(body)
+    found = members_of_body(body, _READ)
     values = {member.key: body[member.value_start : member.end] for member in found}
     if values.get("model", _NULL) == _NULL:
         raise InvalidRequest("you must provide a model parameter", param="model")
@@ -60,7 +74,7 @@ def parse_responses(body: bytes) -> ResponsesRequest:
     if not model:
         raise InvalidRequest("model must not be empty", param="model")
     users = [values[name] for name in _USERS if values.get(name, b"").startswith(b'"')]
-    continues = [id_of(values[name]) for name in _CONTINUES if values.get(name, _NULL) != _NULL]
+    continues = [_id(values[name], name) for name in _CONTINUES if values.get(name, _NULL) != _NULL]
     return ResponsesRequest(
         body=body,
         members=found,
@@ -71,3 +85,10 @@ def parse_responses(body: bytes) -> ResponsesRequest:
         continues=next(filter(None, continues), None),
         once=values.get("conversation", _NULL) != _NULL or values.get("background") == b"true",
     )
+
+
+def _id(raw: bytes, name: str) -> str:
+    """Return the id in the member `name`, which is a string or an object that has it."""
+    if raw.startswith(b"{"):
+        raw = members_inside(raw, name, _READ_ID).get("id", _NULL)
+    return text_of(raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import trio
@@ -42,6 +42,28 @@ class _Wrapped:
 
     async def aclose(self) -> None:
         await self._response.aclose()
+
+
+class ResponseWithHeaders(_Wrapped):
+    """An answer as it came, with other headers."""
+
+    def __init__(self, response: UpstreamResponse, headers: HeaderPairs) -> None:
+        super().__init__(response)
+        self.headers = headers
+
+    def __repr__(self) -> str:
+        return f"<ResponseWithHeaders {self.status}>"
+
+    async def receive_some(self) -> bytes:
+        return await self._response.receive_some()
+
+
+def headers_shown(
+    response: UpstreamResponse, shown: Callable[[HeaderPairs], HeaderPairs]
+) -> UpstreamResponse:
+    """Return `response` with what is `shown` of its headers."""
+    headers = shown(response.headers)
+    return response if headers is response.headers else ResponseWithHeaders(response, headers)
 
 
 class InflatedResponse(_Wrapped):

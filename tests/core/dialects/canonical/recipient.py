@@ -19,3 +19,4 @@ class To:
     default_max_tokens: int = 8192
     max_output_tokens: int | None = None
     drops: bool = False
+    caches_prompts: bool = False

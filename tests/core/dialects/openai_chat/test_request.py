@@ -73,7 +73,7 @@ def sent(body: bytes, *, stream_usage: bool = True) -> bytes:
         (b'{"model":"x","a":1,"a":1}', "duplicate_key", "a", "'a'"),
         (b'{"model":"x","\\ud800":1,"\\ud800":2}', "duplicate_key", "\\ud800", "duplicate"),
         (b"{}", "invalid_request", "model", "must provide a model"),
-        (b'{"Model":"x"}', "invalid_request", "model", "must provide a model"),
+        (b'{"Model":"x"}', "disguised_member", "model", "must be written 'model'"),
         (b'{"x":{"model":"y"}}', "invalid_request", "model", "must provide a model"),
         (b'{"model":""}', "invalid_request", "model", "must not be empty"),
         (b'{"model":null}', "invalid_request", "model", "must be a string"),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from trio.testing import MockClock
 
-from gateway.config.schema import Server
+from gateway.config.listener.server import Server
 
 from ...scripts import DONE, EOF, EVENTS, JSON, STOP, TOTALS, Head, Step, answer, chunk, ok
 from ...world import World

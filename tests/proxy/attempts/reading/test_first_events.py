@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from trio.testing import MockClock
 
-from gateway.config.schema import Server
+from gateway.config.listener.server import Server
 
 from ...scripts import (
     DONE,

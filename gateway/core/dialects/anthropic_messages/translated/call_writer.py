@@ -11,6 +11,7 @@ from ...canonical.call import CanonicalCall, ToolResult, Turn
 from ...canonical.fidelity import Fidelity
 from ...canonical.reading import number
 from .block_writer import write_blocks
+from .cache_marks import mark
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _NO_SCHEMA: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
@@ -49,6 +50,8 @@ def write_call(call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidel
     if call.service_tier not in (None, "auto"):
         fidelity.hint(call.path("service_tier"))
     _put_rest(call, fidelity)
+    if recipient.caches_prompts:
+        mark(body)
     return _ENCODE(body)
 
 

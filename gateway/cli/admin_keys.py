@@ -10,17 +10,17 @@ from typing import Annotated, Final, Literal
 import msgspec
 from cyclopts import App, Parameter
 
-from ...config import load
-from ...config.environment import only_unset
-from ...config.paths import config_path, tokens_path
-from ...config.tokens import file as keys_file
-from ...config.tokens.file import ADMINS
-from ...control.secret import new_secret
-from ...core.records.audit import AuditAction, AuditResult
-from ...errors import ConfigError
-from ..audit_entry import by_operator, record_action
-from .check import report
-from .reload import tell_running
+from ..config import load
+from ..config.environment import only_unset
+from ..config.paths import config_path, tokens_path
+from ..config.tokens import file as keys_file
+from ..config.tokens.file import ADMINS
+from ..control.secret import new_secret
+from ..core.records.audit import AuditAction, AuditResult
+from ..errors import ConfigError
+from .audit_entry import by_operator, record_action
+from .commands.check import report
+from .commands.reload import tell_running
 
 _COLUMNS: Final = ("name", "scopes", "file")
 # What a key without `scopes` may do: they were added later.

@@ -12,10 +12,10 @@ import pytest
 
 from gateway.config import load
 
-from ...end_to_end.caller import get
-from ...end_to_end.harness import GATEWAY, spawned
-from ...end_to_end.store import eventually
-from ..test_init import gateway
+from ..end_to_end.caller import get
+from ..end_to_end.harness import GATEWAY, spawned
+from ..end_to_end.store import eventually
+from .test_init import gateway
 
 pytestmark = pytest.mark.slow
 

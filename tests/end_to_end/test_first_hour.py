@@ -1,0 +1,94 @@
+"""The first start: from an empty folder, and with all that is written in one place."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from gateway.config.sources.shipped import SHIPPED
+
+from .caller import ask, get
+from .harness import GATEWAY, HYPERCORN, ROOT, spawned
+from .provider import until
+
+pytestmark = pytest.mark.slow
+
+PORT = ("--bind", "127.0.0.1:0")
+
+
+def inside(folder: Path, *command: str) -> list[str]:
+    return ["env", "-C", str(folder), "-u", "GATEWAY_CONFIG", *command]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [(*GATEWAY, *PORT), (*GATEWAY, *PORT, "--workers", "2"), HYPERCORN],
+    ids=["one", "two", "hypercorn"],
+)
+async def test_an_empty_folder_serves_the_demo_and_stays_empty(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    async with spawned(inside(tmp_path, *command)) as served:
+        answer = await ask(served.port, model="demo")
+        assert "demo provider" in answer.json["choices"][0]["message"]["content"]
+        served.process.send_signal(signal.SIGINT)
+        assert await served.exit_status() == 0
+    assert os.listdir(tmp_path) == []
+    if command is not HYPERCORN:
+        assert b"there is no config.toml here, so this is the demo, in memory" in served.said
+        assert served.said.count(b"this is the demo") == 1
+        assert b"-m gateway init` writes a configuration" in served.said
+
+
+async def test_a_demo_takes_up_the_file_that_init_writes(tmp_path: Path) -> None:
+    async with spawned(inside(tmp_path, *GATEWAY, *PORT)) as served:
+        command = inside(tmp_path, sys.executable, "-m", "gateway", "init")
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        await trio.run_process(command, capture_stdout=True, env=environ)
+        file = tmp_path / "config.toml"
+        file.write_text(file.read_text().replace('name = "demo"\nroutes', 'name = "mine"\nroutes'))
+        served.process.send_signal(signal.SIGHUP)
+        await until(lambda: b"configuration reloaded" in served.said, "a reload")
+        models = await get(served.port, "/v1/models")
+        assert [model["id"] for model in models.json["data"]] == ["mine"]
+
+
+@pytest.mark.parametrize("by", ["file", "option"])
+async def test_all_that_is_written_is_in_the_folder_of_the_state(tmp_path: Path, by: str) -> None:
+    folder, state = tmp_path / "etc", tmp_path / "var" / "state"
+    folder.mkdir()
+    text = SHIPPED.read_text() + "\n[debug_log]\nsample = 1.0\n"
+    text = text.replace("\n[debug_log]\n# tokens", "\n# [debug_log]\n# tokens")
+    if by == "file":
+        text = text.replace("[server]\n", '[server]\nstate_dir = "../var/state"\n')
+    file = folder / "config.toml"
+    file.write_text(text)
+    option = ("--state-dir", str(state)) if by == "option" else ()
+    # The file as the one argument is the configuration.
+    async with spawned([*GATEWAY, str(file), *PORT, *option]) as served:
+        assert (await ask(served.port, model="demo")).json
+        await until(lambda: any((state / "debug").rglob("*")), "a captured request")
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        if by == "option":
+            environ["GATEWAY_STATE_DIR"] = str(state)
+
+        async def run(*arguments: str) -> str:
+            command = [sys.executable, "-m", "gateway", *arguments, "--config", str(file)]
+            found = await trio.run_process(command, capture_stdout=True, env=environ)
+            return found.stdout.decode()
+
+        key = await run("tokens", "create", "me")
+        await until(lambda: b"configuration reloaded" in served.said, "a reload")
+        answer = await ask(served.port, key=key.strip(), model="demo")
+        assert answer.status == 200
+        assert "token_created" in await run("audit", "list")
+        assert [each.name for each in os.scandir(folder)] == ["config.toml"]
+        names = {each.name for each in os.scandir(state)}
+        wanted = {".gitignore", "debug", "gateway.db", "gateway.pid", "tokens.toml"}
+        assert wanted <= names
+        assert "gateway.journal" in names or len(names) > len(wanted)
