@@ -11,7 +11,7 @@ from .cross_check import check_bind
 
 def with_bind(config: Config, bind: str) -> Config:
     """Return `config` that binds to `bind` instead. Raises ConfigError."""
-    if problems := [*check_bind(bind, "--bind")]:
+    if problems := [f"--bind: {problem}" for problem in check_bind(bind)]:
         raise ConfigError(problems)
     server = msgspec.structs.replace(config.server, bind=bind)
     return msgspec.structs.replace(config, server=server)

@@ -13,4 +13,4 @@ def test_with_bind() -> None:
     assert with_bind(Config(), "[::1]:9").server.bind == "[::1]:9"
     with pytest.raises(ConfigError) as caught:
         with_bind(Config(), "nowhere")
-    assert caught.value.problems[0].startswith("--bind: 'nowhere' is not HOST:PORT")
+    assert caught.value.problems[0].startswith("--bind: [server] bind: 'nowhere' is not HOST:PORT")
