@@ -54,6 +54,7 @@ class SideListener:
         self._config = _config()
         self._state = ConnectionState(LifespanState())
         self._most = most
+        self._accepting = trio.CancelScope()
 
     def __repr__(self) -> str:
         return f"<SideListener {self._connections!r}>"
@@ -67,10 +68,15 @@ class SideListener:
                 trio.SocketListener(trio.socket.from_stdlib_socket(each.dup()))
                 for each in self._sockets
             ]
-            await trio.serve_listeners(self._serve, listeners)
+            async with trio.open_nursery() as handlers:
+                with trio.CancelScope() as self._accepting:
+                    await trio.serve_listeners(self._serve, listeners, handler_nursery=handlers)
+                await trio.sleep_forever()
 
     async def finish(self) -> None:
         """Close connections as soon as they are idle; those that never are get some seconds."""
+        # What comes from now on is for another worker behind the same sockets.
+        self._accepting.cancel("the gateway stops")
         await self._context.terminated.set()
         for member in self._connections.members:
             member.retire()
