@@ -12,10 +12,11 @@ SIDE_BY_SIDE := -n $(JOBS) --maxprocesses 8 --dist worksteal
 # what it has compiled; an environment that forbids it is overruled.
 test quick soak: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup run test quick soak check fix bench compare lock clean
+.PHONY: help setup run init test quick soak check fix bench compare sbom audit lock clean
 
 help:
-	@echo "make run      serve on config.toml (ARGS='--workers 2' for more)"
+	@echo "make run      serve on config.toml, or a demo without one (ARGS='--workers 2' for more)"
+	@echo "make init     write a config.toml to begin with"
 	@echo "make quick    most of the tests: without the slow and the soak tests"
 	@echo "make test     all tests, on all cores (ARGS='-k stream' for some, JOBS=1 for one core)"
 	@echo "make soak     all tests, the soak tests and the random ones at length (SOAK=1)"
@@ -23,6 +24,8 @@ help:
 	@echo "make fix      format, and mend what ruff can"
 	@echo "make bench    throughput and latency of the streaming core; make compare: against others"
 	@echo "make setup    everything for development into .venv"
+	@echo "make sbom     the bill of materials, as CycloneDX (ARGS=container for the image's)"
+	@echo "make audit    known vulnerabilities of what is locked"
 	@echo "make lock     resolve the dependencies anew into requirements/"
 
 .venv/run:
@@ -34,16 +37,20 @@ help:
 .venv/openai2:
 	@scripts/venv .venv-openai2 requirements/openai2.txt
 
-.PHONY: .venv/run .venv/dev .venv/openai2
+.PHONY: .venv/run .venv/dev .venv/openai2 .venv/audit
 
 setup: .venv/dev .venv/openai2
 
 run: .venv/run
 	@exec $(BIN)/gateway serve $(ARGS)
 
+init: .venv/run
+	@$(BIN)/gateway init
+
 test: setup
 	@scripts/postgres >/dev/null
 	@scripts/chromium >/dev/null
+	@scripts/clients
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 quick: setup
@@ -52,6 +59,7 @@ quick: setup
 soak: setup
 	@scripts/postgres >/dev/null
 	@scripts/chromium >/dev/null
+	@scripts/clients
 	SOAK=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --timeout 900 $(ARGS)
 
 check: .venv/dev
@@ -69,9 +77,21 @@ bench: .venv/dev
 compare: .venv/dev
 	$(BIN)/python -m bench compare $(ARGS)
 
+sbom:
+	@$(PYTHON) scripts/sbom $(ARGS)
+
+.venv/audit:
+	@scripts/venv .venv-audit requirements/audit.txt
+
+audit: .venv/audit
+	@for each in run container dev; do \
+		echo "requirements/$$each.txt"; \
+		.venv-audit/bin/pip-audit --require-hashes --disable-pip -r requirements/$$each.txt || exit 1; \
+	done
+
 lock: .venv/dev
 	$(BIN)/python -m pip install --quiet uv
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lock
 
 clean:
-	rm -rf .venv .venv-openai2 .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-openai2 .venv-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,5 +7,7 @@ The configuration comes from the file that `GATEWAY_CONFIG` names, else from `./
 from __future__ import annotations
 
 from .process.application import Application
+from .process_limits import settle_limits
 
+settle_limits()
 app = Application().install()

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Final
+import select
+from typing import Any, Final
 
 import trio
 
@@ -48,3 +49,16 @@ def send_now(sock: trio.socket.SocketType, data: bytes | memoryview) -> int:
         return os.write(sock.fileno(), data)
     except BlockingIOError:
         return 0
+
+
+def hung_up(sock: Any) -> bool:
+    """Say whether the client has left behind more input than is read ahead.
+
+    A FIN behind more than the kernel takes as well does not arrive.
+    """
+    descriptor: int = sock.fileno()
+    if descriptor < 0 or not hasattr(select, "POLLRDHUP"):
+        return descriptor < 0
+    poll = select.poll()
+    poll.register(descriptor, select.POLLRDHUP)
+    return bool(poll.poll(0))

@@ -25,7 +25,7 @@ class Line(msgspec.Struct, frozen=True):
     """The medians of one source under one load. Rates are a second, waits milliseconds.
 
     `answers` are rate, p50 and p99 by status or fault; `share` is what part of the capacity its
-    200s are.
+    200s are, measured beside a gateway at its peak if that was done.
     """
 
     subject: str
@@ -61,7 +61,7 @@ def _line(rounds: list[Measured], counts: list[SourceCounts]) -> Line:
             statistics.median(each.p99 for each in waits),
         )
     shares = [
-        one.answers[OK].rate / each.capacity
+        one.answers[OK].rate / each.capacity if each.beside is None else each.beside
         for each, one in zip(rounds, counts, strict=True)
         if each.capacity and OK in one.answers
     ]

@@ -4,6 +4,9 @@ Before each load what it can do at most is measured, with callers that ask again
 are answered. Then they ask one, two and five times as much, whether it can or not; then one key of
 ten floods while the other nine ask for half of what there is. All the while a health probe comes
 every 0.1 s, each on a connection of its own, as an orchestrator's would.
+
+What part of the peak is left is measured once more, with a second gateway on the same core that is
+at its peak meanwhile: there are no two minutes in which a shared machine is equally fast.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -22,12 +26,12 @@ from ..check import answers
 from ..compare import SubjectFailed, machine, pinning, raise_file_limit
 from ..measure import ROOT, Provider, machine_cpu
 from ..scenarios import SCENARIOS
-from ..subjects import Launch, free_port
+from ..subjects import Launch
 from ..tree import Tree
+from .gateway import KEYS, key, launch_of
 from .plan import OK, OpenCounts, OpenPlan, Source
 
 LOADS: Final = (1, 2, 5)
-KEYS: Final = 10
 FLOODERS: Final = 1000
 # As many clients as a busy gateway has; so many requests can be under way at once.
 _KEPT: Final = 500
@@ -39,36 +43,8 @@ ASKED: Final = "asked"
 OTHERS: Final = "nine keys"
 FLOOD: Final = "flooding key"
 
-_CONFIG: Final = """\
-[server]
-bind = "127.0.0.1:{port}"
-
-[providers.fake]
-kind = "openai"
-base_url = "http://127.0.0.1:{provider_port}/v1"
-api_key = "sk-fake"
-max_connections = 4000
-
-[[models]]
-name = "bench"
-strategy = "lowest_latency"
-routes = [
-  {{ provider = "fake", model = "fake-model", input_price = 1.0, output_price = 2.0 }},
-]
-"""
-_KEY_TABLE: Final = """
-[[tokens]]
-name = "key{number}"
-key = "{key}"
-models = ["*"]
-rpm = {rpm}
-tpm = 100_000_000_000
-max_concurrent = 100_000
-"""
-
-
-def key(number: int) -> str:
-    return f"sk-bench-{number:040d}"
+# The provider, how the gateway is reached, and its process.
+Started = tuple[Provider, Launch, Tree]
 
 
 class Load(msgspec.Struct, frozen=True):
@@ -81,7 +57,11 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """`cpu`, `provider_cpu` are shares of a core, `other_cpu` everything else's on the machine."""
+    """`cpu`, `provider_cpu` are shares of a core, `other_cpu` everything else's on the machine.
+
+    `beside` is what was answered in a second of the gateway's CPU time, as a part of what another
+    gateway answered in one that was at its peak on the same core at the same time.
+    """
 
     subject: str
     round: int
@@ -91,15 +71,20 @@ class Measured(msgspec.Struct, frozen=True):
     cpu: float
     provider_cpu: float
     other_cpu: float
+    beside: float | None = None
 
     @property
     def goodput(self) -> float:
         """Return how many requests were answered with success each second, flood or not."""
-        return sum(
-            source.answers[OK].rate
-            for source in self.counts.sources
-            if source.name != PROBE and OK in source.answers
-        )
+        return _goodput(self.counts)
+
+
+def _goodput(counts: OpenCounts) -> float:
+    return sum(
+        source.answers[OK].rate
+        for source in counts.sources
+        if source.name != PROBE and OK in source.answers
+    )
 
 
 class OverloadResults(msgspec.Struct):
@@ -154,7 +139,38 @@ class OverloadSession:
         # by a half within minutes, and the load is to be a multiple of what it can do then.
         capacity = self._one(name, home, _capacity(kept=load.kept), 0.0, number)
         measured = self._one(name, home, load, capacity.goodput, number)
+        if not load.flood:
+            beside = self._beside(name, home, load)
+            self._say(f"round {number}: {load.name}: {name}: {beside:.0%} of its peak beside")
+            measured = msgspec.structs.replace(measured, beside=beside)
         self.results.measured += [capacity, measured]
+
+    def _beside(self, name: str, home: Path, load: Load) -> float:
+        """Return `Measured.beside`.
+
+        Two gateways share the core, so that both are faster or slower by the same for whatever else
+        the machine does: one after the other they differ by a half with nothing changed.
+        """
+        peak = _capacity(kept=load.kept)
+        with self._started(name, home) as loaded, self._started(f"{name}-peak", home) as other:
+            alone = self._at_once((loaded, peak, 0.0), (other, peak, 0.0))
+            both = self._at_once((loaded, load, alone[0][0]), (other, peak, 0.0))
+        (rate, cpu), (peak_rate, peak_cpu) = both
+        return rate / cpu / (peak_rate / peak_cpu)
+
+    def _at_once(self, *runs: tuple[Started, Load, float]) -> list[tuple[float, float]]:
+        """Return the goodput and the share of a core of each."""
+        with ThreadPoolExecutor(len(runs)) as threads:
+            return list(threads.map(lambda run: self._cost(*run), runs))
+
+    def _cost(self, started: Started, load: Load, capacity: float) -> tuple[float, float]:
+        _, launch, tree = started
+        marks: list[float] = []
+        plan = self._plan(launch, load, capacity)
+        counts = self._drive(plan, lambda: marks.append(tree.usage().cpu))
+        if tree.popen.poll() is not None:
+            raise SubjectFailed(f"{tree.name} has died:\n{tree.log_end()}")
+        return _goodput(counts), (marks[1] - marks[0]) / self._seconds
 
     def _one(self, name: str, home: Path, load: Load, capacity: float, number: int) -> Measured:
         # A fresh gateway each time: what one load has left behind is not the next one's.
@@ -224,13 +240,13 @@ class OverloadSession:
             client.stop()
 
     @contextlib.contextmanager
-    def _started(self, name: str, home: Path) -> Iterator[tuple[Provider, Launch, Tree]]:
+    def _started(self, name: str, home: Path) -> Iterator[Started]:
         directory = self._out / name
         directory.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             provider = Provider(self._cores)
             stack.callback(provider.tree.stop)
-            launch = _launch(provider.port, directory, home)
+            launch = launch_of(provider.port, directory, home)
             tree = Tree.start(
                 name,
                 launch.argv,
@@ -246,16 +262,3 @@ class OverloadSession:
                     raise SubjectFailed(f"{name} answers no request:\n{tree.log_end()}")
                 time.sleep(0.02)
             yield provider, launch, tree
-
-
-def _launch(provider_port: int, directory: Path, home: Path) -> Launch:
-    port = free_port()
-    text = _CONFIG.format(port=port, provider_port=provider_port)
-    for number in range(KEYS):
-        # The one that floods has a limit, so that nearly all it gets is refusals.
-        rpm = 600 if number == 0 else 100_000_000
-        text += _KEY_TABLE.format(number=number, key=key(number), rpm=rpm)
-    config = directory / "gateway.toml"
-    config.write_text(text)
-    argv = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
-    return Launch(port, argv, key=key(1), cwd=home)

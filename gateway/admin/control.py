@@ -28,6 +28,16 @@ class ReloadAnswer(msgspec.Struct, frozen=True):
 
 async def reload(request: AdminRequest) -> Response:
     """Reload the configuration; 422 with everything that is wrong with it."""
+    outcome = await reloaded(request)
+    if outcome.reloaded:
+        return encoded(
+            ReloadAnswer(True, outcome.generation, outcome.needs_restart, outcome.warnings)
+        )
+    raise ConfigurationRejected(outcome.problems)
+
+
+async def reloaded(request: AdminRequest) -> ReloadOutcome:
+    """Reload it in every process, and say what came of it. Raises InternalError if that hangs."""
     outcome: ReloadOutcome | None = None
     # A caller that leaves meanwhile must not keep the other processes from being told.
     with trio.move_on_after(_PATIENCE, shield=True):
@@ -36,11 +46,7 @@ async def reload(request: AdminRequest) -> Response:
     if outcome is None:
         request.audit(AuditAction.CONFIG_RELOADED, AuditResult.FAILED, still_under_way_s=_PATIENCE)
         raise InternalError(f"the reload takes longer than {_PATIENCE:g} s; the log has its end")
-    if outcome.reloaded:
-        return encoded(
-            ReloadAnswer(True, outcome.generation, outcome.needs_restart, outcome.warnings)
-        )
-    raise ConfigurationRejected(outcome.problems)
+    return outcome
 
 
 def _note(request: AdminRequest, outcome: ReloadOutcome) -> None:

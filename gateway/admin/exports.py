@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
 import trio
 from starlette.types import Receive, Scope, Send
 
@@ -29,15 +31,41 @@ from .request import AdminRequest
 # to other requests.
 AT_ONCE: Final = 4
 _RETRY: Final = 10.0
+# Downloads of which the end is known for a while.
+_REMEMBERED: Final = 32
+_TRACK: Final = re.compile(r"[0-9A-Za-z-]{8,64}", re.ASCII)
 _NO_WEIGHT: Final = re.compile(r"0(?:\.0{0,3})?")
 Headers = list[tuple[bytes, bytes]]
 
 
+class ExportProgress(msgspec.Struct, frozen=True):
+    """How far an export has come, from 0 to 1; `ended` says how, None while it is under way."""
+
+    part: float
+    rows: int
+    ended: str | None
+
+
 class ExportEndpoints:
-    """The exports of this process, at most `AT_ONCE` of them at the same time."""
+    """The exports of this process, at most `AT_ONCE` of them at the same time.
+
+    One that is asked for with a `track`, a word of the caller's, can be watched by it.
+    """
 
     def __init__(self) -> None:
         self.under_way = 0
+        self._tracked: OrderedDict[tuple[str | None, str], Download] = OrderedDict()
+
+    def track(self, who: str | None, word: str, download: Download) -> None:
+        """Have `progress` know of the download, also for a while after its end."""
+        self._tracked[who, word] = download
+        while len(self._tracked) > _REMEMBERED:
+            self._tracked.popitem(last=False)
+
+    def progress(self, who: str | None, word: str) -> ExportProgress | None:
+        """Return how far one's own export has come; None if none has that word in this process."""
+        found = self._tracked.get((who, word))
+        return None if found is None else found.progress
 
     async def requests(self, request: AdminRequest) -> Download:
         return await _download(self, request, ExportKind.REQUESTS)
@@ -82,6 +110,12 @@ class Download:
         self._stream = ExportStream(request.database, export)
         self._bytes = 0
         self._begun = False
+        self._ended: str | None = None
+
+    @property
+    def progress(self) -> ExportProgress:
+        part = 1.0 if self._ended == "done" else self._export.progress
+        return ExportProgress(part, self._export.rows, self._ended)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
@@ -135,6 +169,7 @@ class Download:
         await send({"type": "http.response.start", "status": 200, "headers": self._headers})
 
     def _note(self, why: str | None) -> None:
+        self._ended = "done" if why is None else why
         self._request.audit(
             AuditAction.EXPORTED,
             AuditResult.OK if why is None else AuditResult.FAILED,
@@ -170,11 +205,16 @@ async def _download(exports: ExportEndpoints, request: AdminRequest, kind: Expor
     ]
     if gzip:
         headers.append((b"content-encoding", b"gzip"))
-    return Download(exports, request, kind, export, headers)
+    download = Download(exports, request, kind, export, headers)
+    if track := request.text("track", ""):
+        if not _TRACK.fullmatch(track):
+            raise InvalidRequest("track must be 8 to 64 letters, digits or hyphens.", param="track")
+        exports.track(request.who, track, download)
+    return download
 
 
 def _wanted(request: AdminRequest, kind: ExportKind) -> Filter | AuditFilter:
     if kind is ExportKind.AUDIT:
-        return filters.parse_audit(request.params, request.now, {"format"})
-    also = {"format", "period"} if kind is ExportKind.USAGE else {"format"}
+        return filters.parse_audit(request.params, request.now, {"format", "track"})
+    also = {"format", "track"} | ({"period"} if kind is ExportKind.USAGE else set())
     return filters.parse(request.params, request.now, also)

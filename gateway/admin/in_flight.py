@@ -58,13 +58,19 @@ class Cancelled(msgspec.Struct, frozen=True):
 async def cancel(request: AdminRequest) -> Response:
     """Cancel the requests of an id: in this gateway, or in another one on the database."""
     request.only()
+    found = await cancelled(request)
+    return encoded(found, 202 if found.others_asked else 200)
+
+
+async def cancelled(request: AdminRequest) -> Cancelled:
+    """Cancel them. Raises NotFound if none can be under way."""
     request_id, resources = request.argument, request.resources
     answers = await resources.group.cancel(request_id)
     if answers.found:
         first, many = answers.found[0], len(answers.found)
         details = {"token": first.token, "model": first.model, "requests": many}
         request.audit(AuditAction.REQUEST_CANCELLED, AuditResult.OK, request_id, **details)
-        return encoded(Cancelled(many, others_asked=False))
+        return Cancelled(many, others_asked=False)
     if resources.database is None or len(request_id) > _LONGEST_ID:
         if answers.silent:
             raise Overloaded("a worker does not answer; ask again", retry_after=1)
@@ -76,7 +82,7 @@ async def cancel(request: AdminRequest) -> Response:
         audit_change(connection, request, note)
 
     await request.write(ask)
-    return encoded(Cancelled(0, others_asked=True), 202)
+    return Cancelled(0, others_asked=True)
 
 
 async def in_flight(request: AdminRequest) -> Response:

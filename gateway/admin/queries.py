@@ -1,4 +1,4 @@
-"""What is on record: requests, the audit log, usage and costs, health, figures."""
+"""What is on record: requests, sessions, the audit log, usage and costs, health, figures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,22 @@ import msgspec
 from starlette.responses import Response
 
 from ..errors import InvalidRequest, NotFound
-from ..store.queries import audit_log, filters, request_log, stats, usage
+from ..store.queries import (
+    agent_sessions,
+    audit_log,
+    filters,
+    request_log,
+    session_thread,
+    stats,
+    usage,
+    user_usage,
+)
+from ..store.queries.filters import Filter
 from .request import AdminRequest, encoded, json_answer
 
 _ORDERS: Final = ("desc", "asc")
 _LIMIT: Final = 100
+_SESSIONS: Final = 50
 _TOP: Final = 10
 MOST_TOP: Final = 100
 _MINUTES: Final = 60
@@ -54,6 +65,32 @@ async def one_request(request: AdminRequest) -> Response:
     return encoded(RequestsOfId(found))
 
 
+async def sessions(request: AdminRequest) -> Response:
+    """Answer with a page of agents' sessions, newest first (see agent_sessions.SessionPage)."""
+    wanted = filters.parse(request.params, request.now, {"by", "cursor", "limit"})
+    by = cast(agent_sessions.SessionKind, request.text("by", "session", agent_sessions.KINDS))
+    after, limit = request.text("cursor", "") or None, request.number("limit", _SESSIONS)
+    body = await request.read(
+        lambda connection: agent_sessions.page(connection, wanted, by=by, after=after, limit=limit)
+    )
+    request.viewed("sessions")
+    return json_answer(body)
+
+
+async def one_session(request: AdminRequest) -> Response:
+    """Answer with the totals of a session and of its agents (see session_thread.SessionSummary)."""
+    request.only("by")
+    by = cast(agent_sessions.SessionKind, request.text("by", "session", agent_sessions.KINDS))
+    name = request.argument
+    found = await request.database.read(
+        lambda connection: session_thread.summary(connection, name, by)
+    )
+    if found is None:
+        raise NotFound(f"there is no request of the {by} {name!r} on record")
+    request.viewed("sessions")
+    return encoded(found)
+
+
 async def audit(request: AdminRequest) -> Response:
     """Answer with a page of the audit log, newest first."""
     wanted = filters.parse_audit(request.params, request.now, {"cursor", "limit"})
@@ -69,12 +106,24 @@ async def used(request: AdminRequest) -> Response:
     """Answer with sums of usage by group and time (see usage.Usage)."""
     wanted = filters.parse(request.params, request.now, {"group_by", "bucket"})
     group_by = request.several("group_by", ())
+    if group_by == (user_usage.USER,):
+        return await _used_by_users(request, wanted)
     bucket = cast(usage.Bucket, request.text("bucket", "none", usage.BUCKETS))
     return json_answer(
         await request.read(
             lambda connection: usage.usage(
                 connection, wanted, group_by=group_by, bucket=bucket, now=request.now
             )
+        )
+    )
+
+
+async def _used_by_users(request: AdminRequest, wanted: Filter) -> Response:
+    """Answer with the users who used most, from the requests: roll-ups do not tell them apart."""
+    request.text("bucket", "none", ("none",))
+    return json_answer(
+        await request.read(
+            lambda connection: user_usage.report(connection, wanted, now=request.now)
         )
     )
 

@@ -178,7 +178,7 @@ class AdminRequest:
         try:
             return msgspec.json.decode(await self.http.body(), type=type)
         except msgspec.ValidationError as exc:
-            message, param = _explained(str(exc))
+            message, param = explained(str(exc))
             raise InvalidRequest(message, param=param) from exc
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             raise InvalidRequest(f"The body is not valid JSON: {exc}.") from exc
@@ -253,11 +253,11 @@ class AdminRequest:
         return {
             name: ",".join(values)
             for name, values in self.params.items()
-            if any(values) and name != "cursor"
+            if any(values) and name not in ("cursor", "track")
         }
 
 
-def _explained(problem: str) -> tuple[str, str | None]:
+def explained(problem: str) -> tuple[str, str | None]:
     """Return msgspec's words on a body as a sentence of ours, and the field it is about."""
     found = _WHERE.fullmatch(problem)
     what, where = (found[1], found[2]) if found else (problem, "")

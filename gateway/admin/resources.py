@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,7 +47,9 @@ class Resources:
     and `captures` is the folder of the debug log. `store` and `debug_log` return the state of the
     writer of records and of that of captures, as JSON can hold it; None if there is none. `clock`
     is Unix time in seconds. `oidc_http` calls the provider of [admin.oidc]. `sisters` are the
-    other processes of this gateway; None for one that is alone, or does not know them.
+    other processes of this gateway; None for one that is alone, or does not know them. `look` has
+    this process do at once what was ordered through the database; the others do within two
+    seconds.
     """
 
     control: Control
@@ -62,6 +64,7 @@ class Resources:
     debug_log: Callable[[], object] | None = None
     clock: Callable[[], float] = time.time
     oidc_http: OidcHttp | None = None
+    look: Callable[[], Awaitable[None]] | None = None
     sisters: Sisters | None = None
 
     @cached_property

@@ -21,6 +21,8 @@ def all_routes() -> list[AdminRoute]:
         AdminRoute("GET", "requests", queries.requests),
         # Callers may choose ids, and those may hold slashes.
         AdminRoute("GET", "requests/{id:path}", queries.one_request),
+        AdminRoute("GET", "sessions", queries.sessions),
+        AdminRoute("GET", "sessions/{id:path}", queries.one_session),
         AdminRoute("GET", "in-flight", in_flight.in_flight),
         AdminRoute("GET", "audit", queries.audit),
         AdminRoute("GET", "usage", queries.used),

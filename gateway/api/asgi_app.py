@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
@@ -27,7 +26,6 @@ from ..errors import (
     UpgradeRequired,
 )
 from ..lifecycle import Lifecycle
-from ..proxy.access import authenticate
 from ..proxy.exchange import Exchange
 from ..proxy.protocols import Client, HeaderPairs
 from ..proxy.reservation import rate_limits
@@ -59,9 +57,8 @@ class MetricsScraper(Protocol):
 
 
 class Runtime:
-    """What a started application works with. `snapshot` is replaced whole by a reload.
-
-    The admin API is below `admin_path`; None if it is elsewhere."""
+    """What a started application works with. `snapshot` is replaced whole by a reload, and the
+    admin API is below `admin_path`: None if it is elsewhere."""
 
     def __init__(
         self,
@@ -240,7 +237,10 @@ class AsgiApp:
         if operation is Operation.READY:
             return operations.ready(self._lifecycle)
         snapshot = running.snapshot
-        caller = authenticate(snapshot, api_key(headers), time.time())
+        peer: Any = scope.get("client")
+        caller = running.services.traffic.refused.authenticate(
+            snapshot, api_key(headers), peer[0] if peer else None
+        )
         if caller.limited:
             client.carry(lambda: rate_limits(running.services.limits, caller))
         if operation is Operation.MODELS:

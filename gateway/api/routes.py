@@ -88,6 +88,7 @@ _EXACT: Final[dict[str, ApiRoute]] = {
     "/health/ready": ApiRoute(Operation.READY, "GET"),
     "/metrics": ApiRoute(Operation.METRICS, "GET"),
 }
+_SLASHES: Final = re.compile("/{2,}")
 _MODEL: Final = ApiRoute(Operation.MODEL, "GET")
 _MODEL_PREFIXES: Final = tuple(prefix + _MODELS + "/" for prefix in _PREFIXES)
 # What can be done with a response that a provider keeps, by what follows its id in the path.
@@ -142,5 +143,9 @@ def _kept_answer(method: str, path: str, id: str, part: str) -> tuple[ApiRoute, 
 
 
 def decoded(raw_path: bytes) -> str:
-    """Return a raw path as text; bytes that are no UTF-8 cannot match anything."""
-    return unquote_to_bytes(raw_path).decode("utf-8", "replace")
+    """Return a raw path as text; bytes that are no UTF-8 cannot match anything.
+
+    Slashes that follow each other are one: a base URL that ends in a slash makes them.
+    """
+    path = unquote_to_bytes(raw_path).decode("utf-8", "replace")
+    return _SLASHES.sub("/", path) if "//" in path else path

@@ -151,7 +151,7 @@ def prune_steps(
             break
         pruned.left_files -= 1
         pruned.left_bytes -= file.size
-        if _remove(folder, file):
+        if remove_file(folder, file):
             pruned.files += 1
             pruned.bytes += file.size
             yield file
@@ -227,7 +227,8 @@ def _files(folder: Path, day: str, pattern: re.Pattern[str] = _OURS) -> Iterator
         return
 
 
-def _remove(folder: Path, file: CaptureFile) -> bool:
+def remove_file(folder: Path, file: CaptureFile) -> bool:
+    """Remove a file; say whether it was still there. Raises OSError."""
     try:
         with _opened(folder / file.day) as place:
             os.unlink(file.name, dir_fd=place)
@@ -240,7 +241,7 @@ def _tidy(folder: Path, day: str, now: float) -> None:
     """Remove what a killed process left half written, and the folder if nothing is in it."""
     for file in _files(folder, day, _UNFINISHED):
         if file.time < now - 3600:
-            _remove(folder, file)
+            remove_file(folder, file)
     # The folders of the last two days stay: a request of then may still be written, since requests
     # take hours at most.
     if day < _day(now - 2 * 86_400):

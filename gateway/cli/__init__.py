@@ -1,10 +1,11 @@
 """The command line `gateway`: its parser, and the entry point of the program.
 
     commands/    one module for each command
+    imports/     other gateways' configurations as ours
     output/      what commands print: tables, plain text for terminals, files
     store        opens the database of `[store]` for a command
     audit_entry  writes an operator's action to the audit log
-    key_work     what the commands of `gateway keys` have in common
+    key_work     what the commands of `gateway keys` and `gateway teams` have in common
     moments      times as people write them
     program      what the person calls this program
     announcement what `gateway serve` says at the start
@@ -26,14 +27,17 @@ from .. import __version__
 from ..config.sources.state import VARIABLE
 from .admin_keys import app as admin_keys
 from .commands.audit import app as audit
+from .commands.control.deployments import app as deployments
+from .commands.control.keys import app as keys
+from .commands.control.teams import app as teams
 from .commands.db import app as db
 from .commands.debug import app as debug
-from .commands.deployments import app as deployments
+from .commands.erase import erase
 from .commands.export import export
 from .commands.init import init
-from .commands.keys import app as keys
 from .commands.tokens import app as tokens
 from .commands.users import app as users
+from .imports.command import app as imports
 
 app = App(
     name="gateway",
@@ -43,7 +47,10 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (*(init, tokens, admin_keys, keys, deployments, users, db, audit, debug, export),):
+for each in (
+    *(init, imports, tokens, admin_keys, keys, teams, deployments),
+    *(users, db, audit, debug, export, erase),
+):
     app.command(each)
 
 

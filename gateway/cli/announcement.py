@@ -32,14 +32,21 @@ def announce_ready(config: Config, addresses: list[str], admin: Sequence[str] = 
     else:
         scheme = "http" if config.server.tls is None else "https"
         url, reach = f"{scheme}://{_reachable(address)}", []
-    if config.server.tls is not None:
-        # Whose name a certificate has is not known here.
-        reach.append("-k")
+    # For whom the certificate is, is not known here.
+    insecure = [] if config.server.tls is None else ["-k"]
     body = msgspec.json.encode(
         {"model": names[0], "stream": True, "messages": [{"role": "user", "content": "Hello!"}]}
     ).decode()
     curl = shlex.join(
-        ["curl", "-N", *reach, f"{url}/v1/chat/completions", "-H", "content-type: application/json"]
+        [
+            "curl",
+            "-N",
+            *insecure,
+            *reach,
+            f"{url}/v1/chat/completions",
+            "-H",
+            "content-type: application/json",
+        ]
     )
     key = ' -H "authorization: Bearer $KEY"' if config.tokens else ""
     sys.stderr.write(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import secrets
 import sys
 import time
@@ -73,9 +73,13 @@ def _write_to_journal(settings: Store, base: Path, event: AuditEvent) -> None:
 
 
 def operator() -> str:
-    """Return the name of the user at the command line."""
+    """Return the name of the user at the command line, by the process's real user id.
+
+    The environment, which `getpass.getuser` asks first, is the user's to write.
+    """
+    uid = os.getuid()
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
         # A container's user often has a number only.
-        return str(os.getuid())
+        return str(uid)

@@ -1,4 +1,4 @@
-"""What the commands of `gateway keys` have in common: options to fields, the database, output."""
+"""What the commands of `gateway keys` and `gateway teams` share: options, database, output."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..control.key_view import KeyFilter, KeyView
     from ..control.keys import KeyChange
     from ..control.known_keys import KnownKeys
+    from ..control.team_view import TeamState
     from ..store.control.generations import Transaction
 
     Change = Callable[[Transaction, KnownKeys, Actor], KeyChange]
@@ -48,6 +49,7 @@ def fields_of(
     expires: str | None,
     team: str | None,
     labels: Sequence[str],
+    overrides: Sequence[str],
 ) -> dict[str, Any]:
     """Return what was given of a key. Raises ValueError with a sentence."""
     found: dict[str, Any] = {
@@ -70,6 +72,8 @@ def fields_of(
         if not all(name and equals for name, equals, _ in pairs):
             raise ValueError("--label must be NAME=VALUE")
         found["labels"] = {name: value for name, _, value in pairs}
+    if overrides:
+        found["overrides"] = tuple(overrides)
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -89,7 +93,7 @@ def change(config: Path | None, work: Change, done: str) -> int:
             )
         return made
 
-    return _with_database(config, both, lambda made: _shown(made, done), write=True)
+    return with_database(config, both, lambda made: _shown(made, done), write=True)
 
 
 def look(config: Path | None, work: Look, *, json: bool) -> int:
@@ -106,10 +110,10 @@ def look(config: Path | None, work: Look, *, json: bool) -> int:
             for key, each in zip(found, spent, strict=True)
         ]
 
-    return _with_database(
+    return with_database(
         config,
         both,
-        _print_json if json else _print,
+        print_json if json else _print,
         write=False,
     )
 
@@ -131,13 +135,14 @@ def usage_error(what: str) -> int:
     return 2
 
 
-def _with_database(
+def with_database(
     config: Path | None,
     work: Callable[[Transaction, KnownKeys], T],
     show: Callable[[T], int],
     *,
     write: bool,
 ) -> int:
+    """Do `work` in a transaction and show what it returns; print what went wrong."""
     from ..control.known_keys import KnownKeys
 
     file = config or config_path()
@@ -181,7 +186,10 @@ def _print(found: Sequence[KeyView]) -> int:
     if not found:
         sys.stderr.write("there are no such keys\n")
         return 0
-    rows = [_COLUMNS, *map(_row, found)]
+    return print_columns([_COLUMNS, *map(_row, found)])
+
+
+def print_columns(rows: Sequence[tuple[str, ...]]) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -190,28 +198,32 @@ def _print(found: Sequence[KeyView]) -> int:
 
 
 def _row(key: KeyView) -> tuple[str, ...]:
-    limits = (("rpm", key.rpm), ("tpm", key.tpm), ("concurrent", key.max_concurrent))
     cells = (
         key.name,
         key.state,
         key.team or "-",
         ", ".join(key.models),
-        ", ".join(f"{value} {what}" for what, value in limits if value is not None) or "-",
-        _budget(key),
+        limits_of(key),
+        budget_of(key),
         key.expires_at.isoformat(timespec="seconds") if key.expires_at else "never",
         key.source,
     )
     return tuple(map(printable_line, cells))
 
 
-def _budget(key: KeyView) -> str:
-    if key.budget is None:
+def limits_of(of: KeyView | TeamState) -> str:
+    limits = (("rpm", of.rpm), ("tpm", of.tpm), ("concurrent", of.max_concurrent))
+    return ", ".join(f"{value} {what}" for what, value in limits if value is not None) or "-"
+
+
+def budget_of(of: KeyView | TeamState) -> str:
+    if of.budget is None:
         return "-"
-    spent = 0 if key.spending is None else key.spending.spent_nano_usd
-    return f"{spent / 1e9:.12g} of {key.budget.usd:.12g} USD, {key.budget.window}"
+    spent = 0 if of.spending is None else of.spending.spent_nano_usd
+    return f"{spent / 1e9:.12g} of {of.budget.usd:.12g} USD, {of.budget.window}"
 
 
-def _print_json(found: Sequence[KeyView]) -> int:
+def print_json(found: object) -> int:
     text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
     sys.stdout.write(printable_json(text) + "\n")
     return 0

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ..core.limits.ledger import Scope, ScopeLimits
-from .keys.tables import Team, TokenTerms
+from .keys.tables import Team, TeamTerms, TokenTerms
 from .schema import Config
 
 _HASH_PREFIX: Final = "sha256:"
@@ -22,7 +22,8 @@ class Caller(msgspec.Struct, frozen=True):
     """Who a key belongs to. `digest` is the key's SHA-256, `expires` Unix time in seconds.
 
     `scopes` are all the limits that hold for its requests, its own first if it has any. A key that
-    is `blocked` has expired, so that the check of a good one costs nothing more.
+    is `blocked` has expired, so that the check of a good one costs nothing more. `granted_to` names
+    the operator to whom a secret was granted that stands for the key.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Caller(msgspec.Struct, frozen=True):
     labels: dict[str, str] | None = None
     blocked: bool = False
     overrides: frozenset[str] = frozenset()
+    granted_to: str | None = None
+
+    @property
+    def max_concurrent(self) -> int | None:
+        """Return how many requests it may have at once, by its own limit."""
+        return self.scopes[0].limits.max_concurrent if self.scopes else None
 
     def may_use(self, model: str) -> bool:
         return model in self.models or model.startswith(self.beginnings)
@@ -58,13 +65,13 @@ class AllCallers(NamedTuple):
 ANYONE = Caller(name="anonymous", digest=b"", models=frozenset(), beginnings=("",))
 
 
-def callers_of(config: Config) -> dict[bytes, Caller]:
-    """Return who may call, by the digests of their keys.
+def callers_of(config: Config, teams: Iterable[Team] = ()) -> dict[bytes, Caller]:
+    """Return who may call, by the digests of their keys; `teams` are those of the database.
 
     The one part that may take long, half a second for 10^5 tokens; it needs nothing that only
     the event loop's thread may touch.
     """
-    maker = CallerMaker(config)
+    maker = CallerMaker(config, teams)
     made = (maker.caller(each.name, key_digest(each.key), each) for each in config.tokens)
     return {caller.digest: caller for caller in made}
 
@@ -90,11 +97,15 @@ def team_scopes(teams: Iterable[Team]) -> dict[str, Scope]:
 
 
 class CallerMaker:
-    """Makes the callers of one configuration; those of a team share its limits."""
+    """Makes the callers of one configuration; those of a team share its limits.
 
-    def __init__(self, config: Config) -> None:
+    `teams` are those of the database. A team of the configuration counts before one of its name.
+    """
+
+    def __init__(self, config: Config, teams: Iterable[Team] = ()) -> None:
         self._shared = shared_scopes(config)
-        self._teams: Mapping[str, Scope] = team_scopes(config.teams)
+        known = {each.name: each for each in (*teams, *config.teams)}
+        self._teams: Mapping[str, Scope] = team_scopes(known.values())
 
     def caller(
         self, name: str, digest: bytes, terms: TokenTerms, *, blocked: bool = False
@@ -119,7 +130,7 @@ class CallerMaker:
         )
 
 
-def _scopes(kind: str, name: str, terms: TokenTerms | Team) -> tuple[Scope, ...]:
+def _scopes(kind: str, name: str, terms: TokenTerms | TeamTerms) -> tuple[Scope, ...]:
     limits = ScopeLimits(rpm=terms.rpm, tpm=terms.tpm, max_concurrent=terms.max_concurrent)
     if limits == ScopeLimits() and terms.budget is None:
         return ()

@@ -12,20 +12,12 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from ..core.cache.answers import CachePolicy
-from ..core.dialects.translators import TranslationPolicy
-from ..core.limits.shedding import OverloadPolicy
-from ..core.routing.attempts import RetryPolicy
-from ..core.routing.breaker.policy import BreakerPolicy
-from ..core.routing.timeouts import Timeouts
-from ..core.sign_in import AdminSettings
 from ..errors import ConfigError
 from ..providers.registry import KINDS
 from ..providers.settings import Provider
 from . import schema
 from .checks.cross_check import Unread, all_names, cross_check
 from .checks.keys import KeyCheck
-from .cors import Cors
 from .environment import MissingVariable, StandIns, expand
 from .keys.tables import MadeToken, Team, Token
 from .listener.server import Server
@@ -35,23 +27,11 @@ from .tables import TableReader, got, read_plain, unknown_key
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+# Tables that there are once; what else `Config` has are lists of them, and the providers by name.
 _SINGLE: Final[dict[str, type[msgspec.Struct]]] = {
-    "server": Server,
-    "timeouts": Timeouts,
-    "retry": RetryPolicy,
-    "log": schema.Log,
-    "cors": Cors,
-    "store": schema.Store,
-    "retention": schema.Retention,
-    "translation": TranslationPolicy,
-    "debug_log": schema.DebugLog,
-    "metrics": schema.MetricsConfig,
-    "tracing": schema.TracingConfig,
-    "admin": AdminSettings,
-    "breaker": BreakerPolicy,
-    "limits": schema.LimitsConfig,
-    "overload": OverloadPolicy,
-    "cache": CachePolicy,
+    field.name: field.type
+    for field in msgspec.structs.fields(schema.Config)
+    if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
 }
 _KNOWN: Final = (*_SINGLE, "providers", "models", "teams", "tokens", "admins")
 

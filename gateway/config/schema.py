@@ -13,8 +13,11 @@ from msgspec import Meta
 
 from ..core.cache.answers import CachePolicy, ModelCache
 from ..core.dialects.base import ReasoningForm
+from ..core.dialects.keeping import ResponsesPolicy
 from ..core.dialects.translators import TranslationPolicy, Unsupported
 from ..core.limits.shedding import OverloadPolicy
+from ..core.records.client_metadata import AGENT_HEADERS
+from ..core.records.minimised import Keeping, Minimising
 from ..core.records.pricing import Prices
 from ..core.routing.attempts import RetryOverrides, RetryPolicy
 from ..core.routing.balancing.strategies import StrategyName
@@ -69,7 +72,7 @@ class Route(Table, frozen=True):
     weight: Price = 1.0
     timeouts: TimeoutOverrides = TimeoutOverrides()
     # Instead of the provider's own.
-    api: Literal["chat", "responses"] | None = None
+    api: Literal["chat", "responses", "both"] | None = None
     # For callers of another dialect; None: by the model's name, and any number of tokens.
     reasoning: ReasoningForm | None = None
     max_output_tokens: Count | None = None
@@ -155,6 +158,7 @@ class Log(Table, frozen=True):
 
     format: `auto` is `console` on a terminal and `json` elsewhere. Of a request's headers, the
     first of `session_headers` that is there is its session; `metadata_headers` are kept by name.
+    `users`, `addresses` and `provider_errors` say what is kept of these; `hash_key` is for hashes.
     """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
@@ -163,7 +167,15 @@ class Log(Table, frozen=True):
     session_headers: tuple[str, ...] = (
         *("x-session-id", "x-claude-code-session-id", "session_id", "session-id"),
     )
-    metadata_headers: tuple[str, ...] = ("x-claude-code-agent-id", "x-claude-code-parent-agent-id")
+    metadata_headers: tuple[str, ...] = AGENT_HEADERS
+    users: Keeping = "keep"
+    addresses: Keeping = "keep"
+    provider_errors: Keeping = "keep"
+    hash_key: str = ""
+
+    @property
+    def minimising(self) -> Minimising:
+        return Minimising(self.users, self.addresses, self.provider_errors, self.hash_key)
 
 
 class Store(Table, frozen=True):
@@ -189,6 +201,8 @@ class Retention(Table, frozen=True):
     requests_days: Seconds = 90
     rollups_days: Seconds = 730
     audit_days: Seconds = 730
+    # Those that the gateway keeps itself (`[responses]`).
+    responses_days: Seconds = 30
     debug_days: Seconds = 7
     debug_max_bytes: Annotated[int, Meta(ge=0)] = 1024 * 1024 * 1024
     interval: Annotated[float, Meta(ge=1)] = 3600.0
@@ -256,6 +270,7 @@ class Config(Table, frozen=True):
     overload: OverloadPolicy = OverloadPolicy()
     cache: CachePolicy = CachePolicy()
     translation: TranslationPolicy = TranslationPolicy()
+    responses: ResponsesPolicy = ResponsesPolicy()
     providers: dict[str, Provider] = {}
     models: tuple[Model, ...] = ()
     teams: tuple[Team, ...] = ()

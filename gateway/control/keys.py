@@ -58,6 +58,7 @@ class KeyEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     expires_at: Moment | UnsetType | None = UNSET
     team: TeamName | UnsetType | None = UNSET
     labels: Labels | UnsetType = UNSET
+    overrides: Models | UnsetType = UNSET
 
 
 class KeyChange(NamedTuple):
@@ -71,7 +72,7 @@ class KeyChange(NamedTuple):
 def create(connection: Transaction, new: NewKey, known: KnownKeys, actor: Actor) -> KeyChange:
     """Make a key. Raises InvalidRequest (400), and Conflict (409) if name or secret are taken."""
     generation = advance(connection, KEYS)
-    _check_name(new.name)
+    check_name(new.name)
     fields = TokenTerms.__struct_fields__
     terms = TokenTerms(**{name: getattr(new, name) for name in fields})
     _check_terms(terms, terms, known, actor.now)
@@ -225,7 +226,8 @@ def _secret(given: str | None) -> tuple[str | None, bytes]:
     return None, key_digest(given)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise InvalidRequest unless a key or a team can be called that."""
     if not name.isprintable() or name != name.strip() or name.startswith("/") or name[-1] == "/":
         # It stands in paths, in logs and on terminals.
         raise InvalidRequest(

@@ -1,7 +1,8 @@
-"""What the configuration knows of keys: those of its files, and which models there are."""
+"""What the configuration knows of keys: those of its files, its teams, which models there are."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from ..config.callers import key_digest
 from ..config.catalog import Names
 from ..config.checks.keys import KeyCheck
-from ..config.keys.tables import MadeToken, Token
+from ..config.keys.tables import MadeToken, Team, Token
 from ..config.paths import tokens_path
 from ..config.schema import Config
 
@@ -36,6 +37,21 @@ class KnownKeys:
         return found | {
             key_digest(each.key): f"the admin {each.name!r}" for each in self._config.admins
         }
+
+    @cached_property
+    def teams(self) -> Mapping[str, Team]:
+        """Return the teams of the configuration by name."""
+        return {team.name: team for team in self._config.teams}
+
+    @cached_property
+    def members(self) -> Mapping[str, int]:
+        """Return how many tokens of the files each team has."""
+        return Counter(token.team for token in self._config.tokens if token.team is not None)
+
+    @property
+    def file(self) -> str:
+        """Return the file that the configuration was read from."""
+        return str(self._path)
 
     def source(self, token: Token) -> str:
         """Return the file that a token stands in."""

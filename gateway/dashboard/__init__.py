@@ -8,8 +8,11 @@ In the order in which to read them:
     rendering      the templates, which escape whatever is put into them
     formats        numbers, money, durations and times as a person reads them
     links          addresses of pages, with their filters
+    outcomes       what came of something that was done
     assets         scripts, styles, the font: under addresses that never change their content
     pages/         one module a page
+    asking/        requests that are made, or made again, by a person
+    actions/       what people do from pages
     views/         what pages show, made ready: no page reads a record by itself
     live/          what is sent while a page is open: server-sent events
 

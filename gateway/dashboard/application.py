@@ -54,7 +54,10 @@ class Dashboard:
         self._site = Site(resources, Templates(assets), config)
         self._pages = AdminApi(
             resources,
-            [AdminRoute(each.method, each.path, self._page(each.handler)) for each in ROUTES],
+            [
+                AdminRoute(each.method, each.path, self._page(each.handler), each.body_bytes)
+                for each in ROUTES
+            ],
             table=RIGHTS,
             error_page=self._error_page,
         )

@@ -13,6 +13,9 @@ from markupsafe import Markup
 
 UNKNOWN: Final = "\u2013"
 NANO: Final = 1_000_000_000
+# Seconds: the first and the last moment that has a year of four digits. A key may expire later.
+_FIRST: Final = -62_135_596_800
+_LAST: Final = 253_402_300_799
 _THOUSANDS: Final = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 _BYTES: Final = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
@@ -110,7 +113,7 @@ def size(count: float | None) -> str:
 
 def iso(microseconds: int) -> str:
     """Return a time in UTC to the millisecond, as a browser and a person can read it."""
-    at = datetime.fromtimestamp(microseconds // 1000 / 1000, UTC)
+    at = datetime.fromtimestamp(max(_FIRST, min(microseconds // 1000 / 1000, _LAST)), UTC)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -19,6 +19,7 @@ from ..store.engine.database import Database
 from . import links
 from .live.shared import SharedFigures
 from .live.stream import OpenPages
+from .outcomes import taken, with_outcome
 from .rendering import Templates
 
 T = TypeVar("T")
@@ -47,6 +48,8 @@ class Site:
         self.config = config
         self.renderers = trio.CapacityLimiter(_RENDERERS)
         self.readers = trio.CapacityLimiter(_READERS)
+        # To check a file takes time, of which one at a time may have some.
+        self.checks = trio.CapacityLimiter(1)
         self.open_pages = OpenPages(resources.lifecycle)
         self.shared = SharedFigures()
 
@@ -57,11 +60,17 @@ class PageRequest:
     def __init__(self, site: Site, admin: AdminRequest) -> None:
         self.site = site
         self.admin = admin
+        # What came of something that was just done, from the address: no parameter of a page.
+        self.outcome = taken(admin)
 
     @property
     def visitor(self) -> Identity | None:
         """Return who asks; None on a page that needs no sign-in."""
         return self.admin.visitor
+
+    @property
+    def may_operate(self) -> bool:
+        return self.visitor is not None and self.visitor.may(Right.OPERATE)
 
     @property
     def http(self) -> Request:
@@ -117,6 +126,10 @@ class PageRequest:
         """Answer that the browser shall go to another page."""
         return RedirectResponse(target, 303)
 
+    def done(self, page: str, code: str, name: str) -> Response:
+        """Go to a page, which says what came of something that was done to `name`."""
+        return self.go(with_outcome(self.admin, page, code, name))
+
     def _context(self) -> dict[str, Any]:
         theme = self.http.cookies.get("theme", "")
         return {
@@ -124,6 +137,8 @@ class PageRequest:
             "visitor": self.visitor,
             "may_audit": self.visitor is not None and self.visitor.may(Right.AUDIT),
             "may_content": self.visitor is not None and self.visitor.may(Right.CONTENT),
+            "may_operate": self.may_operate,
+            "outcome": self.outcome,
             "params": self.admin.params,
             "link": self.link,
             "path": self.path,

@@ -18,10 +18,13 @@ from .assets import Assets
 _NAV: Final = (
     ("overview", "", "Overview", "g o"),
     ("requests", "requests", "Requests", "g r"),
+    ("sessions", "sessions", "Sessions", "g s"),
     ("models", "models", "Models", "g m"),
+    ("key", "keys", "Keys & teams", "g k"),
     ("usage", "usage", "Usage & cost", "g u"),
     ("audit", "audit", "Audit log", "g a"),
     ("debug", "debug", "Debug log", "g d"),
+    ("playground", "playground", "Playground", "g p"),
     ("settings", "settings", "Settings", "g ,"),
 )
 
@@ -59,6 +62,7 @@ class Templates:
             "iso": formats.iso,
             "pretty": formats.pretty,
             "json_text": _json_text,
+            "settings_text": _settings_text,
         }
 
     def render(self, template: str, context: dict[str, Any]) -> bytes:
@@ -68,3 +72,15 @@ class Templates:
 def _json_text(value: object) -> str:
     """Return JSON for an attribute, which the template escapes like any other text."""
     return msgspec.json.encode(value).decode()
+
+
+def _settings_text(value: object) -> str:
+    """Return the value of a setting as JSON, without the members that say nothing."""
+    return _json_text(_said(value))
+
+
+def _said(value: object) -> object:
+    if isinstance(value, dict):
+        found = {name: _said(each) for name, each in value.items()}
+        return {name: each for name, each in found.items() if each not in (None, {}, [])}
+    return [_said(each) for each in value] if isinstance(value, list) else value

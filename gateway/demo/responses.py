@@ -9,9 +9,21 @@ from typing import Annotated, Final
 import msgspec
 
 from .reply import NotKept, count, encode, id_of, say
+from .tools import THOUGHT, arguments_for
 
 _Limit = Annotated[int, msgspec.Meta(ge=1)]
 _Item = dict[str, object]
+_BEGUN: Final[_Item] = {"status": "in_progress"}
+
+
+class _Tool(msgspec.Struct):
+    type: str = ""
+    name: str = ""
+    parameters: object = None
+
+
+class _Reasoning(msgspec.Struct):
+    effort: str | None = None
 
 
 class _Question(msgspec.Struct):
@@ -21,6 +33,16 @@ class _Question(msgspec.Struct):
     stream: bool | None = None
     max_output_tokens: _Limit | None = None
     previous_response_id: str | None = None
+    tools: list[_Tool] | None = None
+    reasoning: _Reasoning | None = None
+
+    @property
+    def function(self) -> _Tool | None:
+        """Return the tool that is asked for: the first, once."""
+        items = self.input if isinstance(self.input, list) else []
+        if items and items[-1].get("type") == "function_call_output":
+            return None
+        return next((each for each in self.tools or () if each.type == "function"), None)
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Yield who says what."""
@@ -47,7 +69,7 @@ _decode: Final = msgspec.json.Decoder(_Question).decode
 
 
 class ResponseAnswer:
-    """An answer of one message."""
+    """An answer: thinking if that is asked for, a message, and a call if there is a tool."""
 
     def __init__(self, body: bytes, created: int) -> None:
         asked = _decode(body)
@@ -56,13 +78,27 @@ class ResponseAnswer:
         self.stream = bool(asked.stream)
         limit = asked.max_output_tokens or math.inf
         said = [text for role, text in asked.texts() if role == "user"]
-        words = say(said[-1] if said else "")
+        tool = asked.function
+        words = say(said[-1] if said else "") if tool is None else ["I will ", "look."]
         self.tokens = words if len(words) <= limit else words[: int(limit)]
         self.pace = len(self.tokens)
         whole = len(words) <= limit
         self.status = "completed" if whole else "incomplete"
         number, used = id_of(body), asked.tokens
         self._item = {"id": f"msg_{number}", "type": "message", "role": "assistant"}
+        effort = None if asked.reasoning is None else asked.reasoning.effort
+        self._reasoning: _Item | None = None
+        if effort not in (None, "none"):
+            self._reasoning = {"id": f"rs_{number}", "type": "reasoning"}
+        self._call: _Item | None = None
+        if tool is not None and whole:
+            self._call = {
+                "id": f"fc_{number}",
+                "type": "function_call",
+                "call_id": f"call_{number}",
+                "name": tool.name,
+                "arguments": encode(arguments_for(tool.parameters)).decode(),
+            }
         self._usage = {
             "input_tokens": used,
             "input_tokens_details": {"cached_tokens": 0},
@@ -96,33 +132,74 @@ class ResponseAnswer:
 
     def events(self) -> Iterator[bytes]:
         begun = self._common | {"status": "in_progress", "output": [], "usage": None}
-        place = {"item_id": self._item["id"], "output_index": 0, "content_index": 0}
-        item = self._item | {"status": "in_progress", "content": []}
         events: list[tuple[str, _Item]] = [
             ("created", {"response": begun | {"incomplete_details": None}}),
             ("in_progress", {"response": begun | {"incomplete_details": None}}),
-            ("output_item.added", {"output_index": 0, "item": item}),
-            ("content_part.added", place | {"part": _part("")}),
-            *(
-                ("output_text.delta", place | {"delta": each, "logprobs": []})
-                for each in self.tokens
-            ),
-            ("output_text.done", place | {"text": "".join(self.tokens), "logprobs": []}),
-            ("content_part.done", place | {"part": _part("".join(self.tokens))}),
-            ("output_item.done", {"output_index": 0, "item": self._message()}),
-            (self.status, {"response": self._finished()}),
         ]
+        for index, item in enumerate(self._output()):
+            events += self._events_of(item, index)
+        events.append((self.status, {"response": self._finished()}))
         for number, (name, members) in enumerate(events):
             kind = f"response.{name}"
             event = {"type": kind, "sequence_number": number} | members
             yield b"event: %b\ndata: %b\n\n" % (kind.encode(), encode(event))
 
-    def _message(self) -> _Item:
-        return self._item | {"status": self.status, "content": [_part("".join(self.tokens))]}
+    def _events_of(self, item: _Item, index: int) -> list[tuple[str, _Item]]:
+        place: _Item = {"item_id": item["id"], "output_index": index}
+        if item["type"] == "message":
+            begun, told = item | {"content": []}, self._of_message(place | {"content_index": 0})
+        elif item["type"] == "reasoning":
+            begun, told = item | {"summary": []}, _of_reasoning(place | {"summary_index": 0})
+        else:
+            text = item["arguments"]
+            begun = item | {"arguments": ""}
+            told = [
+                ("function_call_arguments.delta", place | {"delta": text}),
+                ("function_call_arguments.done", place | {"arguments": text}),
+            ]
+        return [
+            ("output_item.added", {"output_index": index, "item": begun | _BEGUN}),
+            *told,
+            ("output_item.done", {"output_index": index, "item": item}),
+        ]
+
+    def _of_message(self, place: _Item) -> list[tuple[str, _Item]]:
+        text = "".join(self.tokens)
+        return [
+            ("content_part.added", place | {"part": _part("")}),
+            *(
+                ("output_text.delta", place | {"delta": each, "logprobs": []})
+                for each in self.tokens
+            ),
+            ("output_text.done", place | {"text": text, "logprobs": []}),
+            ("content_part.done", place | {"part": _part(text)}),
+        ]
+
+    def _output(self) -> list[_Item]:
+        found: list[_Item] = []
+        if self._reasoning is not None:
+            part = {"type": "summary_text", "text": "".join(THOUGHT)}
+            secret = {"encrypted_content": "ZGVtbw==", "status": "completed"}
+            found.append(self._reasoning | {"summary": [part]} | secret)
+        content = [_part("".join(self.tokens))]
+        found.append(self._item | {"status": self.status, "content": content})
+        if self._call is not None:
+            found.append(self._call | {"status": "completed"})
+        return found
 
     def _finished(self) -> _Item:
-        end = {"status": self.status, "output": [self._message()], "usage": self._usage}
+        end = {"status": self.status, "output": self._output(), "usage": self._usage}
         return self._common | end
+
+
+def _of_reasoning(place: _Item) -> list[tuple[str, _Item]]:
+    text = "".join(THOUGHT)
+    return [
+        ("reasoning_summary_part.added", place | {"part": {"type": "summary_text", "text": ""}}),
+        *(("reasoning_summary_text.delta", place | {"delta": each}) for each in THOUGHT),
+        ("reasoning_summary_text.done", place | {"text": text}),
+        ("reasoning_summary_part.done", place | {"part": {"type": "summary_text", "text": text}}),
+    ]
 
 
 class InputTokens:

@@ -16,7 +16,7 @@ from ..proxy.in_flight import InFlightRow
 # deployments, take a few hundred thousand.
 QUESTION_BYTES: Final = 64 * 1024
 ANSWER_BYTES: Final = 16 * 1024 * 1024
-MOST_ROWS: Final = 1001
+MOST_ROWS: Final = 2001
 
 
 class StateQuestion(msgspec.Struct, frozen=True, tag="state"):

@@ -203,16 +203,6 @@ class Application:
     async def _running(
         self, parts: Components, recording: Recording, config: schema.Config
     ) -> Runtime:
-        administration = self._administration = Administration(
-            self,
-            parts,
-            self.lifecycle,
-            recording,
-            lambda: running.snapshot,
-            self.serving_policy,
-            self.admin_sockets,
-        )
-
         def replace(change: Callable[[Snapshot], Snapshot]) -> None:
             running.snapshot = change(running.snapshot)
 
@@ -222,6 +212,16 @@ class Application:
 
         following = self._following = Following(
             recording, parts.health, parts.services.in_flight, replace, state
+        )
+        administration = self._administration = Administration(
+            self,
+            parts,
+            self.lifecycle,
+            recording,
+            lambda: running.snapshot,
+            self.serving_policy,
+            following.look,
+            self.admin_sockets,
         )
         found = await following.begin(config)
         taken = following.adopt(config, parts.adopt(config, found.callers), found)

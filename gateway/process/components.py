@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import secrets
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -16,6 +18,7 @@ from ..background import persist
 from ..config import schema, snapshot
 from ..config.callers import Caller
 from ..config.snapshot import Describe, Snapshot
+from ..core.dialects.keeping import ResponseKeeper
 from ..core.routing.call import Call, Origin
 from ..core.routing.deployment import Deployment
 from ..lifecycle import Lifecycle
@@ -26,6 +29,7 @@ from ..proxy.cache.response_cache import ResponseCache
 from ..proxy.services import Services
 from ..proxy.traffic.control import TrafficControl
 from ..proxy.traffic.probing import Probed, Probing
+from ..serve.supervisor import INSTANCE
 from ..state.health import LocalHealth
 from ..state.limits import MemoryLimits
 from ..stops import Stops
@@ -40,6 +44,11 @@ if TYPE_CHECKING:
     import httpx
 
 _USER_AGENT: Final = f"gateway/{__version__}".encode()
+
+
+def instance(environ: Mapping[str, str]) -> bytes:
+    """Return the id of this gateway; workers of one supervisor have the same."""
+    return (environ.get(INSTANCE) or secrets.token_hex(8)).encode("ascii")
 
 
 class Components:
@@ -66,6 +75,8 @@ class Components:
             rng=random.random,
             tracer=recording.tracer,
             captures=recording.captures,
+            responses=_keeper(recording),
+            instance=instance(os.environ),
         )
         self.recording = recording
         self._nursery = nursery
@@ -162,4 +173,15 @@ class Components:
     def _place(self, name: str, provider: Provider) -> Place:
         address = KINDS[provider.kind].address(provider) or self._servers.address(name, provider)
         assert address is not None
-        return Place(address, _USER_AGENT, self._credentials.token(provider))
+        token = self._credentials.token(provider)
+        return Place(address, _USER_AGENT, token, self.services.instance)
+
+
+def _keeper(recording: Recording) -> ResponseKeeper | None:
+    """Return where responses are kept, if there is a database."""
+    if recording.database is None:
+        return None
+    # Imported late: a gateway without a database needs none of it.
+    from .shared.kept_responses import StoredResponses
+
+    return StoredResponses(recording.database)

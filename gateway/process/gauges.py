@@ -58,6 +58,7 @@ def gauges(
         reload_ok=status.last_error is None,
         unserved=services.unserved.counts,
         budgets=budgets,
+        refused_keys=services.traffic.refused.total,
     )
 
 

@@ -65,6 +65,7 @@ class Recording:
         self.capture_writer: Final = CaptureWriter(self.debug_folder)
         self.captures: Final = CaptureLog(self.capture_writer, random.random)
         self._lines = LineRecorder(_STDOUT) if config.log.requests else None
+        self._minimising = config.log.minimising
         # What takes every record; metrics are added later, by `count`.
         self.takers: list[Callable[[Record], None]] = []
         if config.store.url:
@@ -105,6 +106,8 @@ class Recording:
 
     def record(self, record: Record, trace: Trace | None) -> None:
         """Hand `record` to all who want it; from now on it must not change."""
+        if not self._minimising.keeps_all:
+            record = self._minimising.applied(record)
         for take in self.takers:
             try:
                 take(record)
@@ -144,6 +147,7 @@ class Recording:
     def configure(self, config: Config) -> None:
         """Follow a new configuration, the first one too."""
         self.retention = config.retention
+        self._minimising = config.log.minimising
         self.capture_writer.max_bytes = config.retention.debug_max_bytes
         if self.tracer is not None:
             self.tracer.configure(config.providers)

@@ -16,6 +16,7 @@ from ..core.dialects.base import Dialect, ReasoningForm
 from ..core.routing.call import Call, Headers, Origin
 from ..core.routing.capabilities.declared import Capabilities
 from ..core.routing.deployment import Credential, Deployment, Prepare, Renew
+from ..core.wire.hops import HOP
 from .capabilities import text_only
 from .kind import AccessToken, Place, ProviderKind, RouteTerms
 from .overrides import EVERYWHERE
@@ -49,14 +50,15 @@ class HttpKind(ProviderKind):
         can = self.capabilities_of(terms.model).override(provider.capabilities)
         can = can.override(terms.capabilities)
         most = terms.max_output_tokens or can.max_output_tokens
+        dialect = self.spoken(provider, terms)
         return Deployment(
             provider=name,
             model=terms.model,
             model_json=msgspec.json.encode(terms.model),
             origin=origin,
-            dialect=self.dialect,
-            target=self.dialect.target(path, terms.model, stream=False),
-            stream_target=self.dialect.target(path, terms.model, stream=True),
+            dialect=dialect,
+            target=dialect.target(path, terms.model, stream=False),
+            stream_target=dialect.target(path, terms.model, stream=True),
             refusals=self.refusals,
             credentials=self._credentials(provider, place),
             timeouts=terms.timeouts,
@@ -71,7 +73,7 @@ class HttpKind(ProviderKind):
                 for each in self.operations(provider, terms)
             },
             from_callers=tuple(self._from_callers(provider)),
-            count_target=self.dialect.count_target(path, terms.model),
+            count_target=dialect.count_target(path, terms.model),
             capabilities=can if can.restricts else None,
             reasoning=terms.reasoning or self.reasoning_of(terms.model),
             default_max_tokens=most or self.usual_max_tokens(terms.model),
@@ -92,6 +94,10 @@ class HttpKind(ProviderKind):
     def usual_max_tokens(self, model: str) -> int:
         """Return the tokens of an answer that every such model allows."""
         return 8192
+
+    def spoken(self, provider: Provider, terms: RouteTerms) -> Dialect:
+        """Return the dialect in which a provider is asked for what a caller asks in another."""
+        return self.dialect
 
     def operations(self, provider: Provider, terms: RouteTerms) -> tuple[Dialect, ...]:
         """Return what beside its dialect a provider takes on a route."""
@@ -159,6 +165,8 @@ class HttpKind(ProviderKind):
             b"accept-encoding": b"identity",
             b"user-agent": place.user_agent,
         }
+        if place.instance:
+            found[HOP] = place.instance
         if key:
             name, value = self.authorization(key)
             found[name] = value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -31,7 +31,7 @@ class RouteTerms(msgspec.Struct, frozen=True):
     prices: Prices
     weight: float = 1.0
     pattern: str | None = None
-    api: str | None = None
+    api: Literal["chat", "responses", "both"] | None = None
     reasoning: ReasoningForm | None = None
     max_output_tokens: int | None = None
     drops: bool = False
@@ -56,11 +56,13 @@ class Place(msgspec.Struct, frozen=True):
 
     `base_url` is the provider's own, or that of the server that the gateway runs for it.
     `user_agent` is ours. `token` is there if the provider has `oauth`.
+    `instance` is what the gateway knows its own calls by, should they come back.
     """
 
     base_url: str
     user_agent: bytes
     token: AccessToken | None = None
+    instance: bytes = b""
 
 
 # Runs a provider's server on loopback until it is cancelled; calls its argument with the base

@@ -36,12 +36,14 @@ _REASONING: Final = re.compile(
 # Servers whose API has no version in its paths (api-docs.deepseek.com, docs.perplexity.ai,
 # docs.github.com/github-models).
 _AT_THE_ROOT: Final = {"api.deepseek.com", "api.perplexity.ai", "models.inference.ai.azure.com"}
+# Which of OpenAI's two APIs for answers a server is asked by.
+Api = Literal["chat", "responses", "both"]
 
 
 class OpenAIProvider(Provider, frozen=True):
     """`api` says which of OpenAI's two APIs for answers the server has, beside its other ones."""
 
-    api: Literal["chat", "responses"] = "chat"
+    api: Api = "chat"
 
 
 class OpenAICompatible(HttpKind):
@@ -59,6 +61,9 @@ class OpenAICompatible(HttpKind):
         if (provider.base_url or "").rstrip("/").endswith("/chat/completions"):
             yield "base_url", "ends in /chat/completions; stop before it, as in .../v1"
 
+    def spoken(self, provider: Provider, terms: RouteTerms) -> Dialect:
+        return self.dialect if _api(provider, terms) == "chat" else OPENAI_RESPONSES
+
     def notes(self, provider: Provider) -> Iterator[tuple[str, str]]:
         url = urlsplit(provider.base_url or "")
         if url.hostname and not url.path.strip("/") and url.hostname not in _AT_THE_ROOT:
@@ -66,6 +71,12 @@ class OpenAICompatible(HttpKind):
             yield "base_url", f"has no path, and most servers have their API below one: {meant}"
 
     def operations(self, provider: Provider, terms: RouteTerms) -> tuple[Dialect, ...]:
-        """Return what beside chat completions a provider takes on a route."""
-        api = terms.api or (provider.api if isinstance(provider, OpenAIProvider) else "")
-        return self.beside + RESPONSES if api == "responses" else self.beside
+        """Return what a provider takes on a route as it comes, beside what it speaks."""
+        api = _api(provider, terms)
+        if api == "chat":
+            return self.beside
+        return (*self.beside, *RESPONSES, *((self.dialect,) if api == "both" else ()))
+
+
+def _api(provider: Provider, terms: RouteTerms) -> Api:
+    return terms.api or (provider.api if isinstance(provider, OpenAIProvider) else "chat")

@@ -50,6 +50,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     kind: str
     base_url: str | None = None
+    # A key may be sent without TLS, beyond this machine and names without a dot.
+    allow_http: bool = False
     api_key: str | None = None
     # Several keys instead: used in turn, and left alone while they are refused or limited.
     api_keys: tuple[str, ...] = ()

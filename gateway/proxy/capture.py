@@ -1,7 +1,7 @@
 """The debug log at work: choose a request, note what its caller is sent, hand both on.
 
-Off, it costs a request one look at `policy`. On, it copies what is written and awaits nothing:
-reading, redacting, compressing and writing are the sink's, on a thread of its own.
+Off, it costs a request one look at `policy` and one at `windows`. On, it copies what is written and
+awaits nothing: reading, redacting, compressing and writing are the sink's, on a thread of its own.
 
 A fault of the debug log's own costs a capture and never a request: it is logged, and the request
 goes on without.
@@ -9,6 +9,7 @@ goes on without.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -38,15 +39,21 @@ class CaptureSink(Protocol):
 class CaptureLog:
     """Begins and ends captures. `policy` is None while the debug log is off.
 
+    `windows` has the keys of which all requests are kept for a while, whatever `policy` says, and
+    until when on Trio's clock. It is replaced whole.
+
     `given_up` counts those for which there was no room, or that met a fault of our own.
     """
 
     def __init__(self, sink: CaptureSink, rng: Rng, room_bytes: int = ROOM_BYTES) -> None:
         self.policy: CapturePolicy | None = None
+        self.windows: Mapping[str, float] = {}
         self.given_up = 0
         self.room = MemoryBudget(room_bytes)
         self._sink = sink
         self._rng = rng
+        # Of the windows: the bounds and the paths of the settings, and every outcome.
+        self._whole = CapturePolicy()
 
     def __repr__(self) -> str:
         return f"<CaptureLog {'off' if self.policy is None else 'on'}, {self.room}>"
@@ -54,10 +61,15 @@ class CaptureLog:
     def configure(self, settings: DebugLog) -> None:
         """Go by `settings` from now on. Raises ValueError for a path that can't be read."""
         self.policy = policy_of(settings)
+        self._whole = CapturePolicy(
+            max_bytes=settings.max_bytes, paths=tuple(map(parse_path, settings.redact))
+        )
 
     def selects(self, token: str | None, model: str) -> bool:
         """Say whether to `begin` with a request."""
         policy = self.policy
+        if self.windows and self._in_window(token):
+            return True
         try:
             return policy is not None and policy.selects(token, model, self._rng)
         except Exception:  # noqa: BLE001  # of any kind: no request may fail because of it
@@ -67,7 +79,10 @@ class CaptureLog:
     def begin(self, request: CapturedRequest) -> Capture | None:
         """Start with a request that was selected; every capture must come to its `finish`."""
         try:
-            return Capture(request, self.policy or CapturePolicy(), self.room)
+            policy = self.policy
+            if policy is None or self._in_window(request.token):
+                policy = self._whole
+            return Capture(request, policy, self.room)
         except Exception:  # noqa: BLE001  # the same
             self._failed()
             return None
@@ -79,6 +94,10 @@ class CaptureLog:
         except Exception:  # noqa: BLE001  # the same
             self._failed()
             capture.release()
+
+    def _in_window(self, token: str | None) -> bool:
+        until = None if token is None else self.windows.get(token)
+        return until is not None and trio.current_time() < until
 
     def _failed(self) -> None:
         self.given_up += 1

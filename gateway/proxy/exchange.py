@@ -170,8 +170,8 @@ class Exchange:
     async def hold_body(self, size: int) -> None:
         """Have room for `size` bytes of the request's body. Raises Overloaded."""
         if self._hold is None:
-            services = self.services
-            self._hold = BodyHold(services.traffic.bodies, self.caller.name, services.rng)
+            caller, bodies = self.caller, self.services.traffic.bodies
+            self._hold = BodyHold(bodies, caller.name, self.services.rng, caller.max_concurrent)
         await self._hold.grow(size)
 
     def take_place(self, reservation: Reservation | None, slot: SlotLease) -> None:

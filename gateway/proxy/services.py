@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ..config.schema import Config
 from ..config.snapshot import Snapshot
+from ..core.dialects.keeping import ResponseKeeper
 from ..core.routing.backoff import Rng
 from ..core.routing.balancing.homes import AnswerHomes
 from ..lifecycle import Lifecycle
@@ -35,6 +36,10 @@ class Services:
     in_flight: InFlight = field(default_factory=InFlight)
     unserved: UnservedRequests = field(default_factory=UnservedRequests)
     homes: AnswerHomes = field(default_factory=AnswerHomes)
+    # Where the gateway keeps responses itself. None: without a database it keeps none.
+    responses: ResponseKeeper | None = None
+    # What calls of this gateway are known by, should they come back to it.
+    instance: bytes = b""
 
     def configure(self, config: Config, snapshot: Snapshot) -> None:
         """Let everything that outlives a reload follow `config`, of which `snapshot` was taken."""
@@ -45,6 +50,8 @@ class Services:
         self.traffic.configure(config.limits, config.overload, config.providers)
         self.traffic.bodies.configure(config)
         self.cache.store.adopt(config.cache)
+        if self.responses is not None:
+            self.responses.configure(config.responses)
         if self.captures is not None:
             self.captures.configure(config.debug_log)
 

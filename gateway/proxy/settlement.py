@@ -19,6 +19,7 @@ import trio
 from ..config.callers import Caller
 from ..core.capture.capture import Capture
 from ..core.dialects.base import DialectRequest
+from ..core.records.client_metadata import note_caller, note_user
 from ..core.records.pricing import Prices, cost
 from ..core.records.record import (
     AttemptRecord,
@@ -89,14 +90,13 @@ class Settlement:
 
     def identify(self, caller: Caller) -> None:
         """Note whose key the request came with."""
-        record = self.record
-        record.token, record.team, record.labels = caller.name, caller.team, caller.labels
+        note_caller(self.record, caller.name, caller.team, caller.labels, caller.granted_to)
 
     def asked(self, request: DialectRequest) -> None:
         """Note what is asked for."""
         record = self.record
         record.model, record.stream = shortened(request.model), request.stream
-        record.user = None if request.user is None else shortened(request.user)
+        note_user(record, request.user)
 
     def costs_nothing(self, *, cached: bool, operation: str = "") -> None:
         """Note that the answer was made for another request, which has its cost, or is free."""
@@ -267,7 +267,8 @@ class Settlement:
 
     def _write(self, record: Record) -> None:
         services = self._services
-        services.recorder.record(record, self.trace)
+        if services.traffic.refused.keeps(record):
+            services.recorder.record(record, self.trace)
         if self.capture is not None and services.captures is not None:
             services.captures.finish(self.capture, record)
 

@@ -11,17 +11,20 @@ Every fault on either side ends in `lose`, which closes the socket and wakes eve
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
-import select
+import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import trio
 
 from ..errors import SendStalled
 from ..stops import running_after
-from ..tcp import receive, send_now
+from ..tcp import hung_up, receive, send_now
+from .entry.crowd import READ, Crowd
 from .progress import PIECE, ProgressWatch, SendQueue
 
 __all__ = ["PIECE", "READ_AHEAD", "ByteStream"]
@@ -49,7 +52,12 @@ class ByteStream:
     """
 
     def __init__(
-        self, stream: Any, transport: Any, send_timeout: float, progress: ProgressWatch
+        self,
+        stream: Any,
+        transport: Any,
+        send_timeout: float,
+        progress: ProgressWatch,
+        crowd: Crowd | None = None,
     ) -> None:
         self.gone = False
         self.overrun = False
@@ -65,6 +73,7 @@ class ByteStream:
             self.queue = SendQueue(transport.socket)
             self.queue.lift_kernel_limit()
         self._progress = progress
+        self._crowd = crowd
         self._send_timeout = send_timeout
         self._writing = trio.Lock()
         self._arrivals = trio.lowlevel.ParkingLot()
@@ -72,11 +81,13 @@ class ByteStream:
         self._room = trio.lowlevel.ParkingLot()
         self._lingered: int | None = None
         self._skipped = 0
-        self._torn = False
+        self.torn = False
 
     async def lose(self) -> None:
         """Close at once; a task that is writing or waiting returns. Idempotent."""
         self.gone = True
+        if self._crowd is not None and self._socket is not None:
+            self._crowd.forget(self._socket.fileno())
         try:
             await trio.aclose_forcefully(self._transport)
         finally:
@@ -105,7 +116,7 @@ class ByteStream:
         self,
         on_unasked: Callable[[], None],
         all_asked: Callable[[], bool] = lambda: False,
-        dealt_with: Callable[[], bool] = lambda: False,
+        dealt_with: Callable[[bytes], bool] = lambda _: False,
     ) -> None:
         """Read until the end; `on_unasked` is called for input that no task waits for.
 
@@ -115,53 +126,60 @@ class ByteStream:
         answered. If so much of it has come that no more is read, it is thrown away after a while,
         and `overrun` says so: else a client that leaves behind it would not be seen.
         """
+        deal = partial(self._deal, dealt_with)
         try:
             while True:
                 while (limit := self._wanted()) <= 0:
                     with trio.move_on_after(HANG_UP_INTERVAL) as pause:
                         await self._room.park()
                     if pause.cancelled_caught:
-                        if self._hung_up():
+                        if hung_up(self._transport.socket):
                             await self.lose()
                             return
                         self.overrun = self.overrun or all_asked()
-                data = await (
-                    receive(self._socket, limit)
-                    if self._socket is not None
-                    else self._stream.receive_some(limit)
-                )
-                if not data:
+                if self._socket is None:
+                    data = await self._stream.receive_some(limit)
+                elif self._crowd is not None and self._crowd.gathers and limit >= READ:
+                    found = await self._crowd.receive(self._socket.fileno(), deal)
+                    if found is None or (found and self._arrived(found, on_unasked, None)):
+                        continue
                     break
-                if self._lingered is not None:
-                    self._lingered += len(data)
-                    if self._lingered >= LINGER_BYTES:
-                        break
-                    continue
-                if self.overrun:
-                    self._skipped += len(data)
-                    continue
-                self.inbox += data
-                if not self._arrivals:
-                    on_unasked()
-                elif not dealt_with():
-                    self._arrivals.unpark_all()
-                elif self._torn:
+                else:
+                    data = await receive(self._socket, limit)
+                if not data or not self._arrived(data, on_unasked, dealt_with):
                     break
         except _LOST as fault:
             self._note_fault(fault)
         await self.lose()
 
-    def _hung_up(self) -> bool:
-        """Say whether the client has left behind more input than is read ahead.
+    def _arrived(
+        self,
+        data: bytes,
+        on_unasked: Callable[[], None],
+        dealt_with: Callable[[bytes], bool] | None,
+    ) -> bool:
+        """Put what has arrived to its place; say whether to read on."""
+        if self._lingered is not None:
+            self._lingered += len(data)
+            return self._lingered < LINGER_BYTES
+        if self.overrun:
+            self._skipped += len(data)
+        elif not self._arrivals:
+            self.inbox += data
+            on_unasked()
+        elif dealt_with is None or self.inbox or not dealt_with(data):
+            self.inbox += data
+            self._arrivals.unpark_all()
+        else:
+            return not self.torn
+        return True
 
-        A FIN behind more than the kernel takes as well does not arrive.
-        """
-        descriptor = self._transport.socket.fileno()
-        if descriptor < 0 or not hasattr(select, "POLLRDHUP"):
-            return bool(descriptor < 0)
-        poll = select.poll()
-        poll.register(descriptor, select.POLLRDHUP)
-        return bool(poll.poll(0))
+    def _deal(self, dealt_with: Callable[[bytes], bool], data: bytes) -> bytes | None:
+        """Deal with `data` if that is possible here; return what is left for the reader."""
+        waits = self._arrivals and not self.inbox and self._lingered is None and not self.overrun
+        if not waits or not dealt_with(data):
+            return data
+        return b"" if self.torn else None
 
     def _wanted(self) -> int:
         if self._arrivals or self._lingered is not None:
@@ -209,8 +227,14 @@ class ByteStream:
         except _LOST:
             return False  # the reader learns of it by itself
         self.written += sent
-        self._torn = 0 < sent < len(data)
+        self.torn = 0 < sent < len(data)
         return sent > 0
+
+    def hang_up(self) -> None:
+        """Have the reader end the connection."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     async def write(self, data: bytes | memoryview) -> None:
         """Return when the client's side has taken `data`, or at once when it is gone.

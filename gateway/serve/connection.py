@@ -33,8 +33,8 @@ from ..core.limits.shedding import SOONEST
 from ..errors import SendStalled, out_of_memory
 from ..stops import RunningScope, stops
 from . import gate
-from .byte_stream import ByteStream
 from .cycle import RequestCycle, make_scope
+from .entry.idle import Presence
 from .entry.threshold import Threshold
 from .gate import HeadRefusal
 from .open_connections import OpenConnections
@@ -58,11 +58,11 @@ class ClientConnection(TCPServer):
         self._run_app: Any = app
         self._tls = isinstance(stream, trio.SSLStream)
         self._transport: Any = stream.transport_stream if self._tls else stream
-        self._byte_stream = ByteStream(
-            stream, self._transport, self._policy.send_timeout, connections.progress
-        )
+        timeout = self._policy.send_timeout
+        self._byte_stream = connections.bytes_of(stream, self._transport, timeout)
         self._cycle: RequestCycle | None = None
         self._nursery: trio.Nursery | None = None
+        self._presence = Presence(self._byte_stream.wake)
         self._served = 0
         self._head = b""  # the latest, as far as it has come
         self._threshold = Threshold(
@@ -77,20 +77,20 @@ class ClientConnection(TCPServer):
         try:
             if not await self._greet():
                 return
-            with self._connections.joined(self):
+            with self._connections.joined(self, self._presence):
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
                     nursery.start_soon(
-                        self._byte_stream.read, self._take_over, self._all_asked, self._brush_off
+                        self._byte_stream.read, self._take_over, self._all_asked, self._deal_with
                     )
                     nursery.start_soon(self._serve)
         except Exception:  # noqa: BLE001
             # One connection's fault must not end the worker and all the others with it.
             await self.config.log.exception("Error in a connection")
         finally:
+            self._threshold.leave()
             self._connections.progress.forget(self._byte_stream)
-            # Both lead back here. Without them no connection is left to the garbage collector,
-            # with what its last request holds.
+            # Both lead back here, and would leave its last request to the garbage collector.
             self._cycle = self._nursery = None
             await trio.aclose_forcefully(self._transport)
 
@@ -119,7 +119,7 @@ class ClientConnection(TCPServer):
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
             # One of them, reset between the kernel's accept and ours.
             return False
-        self._threshold.host = client[0] if client else ""
+        self._threshold.host = self._presence.host = client[0] if client else "unix"
         self._base_scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.1"},
@@ -155,17 +155,17 @@ class ClientConnection(TCPServer):
         if stream.gone or stream.overrun or self.context.terminated.is_set() or not cycle.reusable:
             return False
         self._cycle = None
+        self._presence.idle_since = trio.current_time()
         return True
 
     def _take_over(self) -> None:
-        # The client has its answer and asks again while the app still does its book-keeping
-        # for the last one. Only this case costs a new task.
+        # The client asks again while the app still keeps books: only this costs a new task.
         done = self._cycle is not None and self._cycle.complete and self._recycle(self._cycle)
         if done and self._nursery is not None:
             self._nursery.start_soon(self._serve)
 
-    def _brush_off(self) -> bool:
-        return self._cycle is None and self._threshold.brush_off()
+    def _deal_with(self, data: bytes) -> bool:
+        return self._cycle is None and self._threshold.deal_with(data)
 
     def _all_asked(self) -> bool:
         return self._cycle is not None and self._cycle.body_ended
@@ -179,8 +179,8 @@ class ClientConnection(TCPServer):
             head = await self._next_head()
         if not isinstance(head, bytes):
             return head
-        # A parser for each request costs less than to recycle one, and what it read too far
-        # can be taken back and pass our own checks first.
+        self._presence.idle_since = None
+        # A parser for each request costs less than to recycle one.
         parser = h11.Connection(h11.SERVER, self._policy.max_header_bytes)
         parser.receive_data(head)
         try:
@@ -222,13 +222,13 @@ class ClientConnection(TCPServer):
                 if refusal := gate.check_unfinished(inbox, self._policy):
                     self._head = bytes(inbox)
                     return refusal
-            elif self.context.terminated.is_set():
+            elif self.context.terminated.is_set() or self._presence.dismissed:
                 return None
             if deadline == math.inf:
                 deadline = trio.current_time() - stopped.total + timeout
             with RunningScope(deadline + stopped.total) as patience:
                 await self._byte_stream.wait_arrival()
-            if patience.cancelled_caught:
+            if patience.cancelled_caught and not self._threshold.holds:
                 self._head = bytes(inbox)
                 return gate.HEAD_TOO_LATE if inbox else None
         return None
@@ -252,7 +252,6 @@ class ClientConnection(TCPServer):
                 cycle.refusal = gate.NO_MEMORY
             await self._report(error)
         except BaseExceptionGroup as group:
-            # This connection was cancelled, and something failed besides.
             faults = group.split(trio.Cancelled)[1]
             if isinstance(faults, ExceptionGroup):
                 await self._report(faults)

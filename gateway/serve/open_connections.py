@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 from hypercorn.config import Config
@@ -21,8 +21,10 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from ..lifecycle import Lifecycle, Phase
 from . import gate
+from .byte_stream import ByteStream
 from .entry.dismissal import Dismissal
 from .entry.entrance import Entrance
+from .entry.idle import CrowdedRoom, Presence
 from .gate import HeadRefusal
 from .policy import ServingPolicy
 from .progress import ProgressWatch
@@ -48,6 +50,7 @@ class OpenConnections:
         self.progress = ProgressWatch(lambda: policy().send_timeout)
         self.entrance = Entrance(policy, lifecycle.entry)
         self.dismissal = Dismissal(self._own_fields)
+        self.room = CrowdedRoom()
         self._members: set[TrackedConnection] = set()
         self._context: WorkerContext | None = None
         self._config: Config | None = None
@@ -82,12 +85,18 @@ class OpenConnections:
         enough = self.policy().drain_timeout + END_GRACE + 1
         config.graceful_timeout = max(config.graceful_timeout, enough)
 
+    def bytes_of(self, stream: Any, transport: Any, send_timeout: float) -> ByteStream:
+        """Return the bytes of a new connection."""
+        return ByteStream(stream, transport, send_timeout, self.progress, self.entrance.crowd)
+
     @contextlib.contextmanager
-    def joined(self, member: TrackedConnection) -> Iterator[None]:
+    def joined(self, member: TrackedConnection, presence: Presence) -> Iterator[None]:
         self._members.add(member)
+        self.room.enter(presence)
         try:
             yield
         finally:
+            self.room.leave(presence)
             self._members.discard(member)
 
     def answer_headers(self, config: Config) -> list[tuple[bytes, bytes]]:

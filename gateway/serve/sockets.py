@@ -16,6 +16,9 @@ BACKLOG: Final = 2048
 # A client whose machine vanished during a long wait for a provider sends no FIN.
 _KEEP_IDLE: Final = 60
 
+# Of a Unix socket: its owner and group may connect, such as a web server in front.
+UNIX_MODE: Final = 0o660
+
 
 class ListenError(Exception):
     """An address can't be listened on; says which and why, for a person to read."""
@@ -134,7 +137,10 @@ def _open_unix(address: str, path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _remove_stale(path)
+        # Before it has a name and after, whatever the umask: Linux and others look at either.
+        os.fchmod(sock.fileno(), UNIX_MODE)
         _bind(sock, address, path)
+        os.chmod(path, UNIX_MODE)
     except BaseException:
         sock.close()
         raise

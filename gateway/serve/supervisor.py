@@ -25,6 +25,8 @@ from .surroundings.terminal import StartingTerminal
 
 # In a worker's environment: which it is, from 0. Its successor is the same one.
 WORKER: Final = "GATEWAY_WORKER"
+# And by this one all workers of one gateway are known together.
+INSTANCE: Final = "GATEWAY_INSTANCE"
 BACKOFF_FIRST: Final = 0.1
 BACKOFF_LAST: Final = 5.0
 # A worker that ran this long was well: its end is a new event, not a failure to start.

@@ -6,6 +6,7 @@
     writing/     from a record in memory to rows: batches, journal, roll-ups, the audit chain
     queries/     what the admin API reads: pages of the logs, usage, costs, statistics
     export/      the same data in full, as CSV, JSON lines or Parquet
+    kept/        what is kept for callers that come back for it
     retention/   deletes what is older than the configuration says
 
 Read `engine/schema.py` first, then `writing/writer.py`, which explains how nothing is lost or

@@ -7,6 +7,7 @@ wait in a `Spooler`, whose thread writes what has gathered.
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
 import msgspec
@@ -26,6 +27,21 @@ FLUSH_SECONDS: Final = 5.0
 COMPLAINT_SECONDS: Final = 60.0
 
 _log = structlog.get_logger(__name__)
+
+_UNSHOWN: Final = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+
+
+def shown(line: bytes) -> bytes:
+    """Return a line of JSON in which nothing changes what a terminal or an editor shows.
+
+    JSON itself escapes what is below the blank. Callers choose names, and a terminal obeys DEL and
+    C1 (ECMA-48), and shows text behind bidirectional marks in another order (Unicode TR36).
+    """
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode()).encode()
 
 
 class LineRecorder(Spooler[bytes, Written]):
@@ -48,7 +64,7 @@ class LineRecorder(Spooler[bytes, Written]):
 
     def record(self, record: Record) -> None:
         """Queue `record`; the oldest one goes if there is no room."""
-        self.put(self._encoder.encode(record))
+        self.put(shown(self._encoder.encode(record)))
 
     def _write(self, items: list[bytes]) -> Written:
         return self._file.write([item + b"\n" for item in items])

@@ -13,7 +13,8 @@ import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 import trio
 
-from gateway.admin.exports import AT_ONCE, accepts_gzip
+from gateway.admin.exports import AT_ONCE, ExportEndpoints, accepts_gzip
+from gateway.admin.route import AdminRoute
 from gateway.api.client import Message
 from gateway.core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from gateway.errors import SendStalled, StoreUnavailable
@@ -114,6 +115,35 @@ async def test_a_head_is_no_export(filled: Database) -> None:
     assert server.body == b""
     assert b"content-disposition" in server.headers
     assert world.seen(AuditAction.EXPORTED) == []
+
+
+async def test_who_began_it_can_watch_it(filled: Database) -> None:
+    exports, word = ExportEndpoints(), "a1" * 8
+    world = World(filled, routes=[AdminRoute("GET", "export/requests", exports.requests)])
+    held = Held()
+    target = f"export/requests?format=jsonl&since=30h&track={word}"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(world.call, target, server=held))
+        await held.holding.wait()
+        found = exports.progress("root", word)
+        assert found is not None
+        assert 0 < found.part <= 1
+        assert 0 < found.rows <= ROWS
+        assert found.ended is None
+        assert exports.progress("eve", word) is None
+        assert exports.progress("root", "b2" * 8) is None
+        nursery.cancel_scope.cancel()
+    found = exports.progress("root", word)
+    assert found is not None
+    assert found.ended == "client_gone"
+    await world.call(target)
+    found = exports.progress("root", word)
+    assert found is not None
+    assert (found.part, found.rows, found.ended) == (1.0, ROWS, "done")
+    assert "track" not in world.seen(AuditAction.EXPORTED)[-1].details["filters"]
+    for wrong in ("short", "a" * 65, "a b" * 4):
+        server = await world.call(f"export/requests?track={wrong.replace(' ', '%20')}")
+        assert server.status == 400
 
 
 async def test_who_leaves_ends_it(filled: Database) -> None:

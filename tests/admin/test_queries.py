@@ -263,3 +263,28 @@ async def test_nothing_is_written_by_reading(sqlite_database: Database) -> None:
         assert server.status == 200
     query = select(requests.c.request_id)
     assert sqlite_database.read_now(lambda connection: connection.scalars(query).all()) == ["req_1"]
+
+
+async def test_sessions_and_users(sqlite_database: Database) -> None:
+    world = World(sqlite_database)
+    put(sqlite_database, "a", 30, session="s/1", user="u", cost_nano_usd=5, input_tokens=1)
+    put(sqlite_database, "b", 20, session="s/1", user="u", cost_nano_usd=6, input_tokens=1)
+    put(sqlite_database, "c", 10, session="t", user="v", model="other")
+    found = (await world.call("sessions")).json
+    assert [each["id"] for each in found["rows"]] == ["t", "s/1"]
+    assert found["rows"][1]["totals"]["cost_nano_usd"] == 11
+    first = (await world.call("sessions?limit=1")).json
+    second = (await world.call(f"sessions?limit=1&cursor={first['next']}")).json
+    assert [each["id"] for each in second["rows"]] == ["s/1"]
+    found = (await world.call("sessions?by=user&model=other")).json
+    assert [each["id"] for each in found["rows"]] == ["v"]
+    found = (await world.call("sessions/s/1")).json
+    assert (found["session"]["totals"]["requests"], len(found["agents"])) == (2, 1)
+    assert (await world.call("sessions/u?by=user")).json["session"]["id"] == "u"
+    for target in ("sessions/none", "sessions/u"):
+        assert (await world.call(target)).status == 404
+    for target in ("sessions?by=key", "sessions?limit=0", "sessions?cursor=x", "sessions?x=1",
+                   "sessions/t?x=1", "usage?group_by=user&bucket=day"):  # fmt: skip
+        assert (await world.call(target)).status == 400
+    rows = (await world.call("usage?group_by=user")).json["rows"]
+    assert [(row["user"], row["cost_nano_usd"]) for row in rows] == [("u", 11), ("v", 0)]

@@ -153,3 +153,18 @@ def test_method_not_allowed(method: str, path: str, allow: str) -> None:
 )
 def test_decoded(raw: bytes, path: str) -> None:
     assert decoded(raw) == path
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        (b"//v1//chat/completions", "/v1/chat/completions"),
+        (b"/v1///chat//completions//", "/v1/chat/completions/"),
+        (b"/%2Fv1/models", "/v1/models"),
+        (b"//", "/"),
+        (b"//admin/api/status", "/admin/api/status"),
+        (b"/v1/models/a%2Fb", "/v1/models/a/b"),
+    ],
+)
+def test_slashes_that_follow_each_other_are_one(raw: bytes, path: str) -> None:
+    assert decoded(raw) == path

@@ -153,6 +153,10 @@ def test_a_flood_costs_its_sender_most(tmp_path: Path, kept: bool) -> None:
     assert asked[OK].p99 < 3000
     assert asked["503"].p50 < 500
     assert set(overload.counts.of(PROBE).answers) == {OK}
+    # Of two gateways on one core at once, so it hardly depends on what else the machine does. With
+    # a task woken for each 503 it was 66 % of kept connections; now it is 80, and 90 of new ones.
+    assert overload.beside is not None
+    assert overload.beside > 0.6
     assert (
         b"requests are turned away with 503" in (tmp_path / "gateway" / "output.log").read_bytes()
     )

@@ -45,6 +45,13 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
     assert by_operator(AuditAction.CAPTURE_VIEWED, AuditResult.OK, "x").actor == "4711"
 
 
+def test_the_environment_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = by_operator(AuditAction.CAPTURE_VIEWED, AuditResult.OK, "x").actor
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"):
+        monkeypatch.setenv(name, "somebody-else")
+    assert by_operator(AuditAction.CAPTURE_VIEWED, AuditResult.OK, "x").actor == real
+
+
 def test_it_is_in_the_chain(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = Database("sqlite:///gateway.db", config.parent)
     migrate.upgrade(database)

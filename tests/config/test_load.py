@@ -292,8 +292,8 @@ def test_the_faults_of_both_files_are_reported_at_once(tmp_path: Path, tokens: s
         (
             "x = 1\n",
             "[x]: unknown key; known keys: admin, admins, breaker, cache, cors, debug_log, limits, "
-            "log, metrics, models, overload, providers, retention, retry, server, store, teams, "
-            "timeouts, tokens, tracing",
+            "log, metrics, models, overload, providers, responses, retention, retry, server, "
+            "store, teams, timeouts, tokens, tracing",
         ),
         (
             "[retry]\nbudget = { rate = 1 }\n",

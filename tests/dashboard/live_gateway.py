@@ -19,7 +19,7 @@ from gateway.store.engine.database import Database
 
 from ..admin.accounts.people import PASSWORD, new_user
 from ..ports import lasting_port
-from .provider import MARKUP, make_provider
+from .provider import MARKUP, ScriptedServer, make_provider
 
 KEY, NAME = "sk-caller-key", "ann"
 
@@ -52,6 +52,9 @@ routes = [
 [[models]]
 name = "plain"
 routes = [{{ provider = "scripted", model = "other", input_price = 2.5, output_price = 10 }}]
+[[models]]
+name = "slow"
+routes = [{{ provider = "scripted", model = "slow", input_price = 2.5, output_price = 10 }}]
 [[tokens]]
 name = "team"
 key = "{key}"
@@ -68,6 +71,7 @@ IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAAD
 class LiveGateway:
     port: int
     folder: Path
+    provider: ScriptedServer
 
     @property
     def url(self) -> str:
@@ -128,7 +132,7 @@ def live_gateway(
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)  # noqa: S603
     try:
         _wait_ready(port, process)
-        yield LiveGateway(port, folder)
+        yield LiveGateway(port, folder, server)
     finally:
         process.terminate()
         process.wait(20)

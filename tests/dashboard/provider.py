@@ -2,12 +2,14 @@
 
 sick      500, with HTML in its message
 tools     a stream of reasoning and a call of a tool
+slow      a stream that goes on for minutes, unless it is cut
 other     a whole answer with HTML in it
 """
 
 from __future__ import annotations
 
 import json
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -32,6 +34,8 @@ class Provider(BaseHTTPRequestHandler):
             self._whole(500, {"error": {"message": f"overloaded {MARKUP}"}})
         elif asked["model"] == "tools":
             self._stream()
+        elif asked["model"] == "slow":
+            self._go_on()
         else:
             message = {"role": "assistant", "content": f"It is sunny. {MARKUP}"}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -45,11 +49,31 @@ class Provider(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _stream(self) -> None:
+    def _go_on(self) -> None:
+        """Stream until the gateway lets go, and count that it has."""
+        self._begin()
+        assert isinstance(self.server, ScriptedServer)
+        self.server.streams += 1
+        try:
+            for number in range(3000):
+                delta = {"content": f"word{number} "}
+                self._event(
+                    _answer("chat.completion.chunk", choices=[{"index": 0, "delta": delta}])
+                )
+                time.sleep(0.05)
+        except OSError:
+            self.close_connection = True
+        finally:
+            self.server.streams -= 1
+
+    def _begin(self) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
+
+    def _stream(self) -> None:
+        self._begin()
         call: dict[str, Any] = {"index": 0, "id": "call_1", "type": "function"}
         for delta in (
             {"role": "assistant", "reasoning_content": "Let me look"},
@@ -69,10 +93,15 @@ class Provider(BaseHTTPRequestHandler):
         self.wfile.flush()
 
 
-def make_provider(port: int) -> ThreadingHTTPServer:
-    server = ThreadingHTTPServer(("127.0.0.1", port), Provider)
-    server.daemon_threads = True
-    return server
+class ScriptedServer(ThreadingHTTPServer):
+    """`streams` is how many endless streams are being sent."""
+
+    daemon_threads = True
+    streams = 0
+
+
+def make_provider(port: int) -> ScriptedServer:
+    return ScriptedServer(("127.0.0.1", port), Provider)
 
 
 def _answer(kind: str, **members: object) -> dict[str, object]:

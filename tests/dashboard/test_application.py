@@ -182,7 +182,8 @@ async def test_a_wrong_filter_is_explained(path: str, sqlite_database: Database)
 
 @pytest.mark.parametrize("path", ["requests", "requests?sort=cost&order=asc", "models", "usage",
                                   "usage?period=last-month&group_by=status", "audit?verify=1",
-                                  "debug", "settings", "?range=30d", ""])  # fmt: skip
+                                  "debug", "settings", "?range=30d", "", "playground",
+                                  "in-flight", "settings/check"])  # fmt: skip
 async def test_every_page_has_an_empty_state(path: str, sqlite_database: Database) -> None:
     site = Site(sqlite_database)
     answer = await site.ask(f"/admin/{path}", cookie=await site.cookie())

@@ -25,6 +25,10 @@ PAGES = (
         "usage?period=today&group_by=token",
     ),
     *("usage?model=none", "audit", "audit?verify=1", "audit?text=none-has-this", "debug"),
+    *("keys", "keys?text=none", "keys/team-2", "new-key", "teams", "new-team", "sessions"),
+    *("sessions?by=user", "usage?group_by=user&period=today", "usage?group_by=team"),
+    *("playground", "playground?replay=none-such", "settings/check", "settings/reload"),
+    *("models/scripted%2Fother/drain", "in-flight/none/cancel", "in-flight?text=none"),
     *("debug?text=none", "settings", "no-such-page", "requests?range=nonsense"),
 )
 # Kilobytes of scripts, styles and fonts together, as they are on disk.
@@ -35,7 +39,7 @@ MOST = 300
 def test_a_page_is_accessible_fits_a_phone_and_runs_nothing_foreign(
     watched: Watched, path: str
 ) -> None:
-    refused = path in ("no-such-page", "requests?range=nonsense")
+    refused = path in ("no-such-page", "requests?range=nonsense", "playground?replay=none-such")
     page = watched.goto(path)
     page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.wait_for_timeout(200)

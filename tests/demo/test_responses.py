@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -50,3 +51,24 @@ def test_the_last_of_the_user_is_answered() -> None:
 def test_nothing_is_kept() -> None:
     with pytest.raises(NotKept):
         ResponseAnswer(asked(previous_response_id="resp_1"), 0)
+
+
+def test_it_thinks_and_asks_for_the_first_tool_once() -> None:
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}}  # noqa: E501  # fmt: skip
+    more: dict[str, Any] = {
+        "tools": [{"type": "custom", "name": "c"}, tool],
+        "reasoning": {"effort": "low"},
+    }
+    answer = ResponseAnswer(asked(**more), 0)
+    thought, said, call = json.loads(answer.whole())["output"]
+    assert (thought["type"], said["type"]) == ("reasoning", "message")
+    assert (call["type"], call["name"], call["arguments"]) == ("function_call", "f", '{"n":1}')
+    found = [json.loads(each.partition(b"data: ")[2]) for each in answer.events()]
+    assert [each["sequence_number"] for each in found] == [*range(len(found))]
+    done = [each["item"] for each in found if each["type"] == "response.output_item.done"]
+    assert done == found[-1]["response"]["output"]
+    result = {"type": "function_call_output", "call_id": call["call_id"], "output": "7"}
+    again = ResponseAnswer(asked(**more | {"input": [result]}), 0)
+    assert [each["type"] for each in json.loads(again.whole())["output"]] == [
+        *("reasoning", "message")
+    ]

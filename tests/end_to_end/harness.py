@@ -230,7 +230,7 @@ HYPERCORN: Final = (
     *(sys.executable, "-m", "hypercorn", "-k", "trio", "-b", "127.0.0.1:0"),
     "gateway.app:app",
 )
-_READY: Final = re.compile(rb"is ready at [^ ]*:(\d+)/v1|Running on http://[^ ]*:(\d+) ")
+_READY: Final = re.compile(rb"is ready at [^ ]*:(\d+)/v1|Running on https?://[^ ]*:(\d+) ")
 
 
 @contextlib.asynccontextmanager

@@ -6,12 +6,14 @@ import contextlib
 import json
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 import trio
 
 from gateway.core.records.record import EndReason
+from gateway.proxy.traffic import turns
 
 from .caller import chat_body
 from .harness import PATIENCE, InProcess, config, in_process
@@ -175,6 +177,44 @@ async def busy() -> AsyncIterator[tuple[Provider, InProcess]]:
         in_process(config(provider.port, tokens=token)) as gateway,
     ):
         yield provider, gateway
+
+
+@pytest.mark.parametrize("given_up", [2, 3, 6])
+async def test_who_leaves_several_times_in_a_row_is_let_in(given_up: int) -> None:
+    """Their requests overlap: none of their ends has been noticed when the next one comes."""
+    asking = request(chat_body(stream=True), b"authorization: Bearer sk-good-key")
+    rounds = 10
+    async with busy() as (_, gateway):
+
+        def leave_and_ask(stream: socket.socket | None) -> socket.socket:
+            for number in range(given_up):
+                following = socket.create_connection(("127.0.0.1", gateway.port))
+                if stream is not None:
+                    linger = struct.pack("ii", 1, 0)
+                    stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    stream.close()
+                following.sendall(asking)
+                stream = following
+                if number < given_up - 1:
+                    time.sleep(0.002)
+            assert stream is not None
+            return stream
+
+        stream: socket.socket | None = None
+        for _ in range(rounds):
+            stream = await trio.to_thread.run_sync(leave_and_ask, stream)
+            stream.setblocking(False)
+            # Nothing is to be read: the provider says nothing, and neither do we.
+            with trio.move_on_after(turns.PATIENCE + 0.15) as quiet:
+                await trio.lowlevel.wait_readable(stream)
+            assert quiet.cancelled_caught, stream.recv(65536)
+            stream.setblocking(True)
+        assert stream is not None
+        stream.close()
+        await until(lambda: not gateway.lifecycle.in_flight, "the end of all")
+        # Who left before its connection was accepted is on no record.
+        assert len(gateway.records) >= rounds
+        assert {record.status for record in gateway.records} == {499}
 
 
 @pytest.mark.parametrize("reset", [True, False])

@@ -99,6 +99,23 @@ async def command(file: Path, *arguments: str) -> str:
     return found.stdout
 
 
+async def test_a_team_s_limits_hold_in_every_worker(on_record: Kept, write: Write) -> None:
+    token = '[[tokens]]\nname = "f"\nkey = "key-of-f"\nteam = "search"\n'
+    file = write(demo(store=on_record.store, more=token))
+    async with spawned((*GATEWAY, "--workers", "2"), file) as served:
+        port = served.port
+        made = await operate(port, "POST", "keys", {"name": "k", "team": "search"})
+        keys = ("key-of-f", made.json["secret"])
+        await everywhere(port, keys[1], 200)
+        made = await operate(port, "POST", "teams", {"name": "search", "rpm": 1})
+        assert made.status == 201, made.body
+        # Of the file or of the database: the keys of a team share its limits.
+        took = [await everywhere(port, key, 429) for key in keys]
+        await command(file, "teams", "delete", "search")
+        took += [await everywhere(port, key, 200) for key in keys]
+        assert min(took) < BUSY
+
+
 async def test_a_drain_and_a_cancel_reach_every_worker(on_record: Kept, write: Write) -> None:
     slow = '[[models]]\nname = "slow"\nroutes = [{ provider = "q", model = "y" }]\n'
     more = f'[providers.q]\nkind = "demo"\ntoken_interval = 1.0\n{slow}'

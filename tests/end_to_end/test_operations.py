@@ -188,16 +188,6 @@ async def test_a_response_that_breaks_ends_with_a_failed_one(version: str) -> No
         assert (await gateway.record(2)).end_reason is EndReason.COMPLETE
 
 
-async def test_responses_of_who_has_chat_only_are_refused() -> None:
-    async with (
-        serving([(0.0, failure(500))]) as provider,
-        in_process(config(provider.port)) as gateway,
-    ):
-        [refused] = await run_sdk("3", gateway.url, [call_of("responses", input="x")])
-        assert refused["error"]["code"] == "unsupported_operation"
-        assert provider.asked == []
-
-
 @both_lines
 async def test_what_a_provider_keeps_is_found_where_it_was_made(version: str) -> None:
     def keeps(asked: Asked) -> Script:

@@ -141,21 +141,27 @@ RESPONSES = {"openai_responses", "openai_kept_responses", "openai_input_tokens"}
 
 
 @pytest.mark.parametrize(
-    ("provider", "route", "expected"),
+    ("provider", "route", "expected", "spoken"),
     [
-        ({}, None, OTHERS),
-        ({"api": "chat"}, None, OTHERS),
-        ({"api": "responses"}, None, OTHERS | RESPONSES),
-        ({"api": "chat"}, "responses", OTHERS | RESPONSES),
-        ({"api": "responses"}, "chat", OTHERS),
+        ({}, None, OTHERS, "/chat/completions"),
+        ({"api": "chat"}, None, OTHERS, "/chat/completions"),
+        ({"api": "responses"}, None, OTHERS | RESPONSES, "/responses"),
+        ({"api": "chat"}, "responses", OTHERS | RESPONSES, "/responses"),
+        ({"api": "responses"}, "chat", OTHERS, "/chat/completions"),
+        ({"api": "both"}, None, OTHERS | RESPONSES | {"openai_chat"}, "/responses"),
     ],
 )
-def test_what_is_taken_beside_chat(
-    provider: dict[str, object], route: Literal["chat", "responses"] | None, expected: set[str]
+def test_what_is_spoken_and_what_is_taken_beside_it(
+    provider: dict[str, object],
+    route: Literal["chat", "responses", "both"] | None,
+    expected: set[str],
+    spoken: str,
 ) -> None:
     found = described(Route(provider="p", model="m", api=route), **provider)
     assert found.targets.keys() == expected
     assert found.targets["openai_embeddings"] == b"/v1/embeddings"
-    assert found.target == b"/v1/chat/completions"
+    assert found.target == found.stream_target == b"/v1" + spoken.encode()
+    if "openai_chat" in expected:
+        assert found.targets["openai_chat"] == b"/v1/chat/completions"
     if "openai_responses" in expected:
         assert found.targets["openai_responses"] == b"/v1/responses"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,15 @@ def test_adopts_a_socket_by_its_descriptor() -> None:
         assert not adopted.getblocking()
     with pytest.raises(ListenError, match="not a socket"):
         adopt(999)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_unix_socket_is_its_owner_s_and_its_group_s(tmp_path: Path, umask: int) -> None:
+    path = tmp_path / "gateway.sock"
+    before = os.umask(umask)
+    try:
+        (sock,) = listen([f"unix:{path}"], send_timeout=30)
+    finally:
+        os.umask(before)
+    with sock:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660

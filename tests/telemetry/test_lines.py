@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import json
 import os
 import select
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from trio.testing import MockClock
 from gateway.core.records.record import AttemptRecord, EndReason, Record
 from gateway.telemetry import lines
 from gateway.telemetry.line_file import Written
-from gateway.telemetry.lines import BATCH_SECONDS, FLUSH_SECONDS, LineRecorder
+from gateway.telemetry.lines import BATCH_SECONDS, FLUSH_SECONDS, LineRecorder, shown
 
 
 @pytest.fixture
@@ -271,3 +272,14 @@ async def test_a_full_disk_is_complained_about_once_a_minute(
     # The next episode is news.
     recorder._settle([b"{}"], full)
     assert log.entries[-2]["event"] == "request records lost"
+
+
+@pytest.mark.parametrize(
+    "char", ["\x7f", "\x80", "\x9b", "\u202e", "\u2066", "\u200f", "\u061c", "\u2028", "\ufeff"]
+)
+def test_a_line_changes_nothing_on_a_terminal(char: str) -> None:
+    line = json.dumps({"model": f"a{char}b \u00fc\u4e2d"}, ensure_ascii=False).encode()
+    clean = shown(line)
+    assert char.encode() not in clean
+    assert json.loads(clean) == json.loads(line)
+    assert "\u00fc\u4e2d".encode() in clean

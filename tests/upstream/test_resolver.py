@@ -14,7 +14,14 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from gateway.upstream import resolver
-from gateway.upstream.resolver import ANSWER_SECONDS, FAILURE_SECONDS, Resolver
+from gateway.upstream.resolver import (
+    ANSWER_SECONDS,
+    FAILURE_SECONDS,
+    SLOW_SECONDS,
+    STALE_AFTER,
+    STALE_SECONDS,
+    Resolver,
+)
 
 PATIENCE = 10
 
@@ -135,6 +142,111 @@ async def test_more_silent_names_than_threads_wait_in_the_order_they_came(names:
         assert repr(found) == "<Resolver 3 running, 2 waiting, 0 kept>"
         names.released.set()
     assert repr(found) == "<Resolver 0 running, 0 waiting, 5 kept>"
+
+
+async def test_many_silent_names_keep_no_other_waiting_for_long(names: Names) -> None:
+    found = Resolver(names, threads=4)
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(found.getaddrinfo, b"silent%d" % number, 443)
+        await wait_all_tasks_blocked()
+        began = trio.current_time()
+        assert await asks(found, b"well")
+        # Ten are three times four.
+        assert trio.current_time() - began < 3 * SLOW_SECONDS + 1
+        nursery.cancel_scope.cancel()
+    names.released.set()
+
+
+async def test_names_that_were_slow_take_their_own_threads_the_next_time(
+    names: Names, mock_clock: MockClock
+) -> None:
+    found = Resolver(names, threads=2)
+    silent = [b"silent%d" % number for number in range(5)]
+
+    async def ask_all() -> None:
+        async with trio.open_nursery() as nursery:
+            for name in silent:
+                nursery.start_soon(found.getaddrinfo, name, 443)
+                await wait_all_tasks_blocked()
+                mock_clock.jump(SLOW_SECONDS)
+            for _ in silent:
+                mock_clock.jump(SLOW_SECONDS)
+                await wait_all_tasks_blocked()
+            assert len(found._running) == 5
+            names.released.set()
+
+    await ask_all()
+    names.released.clear()
+    mock_clock.jump(ANSWER_SECONDS + STALE_SECONDS)
+    async with trio.open_nursery() as nursery:
+        for name in silent:
+            nursery.start_soon(found.getaddrinfo, name, 443)
+        await wait_all_tasks_blocked()
+        assert len(found._running) == 2
+        # At once, and as many as there are threads for.
+        await found.getaddrinfo(b"well0", 443)
+        await found.getaddrinfo(b"well1", 443)
+        names.released.set()
+
+
+async def test_threads_are_bounded_however_many_names_are_silent(
+    names: Names, mock_clock: MockClock
+) -> None:
+    found = Resolver(names, threads=2)
+    async with trio.open_nursery() as nursery:
+        for number in range(30):
+            nursery.start_soon(found.getaddrinfo, b"silent%d" % number, 443)
+        for _ in range(30):
+            await wait_all_tasks_blocked()
+            mock_clock.jump(SLOW_SECONDS)
+        assert len(found._running) == 8
+        names.released.set()
+    assert len(found._kept) == 30
+
+
+async def test_with_the_name_server_away_the_last_answer_holds(
+    names: Names, mock_clock: MockClock
+) -> None:
+    found = Resolver(names)
+    last = await found.getaddrinfo(b"a", 443)
+    names.answers[b"a"] = failing(socket.gaierror(socket.EAI_AGAIN, "temporary"))
+    for _ in range(3):
+        mock_clock.jump(ANSWER_SECONDS)
+        assert await found.getaddrinfo(b"a", 443) == last
+    assert names.asked[b"a"] == 4
+    # What it says counts, also if that is nothing.
+    names.answers[b"a"] = failing(socket.gaierror(socket.EAI_NONAME, "unknown"))
+    mock_clock.jump(FAILURE_SECONDS)
+    with pytest.raises(socket.gaierror, match="unknown"):
+        await found.getaddrinfo(b"a", 443)
+
+
+async def test_an_old_answer_does_not_hold_for_ever(names: Names, mock_clock: MockClock) -> None:
+    found = Resolver(names)
+    await found.getaddrinfo(b"a", 443)
+    names.answers[b"a"] = failing(socket.gaierror(socket.EAI_AGAIN, "temporary"))
+    mock_clock.jump(ANSWER_SECONDS + STALE_SECONDS)
+    with pytest.raises(socket.gaierror, match="temporary"):
+        await found.getaddrinfo(b"a", 443)
+
+
+async def test_a_name_server_that_falls_silent_delays_a_known_name_shortly(names: Names) -> None:
+    found = Resolver(names)
+    last = await asks(found, b"a")
+    found._kept[b"a", None, 0, 0, 0, 0].until = trio.current_time()
+    names.silent.add(b"a")
+    began = trio.current_time()
+    assert await asks(found, b"a") == last
+    assert STALE_AFTER <= trio.current_time() - began < STALE_AFTER + 2
+    names.released.set()
+
+
+async def test_whatever_a_look_up_raises_is_a_failed_one(names: Names) -> None:
+    found = Resolver(names)
+    names.answers[b"odd"] = failing(ValueError("embedded null byte"))
+    with pytest.raises(socket.gaierror, match="embedded null byte"):
+        await found.getaddrinfo(b"odd", 443)
 
 
 async def test_equal_questions_at_a_time_are_one(names: Names) -> None:

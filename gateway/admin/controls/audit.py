@@ -1,12 +1,41 @@
-"""The audit log's entry of a change, written in the transaction that makes the change."""
+"""A change with its entry in the audit log, written in the transaction that makes the change."""
 
 from __future__ import annotations
 
-from ...control.changes import AuditNote
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from ...control.changes import Actor, AuditNote
 from ...core.records.audit import AuditResult
 from ...store.control.generations import Transaction
 from ...store.writing import chain
 from ..request import AdminRequest
+
+
+class NotedChange(Protocol):
+    """What an operation returns; without a `note` everything is as before."""
+
+    @property
+    def note(self) -> AuditNote | None: ...
+
+
+C = TypeVar("C", bound=NotedChange)
+
+
+async def changed(request: AdminRequest, work: Callable[[Transaction, Actor], C]) -> C:
+    """Do `work` and put it into the audit log; this process follows at once."""
+    actor = Actor(request.who, request.now)
+
+    def both(connection: Transaction) -> C:
+        change = work(connection, actor)
+        if change.note is not None:
+            audit_change(connection, request, change.note)
+        return change
+
+    change = await request.write(both)
+    if request.resources.look is not None:
+        await request.resources.look()
+    return change
 
 
 def audit_change(connection: Transaction, request: AdminRequest, note: AuditNote) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 from starlette.responses import Response
 
 from ...control import deployments
-from ...control.changes import Actor
 from ...control.deployments import DEFAULT_DRAIN, DeploymentChange, Reason, Seconds, names_of
 from ...control.paging import LIMIT, MAX_LIMIT, page_of, read_cursor
 from ...group.process_state import DeploymentState
 from ...store.control.deployments import DeploymentOrder, all_orders
-from ...store.control.generations import Transaction
 from ...store.queries.cursor import check_limit
 from ..request import AdminRequest, encoded
-from .audit import audit_change
+from .audit import changed
 
 _MICRO = 1_000_000
 
@@ -68,8 +64,25 @@ async def drain(request: AdminRequest) -> Response:
     """Send nothing new to a deployment for a while."""
     request.only()
     wanted = await request.json(DrainRequest) if await request.http.body() else DrainRequest()
+    return await _answer(request, await drained(request, wanted))
+
+
+async def enable(request: AdminRequest) -> Response:
+    """Send requests to a deployment again."""
+    request.only()
+    return await _answer(request, await enabled(request))
+
+
+async def reset(request: AdminRequest) -> Response:
+    """Close a deployment's breaker in every process."""
+    request.only()
+    return await _answer(request, await was_reset(request))
+
+
+async def drained(request: AdminRequest, wanted: DrainRequest) -> DeploymentChange:
+    """Drain the deployment that the path ends with."""
     name, known = request.argument, names_of(request.resources.control.config)
-    return await _change(
+    return await changed(
         request,
         lambda connection, actor: deployments.drain(
             connection, name, wanted.seconds, wanted.reason, known, actor
@@ -77,36 +90,21 @@ async def drain(request: AdminRequest) -> Response:
     )
 
 
-async def enable(request: AdminRequest) -> Response:
-    """Send requests to a deployment again."""
-    request.only()
+async def enabled(request: AdminRequest) -> DeploymentChange:
     name, known = request.argument, names_of(request.resources.control.config)
-    return await _change(
+    return await changed(
         request, lambda connection, actor: deployments.enable(connection, name, known, actor)
     )
 
 
-async def reset(request: AdminRequest) -> Response:
-    """Close a deployment's breaker in every process."""
-    request.only()
+async def was_reset(request: AdminRequest) -> DeploymentChange:
     name, known = request.argument, names_of(request.resources.control.config)
-    return await _change(
+    return await changed(
         request, lambda connection, actor: deployments.reset(connection, name, known, actor)
     )
 
 
-async def _change(
-    request: AdminRequest, work: Callable[[Transaction, Actor], DeploymentChange]
-) -> Response:
-    actor = Actor(request.who, request.now)
-
-    def both(connection: Transaction) -> DeploymentChange:
-        change = work(connection, actor)
-        if change.note is not None:
-            audit_change(connection, request, change.note)
-        return change
-
-    change = await request.write(both)
+async def _answer(request: AdminRequest, change: DeploymentChange) -> Response:
     return encoded(DeploymentAnswer(_view(request, change.order, await _health(request))))
 
 

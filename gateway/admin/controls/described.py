@@ -12,15 +12,18 @@ from ...control.configuration import CheckedConfig, ComparedConfig, PastedConfig
 from ...control.key_view import STATES, KeyView
 from ...control.keys import KeyEdit, NewKey
 from ...control.paging import MAX_LIMIT, NamePage
-from ...control.spending import TeamState
+from ...control.team_view import TeamState
+from ...control.teams import NewTeam, TeamEdit
 from ...core.records.periods import BY_NAME
 from ...group.merging import GroupState
 from ...store.accounts.users import User
 from ...store.export.export import MEDIA_TYPES, ExportFormat
 from ...store.queries import request_log, usage
+from ...store.queries.agent_sessions import SessionPage
 from ...store.queries.filters import CHOICES_OF, TRUTHS, AuditFilter, Filter
 from ...store.queries.request_log import RequestPage
 from ...store.queries.rollup_sums import GROUPS
+from ...store.queries.session_thread import SessionSummary
 from ...store.queries.stats import MAX_HEALTH_MINUTES, Summary
 from ...store.queries.usage import CostReport, UsageReport
 from ..accounts.session import OwnPassword, SessionView, SignInForm
@@ -37,9 +40,12 @@ from ..control import ReloadAnswer
 from ..in_flight import Cancelled, InFlightList
 from ..queries import MOST_TOP, HealthReport, RequestsOfId
 from ..rights import ROUTES, Right
+from .capturing import CaptureRequest, WindowList, WindowView
 from .deployments import DeploymentAnswer, DeploymentView, DrainRequest
+from .grants import GrantAnswer
 from .keys import KeyAnswer, RotateRequest
 from .processes import ProcessView
+from .teams import TeamAnswer
 
 RouteKey = tuple[str, str]
 
@@ -48,6 +54,9 @@ BODIES: Final[Mapping[RouteKey, Any]] = {
     ("PATCH", "keys/{id:path}"): KeyEdit,
     ("POST", "keys/{id:path}/rotate"): RotateRequest,
     ("POST", "deployments/{id:path}/drain"): DrainRequest,
+    ("POST", "teams"): NewTeam,
+    ("PATCH", "teams/{id:path}"): TeamEdit,
+    ("POST", "capturing/{id:path}/start"): CaptureRequest,
     ("POST", "config/check"): PastedConfig,
     ("POST", "config/diff"): PastedConfig,
     ("POST", "session"): SignInForm,
@@ -58,7 +67,7 @@ BODIES: Final[Mapping[RouteKey, Any]] = {
     ("POST", "users/me/password"): OwnPassword,
 }
 # Bodies that may be left out, for what they say by default.
-OPTIONAL: Final = (RotateRequest, DrainRequest)
+OPTIONAL: Final = (RotateRequest, DrainRequest, CaptureRequest)
 ANSWERS: Final[Mapping[RouteKey, Any]] = {
     ("GET", "keys"): NamePage[KeyView],
     **{
@@ -66,7 +75,17 @@ ANSWERS: Final[Mapping[RouteKey, Any]] = {
         for key in ROUTES
         if key[1].startswith("keys") and key != ("GET", "keys")
     },
+    ("POST", "keys/{id:path}/grant"): GrantAnswer,
+    ("GET", "capturing"): WindowList,
+    **{key: WindowView for key in ROUTES if key[1].startswith("capturing/")},
     ("GET", "teams"): NamePage[TeamState],
+    **{
+        key: TeamAnswer
+        for key in ROUTES
+        if key[1].startswith("teams") and key != ("GET", "teams")
+    },
+    ("GET", "sessions"): SessionPage,
+    ("GET", "sessions/{id:path}"): SessionSummary,
     ("GET", "deployments"): NamePage[DeploymentView],
     **{key: DeploymentAnswer for key in ROUTES if key[1].startswith("deployments/")},
     ("GET", "processes"): NamePage[ProcessView],
@@ -107,6 +126,8 @@ MEDIA: Final[Mapping[RouteKey, tuple[str, ...]]] = {
 # Successes other than 200 alone. A browser is sent on by 303.
 SUCCESSES: Final[Mapping[RouteKey, tuple[str, ...]]] = {
     ("POST", "keys"): ("201",),
+    ("POST", "keys/{id:path}/grant"): ("201",),
+    ("POST", "teams"): ("201",),
     ("POST", "users"): ("201",),
     ("POST", "setup"): ("201",),
     ("POST", "in-flight/{id:path}/cancel"): ("200", "202"),
@@ -114,7 +135,12 @@ SUCCESSES: Final[Mapping[RouteKey, tuple[str, ...]]] = {
     ("GET", "oidc/callback"): ("303",),
 }
 NEEDS_IF_MATCH: Final = frozenset(
-    {("PATCH", "keys/{id:path}"), ("PATCH", "users/{id}"), ("DELETE", "users/{id}")}
+    {
+        ("PATCH", "keys/{id:path}"),
+        ("PATCH", "teams/{id:path}"),
+        ("PATCH", "users/{id}"),
+        ("DELETE", "users/{id}"),
+    }
 )
 _COMMON: Final = ("400", "401", "403", "404", "408", "413", "503")
 
@@ -124,7 +150,7 @@ def errors_of(key: RouteKey) -> tuple[str, ...]:
     method, path = key
     more: list[str] = []
     changes = method in ("PATCH", "DELETE") or key in BODIES
-    if path.startswith(("keys", "users")) and (changes or method == "POST"):
+    if path.startswith(("keys", "users", "teams")) and (changes or method == "POST"):
         more += ["409", "412"]
     if key in NEEDS_IF_MATCH:
         more.append("428")

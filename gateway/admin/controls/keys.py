@@ -46,7 +46,7 @@ async def listed(request: AdminRequest) -> Response:
     """Answer with a page of keys by name, as `rows` and `next`."""
     request.only("text", "team", "state", "source", "cursor", "limit")
     wanted = KeyFilter(
-        text=_text(request, "text"),
+        text=name_text(request, "text"),
         team=_several(request, "team"),
         state=_several(request, "state"),
         source=request.text("source", "any", _SOURCES),
@@ -86,7 +86,7 @@ async def create(request: AdminRequest) -> Response:
     request.only()
     new = await request.json(NewKey)
     known = _known(request)
-    change = await _change(
+    change = await change_key(
         request, lambda connection, actor: keys.create(connection, new, known, actor)
     )
     location = outside(f"/admin/api/keys/{quote(change.key.name, safe='')}")
@@ -99,7 +99,7 @@ async def edit(request: AdminRequest) -> Response:
     wanted = await request.json(KeyEdit)
     name, known = request.argument, _known(request)
     match = Precondition(request.if_match, required=True)
-    change = await _change(
+    change = await change_key(
         request,
         lambda connection, actor: keys.edit(connection, name, wanted, match, known, actor),
     )
@@ -112,7 +112,7 @@ async def rotate(request: AdminRequest) -> Response:
     wanted = await request.json(RotateRequest) if await request.http.body() else RotateRequest()
     name, known = request.argument, _known(request)
     match = Precondition(request.if_match)
-    change = await _change(
+    change = await change_key(
         request,
         lambda connection, actor: keys.rotate(
             connection, name, wanted.overlap_s, match, known, actor
@@ -137,14 +137,14 @@ async def _set_state(request: AdminRequest, state: KeyState) -> Response:
     request.only()
     name, known = request.argument, _known(request)
     match = Precondition(request.if_match)
-    change = await _change(
+    change = await change_key(
         request,
         lambda connection, actor: keys.set_state(connection, name, state, match, known, actor),
     )
     return await _changed(request, change)
 
 
-async def _change(
+async def change_key(
     request: AdminRequest, work: Callable[[Transaction, Actor], KeyChange]
 ) -> KeyChange:
     """Do `work` and put it into the audit log, in one transaction."""
@@ -186,7 +186,8 @@ async def _answer(
     return encoded(KeyAnswer(shown, secret), status, {**(headers or {}), **tag})
 
 
-def _text(request: AdminRequest, name: str) -> str:
+def name_text(request: AdminRequest, name: str) -> str:
+    """Return a parameter that is a part of names. Raises InvalidRequest."""
     found = request.text(name, "")
     if "\0" in found or len(found) > key_view.MOST_TEXT:
         raise InvalidRequest(f"{name} must be text of at most 200 characters.", param=name)

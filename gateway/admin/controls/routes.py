@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from .. import in_flight
 from ..request import AdminRequest
-from . import deployments, keys, processes, spending
+from . import capturing, deployments, grants, keys, processes, teams
 
 Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
 
@@ -21,10 +21,18 @@ CONTROLS: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("POST", "keys/{id:path}/rotate", keys.rotate),
     ("POST", "keys/{id:path}/disable", keys.disable),
     ("POST", "keys/{id:path}/enable", keys.enable),
+    ("POST", "keys/{id:path}/grant", grants.create),
     ("GET", "keys/{id:path}", keys.one),
     ("PATCH", "keys/{id:path}", keys.edit),
     ("DELETE", "keys/{id:path}", keys.revoke),
-    ("GET", "teams", spending.teams),
+    ("GET", "teams", teams.listed),
+    ("POST", "teams", teams.create),
+    ("GET", "teams/{id:path}", teams.one),
+    ("PATCH", "teams/{id:path}", teams.edit),
+    ("DELETE", "teams/{id:path}", teams.delete),
+    ("GET", "capturing", capturing.listed),
+    ("POST", "capturing/{id:path}/start", capturing.start),
+    ("POST", "capturing/{id:path}/stop", capturing.stop),
     ("POST", "in-flight/{id:path}/cancel", in_flight.cancel),
     ("GET", "deployments", deployments.listed),
     ("POST", "deployments/{id:path}/drain", deployments.drain),

@@ -4,8 +4,7 @@
     reload   tells a running gateway to read its configuration again
     check    says everything that is wrong with a configuration file
     tokens   creates, lists and revokes keys
-    keys     makes and changes the keys that are kept in the database
-    deployments  drains, enables and resets them by hand
+    control/ keys, teams and deployments, changed while gateways run
     db       upgrades and checks the database; `prune` is its command for retention
     audit    verifies and lists the audit log
     export   writes records to a file or a pipe

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...config import load
 from ...config.checks.advice import advice
+from ...config.checks.file_mode import readable_secrets
 from ...config.checks.oversights import of_tree
 from ...config.paths import config_path
 from ...config.sources.text import parse_toml, read_text
@@ -30,6 +31,8 @@ def check_file(file: Path | None) -> int:
     tree = parse_toml(read_text(path) or "", str(path))
     for note in (*of_tree(tree), *advice(config, time.time())):
         sys.stderr.write(f"note: {path}: {note}\n")
+    if (exposed := readable_secrets(path)) is not None:
+        sys.stderr.write(f"note: {path}: {exposed}\n")
     models = len(config.models)
     sys.stdout.write(
         f"{path}: valid; {_count(models, 'model')}, "

@@ -160,6 +160,63 @@ def replay(
     return status
 
 
+@app.command
+def capture(
+    token: str,
+    /,
+    *,
+    seconds: Annotated[float, Parameter(name="--for")] = 3600,
+    reason: str = "",
+    config: ConfigFile = None,
+) -> int:
+    """Keep all requests of one key whole for a while, whatever [debug_log] says.
+
+    Parameters
+    ----------
+    token
+        The key's name.
+    seconds
+        For how many seconds, a day at most. Default: an hour.
+    reason
+        Why, for those who see it.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from .control.capturing import start
+
+    return start(config, token, seconds, reason)
+
+
+@app.command(name="stop")
+def stop_capture(token: str, /, *, config: ConfigFile = None) -> int:
+    """Keep the requests of a key no longer than [debug_log] says.
+
+    Parameters
+    ----------
+    token
+        The key's name.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from .control.capturing import stop
+
+    return stop(config, token)
+
+
+@app.command(name="windows")
+def show_windows(*, config: ConfigFile = None) -> int:
+    """List the keys that are captured for a while.
+
+    Parameters
+    ----------
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from .control.capturing import show_open
+
+    return show_open(config)
+
+
 def _find(file: Path, request_id: str, most: int) -> search.FoundCaptures:
     """Return what was kept, the latest first. Raises ConfigError if it can't be read."""
     try:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import structlog
 import trio
 
 from ...config.checks.binding import with_bind
+from ...config.checks.file_mode import readable_secrets
 from ...config.checks.vanished import opened
 from ...config.pid_path import pid_path as pid_path_of
 from ...config.schema import Config
@@ -29,10 +31,11 @@ from ...process.application import Application
 from ...process.memory import WORKERS, settle_in
 from ...process.serving.outcomes import ToldReloads, sweep
 from ...process.serving.renewal import RenewedCertificates
+from ...process_limits import settle_limits
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe
-from ...serve.supervisor import WORKER, supervise
+from ...serve.supervisor import INSTANCE, WORKER, supervise
 from ...serve.worker import (
     FAILED_STATUS,
     HARD_STOP_AFTER,
@@ -43,7 +46,7 @@ from ...serve.worker import (
 from ...telemetry import logs
 from ...telemetry.metrics.directory import VARIABLE, shared_directory
 from ..announcement import announce_demo, announce_ready
-from ..listening import listen_all
+from ..listening import limited_tables, listen_all
 from .check import report
 
 # In a worker's environment: the supervisor's configuration has tokens. Without it a worker that
@@ -65,6 +68,7 @@ class InheritedDescriptors:
 
 def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescriptors | None) -> int:
     """Serve in this process; return the exit status."""
+    settle_limits()
     application = Application()
     # Before the file is read, so that what changes in it from then on is not missed.
     reloads = ToldReloads(application.reload_by_signal)
@@ -142,6 +146,7 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
     config = _load(source, bind)
     if config is None:
         return 1
+    settle_limits()
     if config.tokens:
         os.environ[_WITH_TOKENS] = "1"
     try:
@@ -151,7 +156,8 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         report(exc)
         return 1
     os.environ[WORKERS] = str(workers)
-    if limited := _limited(config):
+    os.environ[INSTANCE] = secrets.token_hex(8)
+    if limited := limited_tables(config):
         _log.warning("limits are counted by each worker for itself", limited=limited)
     try:
         sockets, admin = listen_all(config)
@@ -174,24 +180,6 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         return 1
     finally:
         pid_file.remove()
-
-
-def _limited(config: Config) -> list[str]:
-    """Return the tables that set a limit which several processes do not share."""
-    tables: list[tuple[str, Iterable[object]]] = [
-        ("[limits]", [config.limits]),
-        ("[providers]", config.providers.values()),
-        ("[[tokens]]", config.tokens),
-    ]
-    return [
-        name
-        for name, found in tables
-        if any(
-            getattr(each, key, None) is not None
-            for each in found
-            for key in ("rpm", "tpm", "max_concurrent", "budget")
-        )
-    ]
 
 
 async def _supervise(
@@ -251,6 +239,8 @@ def _load(source: FileOrDemo, bind: str | None) -> Config | None:
     logs.set_up_logging(config.log.level, config.log.format)
     if source.is_demo and WORKER not in os.environ:
         announce_demo(source.path)
+    if (note := readable_secrets(source.path)) is not None:
+        _log.warning(note)
     return config
 
 

@@ -33,7 +33,10 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
         if token.expires_at is not None and token.expires_at.timestamp() <= epoch:
             yield f"{where} expires_at: is over; the key is refused"
         if token.team is not None and limited and token.team not in limited:
-            yield f"{where} team: {token.team!r} has no [[teams]], so no limit of a team holds"
+            yield (
+                f"{where} team: {token.team!r} has no [[teams]]; unless there is a team of that"
+                " name in the database, no limit of a team holds"
+            )
     yield from oversights(config)
     yield from _unpriced_routes(config)
 

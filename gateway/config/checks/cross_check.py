@@ -26,6 +26,7 @@ from .administration import check_admin, check_proxies
 from .keys import KeyCheck
 from .models import check_models
 from .observability import check_records
+from .plain_http import plain_http
 
 # What a route may choose.
 _RESPONSES: Final = "responses"
@@ -38,7 +39,7 @@ _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\]
 _RESERVED_HEADERS: Final = frozenset(
     {
         *("host", "content-length", "transfer-encoding", "connection", "expect"),
-        *("upgrade", "te", "trailer"),
+        *("upgrade", "te", "trailer", "x-gateway-hop"),
     }
 )
 
@@ -88,6 +89,7 @@ def cross_check(
     known = ", ".join(config.providers) or "none yet"
     yield from check_models(config.models, names, config.providers.keys() | unread.providers, known)
     yield from _apis(config)
+    yield from _keeping(config)
     yield from check_records(config, names, bool(unread.models))
     keys = keys or KeyCheck(names)
     yield from keys.teams(config.teams)
@@ -105,6 +107,14 @@ def _apis(config: Config) -> Iterator[str]:
                     f"[[models]] {model.name!r} routes[{number}].api: a provider of the kind "
                     f"{provider.kind!r} has no choice of APIs; remove it"
                 )
+
+
+def _keeping(config: Config) -> Iterator[str]:
+    if config.responses.store and not config.store.url:
+        yield (
+            '[responses] store: needs a database to keep responses in, and [store] url is ""; '
+            "set that, or store = false"
+        )
 
 
 def _choices(provider: Provider) -> tuple[str, ...]:
@@ -167,6 +177,7 @@ def _provider(where: str, provider: Provider, *, on_disk: bool) -> Iterator[str]
         yield f"{where} {key}: {problem}"
     if provider.base_url is not None:
         yield from _url(f"{where} base_url", provider.base_url, "https://llm.example.com/v1")
+    yield from plain_http(where, provider)
     yield from _api_keys(where, provider)
     if provider.oauth is not None:
         yield from _oauth(where, provider, provider.oauth)

@@ -12,6 +12,7 @@ from ..catalog import Names
 from ..header_syntax import HEADER_NAME, HEADER_VALUE
 from ..schema import Config, DebugLog, Log, Store, TracingConfig
 
+_LEAST_KEY: Final = 16
 _STORES: Final = ("sqlite", "postgresql", "postgresql+psycopg", "postgres")
 
 
@@ -30,6 +31,11 @@ def _log(log: Log) -> Iterator[str]:
                 yield f"[log] {key}: {name!r} is not a header name"
             elif is_credential(name):
                 yield f"[log] {key}: {name!r} holds a secret, which no record keeps; remove it"
+    if log.minimising.hashes and len(log.hash_key) < _LEAST_KEY:
+        yield (
+            f"[log] hash_key: must have at least {_LEAST_KEY} characters where something is kept as"
+            " a hash; write it as ${NAME}, and keep it: with another one hashes are other ones"
+        )
 
 
 def _store(store: Store) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Keys that are kept in the database: what one is, and who may call with it."""
+"""Keys and teams that are kept in the database: what one is, and who may call with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ..callers import Caller, CallerMaker
-from .tables import TokenTerms
+from .tables import Team, TeamTerms, TokenTerms
 
 
 class KeyState(enum.StrEnum):
@@ -47,6 +47,23 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
         if self.previous is not None and self.previous_until is not None:
             expires = min(self.previous_until, _never_if_none(caller.expires))
             yield msgspec.structs.replace(caller, digest=self.previous, expires=expires)
+
+
+class StoredTeam(msgspec.Struct, frozen=True, kw_only=True):
+    """`version` is never given twice, also where a team is deleted and made again."""
+
+    name: str
+    terms: TeamTerms
+    version: int
+    created: float = 0.0
+    created_by: str | None = None
+    changed: float = 0.0
+    changed_by: str | None = None
+
+    @property
+    def team(self) -> Team:
+        """Return it as a table of the configuration would have it."""
+        return Team(name=self.name, **msgspec.structs.asdict(self.terms))
 
 
 def _never_if_none(expires: float | None) -> float:

@@ -35,11 +35,14 @@ class MadeToken(Token, frozen=True):
     """One of `tokens.toml`, which `gateway tokens` writes."""
 
 
-class Team(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class TeamTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Limits that hold for all keys with that `team` together."""
 
-    name: TeamName
     rpm: Count | None = None
     tpm: Count | None = None
     max_concurrent: Count | None = None
     budget: Budget | None = None
+
+
+class Team(TeamTerms, frozen=True, kw_only=True):
+    name: TeamName

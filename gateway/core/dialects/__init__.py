@@ -15,6 +15,7 @@
     error_words         what the errors of all dialects have in common
     canonical           what requests and answers say, between two dialects
     translators         the way from one dialect to another
+    keeping             responses that the gateway keeps itself
     text_meter          how much text has come, where no usage is reported
 
 The route of a request chooses the caller's dialect, a deployment has its provider's. Nothing

@@ -154,8 +154,8 @@ class DialectRequest(Protocol):
         """Return how many answers the caller wants at once; 0 where none is generated."""
         ...
 
-    def needs(self) -> Needs:
-        """Return what it needs of a model; read only where a deployment might not have it."""
+    def needs(self, *, prompt: bool = True) -> Needs:
+        """Return what it needs of a model; `prompt` also looks at the prompt's length."""
         ...
 
     def body_for(self, recipient: Recipient) -> bytes:

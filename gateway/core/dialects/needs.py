@@ -1,8 +1,9 @@
 """What a request needs of the model that answers it.
 
 Each dialect reads it from the request's bytes (`needs.py` of its package), and only for models
-whose routes declare that they cannot do something (`core/routing/capabilities/`): a look for the
-names of parts first, and JSON is taken apart only where one was found.
+whose routes declare that they cannot do something (`core/routing/capabilities/`). Of each message
+no more is taken apart than the types of its parts. To look for their names first takes longer: 19
+to 28 ms a MB, where reading them takes 7.
 """
 
 from __future__ import annotations

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from .conversation import Conversation
+from .anthropic_messages import conversation as anthropic_messages
+from .conversation import Conversation, ConversationTurn
 from .openai_chat import conversation as openai_chat
+from .openai_responses import conversation as openai_responses
 
-_OPENAI_CHAT = "/chat/completions"
+
+class _Reader(NamedTuple):
+    request: Callable[[bytes], Conversation]
+    stream: Callable[[Iterable[bytes]], list[ConversationTurn]]
+    answer: Callable[[bytes], list[ConversationTurn]]
+
+
+# By how the path ends.
+_READERS = {
+    ending: _Reader(dialect.read_request, dialect.read_stream, dialect.read_answer)
+    for ending, dialect in (
+        ("/chat/completions", openai_chat),
+        ("/messages", anthropic_messages),
+        ("/responses", openai_responses),
+    )
+}
 
 
 def read_conversation(
@@ -19,10 +37,12 @@ def read_conversation(
 
     `events` are the data of a stream's events, `body` is a whole answer.
     """
-    if not target.partition("?")[0].rstrip("/").endswith(_OPENAI_CHAT):
+    path = target.partition("?")[0].rstrip("/")
+    reader = next((each for ending, each in _READERS.items() if path.endswith(ending)), None)
+    if reader is None:
         return None
-    found = openai_chat.read_request(request)
-    answers = openai_chat.read_stream(events) if events else []
+    found = reader.request(request)
+    answers = reader.stream(events) if events else []
     if body is not None and not answers:
-        answers = openai_chat.read_answer(body)
+        answers = reader.answer(body)
     return msgspec.structs.replace(found, answers=answers)

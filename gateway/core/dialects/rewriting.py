@@ -46,16 +46,35 @@ class StreamRewriter(Protocol):
     beyond `done`, `error` or `broken`. `kept_ids` are as in `Answer`.
     """
 
-    meaningful: bool
-    progressed: bool
-    done: bool
-    finished: bool
-    said: int
-    error: bytes | None
-    broken: str | None
-    events: int
-    malformed: int
-    kept_ids: tuple[str, ...]
+    @property
+    def meaningful(self) -> bool: ...
+
+    @property
+    def progressed(self) -> bool: ...
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def finished(self) -> bool: ...
+
+    @property
+    def said(self) -> int: ...
+
+    @property
+    def error(self) -> bytes | None: ...
+
+    @property
+    def broken(self) -> str | None: ...
+
+    @property
+    def events(self) -> int: ...
+
+    @property
+    def malformed(self) -> int: ...
+
+    @property
+    def kept_ids(self) -> tuple[str, ...]: ...
 
     @property
     def usage(self) -> Usage | None:

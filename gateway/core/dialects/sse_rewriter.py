@@ -8,7 +8,10 @@ from ..wire.sse import EventTooLarge, SseDecoder, SseEvent
 
 
 class SseRewriter(ABC):
-    """The state of a `rewriting.StreamRewriter`, and how its bytes become events."""
+    """The state of a `rewriting.StreamRewriter`, and how its bytes become events.
+
+    With a `sink` the data of events go there, and their bytes nowhere: a translation reads them.
+    """
 
     # Of streams in which the dialect has no use for it.
     progressed = False
@@ -24,6 +27,7 @@ class SseRewriter(ABC):
         self.broken: str | None = None
         self.events = 0
         self.malformed = 0
+        self.sink: list[bytes] | None = None
         self._decoder = SseDecoder(max_event_bytes)
 
     @property

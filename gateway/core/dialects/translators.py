@@ -17,6 +17,7 @@ from .canonical import translation
 from .canonical.fidelity import Untranslatable
 from .canonical.translation import TranslatedRequest, Translator
 from .openai_chat.translated.translator import ChatTranslator
+from .openai_responses.translated.translator import ResponseTranslator
 
 __all__ = [
     "TRANSLATORS",
@@ -44,6 +45,7 @@ class TranslationPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 TRANSLATORS: Final[Mapping[str, Translator]] = {
     "openai_chat": ChatTranslator(),
     "anthropic_messages": MessageTranslator(),
+    "openai_responses": ResponseTranslator(),
 }
 
 

@@ -122,10 +122,6 @@ class FairQueue(Generic[W]):
         self._size -= 1
         return waiter
 
-    def can_make_room(self, caller: str) -> bool:
-        """Say whether `make_room` would find one."""
-        return self._longer_line(caller) is not None
-
     def _longer_line(self, caller: str) -> OrderedDict[W, None] | None:
         own = len(self._lines.get(caller, ()))
         if own * len(self._lines) >= self._size:

@@ -40,6 +40,9 @@ class AuditAction(enum.StrEnum):
     TOKEN_ENABLED = "token_enabled"  # noqa: S105
     ADMIN_KEY_CREATED = "admin_key_created"
     ADMIN_KEY_REVOKED = "admin_key_revoked"
+    TEAM_CREATED = "team_created"
+    TEAM_CHANGED = "team_changed"
+    TEAM_DELETED = "team_deleted"
     DEPLOYMENT_DRAINED = "deployment_drained"
     DEPLOYMENT_ENABLED = "deployment_enabled"
     BREAKER_RESET = "breaker_reset"
@@ -49,7 +52,11 @@ class AuditAction(enum.StrEnum):
     LOG_VIEWED = "log_viewed"
     CAPTURE_VIEWED = "capture_viewed"
     CAPTURE_REPLAYED = "capture_replayed"
+    CAPTURING_STARTED = "capturing_started"
+    CAPTURING_STOPPED = "capturing_stopped"
+    KEY_GRANTED = "key_granted"
     RETENTION = "retention"
+    ERASED = "erased"
     MIGRATED = "migrated"
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from ..dialects.base import Dialect, ReasoningForm
 from ..records.pricing import Prices
+from ..wire.hops import HOP
 from ..wire.overrides import NO_OVERRIDES, Overrides
 from .call import Call, Headers, Origin
 from .capabilities.declared import Capabilities
@@ -112,7 +113,9 @@ class Deployment(msgspec.Struct, frozen=True):
 
     def forwarded(self, headers: Mapping[bytes, bytes]) -> Headers:
         """Return what goes on of a caller's `headers`, by lower-case name."""
-        found = ((name, headers.get(name, default)) for name, default in self.from_callers)
+        found = [(name, headers.get(name, default)) for name, default in self.from_callers]
+        if chain := headers.get(HOP):
+            found.append((HOP, chain))
         return tuple((name, value) for name, value in found if value is not None)
 
     def call(

@@ -8,12 +8,16 @@ from typing import Any, Final
 import trio
 from starlette.responses import Response
 
+from ...admin.controls.capturing import windows
 from ...errors import StoreUnavailable
+from ...store.control.capture_windows import CaptureWindow
 from ...store.queries import request_log
 from .. import links
+from ..actions.confirmation import SPANS
 from ..page_request import PageRequest
 from ..views.capture_list import CapturePage, captures_page
 from ..views.explanations import ENDS
+from ..views.key_names import key_names
 
 _LIMIT: Final = 50
 
@@ -41,6 +45,9 @@ async def debug_log(request: PageRequest) -> Response:
         state=None if state is None else state(),
         settings=config.debug_log,
         retention=config.retention,
+        windows=await _windows(request),
+        names=key_names(request.resources.snapshot()),
+        spans=SPANS,
         next=next_ and links.with_params(request.path, request.admin.params, start=next_),
     )
 
@@ -55,6 +62,14 @@ async def _page(request: PageRequest, folder: Path, text: str, start: int) -> Ca
         )
     except OSError as exc:
         raise StoreUnavailable(f"The debug log cannot be read: {exc.strerror}.") from exc
+
+
+async def _windows(request: PageRequest) -> list[CaptureWindow]:
+    """Return the keys that are captured for a while; none where the database cannot say."""
+    try:
+        return (await windows(request.admin)).rows
+    except StoreUnavailable:
+        return []
 
 
 async def _known(request: PageRequest, ids: list[str]) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from ...admin.status import group_state
 from ...errors import StoreUnavailable
+from ...store.control.deployments import DeploymentOrder, all_orders
 from ...store.queries import stats
 from ...store.queries.stats import DeploymentHealth
 from ..page_request import PageRequest
@@ -23,6 +24,7 @@ async def models(request: PageRequest) -> Response:
     request.admin.only("text")
     text = request.admin.text("text", "").lower()
     health, problem = await _health(request)
+    orders = await _orders(request)
     known = await group_state(request.resources)
     every = list(request.resources.snapshot().models.everything())
     chosen = [
@@ -35,7 +37,9 @@ async def models(request: PageRequest) -> Response:
     return await request.page(
         template,
         active="models",
-        models=list(islice(model_views(chosen[:_MOST], known["deployments"], health), _MOST)),
+        models=list(
+            islice(model_views(chosen[:_MOST], known["deployments"], health, orders), _MOST)
+        ),
         found=len(chosen),
         every=len(every),
         text=text,
@@ -61,3 +65,19 @@ async def _health(request: PageRequest) -> tuple[list[DeploymentHealth], str | N
     except StoreUnavailable as exc:
         return [], exc.message
     return found, None
+
+
+async def _orders(request: PageRequest) -> dict[str, DeploymentOrder]:
+    """Return the drains that hold, by deployment; none where the database cannot say."""
+    if request.database is None:
+        return {}
+    try:
+        found = await request.read(all_orders)
+    except StoreUnavailable:
+        return {}
+    now = request.admin.now
+    return {
+        each.name: each
+        for each in found
+        if each.drained_until is not None and each.drained_until > now
+    }

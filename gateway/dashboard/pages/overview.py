@@ -32,6 +32,8 @@ _OLDEST: Final = 8
 # Seconds: all pages that look every two seconds share what the processes are asked.
 _GROUP_SECONDS: Final = 1.0
 _BUDGET_SECONDS: Final = 15.0
+# Places of the page that show what is, and their templates.
+_PRESENT: Final = {"present": "parts/present.html", "in-flight": "parts/in_flight.html"}
 _DIMENSIONS: Final = ("model", "provider", "token")
 
 
@@ -58,16 +60,18 @@ async def live(request: PageRequest) -> ASGIApp:
     request.admin.only("range", *_DIMENSIONS)
     wanted = _range(request)
     shown: object = None
-    sent: bytes | None = None
+    sent: dict[str, bytes] = {}
 
     async def next_event() -> tuple[str, Any] | None:
-        nonlocal shown, sent
+        nonlocal shown
         parts: dict[str, str] = {}
         value: dict[str, Any] = {"parts": parts}
-        present = await request.render("parts/present.html", **await _present(request))
-        if present != sent:
-            sent = present
-            parts["present"] = present.decode()
+        present = await _present(request)
+        for place, template in _PRESENT.items():
+            body = await request.render(template, **present)
+            if body != sent.get(place):
+                sent[place] = body
+                parts[place] = body.decode()
         if request.database is not None:
             figures = await _figures(request, wanted)
             if figures is not shown:

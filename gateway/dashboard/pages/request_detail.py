@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import trio
 from starlette.responses import Response
 
 from ...admin.rights import Right
-from ...captures.search import FoundCaptures, find_captures, read_captures
+from ...captures.search import find_captures
 from ...core.capture.transcript import EventLine, Transcript
-from ...core.dialects.conversation import Conversation
-from ...core.dialects.reading import read_conversation
+from ...core.records.client_metadata import REPLAY_OF
 from ...core.records.pricing import Prices
-from ...errors import NotFound, StoreUnavailable
+from ...errors import NotFound
 from ...store.queries import request_log
+from ...store.queries.filters import Filter
+from ..asking.answer_diff import AnswerDiff, answer_text, diff
+from ..asking.captured import conversation_of, rows_of, transcript_of
+from ..asking.curl import as_curl
 from ..page_request import PageRequest
-from ..views.curl import as_curl
 from ..views.explanations import ENDS
 from ..views.timeline import timeline
 
-# Of captures: a page is made in memory, and a browser must be able to show it.
-MAX_BYTES: Final = 16 * 1024 * 1024
 _MOST_EVENTS: Final = 500
 _MOST_RAW: Final = 200_000
-TABS: Final = ("summary", "messages", "events", "raw")
+TABS: Final = ("summary", "messages", "events", "raw", "compare")
+# Requests around this one that it is offered to be compared with.
+_OFFERED: Final = 20
+_NOT_KEPT: Final = "it was not captured, or only just now: captures are written within seconds."
+_AROUND: Final = 3600 * 1_000_000
 
 
 async def one(request: PageRequest) -> Response:
     """Show the request of an id; `n` chooses one of several that had the same."""
-    request.admin.only("tab", "n")
+    request.admin.only("tab", "n", "with")
     request_id = request.admin.argument
     number = request.admin.number("n", 0)
-    found = await request.read(lambda connection: request_log.one(connection, request_id))
-    if not found:
-        raise NotFound(f"There is no request {request_id!r} on record. It may be still under way.")
+    found = await rows_of(request, request_id)
     row = found[min(number, len(found) - 1)]
     request.admin.viewed_request(request_id)
     tab = request.admin.text("tab", TABS[0], TABS)
     may_read = request.visitor is not None and request.visitor.may(Right.CONTENT)
     transcript = None
     if may_read and tab != TABS[0]:
-        transcript = await _transcript(request, row)
+        transcript = await transcript_of(request, row)
     return await request.page(
         "request.html",
         active="requests",
@@ -56,6 +57,8 @@ async def one(request: PageRequest) -> Response:
         captured=await _is_captured(request, request_id),
         may_read=may_read,
         tab=tab,
+        replay_of=(row["metadata"] or {}).get(REPLAY_OF),
+        **(await _comparison(request, row, transcript) if tab == "compare" else {}),
         **await _content(transcript, request.base),
     )
 
@@ -74,29 +77,6 @@ async def _is_captured(request: PageRequest, request_id: str) -> bool:
         return False
 
 
-async def _transcript(request: PageRequest, row: dict[str, Any]) -> Transcript | None:
-    """Return what the debug log kept of this very request: others may have had the same id."""
-    folder, request_id = request.resources.captures, row["request_id"]
-    if folder is None:
-        return None
-    found = await _read(request, folder, request_id)
-    request.admin.viewed_capture(request_id)
-    at = row["time"] / 1_000_000
-    return min(found.rows, key=lambda each: abs(each.request.time - at), default=None)
-
-
-async def _read(request: PageRequest, folder: Path, request_id: str) -> FoundCaptures:
-    def read() -> FoundCaptures:
-        return read_captures(folder, request_id, max_bytes=MAX_BYTES)
-
-    try:
-        return await trio.to_thread.run_sync(
-            read, abandon_on_cancel=True, limiter=request.site.readers
-        )
-    except OSError as exc:
-        raise StoreUnavailable(f"The debug log cannot be read: {exc.strerror}.") from exc
-
-
 async def _content(transcript: Transcript | None, base: str) -> dict[str, Any]:
     """Return what the tabs of a captured request show."""
     if transcript is None:
@@ -105,7 +85,7 @@ async def _content(transcript: Transcript | None, base: str) -> dict[str, Any]:
     def work() -> dict[str, Any]:
         return {
             "transcript": transcript,
-            "conversation": _conversation(transcript),
+            "conversation": conversation_of(transcript),
             "curl": as_curl(transcript.request, base),
             "events": transcript.events[:_MOST_EVENTS],
             "gaps": _gaps(transcript.events[:_MOST_EVENTS]),
@@ -115,13 +95,58 @@ async def _content(transcript: Transcript | None, base: str) -> dict[str, Any]:
     return await trio.to_thread.run_sync(work)
 
 
-def _conversation(transcript: Transcript) -> Conversation | None:
-    request = transcript.request
-    if request.truncated or request.body.withheld:
-        return None
-    events = [each.data.encode() for each in transcript.events if each.data is not None]
-    body = None if transcript.body is None else transcript.body.body.data
-    return read_conversation(request.target, request.body.data, events, body)
+async def _comparison(
+    request: PageRequest, row: dict[str, Any], transcript: Transcript | None
+) -> dict[str, Any]:
+    """Return what the comparison with another request shows, and which others are offered."""
+    wanted = request.admin.text("with", "").strip()
+    found: dict[str, Any] = {"other": None, "compared": None, "wanted": wanted, "why_not": ""}
+    if transcript is None:
+        return found | {"offered": []}
+    found["offered"] = await _offered(request, row)
+    if not wanted:
+        return found
+    try:
+        other = (await rows_of(request, wanted))[0]
+        kept = await transcript_of(request, other)
+    except NotFound:
+        return found | {"why_not": "there is no such request on record yet."}
+    if kept is None:
+        return found | {"other": other, "why_not": _NOT_KEPT}
+
+    def work() -> AnswerDiff | None:
+        one, two = conversation_of(transcript), conversation_of(kept)
+        if one is None or two is None or not (one.answers and two.answers):
+            return None
+        return diff(answer_text(one), answer_text(two))
+
+    compared = await trio.to_thread.run_sync(
+        work, abandon_on_cancel=True, limiter=request.site.readers
+    )
+    why_not = "" if compared else "one of the two has no answer that can be read as text."
+    return found | {"other": other, "compared": compared, "why_not": why_not}
+
+
+async def _offered(request: PageRequest, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return requests for the same model of the hour before and after, replays of this one first.
+
+    The one that this repeats, if it does, comes before all of them.
+    """
+    near = Filter(
+        since=row["time"] - _AROUND,
+        until=row["time"] + _AROUND,
+        model=(row["model"],) if row["model"] else (),
+    )
+    page = await request.read(lambda connection: request_log.page(connection, near, limit=_OFFERED))
+    this = row["request_id"]
+    origin = (row["metadata"] or {}).get(REPLAY_OF)
+
+    def rank(each: dict[str, Any]) -> int:
+        if each["request_id"] == origin:
+            return 0
+        return 1 if (each["metadata"] or {}).get(REPLAY_OF) == this else 2
+
+    return sorted((each for each in page.rows if each["request_id"] != this), key=rank)
 
 
 def _gaps(events: Sequence[EventLine]) -> list[float]:

@@ -8,11 +8,20 @@ from starlette.responses import Response
 
 from ...errors import InvalidRequest
 from ...store.queries import filters
+from ...store.queries.user_usage import USER
 from .. import links
 from ..page_request import PageRequest
 from ..views import budgets, comparison, periods
 
-_GROUPS: Final = {"model": "Model", "provider": "Provider", "token": "Key", "status": "Status"}
+_GROUPS: Final = {
+    "model": "Model",
+    "provider": "Provider",
+    "token": "Key",
+    "team": "Team",
+    "user": "User",
+    "status": "Status",
+}
+_CHOSEN: Final = ("model", "provider", "token", "team", "status")
 _ALSO: Final = {"period", "group_by", "measure"}
 _EXPORTED: Final = ("csv", "jsonl", "parquet")
 
@@ -44,27 +53,28 @@ async def usage(request: PageRequest) -> Response:
         measure=measure,
         unit=comparison.MEASURES[measure][1],
         found=found,
-        budgets=used if group_by == "token" else used[:5],
-        chosen=[
-            (name, each)
-            for name in ("model", "provider", "token", "status")
-            for each in request.admin.several(name, ())
-        ],
-        exports=[(each, _export(request, period, each)) for each in _EXPORTED],
+        budgets=_budgets(used, group_by),
+        chosen=[(name, each) for name in _CHOSEN for each in request.admin.several(name, ())],
+        exports=[(each, _export(request, period, group_by, each)) for each in _EXPORTED],
     )
 
 
-def _export(request: PageRequest, period: periods.UsagePeriod, format_: str) -> str:
-    kept = {
-        name: values
-        for name, values in request.admin.params.items()
-        if name in ("model", "provider", "token", "status")
-    }
+def _export(request: PageRequest, period: periods.UsagePeriod, group_by: str, format_: str) -> str:
+    kept = {name: values for name, values in request.admin.params.items() if name in _CHOSEN}
+    # Users are told apart in the requests alone.
+    users = group_by == USER
     return links.with_params(
-        links.to("export/usage"),
+        links.to("export/requests" if users else "export/usage"),
         kept,
         since=period.since // periods.SECOND,
         until=period.until // periods.SECOND,
-        period=period.bucket,
+        period=None if users else period.bucket,
         format=format_,
     )
+
+
+def _budgets(used: list[budgets.BudgetUse], group_by: str) -> list[budgets.BudgetUse]:
+    """Return all of what is grouped by, else the fullest of all."""
+    if group_by in ("token", "team"):
+        return [each for each in used if each.by == group_by]
+    return used[:5]

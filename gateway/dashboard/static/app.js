@@ -200,21 +200,89 @@
     document.body.append(made);
     setTimeout(() => made.remove(), 1800);
   };
+  // Without TLS a browser has no clipboard for pages, but on the machine itself: then as it was before.
+  const copy = async (text) => {
+    if (navigator.clipboard) { await navigator.clipboard.writeText(text); return; }
+    const place = document.createElement("textarea");
+    place.value = text;
+    document.body.append(place);
+    place.select();
+    const done = document.execCommand("copy");
+    place.remove();
+    if (!done) throw new Error("refused");
+  };
+  // A question before something is done: the page that a link leads to, as a dialog.
+  const ask = async (href) => {
+    const answer = await fetch(href, { headers: { "hx-request": "true" } }).catch(() => null);
+    if (!answer || !answer.ok) { location.href = href; return; }
+    const place = $("#act");
+    // Made by the server's templates, which escape whatever they show.
+    place.innerHTML = await answer.text();
+    place.showModal();
+  };
+  // What was just done is said once, and not again when the page is loaded again.
+  if (/[?&]did=/.test(location.search)) {
+    const address = new URL(location.href);
+    for (const name of ["did", "of", "seal"]) address.searchParams.delete(name);
+    history.replaceState(history.state, "", address);
+  }
   document.addEventListener("click", (event) => {
-    const at = event.target.closest("[data-set-theme], [data-copy], [data-copy-from], [data-burger], [data-help], [data-close], tr[data-href]");
+    const at = event.target.closest("[data-set-theme], [data-copy], [data-copy-from], [data-burger], [data-help], [data-close], [data-dialog], tr[data-href]");
     if (!at) return;
     if (at.dataset.setTheme) setTheme(at.dataset.setTheme);
     else if (at.dataset.copy || at.dataset.copyFrom) {
       const text = at.dataset.copy || $(at.dataset.copyFrom).textContent;
-      navigator.clipboard.writeText(text).then(() => toast("Copied"), () => toast("The browser does not allow that"));
+      copy(text).then(() => toast("Copied"), () => toast("The browser does not allow that"));
     } else if (at.matches("[data-burger]")) {
       const open = $(".side").classList.toggle("open");
       at.setAttribute("aria-expanded", String(open));
     } else if (at.matches("[data-help]")) $("#keys").showModal();
-    else if (at.matches("[data-close]")) at.closest("dialog").close();
+    else if (at.matches("[data-close]")) { if (at.closest("dialog")) { event.preventDefault(); at.closest("dialog").close(); } }
+    else if (at.matches("[data-dialog]")) { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); ask(at.href); } }
     else if (!event.target.closest("a, button, input") && !String(getSelection())) {
       if (event.ctrlKey || event.metaKey) open(at.dataset.href); else location.href = at.dataset.href;
     }
+  });
+
+  // Exports: a download goes on by itself; how far it is, its process says. Where another process
+  // answers, nothing is known, and the browser's own list of downloads has to do.
+  const watchExport = (link) => {
+    const word = [...crypto.getRandomValues(new Uint8Array(16))].map((each) => each.toString(16).padStart(2, "0")).join("");
+    const target = new URL(link.href);
+    target.searchParams.set("track", word);
+    const note = document.createElement("div");
+    note.className = "toast progress";
+    note.setAttribute("role", "status");
+    const text = document.createElement("span"), bar = document.createElement("progress");
+    text.textContent = "Export begins";
+    bar.max = 1;
+    bar.setAttribute("aria-label", "Export");
+    note.append(text, bar);
+    document.body.append(note);
+    const end = (said) => { text.textContent = said; bar.remove(); setTimeout(() => note.remove(), 4000); };
+    let unknown = 0;
+    const look = async () => {
+      const answer = await fetch(`${target.pathname.replace(/[^/]*$/, "progress")}?track=${word}`).catch(() => null);
+      const found = answer && answer.ok ? await answer.json().catch(() => null) : null;
+      if (!found) { unknown += 1; if (unknown > 8) { note.remove(); return; } }
+      else if (found.ended === "done") { end(`Exported ${found.rows.toLocaleString("en")} rows`); return; }
+      else if (found.ended) { end("The export broke off: the file is not whole"); return; }
+      else { bar.value = found.part; text.textContent = `${Math.floor(found.part * 100)} %, ${found.rows.toLocaleString("en")} rows`; }
+      setTimeout(look, 500);
+    };
+    setTimeout(look, 250);
+    const go = document.createElement("a");
+    go.href = target.href;
+    go.download = "";
+    document.body.append(go);
+    go.click();
+    go.remove();
+  };
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[download][href*='/export/']");
+    if (!link || link.href.includes("track=") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    watchExport(link);
   });
 
   // Keys: g and a letter goes to a page, j and k go through rows.

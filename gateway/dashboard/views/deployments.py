@@ -9,6 +9,7 @@ import msgspec
 
 from ...config.snapshot import ServedModel
 from ...core.records.pricing import Prices
+from ...store.control.deployments import DeploymentOrder
 from ...store.queries.stats import DeploymentHealth
 
 WORDS = {
@@ -21,12 +22,15 @@ WORDS = {
 class DeploymentShown(msgspec.Struct, frozen=True, kw_only=True):
     """One deployment of one model.
 
+    `key` is its name for breakers and drains, `order` what operators have ordered of it.
     `now` is what this process knows of it, None before the first look; `health` is what the store
     has of the last hour, of all processes. `share` is of the model's own attempts in that time.
     """
 
+    key: str
     provider: str
     model: str
+    order: DeploymentOrder | None
     fallback: str | None
     prices: Prices
     now: Mapping[str, Any] | None
@@ -34,7 +38,21 @@ class DeploymentShown(msgspec.Struct, frozen=True, kw_only=True):
     share: float
 
     @property
+    def drained(self) -> bool:
+        return self.order is not None and self.order.drained_until is not None
+
+    @property
+    def resettable(self) -> bool:
+        """Say whether its breaker has anything to forget, as far as this process knows."""
+        now = self.now
+        return now is not None and (
+            now["state"] != "closed" or bool(now["opens"] or now["consecutive_failures"])
+        )
+
+    @property
     def state(self) -> tuple[str, str]:
+        if self.drained:
+            return ("off", "drained")
         if self.now is None:
             return ("off", "not asked yet")
         if self.now["state"] == "closed" and not self.now["available"]:
@@ -56,6 +74,7 @@ def model_views(
     models: Iterable[ServedModel],
     known: Sequence[Mapping[str, Any]],
     health: Sequence[DeploymentHealth],
+    orders: Mapping[str, DeploymentOrder],
 ) -> Iterator[ModelView]:
     """Yield the models in their order, each with its deployments and then its fallbacks'."""
     now = {each["name"]: each for each in known}
@@ -67,6 +86,8 @@ def model_views(
             name=model.name,
             deployments=[
                 DeploymentShown(
+                    key=each.state_key,
+                    order=orders.get(each.state_key),
                     provider=each.provider,
                     model=each.pattern or each.model,
                     fallback=model.fallback(number),

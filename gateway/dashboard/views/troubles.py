@@ -215,10 +215,10 @@ def _budgets(budgets: Sequence[BudgetUse]) -> Iterator[Trouble]:
         spent = each.share >= 1
         yield Trouble(
             Severity.BAD if spent else Severity.WARN,
-            f"{each.token}: its budget is {'spent' if spent else 'nearly spent'}",
+            f"{each.shown}: its budget is {'spent' if spent else 'nearly spent'}",
             f"{formats.money(each.spent)} of {formats.money(each.budget.nano)} a "
             f"{each.budget.window}, {formats.percent(each.share)}.",
-            links.to("usage", token=each.token),
+            links.to("usage", **{each.by: each.token}),
             "See its usage",
         )
 

@@ -6,7 +6,7 @@ models need never spend it, and no gateway spends it on the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
@@ -77,10 +77,12 @@ class LazyAdminApi:
         recording: Recording,
         snapshot: Callable[[], Snapshot],
         oidc_http: ProviderHttp | None = None,
+        look: Callable[[], Awaitable[None]] | None = None,
         sisters: Sisters | None = None,
     ) -> None:
         self._sisters = sisters
         self._oidc_http = oidc_http
+        self._look = look
         self._control = control
         self._services = services
         self._lifecycle = lifecycle
@@ -140,6 +142,7 @@ class LazyAdminApi:
             database=recording.database,
             captures=recording.debug_folder,
             oidc_http=self._oidc_http,
+            look=self._look,
             sisters=self._sisters,
             debug_log=recording.debug_log,
             store=None if writer is None else lambda: msgspec.to_builtins(writer.status),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -51,6 +51,7 @@ class Administration:
         recording: Recording,
         snapshot: Callable[[], Snapshot],
         policy: PolicySource,
+        look: Callable[[], Awaitable[None]],
         sockets: Sequence[socket.socket] = (),
     ) -> None:
         self._lifecycle = lifecycle
@@ -76,6 +77,7 @@ class Administration:
             recording,
             snapshot,
             ProviderHttp(parts.http_client),
+            look,
             None if self._membership is None else Sisters(self._membership),
         )
 

@@ -4,6 +4,8 @@
     heartbeat    that this process is there, and how it is
     orders       what operators order of deployments: drained for a while, breakers reset
     stored_keys  the keys that operators make, edit and revoke
+    kept_responses  responses that the gateway keeps for callers who go on from them
 
-Requests never wait for any of this: tasks of their own ask the database once a second.
+Requests never wait for any of this: tasks of their own ask the database once a second. Only those
+that keep a response or go on from one do.
 """

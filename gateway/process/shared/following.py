@@ -6,13 +6,14 @@ here only if there is a database.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import trio
 
 from ...background import persist
-from ...config.callers import AllCallers, callers_of
+from ...config.callers import AllCallers, Caller, callers_of
 from ...config.schema import Config
 from ...config.snapshot import Snapshot
 from ...proxy.in_flight import InFlight
@@ -20,6 +21,7 @@ from ...state.health import LocalHealth
 from ..recording import Recording
 
 if TYPE_CHECKING:
+    from ...store.control.grants import KeyGrant
     from .heartbeat import Heartbeat
     from .orders import Orders
     from .stored_keys import StoredKeys
@@ -48,6 +50,9 @@ class Following:
         self._keys: StoredKeys | None = None
         self._orders: Orders | None = None
         self._heartbeat: Heartbeat | None = None
+        self._grants: Sequence[KeyGrant] = ()
+        # Before, there is no snapshot in use.
+        self._started = False
         if recording.database is not None:
             from .heartbeat import Heartbeat
             from .orders import Orders
@@ -57,7 +62,13 @@ class Following:
             self._heartbeat = Heartbeat(recording.database, lambda: {
                 **state(), "keys_generation": self._generation
             })  # fmt: skip
-            self._orders = Orders(recording.database, health, in_flight)
+            self._orders = Orders(
+                recording.database,
+                health,
+                in_flight,
+                captures=recording.captures,
+                grant=self._follow_grants,
+            )
 
     def __repr__(self) -> str:
         return f"<Following {self._keys}>"
@@ -86,10 +97,18 @@ class Following:
     def adopt(self, config: Config, snapshot: Snapshot, found: AllCallers) -> Snapshot:
         """Return `snapshot`, of `config`, with the callers that were `found` for it."""
         self._recording.know_tokens(found.stored)
-        return snapshot if self._keys is None else self._keys.adopt(config, snapshot, found)
+        if self._keys is None:
+            return snapshot
+        return self._granted(self._keys.adopt(config, snapshot, found))
+
+    async def look(self) -> None:
+        """Do what has been ordered up to now, without waiting for the next look."""
+        if self._orders is not None:
+            await self._orders.refresh()
 
     def start(self, nursery: trio.Nursery) -> None:
         """Begin to follow what changes, in `nursery`."""
+        self._started = True
         if self._keys is not None:
             nursery.start_soon(persist, self._keys.run)
         if self._orders is not None:
@@ -101,5 +120,41 @@ class Following:
     def _generation(self) -> int | None:
         return None if self._keys is None else self._keys.generation
 
+    def _follow_grants(self, grants: Sequence[KeyGrant]) -> None:
+        self._grants = grants
+        if self._started:
+            self._replace(self._granted)
+
+    def _granted(self, snapshot: Snapshot) -> Snapshot:
+        """Return `snapshot` with the callers that the grants stand for."""
+        if not self._grants and not snapshot.grants:
+            return snapshot
+        granted = callers_of_grants(self._grants, snapshot.callers.values())
+        return msgspec.structs.replace(snapshot, grants=granted)
+
     def _follow_keys(self, config: Config, found: AllCallers) -> None:
         self._replace(lambda snapshot: self.adopt(config, snapshot, found))
+
+
+def callers_of_grants(grants: Sequence[KeyGrant], callers: Iterable[Caller]) -> dict[bytes, Caller]:
+    """Return who may call by `grants`: each may what its key may, and no longer than that.
+
+    A key that is rotated has two secrets, of which the one that lasts counts.
+    """
+    wanted = {each.token for each in grants}
+    by_name: dict[str, Caller] = {}
+    for caller in callers if wanted else ():
+        if caller.name in wanted:
+            known = by_name.get(caller.name)
+            if known is None or (known.expires is not None and caller.expires is None):
+                by_name[caller.name] = caller
+    return {
+        grant.digest: msgspec.structs.replace(
+            key,
+            digest=grant.digest,
+            expires=min(grant.until, grant.until if key.expires is None else key.expires),
+            granted_to=grant.granted_to,
+        )
+        for grant in grants
+        if (key := by_name.get(grant.token)) is not None
+    }

@@ -1,24 +1,34 @@
-"""Does what operators order: deployments drained, breakers reset, requests cancelled.
+"""Does what operators order: drains, resets of breakers, cancellations, captures of keys, grants.
 
-Each process asks once a second, beside requests. A drain that is known goes on while the database
-is away, and ends when it was to end.
+Each process asks once a second, beside requests. What is known goes on while the database is away,
+and ends when it was to end.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import structlog
 import trio
 
 from ...errors import StoreUnavailable
+from ...proxy.capture import CaptureLog
 from ...proxy.in_flight import InFlight
 from ...state.health import LocalHealth
 from ...store.control.cancellations import LASTS, asked_since
+from ...store.control.capture_windows import CaptureWindow, open_windows
 from ...store.control.deployments import DeploymentOrder, all_orders
-from ...store.control.generations import CANCELLATIONS, DEPLOYMENTS, Transaction, current
+from ...store.control.generations import (
+    CANCELLATIONS,
+    CAPTURE_WINDOWS,
+    DEPLOYMENTS,
+    GRANTS,
+    Transaction,
+    current,
+)
+from ...store.control.grants import KeyGrant, valid_grants
 from ...store.engine.database import Database
 
 INTERVAL: Final = 1.0
@@ -27,8 +37,18 @@ _TIMEOUT: Final = 5.0
 _log = structlog.get_logger(__name__)
 
 
+class _Kind(NamedTuple):
+    """Orders that are read whole when one of them has changed, and what is done then."""
+
+    read: Callable[[Transaction, float], Any]
+    obey: Callable[[Any], None]
+
+
 class Orders:
-    """`epoch` returns Unix seconds, which orders are in; `health` goes by Trio's."""
+    """`epoch` returns Unix seconds, which orders are in; `health` and `captures` go by Trio's.
+
+    `grant` is called with the grants that are valid.
+    """
 
     def __init__(
         self,
@@ -36,20 +56,33 @@ class Orders:
         health: LocalHealth,
         in_flight: InFlight,
         epoch: Callable[[], float] = time.time,
+        captures: CaptureLog | None = None,
+        grant: Callable[[Sequence[KeyGrant]], None] | None = None,
     ) -> None:
         self._database = database
         self._health = health
         self._in_flight = in_flight
         self._epoch = epoch
-        self._generation: int | None = None
-        # How often cancellations were asked for, and those of the last minute.
-        self._asked: int | None = None
+        self._captures = captures
+        # By name, the generations of what has been read.
+        self._known: dict[str, int] = {}
+        self._kinds: dict[str, _Kind] = {
+            DEPLOYMENTS: _Kind(lambda connection, _: all_orders(connection), self._obey),
+            CANCELLATIONS: _Kind(
+                lambda connection, epoch: asked_since(connection, epoch - LASTS), self._cancel
+            ),
+        }
+        if captures is not None:
+            self._kinds[CAPTURE_WINDOWS] = _Kind(open_windows, self._capture)
+        if grant is not None:
+            self._kinds[GRANTS] = _Kind(valid_grants, grant)
+        # Cancellations of the last minute.
         self._cancelled: set[tuple[str, int]] = set()
         self._resets: dict[str, int] = {}
         self._drained: dict[str, float] = {}
 
     def __repr__(self) -> str:
-        return f"<Orders {len(self._drained)} drained, generation {self._generation}>"
+        return f"<Orders {len(self._drained)} drained, generations {self._known}>"
 
     async def run(self) -> None:
         """Follow what is ordered, until cancelled."""
@@ -59,28 +92,36 @@ class Orders:
 
     async def refresh(self) -> bool:
         """Look once, and say whether that worked. Never fails: what is known stays in force."""
-        since, asked, recent = self._generation, self._asked, self._epoch() - LASTS
+        since, epoch = dict(self._known), self._epoch()
         try:
             found = await self._database.read(
-                lambda connection: _changes(connection, since, asked, recent), _TIMEOUT
+                lambda connection: _changes(connection, self._kinds, since, epoch), _TIMEOUT
             )
         except StoreUnavailable:
             # `StoredKeys`, which asks the same database, says so.
             return False
-        if found.orders is not None:
-            self._obey(found.orders)
-        if found.cancellations is not None:
-            self._cancel(found.cancellations)
-        self._generation, self._asked = found.generation, found.asked
+        for name, generation, orders in found:
+            if self._known.get(name) == since.get(name):
+                # Else another look, which began later or was quicker, has obeyed it.
+                self._kinds[name].obey(orders)
+                self._known[name] = generation
         return True
 
     def _cancel(self, wanted: Sequence[tuple[str, int]]) -> None:
-        if self._asked is not None:
+        if CANCELLATIONS in self._known:
             # What was asked for before this process began is none of its requests.
             for request_id, _ in set(wanted) - self._cancelled:
                 if self._in_flight.cancel(request_id):
                     _log.info("request cancelled by an operator", request_id=request_id)
         self._cancelled = set(wanted)
+
+    def _capture(self, windows: Sequence[CaptureWindow]) -> None:
+        assert self._captures is not None
+        now, epoch = trio.current_time(), self._epoch()
+        opened = {each.token: now + each.until - epoch for each in windows}
+        for name in opened.keys() - self._captures.windows.keys():
+            _log.warning("requests of a key are captured for a while", token=name)
+        self._captures.windows = opened
 
     def _obey(self, orders: Sequence[DeploymentOrder]) -> None:
         now, epoch = trio.current_time(), self._epoch()
@@ -97,30 +138,20 @@ class Orders:
         self._drained = drained
         for each in orders:
             # What was reset before this process began was not its breaker.
-            known = self._resets.get(each.name, 0 if self._generation is not None else each.resets)
+            known = self._resets.get(each.name, 0 if DEPLOYMENTS in self._known else each.resets)
             if each.resets > known:
                 _log.info("circuit breaker reset by an operator", deployment=each.name)
                 self._health.reset(each.name, now)
             self._resets[each.name] = each.resets
 
 
-class _Changes(NamedTuple):
-    """Generations, and what there is if they are other ones than before."""
-
-    generation: int
-    orders: Sequence[DeploymentOrder] | None
-    asked: int
-    cancellations: Sequence[tuple[str, int]] | None
-
-
 def _changes(
-    connection: Transaction, since: int | None, asked: int | None, recent: float
-) -> _Changes:
+    connection: Transaction, kinds: Mapping[str, _Kind], since: Mapping[str, int], epoch: float
+) -> list[tuple[str, int, Any]]:
+    """Return what has changed: its name, its generation, and what there is now."""
     now = current(connection)
-    generation, asks = now.get(DEPLOYMENTS, 0), now.get(CANCELLATIONS, 0)
-    return _Changes(
-        generation,
-        None if generation == since else all_orders(connection),
-        asks,
-        None if asks == asked else asked_since(connection, recent),
-    )
+    return [
+        (name, now.get(name, 0), kind.read(connection, epoch))
+        for name, kind in kinds.items()
+        if now.get(name, 0) != since.get(name)
+    ]

@@ -1,4 +1,4 @@
-"""Keeps the keys of the database in step with what operators change, in every process.
+"""Keeps the keys and teams of the database in step with what operators change, in every process.
 
 Each process asks once a second whether anything has changed, and reads only what has. A request
 knows nothing of it: its snapshot has all callers in one dict, whatever they come from. While the
@@ -19,10 +19,11 @@ import trio
 
 from ...config.callers import AllCallers, Caller, CallerMaker, callers_of
 from ...config.keys.stored import KeyState, StoredKey
+from ...config.keys.tables import Team
 from ...config.schema import Config
 from ...config.snapshot import Snapshot
 from ...errors import StoreUnavailable
-from ...store.control import stored_keys
+from ...store.control import stored_keys, stored_teams
 from ...store.control.generations import KEYS, Transaction, current
 from ...store.engine.database import Database
 
@@ -48,8 +49,9 @@ class StoredKeys:
         # By name, and how far they have been read; None before the first answer.
         self._keys: dict[str, StoredKey] = {}
         self._generation: int | None = None
+        self._teams: tuple[Team, ...] = ()
         self._config: Config | None = None
-        self._made: tuple[Config, dict[bytes, Caller]] | None = None
+        self._made: tuple[Config, tuple[Team, ...], dict[bytes, Caller]] | None = None
         self._applied: int | None = None
         self._failing = False
         self._hidden: tuple[str, ...] = ()
@@ -69,12 +71,13 @@ class StoredKeys:
 
     def callers(self, config: Config) -> AllCallers:
         """Return who may call by `config`. May take half a second for 10^5 keys, in a thread."""
-        keys, generation = tuple(self._keys.values()), self._generation
-        if self._made is None or self._made[0] is not config:
-            self._made = config, callers_of(config)
-        of_files = self._made[1]
+        keys, generation, teams = tuple(self._keys.values()), self._generation, self._teams
+        made = self._made
+        if made is None or made[0] is not config or made[1] != teams:
+            made = self._made = config, teams, callers_of(config, teams)
+        of_files = made[2]
         names = {caller.name for caller in of_files.values()} if keys else set()
-        maker = CallerMaker(config)
+        maker = CallerMaker(config, teams)
         found: dict[bytes, Caller] = {}
         hidden = []
         for key in keys:
@@ -120,7 +123,7 @@ class StoredKeys:
         """Look once, and say whether that worked. Never fails: what is known stays in use."""
         since = self._generation or 0
         try:
-            generation, changed = await self._database.read(
+            generation, changed, teams = await self._database.read(
                 lambda connection: _changes(connection, since), _TIMEOUT
             )
         except StoreUnavailable as exc:
@@ -135,6 +138,8 @@ class StoredKeys:
             return await self.refresh()
         self._keys.update((key.name, key) for key in changed)
         self._generation = generation
+        if teams is not None:
+            self._teams = tuple(teams)
         if first or changed or self._applied != generation:
             await self._follow()
         return True
@@ -164,8 +169,13 @@ class StoredKeys:
         self._hidden = hidden
 
 
-def _changes(connection: Transaction, since: int) -> tuple[int, Iterable[StoredKey]]:
+def _changes(
+    connection: Transaction, since: int
+) -> tuple[int, Iterable[StoredKey], Iterable[Team] | None]:
+    """Return the generation, the keys that were changed, and the teams unless none was."""
     generation = current(connection).get(KEYS, 0)
     if generation == since and since:
-        return generation, ()
-    return generation, stored_keys.changed_since(connection, since if generation >= since else 0)
+        return generation, (), None
+    changed = stored_keys.changed_since(connection, since if generation >= since else 0)
+    teams = sorted(stored_teams.all_teams(connection), key=lambda each: each.name)
+    return generation, changed, [each.team for each in teams]

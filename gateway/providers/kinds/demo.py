@@ -1,4 +1,4 @@
-"""The built-in demo provider: a server of two APIs that the gateway starts itself.
+"""The built-in demo provider: a server of three APIs that the gateway starts itself.
 
 It listens on loopback and is called like any other provider, over TCP and through the same
 transport, so that what works with it works.
@@ -13,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from ...core.dialects.base import Dialect
+from ...core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from ...core.routing.deployment import Deployment
 from ...core.routing.timeouts import Seconds
 from ..kind import Place, ProviderKind, RouteTerms, Serve
@@ -25,7 +26,7 @@ class DemoProvider(Provider, frozen=True):
     """`token_interval` is the seconds between two tokens, `speaks` the API that it is asked in."""
 
     token_interval: Seconds = 0.02
-    speaks: Literal["chat", "messages"] = "chat"
+    speaks: Literal["chat", "messages", "responses"] = "chat"
 
 
 class Demo(OpenAICompatible):
@@ -40,12 +41,17 @@ class Demo(OpenAICompatible):
         if provider.api_key or provider.api_keys:
             yield "api_key", "the demo provider has no use for a key"
 
+    def spoken(self, provider: Provider, terms: RouteTerms) -> Dialect:
+        assert isinstance(provider, DemoProvider)
+        return OPENAI_RESPONSES if provider.speaks == "responses" else self.dialect
+
     def operations(self, provider: Provider, terms: RouteTerms) -> tuple[Dialect, ...]:
         return self.beside + RESPONSES
 
     def serve(self, provider: Provider) -> Serve:
         assert isinstance(provider, DemoProvider)
-        return partial(_serve, provider.token_interval, "/v1" if provider.speaks == "chat" else "")
+        path = "" if provider.speaks == "messages" else "/v1"
+        return partial(_serve, provider.token_interval, path)
 
     def describe(
         self, name: str, provider: Provider, place: Place, terms: RouteTerms

@@ -13,6 +13,7 @@ from ..protocols import HeaderPairs
 _NONE: Final = frozenset[bytes]()
 # Of a rejection that is relayed as it came, inflated if it was compressed.
 _ABOUT_BODY: Final = {b"content-type": b"content-type"}
+_JSON: Final = b"application/json"
 # Statuses that call for a retry (openai-python `_base_client.py`), though it is a refusal.
 _RETRIED: Final = frozenset({429, *range(500, 600)})
 
@@ -49,6 +50,9 @@ def refusal_headers(
     """Return what a caller gets of the headers of a `refusal` that is relayed as it came."""
     given = () if refusal.answer is None else refusal.answer.headers
     shown = [*(_clean(given, _ABOUT_BODY) or deployment.dialect.answer_headers)]
+    if not shown[0][1].lower().startswith(_JSON):
+        # A browser must not take for a page what a provider says of a request.
+        shown.append((b"x-content-type-options", b"nosniff"))
     if refusal.status in _RETRIED and refusal.retry_after is None:
         # OpenAI's SDKs repeat these by themselves, and this one would be refused again.
         shown.append((b"x-should-retry", b"false"))

@@ -98,12 +98,17 @@ class ProviderCalls:
     def _find_missing(self) -> None:
         """Look once for what the deployments declare that they have not."""
         model, dialect = self._model, self._exchange.dialect
-        needs = self._request.needs()
-        for number, deployment in enumerate(model.deployments):
-            if (can := deployment.capabilities) is not None:
-                found = missing(can, needs, translated=not deployment.takes(dialect))
-                if found is not None:
-                    self._missing[number] = found
+        declared = [
+            (number, deployment, can)
+            for number, deployment in enumerate(model.deployments)
+            if (can := deployment.capabilities) is not None
+        ]
+        sized = any(can.context_tokens is not None for _, _, can in declared)
+        needs = self._request.needs(prompt=sized)
+        for number, deployment, can in declared:
+            found = missing(can, needs, translated=not deployment.takes(dialect))
+            if found is not None:
+                self._missing[number] = found
         if self._missing:
             able = (each for n, each in enumerate(model.targets) if n not in self._missing)
             self.pool = tuple(able)

@@ -14,13 +14,16 @@ from ...core.records.pricing import most_cost
 from ...core.records.record import COUNT_TOKENS
 from ...core.records.shown_name import shortened
 from ...errors import InvalidRequest
-from ..access import authenticate, authorize, check_overrides
+from ..access import authorize, check_overrides
 from ..admission import admit
 from ..attempts.pipeline import Pipeline
 from ..cache.serve import CacheRequest, serve
 from ..capture import CaptureLog, CapturingClient
 from ..exchange import Exchange
 from ..options import ClientOptions, ServingOptions, sticky_key
+from .count_tokens import estimate
+from .off_loop import beside
+from .own_responses import with_history
 
 ASKED_NOTHING = ClientOptions()
 
@@ -35,13 +38,21 @@ async def serve_chat(
     """
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
-    caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
+    caller = exchange.caller = services.traffic.refused.authenticate(
+        snapshot, key, exchange.record.client
+    )
     settlement.identify(caller)
-    request = exchange.dialect.read_request(await exchange.read_body())
+    body = await exchange.read_body()
+    request = await beside(len(body), lambda: exchange.dialect.read_request(body))
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
-    check_overrides(snapshot, caller, model, request)
+    await beside(len(body), lambda: check_overrides(snapshot, caller, model, request))
+    taken = _is_taken(model, exchange)
+    if exchange.record.operation == COUNT_TOKENS and not taken:
+        await estimate(exchange, request)
+        return
     _check_served(model, exchange)
+    request = await with_history(exchange, request, taken=taken)
     captures = services.captures
     if captures is not None and captures.selects(caller.name, request.model):
         _capture(exchange, captures, request, key)
@@ -95,6 +106,10 @@ async def _answer(
 
     coalesce = model.cache is not None and model.cache.coalesce
     await serve(exchange, CacheRequest(key, ttl, coalesce), work, until)
+
+
+def _is_taken(model: ServedModel, exchange: Exchange) -> bool:
+    return any(each.takes(exchange.dialect) for each in model.deployments)
 
 
 def _check_served(model: ServedModel, exchange: Exchange) -> None:

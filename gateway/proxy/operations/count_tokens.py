@@ -20,10 +20,11 @@ from ...core.limits.estimate import estimate_tokens
 from ...core.records.record import EndReason
 from ...core.routing.deployment import Deployment
 from ...transport_errors import UpstreamFailure
-from ..access import authenticate, authorize, check_overrides
+from ..access import authorize, check_overrides
 from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import read_up_to, readable
 from ..exchange import Exchange
+from .off_loop import beside
 
 # Seconds for the provider: it only counts. Claude Code's own patience is longer.
 PATIENCE: Final = 5.0
@@ -43,13 +44,16 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
     """Serve one request for a count. Raises GatewayError, ClientGone, SendStalled."""
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
-    caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
+    caller = exchange.caller = services.traffic.refused.authenticate(
+        snapshot, key, exchange.record.client
+    )
     settlement.identify(caller)
     settlement.costs_nothing(cached=False, operation="count_tokens")
-    request = exchange.dialect.read_request(await exchange.read_body())
+    body = await exchange.read_body()
+    request = await beside(len(body), lambda: exchange.dialect.read_request(body))
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
-    check_overrides(snapshot, caller, model, request)
+    await beside(len(body), lambda: check_overrides(snapshot, caller, model, request))
 
     async def work() -> None:
         with trio.CancelScope() as scope:
@@ -62,15 +66,22 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
 
 
 async def _answer(exchange: Exchange, request: DialectRequest, model: ServedModel) -> None:
-    dialect = exchange.dialect
     counted: bytes | None = None
     with trio.move_on_after(PATIENCE):
         counted = await _counted(exchange, request, model)
-    headers = [*dialect.answer_headers]
     if counted is None:
-        headers.append(ESTIMATED)
-        counted = dialect.token_count(estimate_tokens(request.body, 0))
-    await exchange.client.reply(200, headers, counted)
+        await estimate(exchange, request)
+        return
+    await exchange.client.reply(200, exchange.dialect.answer_headers, counted)
+    exchange.settlement.end(EndReason.COMPLETE)
+
+
+async def estimate(exchange: Exchange, request: DialectRequest) -> None:
+    """Answer with about how many tokens a prompt has, where no provider says it."""
+    dialect = exchange.dialect
+    exchange.settlement.costs_nothing(cached=False, operation="count_tokens")
+    body = dialect.token_count(estimate_tokens(request.body, 0))
+    await exchange.client.reply(200, (*dialect.answer_headers, ESTIMATED), body)
     exchange.settlement.end(EndReason.COMPLETE)
 
 

@@ -19,6 +19,7 @@ import msgspec
 import trio
 
 from ...config.snapshot import ServedModel
+from ...core.dialects.keeping import is_own
 from ...core.records.record import EndReason
 from ...core.routing.balancing.homes import Home
 from ...core.routing.call import Call
@@ -27,13 +28,14 @@ from ...core.routing.deployment import Credential, Deployment
 from ...core.wire.splice import InvalidJSON, splice
 from ...errors import InvalidRequest, NotFound, ProvidersFailed, ProvidersTimedOut
 from ...transport_errors import UpstreamFailure
-from ..access import authenticate, authorize, check_query
+from ..access import authorize, check_query
 from ..attempts.answer_headers import provider_headers
 from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import readable
 from ..attempts.reading.whole import read_whole
 from ..exchange import Exchange
 from ..outcomes import BY_CAUSE, RawAnswer
+from .own_responses import serve_own
 
 # Seconds for all that are asked; it is only looked up.
 PATIENCE: Final = 30.0
@@ -59,9 +61,15 @@ async def serve_kept_answer(exchange: Exchange, key: bytes | None, asked: KeptAn
     snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
     services.traffic.overload.check(services.rng)
     settlement.costs_nothing(cached=False)
-    caller = exchange.caller = authenticate(snapshot, key, exchange.record.time)
+    caller = exchange.caller = services.traffic.refused.authenticate(
+        snapshot, key, exchange.record.client
+    )
     settlement.identify(caller)
     _check(asked)
+    if is_own(asked.id):
+        await exchange.read_body()
+        await serve_own(exchange, asked.id, asked.method, asked.part, asked.query)
+        return
     home = services.homes.find(asked.id)
     if home is not None and home.caller != caller.digest:
         raise _not_found(asked)
@@ -143,6 +151,7 @@ async def _ask(
         headers=(
             *(pair for pair in credential.plain_headers if pair[0] != b"content-type"),
             (b"x-client-request-id", exchange.request_id),
+            *deployment.forwarded(exchange.headers),
         ),
         body=b"",
         connect_timeout=deployment.timeouts.connect,

@@ -8,6 +8,7 @@ In reading order:
     body_memory  the bytes of request bodies that are held, and a short wait for room
     lag       how late the event loop is
     overload  turns requests away before they cost anything, by lag and number
+    refused_keys  what becomes of keys that are none
     probing   active health checks of providers
 
 Limits of callers (rates, budgets) are not here: `proxy/admission.py` asks `Limits` for them,

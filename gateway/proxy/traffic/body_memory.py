@@ -37,7 +37,7 @@ class BodyMemory:
     def __init__(self, usual: float = math.inf) -> None:
         self.held = 0
         self._usual = usual
-        self._limit = self._share = math.inf
+        self._limit = self._share = self._largest = math.inf
         self._max_queue = 0
         self._timeout = 0.0
         self._callers: dict[str, int] = {}
@@ -51,25 +51,28 @@ class BodyMemory:
         said, largest = config.overload.max_body_memory, config.server.max_body_bytes
         limit = self._usual if said is None else said or math.inf
         # However little memory there is, the largest body that is allowed fits in alone.
-        self._limit = max(limit, largest)
+        self._limit, self._largest = max(limit, largest), largest
         # Without tokens all callers are one.
         self._share = max(SHARE * self._limit, largest) if config.tokens else math.inf
         self._max_queue, self._timeout = config.limits.max_queue, config.limits.queue_timeout
         self._serve()
 
-    def take_nowait(self, caller: str, size: int) -> bool:
-        """Hold `size` more bytes of `caller`'s if there is room and no request waits for it."""
-        if size > SMALL and (self._waiting or not self._fits(caller, size)):
+    def take_nowait(self, caller: str, size: int, bodies: float = math.inf) -> bool:
+        """Hold `size` more bytes of `caller`'s if there is room and no request waits for it.
+
+        `bodies` of the largest size are as much as the caller may have at once.
+        """
+        if size > SMALL and (self._waiting or not self._fits(caller, size, bodies)):
             return False
         self._take(caller, size)
         return True
 
-    async def take(self, caller: str, size: int, rng: Rng) -> None:
+    async def take(self, caller: str, size: int, rng: Rng, bodies: float = math.inf) -> None:
         """Hold `size` more bytes of `caller`'s, once there is room. Raises Overloaded."""
-        if self.take_nowait(caller, size):
+        if self.take_nowait(caller, size, bodies):
             return
         if len(self._waiting) < self._max_queue:
-            waiter = _Waiter(caller, size)
+            waiter = _Waiter(caller, size, bodies)
             self._waiting.append(waiter)
             # Others may wait for what only this caller's share has no room for.
             self._serve()
@@ -104,37 +107,44 @@ class BodyMemory:
         self.held += size
         self._callers[caller] = self._callers.get(caller, 0) + size
 
-    def _fits(self, caller: str, size: int) -> bool:
-        return (
-            self.held + size <= self._limit and self._callers.get(caller, 0) + size <= self._share
-        )
+    def _fits(self, caller: str, size: int, bodies: float) -> bool:
+        share = min(self._share, bodies * self._largest)
+        return self.held + size <= self._limit and self._callers.get(caller, 0) + size <= share
 
     def _serve(self) -> None:
         """Let in who waits, first come, first served; but none waits for another caller's share."""
         for waiter in tuple(self._waiting):
             if self.held + waiter.size > self._limit:
                 return
-            if self._fits(waiter.caller, waiter.size):
+            if self._fits(waiter.caller, waiter.size, waiter.bodies):
                 self._take(waiter.caller, waiter.size)
                 self._waiting.remove(waiter)
                 waiter.called.set()
 
 
 class _Waiter:
-    __slots__ = ("called", "caller", "size")
+    __slots__ = ("bodies", "called", "caller", "size")
 
-    def __init__(self, caller: str, size: int) -> None:
+    def __init__(self, caller: str, size: int, bodies: float) -> None:
+        self.bodies = bodies
         self.caller = caller
         self.size = size
         self.called: Final = trio.Event()
 
 
 class BodyHold:
-    """The room of one body, for all exchanges that need it: a shared call outlives its caller's."""
+    """The room of one body, for all exchanges that need it: a shared call outlives its caller's.
 
-    __slots__ = ("_caller", "_memory", "_rng", "_size", "_users")
+    `concurrent` is how many requests the caller may have at once. One body more is read, so that a
+    request too many is refused as such and need not wait for memory.
+    """
 
-    def __init__(self, memory: BodyMemory, caller: str, rng: Rng) -> None:
+    __slots__ = ("_bodies", "_caller", "_memory", "_rng", "_size", "_users")
+
+    def __init__(
+        self, memory: BodyMemory, caller: str, rng: Rng, concurrent: int | None = None
+    ) -> None:
+        self._bodies = math.inf if concurrent is None else concurrent + 1
         self._memory = memory
         self._caller = caller
         self._rng = rng
@@ -148,8 +158,8 @@ class BodyHold:
         """Have room for `size` bytes before they are read. Raises Overloaded."""
         more = size - self._size
         if more > 0:
-            if not self._memory.take_nowait(self._caller, more):
-                await self._memory.take(self._caller, more, self._rng)
+            if not self._memory.take_nowait(self._caller, more, self._bodies):
+                await self._memory.take(self._caller, more, self._rng, self._bodies)
             self._size += more
 
     def shared(self) -> BodyHold:

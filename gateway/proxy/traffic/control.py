@@ -14,6 +14,7 @@ from ..reservation import Reservations
 from .body_memory import BodyMemory
 from .lag import LoopLag
 from .overload import Overload
+from .refused_keys import RefusedKeys
 from .slots import Slots
 from .turns import Turns
 
@@ -25,6 +26,7 @@ class TrafficControl:
         self.lag = LoopLag()
         self.gaps = GapCounts()
         self.turns = Turns()
+        self.refused = RefusedKeys()
         self.reservations = Reservations()
         self.bodies = BodyMemory(body_memory)
         self.overload = Overload(OverloadPolicy(), self.lag, lifecycle)

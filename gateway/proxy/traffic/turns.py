@@ -7,6 +7,9 @@ tidying to do. Milliseconds later its place is free.
 
 One line for each limit, first come, first served. Only its head asks the limits, again and again,
 since where they are kept they may be in no position to call back.
+
+A client that gives up again and again leaves several requests behind that are about to end: one has
+the place, others wait for it. So a line is longer than there are places.
 """
 
 from __future__ import annotations
@@ -20,10 +23,18 @@ from ...core.limits.ledger import LimitKind, LimitRefusal, Scope
 from ..protocols import OpaqueGrant
 
 # Many times what it takes to tidy up (a millisecond or a few), and less than a retry would wait.
+# It counts what was to be slept: a loop that is late is late with tidying up as well.
 PATIENCE: Final = 0.08  # seconds
+# And that is as long as it takes at most.
+LONGEST: Final = 0.5
 # Between two questions: at first, and at most. A question takes 5 µs in this process.
 _FIRST: Final = 0.001
 _LAST: Final = 0.02
+# Between two looks of one that is not the head yet.
+_BEHIND: Final = 0.005
+# How many may wait besides one for each place: that many requests can a client give up before the
+# end of the first is noticed.
+SPARE: Final = 8
 
 Ask = Callable[[], Awaitable[OpaqueGrant | LimitRefusal]]
 
@@ -40,8 +51,9 @@ class Turns:
     async def admitted(self, scopes: Sequence[Scope], ask: Ask) -> OpaqueGrant | LimitRefusal:
         """Return what `ask` grants, or its refusal. Waits if all that is missing is a place.
 
-        At most as many requests wait as have a place: each of those may have been given up for
-        one of these. More than that is what the limit is there to refuse.
+        As many requests wait as have a place, each of which may have been given up for one of
+        these, and `SPARE`, which may have been given up as well. More than that is what the limit
+        is there to refuse.
         """
         line = self._line(scopes) if self._lines else None
         if line is None:
@@ -52,11 +64,9 @@ class Turns:
             line = self._lines.setdefault(granted.scope.key, _Line(granted))
         if line.full:
             return line.refusal
-        line.waiting += 1
         try:
             return await line.wait(ask)
         finally:
-            line.waiting -= 1
             if not line.waiting:
                 self._lines.pop(line.refusal.scope.key, None)
 
@@ -67,31 +77,45 @@ class Turns:
 
 class _Line:
     def __init__(self, refusal: LimitRefusal) -> None:
-        self.waiting = 0
         self.refusal = refusal
-        self._head = trio.StrictFIFOLock()
+        # Each is told when it has become the head.
+        self._waiting: dict[trio.Event, None] = {}
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     @property
     def full(self) -> bool:
-        return self.waiting >= (self.refusal.scope.limits.max_concurrent or 0)
+        return self.waiting >= (self.refusal.scope.limits.max_concurrent or 0) + SPARE
 
     async def wait(self, ask: Ask) -> OpaqueGrant | LimitRefusal:
-        deadline = trio.current_time() + PATIENCE
-        with trio.CancelScope(deadline=deadline) as scope:
-            await self._head.acquire()
-        if scope.cancelled_caught:
-            return self.refusal
+        own = trio.Event()
+        self._waiting[own] = None
         try:
-            pause = _FIRST
-            while True:
-                granted = await ask()
-                left = deadline - trio.current_time()
-                if not _no_place(granted) or left <= 0:
-                    return granted
-                await trio.sleep(min(pause, left))
-                pause = min(2 * pause, _LAST)
+            return await self._take_turn(own, ask)
         finally:
-            self._head.release()
+            del self._waiting[own]
+            if self._waiting:
+                next(iter(self._waiting)).set()
+
+    async def _take_turn(self, own: trio.Event, ask: Ask) -> OpaqueGrant | LimitRefusal:
+        until = trio.current_time() + LONGEST
+        slept, pause = 0.0, _FIRST
+        while True:
+            leads = next(iter(self._waiting)) is own
+            answer = await ask() if leads else self.refusal
+            left = PATIENCE - slept
+            if not _no_place(answer) or left <= 0 or trio.current_time() >= until:
+                return answer
+            step = min(pause if leads else _BEHIND, left)
+            if leads:
+                await trio.sleep(step)
+                pause = min(2 * pause, _LAST)
+            else:
+                with trio.move_on_after(step):
+                    await own.wait()
+            slept += step
 
 
 def _no_place(granted: OpaqueGrant | LimitRefusal) -> bool:

@@ -5,5 +5,9 @@ entrance   so many requests begin in each pass of the event loop; the others wai
            turned away
 newcomer   a connection that was accepted and waits: no task runs on it yet
 acceptor   takes connections from the kernel, in the place of Trio's loop
+threshold  what a request on an open connection has to pass
+crowd      open connections while many requests are turned away: watched by one task
+dismissal  the 503
+idle       connections on which nothing is said, closed when there is no room for others
 lingering  connections that were turned away, until their clients have read why
 """

@@ -70,10 +70,15 @@ class Served(Protocol):
 Handler = Callable[[Any], Served]
 
 
+class Room(Protocol):
+    def has_room(self, host: str, most: int) -> bool: ...
+
+
 class Open(Protocol):
     """The connections that are open, as far as accepting has to know."""
 
-    def __len__(self) -> int: ...
+    @property
+    def room(self) -> Room: ...
 
     @property
     def dismissal(self) -> Dismissal: ...
@@ -102,6 +107,7 @@ class Acceptor:
     ) -> NoReturn:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._entrance.run)
+            nursery.start_soon(self._entrance.crowd.run)
             nursery.start_soon(self._lingering.run)
             for listener in listeners:
                 each = self._serve if isinstance(listener, trio.SocketListener) else _serve_tls
@@ -150,7 +156,7 @@ class Acceptor:
             data = _arrived(sock)
             if data is None:
                 sock.close()
-            elif not data and len(self._open) < self._most:
+            elif not data and self._open.room.has_room(_host(address), self._most):
                 # It takes its turn when it says something.
                 silent += 1
                 begin(sock, b"", None)
@@ -169,7 +175,7 @@ class Acceptor:
     ) -> None:
         probe = is_probe(data)
         now = time.monotonic()
-        if len(self._open) >= self._most and not probe:
+        if not probe and not self._open.room.has_room(host, self._most):
             self._entrance.note_turned_away(now)
             self._refuse(sock, data)
         elif self._entrance.enter():
@@ -180,9 +186,11 @@ class Acceptor:
                 self._refuse(sock, data)
 
     def _refuse(self, sock: socket.socket, data: bytes) -> None:
+        end = data.find(b"\r\n\r\n") + 4
+        head = data[:end] if end > 3 else data
         try:
             # An empty buffer takes it whole.
-            sock.send(self._open.dismissal.render(data, close=True))
+            sock.send(self._open.dismissal.render(head, close=True))
         except OSError:
             sock.close()
             return

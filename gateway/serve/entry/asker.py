@@ -17,6 +17,7 @@ _PROBES: Final = (b"GET /health/", b"HEAD /health/")
 _LENGTH: Final = b"\r\ncontent-length:"
 _CONNECTION: Final = b"\r\nconnection:"
 _CR: Final = b"\r"
+_END: Final = b"\r\n\r\n"
 
 
 def asker(data: bytes, address: str) -> str:
@@ -24,7 +25,8 @@ def asker(data: bytes, address: str) -> str:
 
     Not the key itself, which must not show in logs.
     """
-    lower = data.lower()
+    end = data.find(_END)
+    lower = (data if end < 0 else data[: end + len(_CR)]).lower()
     for name in _KEYS:
         found = lower.find(name)
         if found >= 0:

@@ -14,6 +14,8 @@ Transaction: TypeAlias = Connection
 KEYS: Final = "keys"
 DEPLOYMENTS: Final = "deployments"
 CANCELLATIONS: Final = "cancellations"
+CAPTURE_WINDOWS: Final = "capture_windows"
+GRANTS: Final = "grants"
 
 _RAISE: Final = text(
     "INSERT INTO generations (name, value) VALUES (:name, 1)"

@@ -3,6 +3,8 @@
 In reading order:
 
     schema                the tables and indexes, for both engines
+    control_tables        those of what operators change while it runs
+    kept_tables           that of responses that are kept
     ids                   primary keys of requests, which begin with the time
     database              `Database`: transactions, from threads or from Trio
     transaction_deadline  the time of one transaction, and how it is ended early

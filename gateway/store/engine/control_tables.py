@@ -1,6 +1,6 @@
 """The tables of what operators change while the gateway runs, and of its processes.
 
-A change of `api_keys` or `deployments` first raises its row of `generations`, in the same
+A change of `api_keys`, `teams` or `deployments` first raises its row of `generations`, in the same
 transaction: that lock makes one of two changes wait, and who reads a generation sees every
 change up to it.
 """
@@ -13,9 +13,19 @@ from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
 
 from .schema import metadata
 
-__all__ = ["api_keys", "cancellations", "deployments", "generations", "metadata", "processes"]
+__all__ = [
+    "api_keys",
+    "cancellations",
+    "capture_windows",
+    "deployments",
+    "generations",
+    "grants",
+    "metadata",
+    "processes",
+    "teams",
+]
 
-# What has changed how often: "keys", "deployments".
+# What has changed how often: "keys" (and teams, which are read with them), "deployments".
 generations: Final = Table(
     "generations",
     metadata,
@@ -47,6 +57,22 @@ api_keys: Final = Table(
     Column("changed_by", Text),
 )
 
+# Limits of teams that were made over HTTP or by `gateway teams`. A team that is deleted leaves its
+# name in the records and on its keys, and no limit.
+teams: Final = Table(
+    "teams",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # A JSON object of what stands in a [[teams]] beside the name.
+    Column("terms", Text, nullable=False),
+    # That of "keys" at its last change, which is never given twice: what its ETag is made of.
+    Column("generation", BigInteger, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("created_by", Text),
+    Column("changed", BigInteger, nullable=False),
+    Column("changed_by", Text),
+)
+
 # What operators have told the gateway of deployments, by "provider/model".
 deployments: Final = Table(
     "deployments",
@@ -70,6 +96,26 @@ cancellations: Final = Table(
     Column("asked", BigInteger, nullable=False),
 )
 
+# Keys whose requests the debug log keeps until then (µs), whatever its settings say.
+capture_windows: Final = Table(
+    "capture_windows",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("opened_by", Text),
+    Column("reason", Text),
+)
+
+# Secrets that stand for a key until then (µs), by their SHA-256 in hexadecimal.
+grants: Final = Table(
+    "grants",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("token", Text, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Column("granted_to", Text),
+)
+
 # The processes of all gateways on the database; each says every few seconds how it is.
 processes: Final = Table(
     "processes",
@@ -86,4 +132,5 @@ processes: Final = Table(
 
 Index("ix_api_keys_digest", api_keys.c.digest, unique=True)
 Index(None, api_keys.c.generation)
+Index(None, api_keys.c.team)
 Index(None, deployments.c.generation)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection, inspect, text
 
 from ...errors import ConfigError, StoreUnavailable
-from .control_tables import metadata
 from .database import Database
+from .kept_tables import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config

@@ -255,6 +255,26 @@ Index(None, requests.c.request_id)
 Index(None, requests.c.model, requests.c.id)
 Index(None, requests.c.provider, requests.c.id)
 Index(None, requests.c.token, requests.c.id)
+# Sessions and users are added up from these alone, without a look at the rows; requests that have
+# neither take no room in them. The third one finds the sessions of a time.
+_SUMMED: Final = ("failed", "input_tokens", "output_tokens", "cached_tokens", "cost_nano_usd")
+for _name in ("session", "user"):
+    _given = requests.c[_name].is_not(None)
+    Index(
+        f"ix_requests_{_name}",
+        requests.c[_name],
+        requests.c.id,
+        *(requests.c[each] for each in _SUMMED),
+        sqlite_where=_given,
+        postgresql_where=_given,
+    )
+Index(
+    "ix_requests_id_session",
+    requests.c.id,
+    requests.c.session,
+    sqlite_where=requests.c.session.is_not(None),
+    postgresql_where=requests.c.session.is_not(None),
+)
 # What failed is looked for, and a status such as 429. Most rows are both, and both engines take
 # the index for either condition alone: sqlite.org/partialindex.html, section 3, rule 1, and
 # PostgreSQL's `predicate_implied_by`.

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, func, or_
 from sqlalchemy.sql.expression import UnaryExpression, literal_column
 from sqlalchemy.sql.operators import custom_op
 
+from ...core.records.client_metadata import AGENT_HEADERS
 from ...errors import InvalidRequest
 from ..engine.ids import first_id
 from ..engine.schema import requests
@@ -18,6 +19,8 @@ from .filters import LATEST, SEARCHED, Filter, Window
 
 # A Boolean column would become `= 1` on SQLite, which then uses no partial index.
 _failed: Final[ColumnElement[bool]] = literal_column("requests.failed")
+# What stands for the requests of a session that no subagent made.
+MAIN_AGENT: Final = "main"
 
 
 def failure_condition() -> ColumnElement[bool]:
@@ -86,6 +89,8 @@ def parts(wanted: Filter, dialect: str, *, indexed: bool = True) -> dict[str, Co
         found["label"] = or_(*(_has_label(each, dialect) for each in wanted.label))
     if wanted.dropped:
         found["dropped"] = or_(*(_has_dropped(each, dialect) for each in wanted.dropped))
+    if wanted.agent:
+        found["agent"] = or_(*(_is_of_agent(each, dialect) for each in wanted.agent))
     failed = _failed if indexed else unindexed(_failed, dialect)
     if wanted.status:
         found["status"] = status_is(column("status"), wanted.status, failed)
@@ -106,9 +111,29 @@ def _has_label(label: str, dialect: str) -> ColumnElement[bool]:
     unescaped, so that a pair is found where there is one, and only there.
     """
     name, _, value = label.partition("=")
-    pair = ":".join(msgspec.json.encode(each).decode() for each in (name, value))
+    return _holds(requests.c.labels, _json_pair(name, value), dialect)
+
+
+def _is_of_agent(agent: str, dialect: str) -> ColumnElement[bool]:
+    """Return the condition that a request is of the subagent, or of none if that is "main"."""
+    head = requests.c.metadata
+    own, _, thread, parent = AGENT_HEADERS
+    subagent = _holds(head, f'"{parent}":', dialect)
+    if agent == MAIN_AGENT:
+        return or_(head.is_(None), and_(~_holds(head, f'"{own}":', dialect), ~subagent))
+    return or_(
+        _holds(head, _json_pair(own, agent), dialect),
+        and_(_holds(head, _json_pair(thread, agent), dialect), subagent),
+    )
+
+
+def _json_pair(name: str, value: str) -> str:
+    return ":".join(msgspec.json.encode(each).decode() for each in (name, value))
+
+
+def _holds(column: ColumnElement[Any], text: str, dialect: str) -> ColumnElement[bool]:
     position = func.instr if dialect == "sqlite" else func.strpos
-    return position(requests.c.labels, pair) > 0
+    return position(column, text) > 0
 
 
 def _has_dropped(member: str, dialect: str) -> ColumnElement[bool]:

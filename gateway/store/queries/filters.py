@@ -43,7 +43,7 @@ class Filter(Window, kw_only=True, frozen=True):
     """Which requests. A row must match one value of each field that is given.
 
     A `label` is NAME=VALUE, as the key of a request has it. `dropped` is a member that the provider
-    was not sent, or `any`.
+    was not sent, or `any`. An `agent` is the id of a subagent, or `main` for requests of none.
 
     A `status` is three digits, a class such as `4xx`, or `error`, which means `failed`, even with
     status 200. `text` is looked for within the columns of `SEARCHED`; the case of ASCII letters is
@@ -63,6 +63,7 @@ class Filter(Window, kw_only=True, frozen=True):
     team: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    agent: tuple[str, ...] = ()
     failed: bool | None = None
     stream: bool | None = None
     cached: bool | None = None

@@ -23,7 +23,7 @@ from .filters import Filter
 
 _id: Final = requests.c.id
 # Columns with an index. All but that of `request_id`, which has few rows of each, continue by `id`.
-_INDEXED: Final = ("request_id", "token", "model", "provider")
+_INDEXED: Final = ("request_id", "token", "model", "provider", "session", "user")
 # Each value is scanned by itself and the results are merged, which is not cheap for many.
 _MAX_VALUES: Final = 16
 # How many rows of each index are compared, to see which index reaches further back.

@@ -5,5 +5,6 @@ In reading order:
     sweep    one sweep for each table, which deletes a batch at a step
     pruning  one run over all tables, with pauses for writers; `vacuum`
     jobs     lets one of several processes do what is due
+    erasure  what is on record of one user, request or key, deleted at once
     task     `RetentionTask`: runs in the gateway at an interval
 """

@@ -22,7 +22,16 @@ from ...config.schema import Retention
 from ...core.records.audit import ActorKind
 from ...core.records.periods import DAY, HOUR, MINUTE
 from ..engine.schema import rollups, team_rollups
-from .sweep import SECOND, AuditSweep, PruneCounts, RequestSweep, RollupSweep, Sweep, WriterSweep
+from .sweep import (
+    SECOND,
+    AuditSweep,
+    PruneCounts,
+    RequestSweep,
+    ResponseSweep,
+    RollupSweep,
+    Sweep,
+    WriterSweep,
+)
 
 if TYPE_CHECKING:
     from ..engine.database import Database
@@ -145,4 +154,6 @@ def _sweeps(
         # By whole days: otherwise every hour would add an entry about deleted entries.
         cutoff = before(retention.audit_days)
         yield AuditSweep(cutoff - cutoff % (DAY * SECOND), now, actor_kind, actor)
+    if retention.responses_days:
+        yield ResponseSweep(before(retention.responses_days))
     yield WriterSweep(before(_WRITER_DAYS))

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Table, delete, select, tuple_
 
 from ...core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from ..engine.ids import first_id
+from ..engine.kept_tables import kept_responses
 from ..engine.schema import attempts, audit, requests, rollups, writers
 from ..writing import chain
 
@@ -33,6 +34,7 @@ class PruneCounts(msgspec.Struct, kw_only=True):
     rollups: int = 0
     audit: int = 0
     writers: int = 0
+    responses: int = 0
     captures: int = 0
     capture_bytes: int = 0
 
@@ -143,6 +145,24 @@ class AuditSweep:
         chain.append(connection, [structs.replace(self._event, details=taken)])
         gone = delete(audit).where(audit.c.id <= last)
         return PruneCounts(audit=connection.execute(gone).rowcount)
+
+
+class ResponseSweep:
+    """Kept responses from before `cutoff` (microseconds)."""
+
+    def __init__(self, cutoff: int) -> None:
+        self.finished = False
+        self._cutoff = cutoff
+
+    def step(self, connection: Connection, limit: int) -> PruneCounts:
+        created, key = kept_responses.c.created, (kept_responses.c.owner, kept_responses.c.id)
+        old = select(*key).where(created < self._cutoff).order_by(created).limit(limit)
+        rows = [tuple(row) for row in connection.execute(old)]
+        self.finished = len(rows) < limit
+        if not rows:
+            return PruneCounts()
+        gone = delete(kept_responses).where(tuple_(*key).in_(rows))
+        return PruneCounts(responses=connection.execute(gone).rowcount)
 
 
 class WriterSweep:

@@ -120,8 +120,7 @@ class Journal:
 
     def append(self, number: int, payload: bytes, max_bytes: int) -> None:
         """Add a batch, unless all journals of the folder together would exceed `max_bytes`."""
-        checksum = crc32(payload, crc32(_NUMBER.pack(number)))
-        frame = _HEAD.pack(_MARK, len(payload), checksum, number) + payload
+        frame = framed(JournalFrame(number, payload))
         if total_bytes(self.path.parent) + len(frame) > max_bytes:
             raise OSError(errno.ENOSPC, "[store] journal_max_bytes is reached")
         written = 0
@@ -204,6 +203,13 @@ class Journal:
             # A mark may lie across two blocks.
             at += len(block) - len(_MARK) + 1
         return self.size
+
+
+def framed(frame: JournalFrame) -> bytes:
+    """Return a frame as it stands in a file."""
+    number, payload = frame
+    checksum = crc32(payload, crc32(_NUMBER.pack(number)))
+    return _HEAD.pack(_MARK, len(payload), checksum, number) + payload
 
 
 def make_folder(folder: Path) -> None:

@@ -150,6 +150,9 @@ UNSERVED: Final = _counter(
     'Requests for paths or methods that are not served; path "other" is one of no known API.',
     *("method", "path", "status"),
 )
+REFUSED_KEYS: Final = _counter(
+    "gateway_refused_keys", "Requests whose key was refused, those without a record included."
+)
 _BUDGET: Final = ("of", "name", "window")
 BUDGET_LIMIT: Final = _gauge(
     "gateway_budget_limit_usd",

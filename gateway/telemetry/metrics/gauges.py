@@ -99,6 +99,7 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     reload_ok: bool = True
     unserved: Mapping[tuple[str, str, str], int] = {}
     budgets: Sequence[BudgetGauges] = ()
+    refused_keys: int = 0
 
 
 class GapHistogram(msgspec.Struct, frozen=True):
@@ -162,6 +163,7 @@ class GaugeBoard:
             self._follow(families.UNSERVED, count, *labels)
         for budget in gauges.budgets:
             self._budget(budget)
+        self._follow(families.REFUSED_KEYS, gauges.refused_keys)
         if gauges.log is not None:
             self._log(gauges.log)
         if gaps is not None and family is not None:

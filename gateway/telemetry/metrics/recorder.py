@@ -22,6 +22,7 @@ from .exposition import Exposition
 from .families import SECONDS, MetricFamily
 from .gauges import GapHistogram, GaugeBoard, Gauges
 from .labels import OTHER, LabelValues
+from .reasons import INVALID, REASONS
 
 # How often a worker shows the others what it is doing, in seconds.
 PUBLISH_EVERY: Final = 1.0
@@ -30,29 +31,6 @@ PUBLISH_EVERY: Final = 1.0
 MOST_GROUPS: Final = 10_000
 _NANO: Final = 1_000_000_000
 
-# Why the gateway itself refused, from the code of its error. A code that is not here stands for a
-# request that no gateway could serve: `INVALID`.
-REASONS: Final = {
-    "rate_limit_exceeded": "rate_limit",
-    "insufficient_quota": "budget",
-    "overloaded": "overload",
-    "queue_full": "queue",
-    "queue_timeout": "queue",
-    "upstream_timeout": "deadline",
-    "no_healthy_upstream": "no_provider",
-    "auth_unavailable": "no_provider",
-    "invalid_api_key": "auth",
-    "expired_api_key": "auth",
-    "disabled_api_key": "auth",
-    "permission_denied": "permission",
-    "origin_not_allowed": "permission",
-    "model_not_found": "model",
-    "request_too_large": "body",
-    "request_timeout": "body",
-    "server_shutting_down": "shutdown",
-    "cancelled_by_operator": "cancelled",
-}
-INVALID: Final = "invalid"
 PROVIDER_LIMIT: Final = "provider_limit"
 # Where no attempt was made, these are refusals too.
 _REFUSING: Final = frozenset(

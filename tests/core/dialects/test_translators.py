@@ -55,7 +55,6 @@ def sent(request: TranslatedRequest) -> dict[str, Any]:
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"web_search_options": {}}, "web_search_options"),
         ({"modalities": ["text", "audio"]}, "modalities"),
-        ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools.0 (custom)"),
         ({"brand_new": 1}, "brand_new"),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "A", "format": "wav"}}]}]}, "messages.0 (audio)"),  # noqa: E501
         ({"messages": [{"role": "user", "content": [{"type": "video_url", "video_url": {}}]}]}, "messages.0.content.0 (video_url)"),  # noqa: E501

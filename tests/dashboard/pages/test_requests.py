@@ -25,11 +25,15 @@ def test_filters_stand_in_the_address_and_back_undoes_them(watched: Watched) -> 
     page.fill("#text", "")
     page.select_option("select[name=status]", "4xx")
     page.wait_for_url(re.compile("status=4xx"))
-    page.wait_for_function(f"document.querySelectorAll('{_ROWS}').length == 1")
+    # Of those that other tests have made there may be more than one.
+    refused = "[...document.querySelectorAll('tbody tr[data-href] td:nth-child(2)')]"
+    page.wait_for_function(f"{refused}.every((each) => each.textContent.trim().startsWith('4'))")
+    count = page.locator(_ROWS).count()
+    assert 0 < count < every
     asked = parse_qs(urlsplit(page.url).query)
     assert asked == {"range": ["24h"], "status": ["4xx"]}
     page.reload()
-    assert page.locator(_ROWS).count() == 1
+    assert page.locator(_ROWS).count() == count
     # The address changed without a new page, and going back loads one.
     page.evaluate("setTimeout(() => history.back(), 0)")
     page.wait_for_timeout(700)
@@ -75,8 +79,9 @@ def test_a_hidden_page_is_sent_nothing(watched: Watched) -> None:
 
 
 def test_what_was_said_is_readable_and_harmless(watched: Watched) -> None:
+    # The oldest: other tests may have sent some since.
     page = watched.goto("requests?model=weather")
-    page.locator(_ROWS).first.click()
+    page.locator(_ROWS).last.click()
     page.wait_for_selector("text=Attempts")
     steps = page.locator(".timeline li")
     assert "scripted/sick" in steps.nth(0).inner_text()

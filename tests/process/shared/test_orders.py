@@ -6,19 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import pytest
 import trio
 
-from gateway.control import deployments
+from gateway.config.callers import Caller
+from gateway.config.schema import DebugLog
+from gateway.control import capturing, deployments
 from gateway.control.changes import Actor
+from gateway.core.capture.capture import Capture, CapturedRequest
 from gateway.core.routing.breaker.policy import BreakerPolicy
 from gateway.core.routing.causes import Cause, Skipped, SkipReason
 from gateway.core.routing.entered import Entered
 from gateway.core.routing.health import Sample
 from gateway.core.routing.target import Target
+from gateway.process.shared.following import callers_of_grants
 from gateway.process.shared.orders import Orders
+from gateway.proxy.capture import CaptureLog
 from gateway.proxy.in_flight import InFlight
 from gateway.state.health import LocalHealth
+from gateway.store.control.grants import KeyGrant
 from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from tests.proxy.world import deployment
@@ -116,3 +123,65 @@ async def test_a_reset_closes_the_breaker_once(database: Database) -> None:
     order(database, deployments.enable)
     await orders.refresh()
     assert why_not(health, target, now) is SkipReason.CIRCUIT_OPEN
+
+
+async def test_a_key_is_captured_for_a_while(database: Database) -> None:
+    captures, clock = CaptureLog(Sink(), lambda: 0.5), [NOW]
+    captures.configure(DebugLog(tokens=("app",), errors_only=True, redact=("user",)))
+    orders = Orders(database, LocalHealth(), InFlight(), lambda: clock[0], captures)
+    await orders.refresh()
+    assert not captures.selects("other", "m")
+    database.write_now(
+        lambda c: capturing.start(c, "other", 0.5, "", lambda _: True, Actor("root", NOW))
+    )
+    await orders.refresh()
+    assert captures.selects("other", "m")
+    assert not captures.selects("third", "m")
+    # Whatever comes of a request, and with what is to be redacted redacted.
+    request = CapturedRequest(
+        request_id="r", time=0.0, token="other", model="m", method="POST", target="/",
+        headers=(), body=b"{}", arrived=trio.current_time(),
+    )  # fmt: skip
+    capture = captures.begin(request)
+    assert capture is not None
+    assert not capture.policy.errors_only
+    assert [path.text for path in capture.policy.paths] == ["user"]
+    capture.release()
+    # A reload changes nothing of it, a database that is away neither, and it ends by itself.
+    captures.configure(DebugLog())
+    database.barred = "away"
+    assert not await orders.refresh()
+    assert captures.selects("other", "m")
+    await trio.sleep(0.5)
+    assert not captures.selects("other", "m")
+    database.barred = None
+    database.write_now(
+        lambda c: capturing.start(c, "other", 60, "", lambda _: True, Actor("root", NOW))
+    )
+    await orders.refresh()
+    assert captures.selects("other", "m")
+    database.write_now(lambda c: capturing.stop(c, "other", Actor("root", NOW)))
+    await orders.refresh()
+    assert not captures.selects("other", "m")
+
+
+def test_a_grant_may_what_its_key_may_and_no_longer() -> None:
+    key = Caller(name="app", digest=b"k", models=frozenset({"m"}), expires=NOW + 5)
+    old = msgspec.structs.replace(key, digest=b"o", expires=NOW)
+    grant = KeyGrant(digest=b"g", token="app", until=NOW + 600, granted_to="ann")
+    none = KeyGrant(digest=b"n", token="none", until=NOW + 600)
+    found = callers_of_grants([grant, none], [old, msgspec.structs.replace(key, expires=None)])
+    (made,) = found.values()
+    assert (made.digest, made.expires, made.granted_to) == (b"g", NOW + 600, "ann")
+    assert made.models == key.models
+    (made,) = callers_of_grants([grant], [key]).values()
+    assert made.expires == NOW + 5
+    blocked = msgspec.structs.replace(key, expires=0.0, blocked=True)
+    (made,) = callers_of_grants([grant], [blocked]).values()
+    assert (made.expires, made.blocked) == (0.0, True)
+    assert callers_of_grants([], [key]) == {}
+
+
+class Sink:
+    def put(self, capture: Capture) -> None:
+        capture.release()

@@ -14,10 +14,11 @@ from gateway.config.keys.stored import KeyState
 from gateway.config.load import parse
 from gateway.config.schema import Config
 from gateway.config.snapshot import Snapshot
-from gateway.control import keys
+from gateway.control import keys, teams
 from gateway.control.changes import Actor, Precondition
 from gateway.control.keys import KeyEdit, NewKey
 from gateway.control.known_keys import KnownKeys
+from gateway.control.teams import NewTeam
 from gateway.core.limits.ledger import Demand, LimitRefusal
 from gateway.errors import AuthenticationFailed, StoreUnavailable
 from gateway.process.shared.stored_keys import StoredKeys
@@ -94,6 +95,13 @@ class Operator:
     def rotate(self, name: str, overlap: float) -> str:
         secret: str = self._do(keys.rotate, name, overlap, ANY).secret
         return secret
+
+    def team(self, rpm: int | None) -> None:
+        """Make the team `search`, or delete it."""
+        if rpm is None:
+            self._do(teams.delete, "search", ANY)
+        else:
+            self._do(teams.create, NewTeam(name="search", rpm=rpm))
 
     def put(self, name: str, state: KeyState) -> None:
         self._do(keys.set_state, name, state, ANY)
@@ -212,3 +220,30 @@ async def test_another_database_is_read_anew(database: Database, tmp_path: Path)
     await process.keys.refresh()
     assert [process.who(each) for each in (*old, new)] == ["invalid_api_key"] * 2 + ["c"]
     restored.close()
+
+
+async def test_teams_are_followed_with_the_keys(database: Database) -> None:
+    def rpm_of(name: str) -> list[int | None]:
+        caller = next(each for each in process.snapshot.callers.values() if each.name == name)
+        return [each.limits.rpm for each in caller.scopes if each.key == "team:search"]
+
+    text = OPEN + TOKEN + 'team = "search"\n'
+    process, operator = Process(database, text), Operator(database, text)
+    operator.create("k", team="search")
+    await process.keys.refresh()
+    assert (rpm_of("k"), rpm_of("file")) == ([], [])
+    operator.team(rpm=5)
+    await process.keys.refresh()
+    # Of the database and of the file: both are of the team.
+    assert (rpm_of("k"), rpm_of("file")) == ([5], [5])
+    before = process.applied
+    await process.keys.refresh()
+    assert process.applied == before
+    # A team of the file counts before that of the database, and is gone with it.
+    process.reload(text + '[[teams]]\nname = "search"\nrpm = 9\n')
+    assert (rpm_of("k"), rpm_of("file")) == ([9], [9])
+    process.reload(text)
+    assert (rpm_of("k"), rpm_of("file")) == ([5], [5])
+    operator.team(rpm=None)
+    await process.keys.refresh()
+    assert (rpm_of("k"), rpm_of("file")) == ([], [])

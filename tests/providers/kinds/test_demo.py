@@ -24,8 +24,11 @@ def test_it_is_called_like_any_other_provider() -> None:
     url = "http://127.0.0.1:4321/v1"
     same = OpenAIProvider(kind="openai", base_url=url, api="responses")
     like = openai.KIND.describe("d", same, PLACE, TERMS)
-    # It thinks if it is asked to.
-    assert found == msgspec.structs.replace(like, reasoning="effort")
+    # It takes both APIs as they come, and thinks if it is asked to.
+    asked = DemoProvider(kind="demo", speaks="responses")
+    expected = msgspec.structs.replace(like, reasoning="effort")
+    assert KIND.describe("d", asked, PLACE, TERMS) == expected
+    assert found.targets == like.targets
 
 
 def test_it_can_be_asked_in_its_other_api() -> None:

@@ -157,7 +157,7 @@ async def test_a_prompt_that_is_too_long_for_all_is_told_in_the_words_of_the_dia
 async def test_nothing_is_read_where_nothing_is_declared(
     autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def needs(self: ChatRequest) -> None:
+    def needs(self: ChatRequest, *, prompt: bool = True) -> None:
         raise AssertionError("the request was read for nothing")
 
     monkeypatch.setattr(ChatRequest, "needs", needs)

@@ -165,3 +165,34 @@ async def test_a_body_of_unknown_length_grows() -> None:
     assert room.held == MIB
     body.release()
     assert room.held == 0
+
+
+async def test_a_caller_has_no_more_bodies_read_than_it_may_have_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    """24 uploads of a token with `max_concurrent = 1`: two are read, the others wait."""
+    room = memory(100 * MIB)
+    refused = 0
+
+    async def upload(each: BodyHold) -> None:
+        nonlocal refused
+        try:
+            await each.grow(2 * MIB)
+        except Overloaded:
+            refused += 1
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(24):
+            nursery.start_soon(upload, BodyHold(room, "one", lambda: 0.5, 1))
+        await trio.testing.wait_all_tasks_blocked()
+        assert room.held == 4 * MIB
+        # Another caller is not kept waiting for it.
+        await BodyHold(room, "two", lambda: 0.5, 5).grow(2 * MIB)
+    assert refused == 22
+
+
+async def test_small_bodies_wait_for_none_of_it(autojump_clock: MockClock) -> None:
+    room = memory(100 * MIB)
+    for _ in range(100):
+        await BodyHold(room, "one", lambda: 0.5, 1).grow(SMALL)
+    assert room.held == 100 * SMALL

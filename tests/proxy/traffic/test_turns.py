@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import trio
+import trio.lowlevel
 import trio.testing
 from trio.testing import MockClock
 
 from gateway.core.limits.ledger import Demand, LimitKind, LimitRefusal, Scope, ScopeLimits
-from gateway.proxy.traffic.turns import PATIENCE, Turns
+from gateway.proxy.traffic.turns import LONGEST, PATIENCE, SPARE, Turns
 from gateway.state.limits import MemoryLimits
 
 
@@ -60,7 +63,7 @@ async def test_a_place_that_stays_taken_is_waited_for_no_longer(autojump_clock: 
     assert key.came[1] == (2, LimitKind.CONCURRENT)
 
 
-async def test_only_as_many_wait_as_have_a_place(autojump_clock: MockClock) -> None:
+async def test_few_more_wait_than_have_a_place(autojump_clock: MockClock) -> None:
     key = Key(3)
     async with trio.open_nursery() as nursery:
         for number in range(3):
@@ -70,9 +73,72 @@ async def test_only_as_many_wait_as_have_a_place(autojump_clock: MockClock) -> N
             nursery.start_soon(key.ask, number)
         await trio.testing.wait_all_tasks_blocked()
         # The rest is told at once.
-        assert [kind for _, kind in key.came[3:]] == [LimitKind.CONCURRENT] * 14
+        told = 17 - 3 - SPARE
+        assert [kind for _, kind in key.came[3:]] == [LimitKind.CONCURRENT] * told
         assert trio.current_time() == 0
-    assert len([at for _, at in key.came if isinstance(at, float)]) == 6
+    assert len([at for _, at in key.came if isinstance(at, float)]) == 6 + SPARE
+
+
+async def test_those_who_gave_up_as_well_take_no_place_in_the_line(
+    autojump_clock: MockClock,
+) -> None:
+    key = Key()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(key.ask, 1, 0.03)
+        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as gone:
+            for number in range(2, 2 + SPARE):
+                gone.start_soon(key.ask, number)
+                await trio.sleep(0.001)
+            nursery.start_soon(key.ask, 100, 1.0)
+            await trio.sleep(0.02)
+            gone.cancel_scope.cancel()
+    number, at = key.came[-1]
+    assert number == 100
+    assert isinstance(at, float)
+    assert at < 0.06
+
+
+async def test_a_loop_that_is_late_shortens_no_wait() -> None:
+    key = Key()
+    late = 2 * PATIENCE
+
+    granted = await key.limits.admit(key.scopes, Demand())
+    assert not isinstance(granted, LimitRefusal)
+
+    async def give_back() -> None:
+        await trio.testing.wait_all_tasks_blocked()
+        # Nothing runs meanwhile, so the end of that request is noticed as late.
+        time.sleep(late)  # noqa: ASYNC251
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+        await key.limits.release(granted)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(give_back)
+        await key.ask(2)
+    assert isinstance(key.came[0][1], float)
+    assert late < LONGEST
+
+
+async def test_there_is_a_longest_wait_all_the_same() -> None:
+    key = Key()
+    granted = await key.limits.admit(key.scopes, Demand())
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stutter)
+        await key.ask(2)
+        nursery.cancel_scope.cancel()
+    assert key.came == [(2, LimitKind.CONCURRENT)]
+    assert trio.current_time() - began < LONGEST + 0.5
+    assert not isinstance(granted, LimitRefusal)
+    await key.limits.release(granted)
+
+
+async def stutter() -> None:
+    while True:
+        time.sleep(0.1)  # noqa: ASYNC251
+        await trio.lowlevel.checkpoint()
 
 
 async def test_no_one_overtakes(autojump_clock: MockClock) -> None:

@@ -27,9 +27,10 @@ class Connections:
 
     def __init__(self) -> None:
         self.number = 0
+        self.room = self
 
-    def __len__(self) -> int:
-        return self.number
+    def has_room(self, host: str, most: int) -> bool:
+        return self.number < most
 
 
 class Begun:

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from gateway.lifecycle import EntryCounts
-from gateway.serve.entry.entrance import FEWEST, LEAST_ROOM, PROBES, Entrance, Entrant
+from gateway.serve.entry.entrance import FEWEST, LEAST_ROOM, MORE, PROBES, Entrance, Entrant
 from gateway.serve.policy import ServingPolicy
 
 
@@ -85,7 +85,7 @@ async def test_probes_go_first_and_are_not_displaced(entrance: Entrance) -> None
     await trio.testing.wait_all_tasks_blocked()
     assert log[:2] == ["probe began"] * 2
     # They leave half of each pass to the others.
-    assert "a began" in log[: FEWEST + 1]
+    assert "a began" in log[: MORE // 2 + 1]
 
 
 async def test_what_is_given_up_is_not_called(entrance: Entrance) -> None:
@@ -139,7 +139,8 @@ async def test_a_line_that_stands_gets_shorter() -> None:
     assert fill(entrance, "a", 500, log) == 500
     policy = ServingPolicy(wait=1e-6, burst_wait=1e-6)
     entrance._serve(time.monotonic() + 1, 0.0)
-    assert log.count("a began") == FEWEST
+    # And while it stands more of it begin in a pass.
+    assert log.count("a began") == MORE
     assert log.count("a turned away") > 0
 
 

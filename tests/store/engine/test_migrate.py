@@ -83,7 +83,8 @@ def differences(database: Database) -> list[Any]:
 
 
 def value(column: Any, number: int) -> Any:
-    kinds = {bool: bool(number % 2), int: number * 500, str: f"{column.name} {number} é'%"}
+    text = f"{column.name} {number} é'%"
+    kinds = {bool: bool(number % 2), int: number * 500, str: text, bytes: text.encode()}
     return kinds[column.type.python_type]
 
 

@@ -32,11 +32,10 @@ from gateway.errors import (
 from gateway.telemetry.metrics import recorder as module
 from gateway.telemetry.metrics.gauges import Gauges
 from gateway.telemetry.metrics.labels import OTHER
+from gateway.telemetry.metrics.reasons import INVALID, REASONS
 from gateway.telemetry.metrics.recorder import (
-    INVALID,
     PROVIDER_LIMIT,
     PUBLISH_EVERY,
-    REASONS,
     MetricsRecorder,
 )
 

@@ -18,8 +18,6 @@ _READ: Final = frozenset({"messages", "tools", "thinking", "output_config", "out
 # The types of blocks, and what they need.
 _KINDS: Final = {"image": "images", "document": "documents"}
 _CALL: Final = "tool_use"
-# What messages are looked through for; without any of these nothing is taken apart.
-_MARKS: Final = tuple(f'"{name}"'.encode() for name in (*_KINDS, _CALL, "tool_result"))
 
 
 class _Message(msgspec.Struct):
@@ -34,7 +32,9 @@ _MESSAGES: Final = msgspec.json.Decoder(list[_Message])
 _BLOCKS: Final = msgspec.json.Decoder(list[_Block])
 
 
-def read_needs(body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int) -> Needs:
+def read_needs(
+    body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int, prompt: bool
+) -> Needs:
     """Return what the request in `body` needs; `answer` is how many tokens it allows."""
     values = values_of(body, members, _READ)
     found = _in_messages(values.get("messages", b""))
@@ -50,13 +50,13 @@ def read_needs(body: bytes, members: Sequence[JsonMember], *, stream: bool, answ
     return Needs(
         **found,
         streaming="stream" if stream else "",
-        prompt=prompt_tokens(body),
+        prompt=prompt_tokens(body) if prompt else 0,
         answer=answer,
     )
 
 
 def _in_messages(raw: bytes) -> dict[str, str]:
-    if not any(mark in raw for mark in _MARKS):
+    if not raw:
         return {}
     try:
         messages = _MESSAGES.decode(raw)

@@ -46,8 +46,14 @@ class MessageRequest(msgspec.Struct, frozen=True):
         """Return one: this API gives no more."""
         return 1
 
-    def needs(self) -> Needs:
-        return read_needs(self.body, self.members, stream=self.stream, answer=self.answer_tokens)
+    def needs(self, *, prompt: bool = True) -> Needs:
+        return read_needs(
+            self.body,
+            self.members,
+            stream=self.stream,
+            answer=self.answer_tokens,
+            prompt=prompt,
+        )
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, under the recipient's name of the model."""

@@ -87,6 +87,7 @@ class MessageStreamRewriter(SseRewriter):
 
     def _take(self, events: list[SseEvent]) -> bytes:
         out: list[bytes] = []
+        sink = self.sink
         for event in events:
             data = event.data
             if data is None:
@@ -115,11 +116,15 @@ class MessageStreamRewriter(SseRewriter):
                 if self.error is not None:
                     break
             self.events += 1
+            if sink is not None:
+                sink.append(data)
+                continue
             plain = event.name and not event.comments and event.id is None and event.retry is None
-            if plain and _LF not in data and _CR not in data:
-                out.append(b"event: %b\ndata: %b\n\n" % (event.name, data))
-            else:
-                out.append(encode(_named(event, kind)))
+            out.append(
+                b"event: %b\ndata: %b\n\n" % (event.name, data)
+                if plain and _LF not in data and _CR not in data
+                else encode(_named(event, kind))
+            )
         return b"".join(out)
 
     def _read(self, data: bytes) -> StreamEvent | None:

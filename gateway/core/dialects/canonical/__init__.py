@@ -9,6 +9,9 @@ speak the same dialect nothing of this is used: bytes are spliced.
     fidelity    what the target cannot say: refused, or left out and listed
     opaque      state that belongs to its provider: signatures and tool ids, tagged and restored
     foreign_state  the same taken out of a request that stays in its dialect
+    tools       tools that an API has no form for, as functions, and their calls restored
+    translation, translated_stream  the way of a request there, and of its answer back
+    data_url    images and files within a URL
     reading     JSON taken apart without losing a digit
 
 How to add a dialect. Its package gets four modules and an object of `translation.Translator`:

@@ -49,13 +49,17 @@ class Audio(msgspec.Struct):
 
 
 class ToolCall(msgspec.Struct):
-    """`arguments` is the JSON text that the model wrote; of a `custom` tool it is any text."""
+    """`arguments` is the JSON text that the model wrote; of a `custom` tool it is any text.
+
+    `namespace` is that of its tool.
+    """
 
     id: str
     name: str
     arguments: str
     custom: bool = False
     cache: Raw | None = None
+    namespace: str = ""
 
 
 class ToolResult(msgspec.Struct):
@@ -98,7 +102,11 @@ class Turn(msgspec.Struct):
 
 
 class Tool(msgspec.Struct):
-    """A function that the caller runs. `schema` None: any arguments."""
+    """A function that the caller runs. `schema` None: any arguments.
+
+    A `custom` tool takes any text, or what `grammar` allows, in OpenAI's form of it. Tools of one
+    `namespace` may have the names of other tools.
+    """
 
     name: str
     description: str | None = None
@@ -106,6 +114,9 @@ class Tool(msgspec.Struct):
     strict: bool | None = None
     cache: Raw | None = None
     path: str = ""
+    custom: bool = False
+    grammar: Raw | None = None
+    namespace: str = ""
 
 
 class ToolChoice(msgspec.Struct):
@@ -125,13 +136,17 @@ class OutputFormat(msgspec.Struct):
 
 
 class Reasoning(msgspec.Struct):
-    """`budget` is in tokens. `off` is explicit; nothing said at all is no Reasoning."""
+    """`budget` is in tokens. `off` is explicit; nothing said at all is no Reasoning.
+
+    `summary` says how much of it is to be shown, in OpenAI's words (auto, concise, detailed).
+    """
 
     effort: Effort | None = None
     budget: int | None = None
     adaptive: bool = False
     off: bool = False
     path: str = ""
+    summary: str | None = None
 
 
 class CanonicalCall(msgspec.Struct):
@@ -163,6 +178,9 @@ class CanonicalCall(msgspec.Struct):
     metadata: Raw | None = None
     service_tier: str | None = None
     cache_key: str | None = None
+    cache_retention: str | None = None
+    safety_id: str | None = None
+    verbosity: str | None = None
     paths: dict[str, str] = {}
 
     def path(self, name: str) -> str:

@@ -25,7 +25,7 @@ BlockKind = Literal["text", "thinking", "call", "refusal"]
 
 
 class BlockStarted(msgspec.Struct, gc=False):
-    """`call_id`, `name` and `custom` are of calls; `encrypted` is of thinking without text."""
+    """`encrypted` is of thinking without text; the other members are of calls."""
 
     index: int
     kind: BlockKind
@@ -33,6 +33,7 @@ class BlockStarted(msgspec.Struct, gc=False):
     name: str = ""
     custom: bool = False
     encrypted: bool = False
+    namespace: str = ""
 
 
 class Grown(msgspec.Struct, gc=False):

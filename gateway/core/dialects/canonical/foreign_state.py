@@ -19,8 +19,11 @@ from .reading import Fields, fields_of, items_of, member_text
 _ENCODE: Final = msgspec.json.Encoder().encode
 _TILDE: Final = TAG_IN_JSON[1]
 _DETAILS: Final = "reasoning_details"
-# Where a block of thinking has its signature.
+# Where a block of thinking has its signature, or an item of reasoning.
 _SIGNATURES: Final = ("signature", "data")
+_ENCRYPTED: Final = "encrypted_content"
+# Where a conversation stands: in chats and Messages, and in Responses.
+_PLACES: Final = ("messages", "input")
 
 
 def without_foreign_state(body: bytes) -> bytes:
@@ -30,14 +33,20 @@ def without_foreign_state(body: bytes) -> bytes:
     if _TILDE not in body or TAG_IN_JSON not in body:
         return body
     known = members(body)
-    raw = next((body[each.value_start : each.end] for each in known if each.key == "messages"), b"")
+    found = {each.key: body[each.value_start : each.end] for each in known if each.key in _PLACES}
     try:
-        kept = [_cleaned(each) for each in items_of(raw, "messages")]
+        kept = {name: _without_state(raw, name) for name, raw in found.items()}
     except InvalidRequest:
         # Of another form than the API has: the provider says what is wrong with it.
         return body
-    messages = _ENCODE([each for each in kept if each is not None])
-    return splice(body, replace={"messages": messages}, known=known)
+    return splice(body, replace=kept, known=known)
+
+
+def _without_state(raw: bytes, name: str) -> bytes:
+    if not raw.startswith(b"["):
+        return raw
+    cleaned = [_cleaned(each) for each in items_of(raw, name)]
+    return _ENCODE([each for each in cleaned if each is not None])
 
 
 def _cleaned(message: msgspec.Raw) -> msgspec.Raw | None:
@@ -45,6 +54,9 @@ def _cleaned(message: msgspec.Raw) -> msgspec.Raw | None:
     if TAG_IN_JSON not in bytes(message):
         return message
     fields = fields_of(message, "messages")
+    if member_text(fields, _ENCRYPTED, "", "").startswith(TAG):
+        # An item of reasoning; all of it belongs to the other provider.
+        return None
     if _DETAILS in fields and TAG_IN_JSON in bytes(fields[_DETAILS]):
         del fields[_DETAILS]
     content = fields.get("content")

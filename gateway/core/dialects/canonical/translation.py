@@ -9,17 +9,13 @@ what comes and counts it: the translation sees nothing but sound events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
-from ...records.usage import Usage
 from ...wire.json_scan import JsonMember
-from ...wire.sse import SseDecoder
 from ..base import (
     Answer,
-    Dialect,
     DialectRequest,
     ForeignRecipient,
     NotAnAnswer,
@@ -28,42 +24,24 @@ from ..base import (
 )
 from ..needs import Needs
 from .call import CanonicalCall
-from .events import Event
 from .fidelity import Fidelity
-
-# By an error's status, its code in the gateway's own words, for the caller's dialect to write.
-_CODES: Final = {429: "rate_limit_exceeded", 503: "overloaded", 529: "overloaded"}
-# Larger than any limit of the provider's side, which has looked at sizes already.
-_ANY_SIZE: Final = 2**62
-_UNREADABLE: Final = "the provider sent an event that cannot be translated"
-
-
-class EventReader(Protocol):
-    """Reads a provider's stream, event by event."""
-
-    def read(self, data: bytes) -> Iterable[Event]:
-        """Return what the data of an event says. Raises ValueError for what it cannot mean."""
-        ...
-
-
-class EventWriter(Protocol):
-    """Writes a caller's stream."""
-
-    def write(self, event: Event) -> bytes: ...
-
-    def finish(self, usage: Usage | None, tokens: int) -> bytes:
-        """Return the end of a whole stream; `tokens` is about how many its text has."""
-        ...
+from .tools import RestoredCalls, ToolNames, plain_tools
+from .translated_stream import EventReader, EventWriter, Read, TranslatedStream
 
 
 class Translator(Protocol):
     """How a dialect is read and written. A dialect has one."""
 
+    @property
+    def functions_only(self) -> bool:
+        """Say whether other tools than functions have to become some (`tools.py`)."""
+        ...
+
     def family(self, recipient: ForeignRecipient) -> str:
         """Return which opaque state `recipient` makes and takes (`opaque.py`)."""
         ...
 
-    def read_call(self, body: bytes, fidelity: Fidelity) -> CanonicalCall: ...
+    def read_call(self, request: DialectRequest, fidelity: Fidelity) -> CanonicalCall: ...
 
     def write_call(
         self, call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
@@ -103,7 +81,10 @@ def translate(
     API could read.
     """
     fidelity = Fidelity(drop=recipient.drops)
-    call = source.read_call(request.body, fidelity)
+    call = source.read_call(request, fidelity)
+    names: ToolNames = {}
+    if target.functions_only:
+        call, names = plain_tools(call, fidelity)
     body = target.write_call(call, recipient, fidelity)
     return TranslatedRequest(
         request=request,
@@ -113,6 +94,7 @@ def translate(
         family=target.family(recipient),
         dropped=fidelity.dropped,
         now=now,
+        names=names,
     )
 
 
@@ -126,6 +108,7 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
     family: str
     dropped: tuple[str, ...] = ()
     now: float = 0.0
+    names: ToolNames = {}
 
     @property
     def members(self) -> list[JsonMember]:
@@ -163,8 +146,8 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
     def answers(self) -> int:
         return self.inner.answers
 
-    def needs(self) -> Needs:
-        return self.request.needs()
+    def needs(self, *, prompt: bool = True) -> Needs:
+        return self.request.needs(prompt=prompt)
 
     def body_for(self, recipient: Recipient) -> bytes:
         return self.inner.body_for(recipient)
@@ -192,91 +175,11 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
         self, recipient: Recipient, inner: StreamRewriter, name: bytes, *, whole: bool
     ) -> TranslatedStream:
         writer = self.writer.event_writer(self.request, name, self.family, self.now, whole=whole)
-        return TranslatedStream(inner, self.reader.event_reader(), writer, recipient.dialect)
+        read: Read = self.reader.event_reader().read
+        if self.names:
+            read = _restored(read, RestoredCalls(self.names))
+        return TranslatedStream(inner, read, writer, recipient.dialect)
 
 
-class TranslatedStream:
-    """A `StreamRewriter`: the provider's own, and what it lets through in the caller's dialect."""
-
-    kept_ids: tuple[str, ...] = ()
-
-    def __init__(
-        self, inner: StreamRewriter, reader: EventReader, writer: EventWriter, dialect: Dialect
-    ) -> None:
-        self.meaningful = False
-        self.progressed = False
-        self.done = False
-        self.finished = False
-        self.said = 0
-        self.error: bytes | None = None
-        self.broken: str | None = None
-        self.events = 0
-        self.malformed = 0
-        self._inner = inner
-        self._dialect = dialect
-        self._read = reader.read
-        self._write = writer.write
-        self._writer = writer
-        self._decoder = SseDecoder(_ANY_SIZE)
-
-    @property
-    def usage(self) -> Usage | None:
-        return self._inner.usage
-
-    @property
-    def text_tokens(self) -> int:
-        return self._inner.text_tokens
-
-    @property
-    def ended(self) -> bool:
-        return self.broken is not None or self._inner.ended
-
-    @property
-    def awaits_usage(self) -> bool:
-        return self._inner.awaits_usage
-
-    @property
-    def foreign_error(self) -> tuple[str, str] | None:
-        """Return what the provider's error says and its code: its form is not the caller's."""
-        if self.error is None:
-            return None
-        status = self._dialect.error_status(self.error)
-        return self._dialect.read_error(self.error), _CODES.get(status or 0, "upstream_broke")
-
-    def feed(self, chunk: bytes) -> bytes:
-        return self._translated(self._inner.feed(chunk))
-
-    def feed_answer(self, body: bytes) -> bytes:
-        return self._translated(self._inner.feed_answer(body))
-
-    def end(self) -> bytes:
-        return self._translated(self._inner.end())
-
-    def finish(self) -> bytes:
-        rest = self._translated(self._inner.finish())
-        return rest + self._writer.finish(self._inner.usage, self._inner.text_tokens)
-
-    def _translated(self, data: bytes) -> bytes:
-        inner = self._inner
-        self.meaningful, self.progressed = inner.meaningful, inner.progressed
-        self.done, self.finished = inner.done, inner.finished
-        self.said, self.events, self.malformed = inner.said, inner.events, inner.malformed
-        self.error = inner.error
-        self.broken = self.broken or inner.broken
-        if not data or (self.broken is not None and inner.broken is None):
-            return b""
-        read, write = self._read, self._write
-        out: list[bytes] = []
-        marks = self._dialect.stream_marks
-        for event in self._decoder.feed(data):
-            said = event.data
-            if said is None or said in marks:
-                continue
-            try:
-                out += [write(each) for each in read(said)]
-            except (ValueError, RecursionError):
-                # msgspec's errors are ValueErrors. The rewriter has let through what it did not
-                # have to read; here it means text that the caller would miss without knowing.
-                self.broken = _UNREADABLE
-                break
-        return b"".join(out)
+def _restored(read: Read, calls: RestoredCalls) -> Read:
+    return lambda data: calls.of(read(data))

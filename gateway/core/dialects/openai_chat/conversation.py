@@ -1,8 +1,4 @@
-"""A request and its answer as a conversation, for a person to read.
-
-Requests come from callers and answers from providers, so anything may stand anywhere: what is not
-understood is shown as it came, and nothing here raises for it.
-"""
+"""A request of Chat Completions and its answer as a conversation, for a person to read."""
 
 from __future__ import annotations
 
@@ -21,6 +17,8 @@ from ..conversation import (
     PartKind,
     text_part,
 )
+from ..json_reading import as_json, decoded, items, member, other
+from ..json_reading import text as text_of
 
 # Not settings: they are shown in other ways.
 _SHOWN: Final = {"messages", "tools", "functions", "model"}
@@ -31,12 +29,12 @@ _THOUGHTS: Final = ("reasoning_content", "reasoning", "thinking")
 
 def read_request(body: bytes) -> Conversation:
     """Return what was asked; an empty conversation if the body cannot be read."""
-    document = _decoded(body)
+    document = decoded(body)
     if not isinstance(document, dict):
         return Conversation()
     messages = document.get("messages")
     return Conversation(
-        turns=[_turn(each) for each in _items(messages)[:MOST_TURNS]],
+        turns=[_turn(each) for each in items(messages)[:MOST_TURNS]],
         settings={name: value for name, value in document.items() if name not in _SHOWN},
         tools=[*_tool_names(document)],
     )
@@ -44,15 +42,15 @@ def read_request(body: bytes) -> Conversation:
 
 def read_answer(body: bytes) -> list[ConversationTurn]:
     """Return a whole answer's turns, one for each choice; none if it is no answer."""
-    document = _decoded(body)
+    document = decoded(body)
     if not isinstance(document, dict):
         return []
     found = []
-    for choice in _items(document.get("choices"))[:MOST_TURNS]:
-        message = _member(choice, "message")
+    for choice in items(document.get("choices"))[:MOST_TURNS]:
+        message = member(choice, "message")
         if isinstance(message, dict):
             turn = _turn({"role": "assistant", **message})
-            found.append(_ended(turn, _member(choice, "finish_reason")))
+            found.append(_ended(turn, member(choice, "finish_reason")))
     return found
 
 
@@ -60,11 +58,11 @@ def read_stream(events: Iterable[bytes]) -> list[ConversationTurn]:
     """Return the turns that a stream's events come to, one for each choice."""
     choices: dict[int, _Streamed] = {}
     for data in events:
-        document = _decoded(data)
+        document = decoded(data)
         if not isinstance(document, dict):
             continue
-        for choice in _items(document.get("choices")):
-            index = _member(choice, "index")
+        for choice in items(document.get("choices")):
+            index = member(choice, "index")
             if not isinstance(index, int) or len(choices) >= MOST_TURNS:
                 index = 0
             choices.setdefault(index, _Streamed()).add(choice)
@@ -80,8 +78,8 @@ class _Streamed:
         self._end: object = None
 
     def add(self, choice: Any) -> None:
-        delta = _member(choice, "delta")
-        self._end = _member(choice, "finish_reason") or self._end
+        delta = member(choice, "delta")
+        self._end = member(choice, "finish_reason") or self._end
         if not isinstance(delta, dict):
             return
         thought = next((delta[name] for name in _THOUGHTS if isinstance(delta.get(name), str)), "")
@@ -93,13 +91,13 @@ class _Streamed:
         for kind, text in said:
             if isinstance(text, str) and text:
                 self._texts.setdefault(kind, []).append(text)
-        for call in _items(delta.get("tool_calls")):
-            index = _member(call, "index")
+        for call in items(delta.get("tool_calls")):
+            index = member(call, "index")
             if not isinstance(index, int) or len(self._calls) >= MOST_PARTS:
                 index = 0
             known = self._calls.setdefault(index, {"name": [], "arguments": []})
             for name, texts in known.items():
-                text = _member(_member(call, "function"), name)
+                text = member(member(call, "function"), name)
                 if isinstance(text, str):
                     texts.append(text)
 
@@ -113,8 +111,8 @@ class _Streamed:
 
 def _turn(message: Any) -> ConversationTurn:
     if not isinstance(message, dict):
-        return ConversationTurn(role="?", parts=[_other(message)])
-    role = _text(message.get("role")) or "?"
+        return ConversationTurn(role="?", parts=[other(message)])
+    role = text_of(message.get("role")) or "?"
     parts = []
     for name in _THOUGHTS:
         if isinstance(message.get(name), str) and message[name]:
@@ -124,11 +122,11 @@ def _turn(message: Any) -> ConversationTurn:
     parts += _content(message.get("content"), kind)
     if isinstance(message.get("refusal"), str) and message["refusal"]:
         parts.append(text_part(PartKind.REFUSAL, message["refusal"]))
-    for call in _items(message.get("tool_calls"))[:MOST_PARTS]:
-        parts.append(_call(_member(call, "function") or call))
+    for call in items(message.get("tool_calls"))[:MOST_PARTS]:
+        parts.append(_call(member(call, "function") or call))
     if isinstance(message.get("function_call"), dict):
         parts.append(_call(message["function_call"]))
-    return ConversationTurn(role=role, parts=parts, name=_text(message.get("name")))
+    return ConversationTurn(role=role, parts=parts, name=text_of(message.get("name")))
 
 
 def _content(content: Any, kind: PartKind) -> list[Part]:
@@ -137,31 +135,31 @@ def _content(content: Any, kind: PartKind) -> list[Part]:
     if isinstance(content, str):
         return [text_part(kind, content)]
     if not isinstance(content, list):
-        return [_other(content)]
+        return [other(content)]
     return [_part(each, kind) for each in content[:MOST_PARTS]]
 
 
 def _part(part: Any, kind: PartKind) -> Part:
-    what = _member(part, "type")
-    if what == "text" and isinstance(_member(part, "text"), str):
+    what = member(part, "type")
+    if what == "text" and isinstance(member(part, "text"), str):
         return text_part(kind, part["text"])
-    if what == "refusal" and isinstance(_member(part, "refusal"), str):
+    if what == "refusal" and isinstance(member(part, "refusal"), str):
         return text_part(PartKind.REFUSAL, part["refusal"])
     if what == "image_url":
-        image = _member(part, "image_url")
-        return _image(image if isinstance(image, str) else _text(_member(image, "url")))
+        image = member(part, "image_url")
+        return _image(image if isinstance(image, str) else text_of(member(image, "url")))
     if what == "input_audio":
-        sound = _member(part, "input_audio")
-        size = len(_text(_member(sound, "data"))) * 3 // 4
+        sound = member(part, "input_audio")
+        size = len(text_of(member(sound, "data"))) * 3 // 4
         return Part(
-            kind=PartKind.SOUND, media_type=_text(_member(sound, "format"))[:100], bytes=size
+            kind=PartKind.SOUND, media_type=text_of(member(sound, "format"))[:100], bytes=size
         )
     if what == "file":
-        file = _member(part, "file")
-        size = len(_text(_member(file, "file_data"))) * 3 // 4
-        title = _text(_member(file, "filename")) or _text(_member(file, "file_id"))
+        file = member(part, "file")
+        size = len(text_of(member(file, "file_data"))) * 3 // 4
+        title = text_of(member(file, "filename")) or text_of(member(file, "file_id"))
         return Part(kind=PartKind.FILE, title=title[:300], bytes=size or None)
-    return _other(part)
+    return other(part)
 
 
 def _image(url: str) -> Part:
@@ -172,44 +170,16 @@ def _image(url: str) -> Part:
 
 
 def _call(call: Any) -> Part:
-    arguments = _member(call, "arguments")
-    text = arguments if isinstance(arguments, str) else _json(arguments)
-    return text_part(PartKind.TOOL_CALL, text, _text(_member(call, "name"))[:300])
+    arguments = member(call, "arguments")
+    return text_part(PartKind.TOOL_CALL, as_json(arguments), text_of(member(call, "name"))[:300])
 
 
 def _tool_names(document: dict[str, Any]) -> Iterator[str]:
-    for tool in _items(document.get("tools")) + _items(document.get("functions")):
-        function = _member(tool, "function")
-        name = _text(_member(tool if function is None else function, "name"))
-        yield name or _text(_member(tool, "type")) or "?"
+    for tool in items(document.get("tools")) + items(document.get("functions")):
+        function = member(tool, "function")
+        name = text_of(member(tool if function is None else function, "name"))
+        yield name or text_of(member(tool, "type")) or "?"
 
 
 def _ended(turn: ConversationTurn, reason: object) -> ConversationTurn:
     return msgspec.structs.replace(turn, note=reason[:100]) if isinstance(reason, str) else turn
-
-
-def _other(value: Any) -> Part:
-    return text_part(PartKind.OTHER, _json(value))
-
-
-def _json(value: Any) -> str:
-    return "" if value is None else msgspec.json.encode(value).decode()
-
-
-def _decoded(data: bytes) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _member(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -22,10 +22,6 @@ _READ: Final = frozenset(
 )
 # The types of parts, and what they need.
 _KINDS: Final = {"image_url": "images", "input_audio": "audio", "file": "documents"}
-# What messages are looked through for; without any of these nothing is taken apart.
-_MARKS: Final = tuple(
-    f'"{name}"'.encode() for name in (*_KINDS, "tool_calls", "tool", "function", "function_call")
-)
 _OFF: Final = frozenset({b'"none"', b"null", b"false", b"0"})
 
 
@@ -38,7 +34,9 @@ class _Message(msgspec.Struct):
 _MESSAGES: Final = msgspec.json.Decoder(list[_Message])
 
 
-def read_needs(body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int) -> Needs:
+def read_needs(
+    body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int, prompt: bool
+) -> Needs:
     """Return what the request in `body` needs; `answer` is how many tokens it allows each one."""
     values = values_of(body, members, _READ)
     found = _in_messages(values.get("messages", b""))
@@ -56,13 +54,13 @@ def read_needs(body: bytes, members: Sequence[JsonMember], *, stream: bool, answ
     return Needs(
         **found,
         streaming="stream" if stream else "",
-        prompt=prompt_tokens(body),
+        prompt=prompt_tokens(body) if prompt else 0,
         answer=answer,
     )
 
 
 def _in_messages(raw: bytes) -> dict[str, str]:
-    if not any(mark in raw for mark in _MARKS):
+    if not raw:
         return {}
     try:
         messages = _MESSAGES.decode(raw)

@@ -57,9 +57,13 @@ class ChatRequest(msgspec.Struct, frozen=True):
         """Return how many answers the caller wants."""
         return self.limits.n
 
-    def needs(self) -> Needs:
+    def needs(self, *, prompt: bool = True) -> Needs:
         return read_needs(
-            self.body, self.members, stream=self.stream, answer=self.limits.max_tokens or 0
+            self.body,
+            self.members,
+            stream=self.stream,
+            answer=self.limits.max_tokens or 0,
+            prompt=prompt,
         )
 
     def body_for(self, recipient: Recipient) -> bytes:

@@ -97,6 +97,7 @@ class ChatStreamRewriter(SseRewriter):
 
     def _take(self, events: list[SseEvent]) -> bytes:
         out: list[bytes] = []
+        sink, shown = self.sink, 0
         for event in events:
             data = event.data
             if data is None:
@@ -107,15 +108,21 @@ class ChatStreamRewriter(SseRewriter):
                 break
             rewritten = self._rewrite(data)
             if rewritten is not None:
-                self.events += 1
+                shown += 1
                 if event.name or event.comments or _LF in rewritten:
                     if _PROGRESS in event.name and not self.meaningful:
                         self.progressed = True
-                    out.append(encode(SseEvent(rewritten, event.name, comments=event.comments)))
+                    if sink is None:
+                        out.append(encode(SseEvent(rewritten, event.name, comments=event.comments)))
+                    else:
+                        sink.append(rewritten)
+                elif sink is not None:
+                    sink.append(rewritten)
                 else:
                     out.append(b"data: %b\n\n" % rewritten)
             elif self.ended:
                 break
+        self.events += shown
         return b"".join(out)
 
     def _rewrite(self, data: bytes) -> bytes | None:

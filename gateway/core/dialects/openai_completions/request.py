@@ -45,8 +45,8 @@ class TextRequest(ChatRequest, frozen=True):
     choices: int = 1
     echoed: int = 0
 
-    def needs(self) -> Needs:
-        found = super().needs()
+    def needs(self, *, prompt: bool = True) -> Needs:
+        found = super().needs(prompt=prompt)
         # Several prompts are as many contexts.
         return found if self.choices == 1 else msgspec.structs.replace(found, prompt=0)
 

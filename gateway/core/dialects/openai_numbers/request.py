@@ -35,7 +35,7 @@ class NumbersRequest(msgspec.Struct, frozen=True):
     continues: ClassVar[None] = None
     once: ClassVar[bool] = False
 
-    def needs(self) -> Needs:
+    def needs(self, *, prompt: bool = True) -> Needs:
         # Each of many inputs has a context of its own.
         return Needs()
 

@@ -7,6 +7,7 @@
     answer     a whole answer under the requested name
     unstreamed a whole answer that came instead of a stream
     errors     how a stream fails, and what a failure says
+    translated/  to and from the canonical form
 
 Items and events of every type pass as they came, unknown ones too: only the `response` objects in
 events are looked into, for the model's name, the usage and how they ended.

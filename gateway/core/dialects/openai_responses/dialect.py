@@ -6,11 +6,13 @@ from typing import Final
 
 from ...records.record import COUNT_TOKENS
 from ..base import Dialect, DialectRequest, StreamRewriter
+from ..canonical.translated_stream import TranslatedStream
 from ..openai_chat.dialect import OpenAIDialect
 from ..openai_numbers.request import parse_numbers
 from .errors import events_of, failed, is_failed, own_code, words_of
 from .request import parse_responses
 from .stream import ResponsesStreamRewriter
+from .translated.event_writer import ResponseEventWriter
 
 
 class OpenAIResponses(OpenAIDialect):
@@ -55,10 +57,15 @@ class OpenAIInputTokens(OpenAIDialect):
     def read_request(self, body: bytes) -> DialectRequest:
         return parse_numbers(body, "input_tokens")
 
+    def token_count(self, tokens: int) -> bytes:
+        return b'{"object":"response.input_tokens","input_tokens":%d}' % tokens
+
 
 def _failed(message: str, code: str, after: StreamRewriter | None) -> bytes:
     if isinstance(after, ResponsesStreamRewriter):
         return after.failure(message, code)
+    if isinstance(after, TranslatedStream) and isinstance(after.writer, ResponseEventWriter):
+        return after.writer.failure(message, code)
     return failed(message, code)
 
 

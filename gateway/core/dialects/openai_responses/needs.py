@@ -17,8 +17,6 @@ _READ: Final = frozenset({"input", "tools", "parallel_tool_calls", "text", "reas
 # The types of parts, and what they need.
 _KINDS: Final = {"input_image": "images", "input_file": "documents", "input_audio": "audio"}
 _CALLS: Final = frozenset({"function_call", "custom_tool_call"})
-# What the input is looked through for; without any of these nothing is taken apart.
-_MARKS: Final = tuple(f'"{name}"'.encode() for name in (*_KINDS, *_CALLS))
 _OFF: Final = frozenset({b'"none"', b"null"})
 
 
@@ -31,7 +29,9 @@ class _Item(msgspec.Struct):
 _ITEMS: Final = msgspec.json.Decoder(list[_Item])
 
 
-def read_needs(body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int) -> Needs:
+def read_needs(
+    body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int, prompt: bool
+) -> Needs:
     """Return what the request in `body` needs; `answer` is how many tokens it allows."""
     values = values_of(body, members, _READ)
     found = _in_items(values.get("input", b""))
@@ -47,13 +47,13 @@ def read_needs(body: bytes, members: Sequence[JsonMember], *, stream: bool, answ
     return Needs(
         **found,
         streaming="stream" if stream else "",
-        prompt=prompt_tokens(body),
+        prompt=prompt_tokens(body) if prompt else 0,
         answer=answer,
     )
 
 
 def _in_items(raw: bytes) -> dict[str, str]:
-    if not raw.startswith(b"[") or not any(mark in raw for mark in _MARKS):
+    if not raw.startswith(b"["):
         return {}
     try:
         items = _ITEMS.decode(raw)

@@ -13,6 +13,7 @@ from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..canonical.foreign_state import without_foreign_state
 from ..needs import Needs
 from ..request_body import flag_of, members_inside, members_of_body, string_of
 from ..token_limits import LIMIT_NAMES, read_token_limits
@@ -34,10 +35,16 @@ _READ: Final = NameTable(
     )
 )
 _READ_ID: Final = NameTable(("id",))
+# What ids of responses begin with that the gateway makes, for providers of other dialects.
+OWN: Final = "resp_gw"
 
 
 class ResponsesRequest(msgspec.Struct, frozen=True):
-    """`once`: it adds to a conversation, or goes on at the provider when its caller has left."""
+    """`once`: it adds to a conversation, or goes on at the provider when its caller has left.
+
+    `asked` is what the caller has sent, if the body is another (`keeping.py`), and `kept` says that
+    the gateway keeps the answer if its provider does not.
+    """
 
     body: bytes
     members: list[JsonMember]
@@ -48,12 +55,21 @@ class ResponsesRequest(msgspec.Struct, frozen=True):
     continues: str | None = None
     once: bool = False
     answers: int = 1
+    asked: bytes = b""
+    kept: bool = False
 
-    def needs(self) -> Needs:
-        return read_needs(self.body, self.members, stream=self.stream, answer=self.answer_tokens)
+    def needs(self, *, prompt: bool = True) -> Needs:
+        return read_needs(
+            self.body,
+            self.members,
+            stream=self.stream,
+            answer=self.answer_tokens,
+            prompt=prompt,
+        )
 
     def body_for(self, recipient: Recipient) -> bytes:
-        return splice(self.body, put={"model": recipient.model_json}, known=self.members)
+        body = splice(self.body, put={"model": recipient.model_json}, known=self.members)
+        return without_foreign_state(body)
 
     def start_stream(
         self, recipient: Recipient, name: bytes, max_event_bytes: int

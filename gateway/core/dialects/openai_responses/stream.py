@@ -106,6 +106,7 @@ class ResponsesStreamRewriter(SseRewriter):
 
     def _take(self, events: list[SseEvent]) -> bytes:
         out: list[bytes] = []
+        sink, shown = self.sink, 0
         for event in events:
             data = event.data
             if data is None:
@@ -113,7 +114,12 @@ class ResponsesStreamRewriter(SseRewriter):
                 continue
             rewritten = self._rewrite(data, event.name)
             if rewritten is not None:
-                self.events += 1
+                shown += 1
+                if sink is not None:
+                    sink.append(rewritten)
+                    if self.ended:
+                        break
+                    continue
                 name = event.name
                 if event.comments or _LF in rewritten:
                     block = encode(SseEvent(rewritten, name, comments=event.comments))
@@ -127,6 +133,7 @@ class ResponsesStreamRewriter(SseRewriter):
                 out.append(block)
             if self.ended:
                 break
+        self.events += shown
         return b"".join(out)
 
     def _rewrite(self, data: bytes, name: bytes) -> bytes | None:

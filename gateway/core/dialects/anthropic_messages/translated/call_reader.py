@@ -182,12 +182,15 @@ def _reasoning(fields: Fields, fidelity: Fidelity) -> Reasoning | None:
     budget = None
     if "budget_tokens" in thinking:
         budget = int(min(max(number(thinking["budget_tokens"], "thinking.budget_tokens"), 0), 1e9))
+    shown = kind != "disabled" and member_text(thinking, "display", "thinking", "") != "omitted"
     return Reasoning(
         effort=known,
         budget=budget,
         adaptive=kind not in ("enabled", "disabled"),
         off=kind == "disabled",
         path="thinking",
+        # What it thinks is a part of the answer.
+        summary="auto" if shown else None,
     )
 
 

@@ -193,7 +193,7 @@ def _put_format(body: dict[str, Any], call: CanonicalCall, fidelity: Fidelity) -
 
 
 def _put_rest(call: CanonicalCall, fidelity: Fidelity) -> None:
-    for name in ("seed", "metadata", "cache_key"):
+    for name in ("seed", "metadata", "cache_key", "cache_retention", "safety_id", "verbosity"):
         if getattr(call, name) is not None:
             fidelity.hint(call.path(name))
     for name in ("presence_penalty", "frequency_penalty", "top_logprobs"):

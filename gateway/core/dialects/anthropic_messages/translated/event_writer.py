@@ -22,6 +22,7 @@ from ...canonical.events import (
     StopReason,
 )
 from ...canonical.opaque import shown_id, tagged
+from ...canonical.tools import INPUT_BEGINS, INPUT_ENDS, inner_text
 from ..stream import STOP
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -46,12 +47,17 @@ _DELTA: Final = (
 
 
 class _Written(msgspec.Struct):
-    """A block that is open towards the caller. `sign` is what its signature begins with."""
+    """A block that is open towards the caller, and its signature so far.
+
+    A call of a `custom` tool, which is any text, is shown as the input that such a tool has as a
+    function (`canonical/tools.py`).
+    """
 
     index: int
     delta: bytes
     kind: str
     signature: str = ""
+    custom: bool = False
 
 
 class MessageEventWriter:
@@ -75,7 +81,8 @@ class MessageEventWriter:
             if event.signature:
                 written.signature += event.text
                 return b""
-            return _DELTA % (written.index, written.delta, _ENCODE(event.text))
+            text = inner_text(event.text) if written.custom else event.text
+            return _DELTA % (written.index, written.delta, _ENCODE(text))
         if isinstance(event, Started):
             return self._start(event.id)
         if isinstance(event, BlockStarted):
@@ -87,7 +94,7 @@ class MessageEventWriter:
         return b""
 
     def finish(self, usage: Usage | None, tokens: int) -> bytes:
-        """Return the end of the stream; `tokens` is about how many the text has."""
+        """Return the end of the stream."""
         closed = self._start("") + b"".join([self._stop(index) for index in list(self._open)])
         stopped = self._stopped or Stopped(StopReason.END)
         reason = stopped.reason
@@ -103,7 +110,8 @@ class MessageEventWriter:
                 "category": None,
                 "explanation": stopped.words,
             }
-        counts = written_usage(usage or Usage(output_tokens=tokens))
+        # Clients want all counts there; a provider that says none has them at zero.
+        counts = written_usage(usage or Usage())
         return closed + _event("message_delta", delta=delta, usage=counts) + STOP
 
     def _start(self, id: str) -> bytes:
@@ -142,12 +150,16 @@ class MessageEventWriter:
         else:
             self._refused = self._refused or kind == "refusal"
             block = {"type": "text", "text": ""}
-        self._open[event.index] = _Written(index, _DELTAS[kind], kind)
+        written = self._open[event.index] = _Written(index, _DELTAS[kind], kind)
         if event.encrypted:
             # All of it is in the block that begins: it is written when it stops.
-            self._open[event.index].kind = "encrypted"
+            written.kind = "encrypted"
             return out
-        return out + _event("content_block_start", index=index, content_block=block)
+        out += _event("content_block_start", index=index, content_block=block)
+        if event.custom:
+            written.custom = True
+            out += _DELTA % (index, written.delta, _ENCODE(INPUT_BEGINS))
+        return out
 
     def _stop(self, index: int) -> bytes:
         written = self._open.pop(index, None)
@@ -162,6 +174,8 @@ class MessageEventWriter:
             signature = tagged(self._family, written.signature)
             delta = {"type": "signature_delta", "signature": signature}
             out = _event("content_block_delta", index=number, delta=delta)
+        elif written.custom:
+            out = _DELTA % (number, written.delta, _ENCODE(INPUT_ENDS))
         return out + _event("content_block_stop", index=number)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...base import Answer, DialectRequest, ForeignRecipient
 from ...canonical.call import CanonicalCall
 from ...canonical.fidelity import Fidelity
-from ...canonical.translation import EventReader, EventWriter
+from ...canonical.translated_stream import EventReader, EventWriter
 from ..assembled import assemble
 from ..unstreamed import as_stream
 from .block_writer import FAMILY
@@ -18,11 +18,13 @@ from .event_writer import MessageEventWriter
 class MessageTranslator:
     """See `canonical.translation.Translator`."""
 
+    functions_only = True
+
     def family(self, recipient: ForeignRecipient) -> str:
         return FAMILY
 
-    def read_call(self, body: bytes, fidelity: Fidelity) -> CanonicalCall:
-        return read_call(body, fidelity)
+    def read_call(self, request: DialectRequest, fidelity: Fidelity) -> CanonicalCall:
+        return read_call(request.body, fidelity)
 
     def write_call(
         self, call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity

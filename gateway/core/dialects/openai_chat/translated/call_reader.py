@@ -23,13 +23,13 @@ _KNOWN: Final = frozenset(
         *("reasoning", "thinking", "max_tokens", "max_completion_tokens", "temperature", "top_p"),
         *("top_k", "presence_penalty", "frequency_penalty", "seed", "logprobs", "top_logprobs"),
         *("logit_bias", "n", "stop", "user", "metadata", "service_tier", "prompt_cache_key"),
+        *("prompt_cache_retention", "safety_identifier", "verbosity"),
     }
 )
-# Harmless: hints for caches and abuse reports, and preferences of speed and length.
+# Harmless: what OpenAI's own books need, and preferences of speed.
 _HINTS: Final = frozenset(
     {
-        *("store", "safety_identifier", "prompt_cache_retention", "prediction", "verbosity"),
-        *("prompt_cache_options", "include_reasoning"),
+        *("store", "prediction", "prompt_cache_options", "include_reasoning"),
     }
 )
 # Members that ask for nothing with these values, as some clients send them all.
@@ -43,6 +43,8 @@ _PATHS: Final = {
     "format": "response_format",
     "answers": "n",
     "cache_key": "prompt_cache_key",
+    "cache_retention": "prompt_cache_retention",
+    "safety_id": "safety_identifier",
 }
 
 
@@ -82,6 +84,9 @@ def read_call(body: bytes, fidelity: Fidelity) -> CanonicalCall:
         metadata=fields.get("metadata"),
         service_tier=member_text(fields, "service_tier", "", "") or None,
         cache_key=member_text(fields, "prompt_cache_key", "", "") or None,
+        cache_retention=member_text(fields, "prompt_cache_retention", "", "") or None,
+        safety_id=member_text(fields, "safety_identifier", "", "") or None,
+        verbosity=member_text(fields, "verbosity", "", "") or None,
         paths=_PATHS | {"max_tokens": limit},
     )
 

@@ -17,6 +17,15 @@ _ASIS: Final = (
     *("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "logprobs"),
     *("top_logprobs", "logit_bias", "metadata"),
 )
+_NAMED: Final = {
+    "cache_key": "prompt_cache_key",
+    "cache_retention": "prompt_cache_retention",
+    "safety_id": "safety_identifier",
+    "verbosity": "verbosity",
+}
+# OpenAI's words for how fast an answer is wanted (`types/shared/service_tier.py`); others' are not
+# known to it.
+TIERS: Final = frozenset({"default", "flex", "scale", "priority", "fast", "ultrafast"})
 # Servers differ in how far beyond `high` they go; all have this.
 _EFFORTS: Final = {"max": "high", "xhigh": "high"}
 # Tokens up to which a budget is a low or a medium effort, as OpenRouter maps them.
@@ -26,9 +35,7 @@ _MEDIUM: Final = 16384
 _LONGEST_USER: Final = 64
 
 
-def write_call(  # noqa: PLR0912  # one member after the other
-    call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
-) -> bytes:
+def write_call(call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity) -> bytes:
     """Return the body of the request. Raises Untranslatable."""
     messages = write_messages(call.turns, recipient, fidelity)
     body: dict[str, Any] = {"model": msgspec.Raw(recipient.model_json), "messages": messages}
@@ -57,16 +64,23 @@ def write_call(  # noqa: PLR0912  # one member after the other
         body["n"] = call.answers
     if call.stop:
         body["stop"] = call.stop
-    if call.cache_key is not None:
-        body["prompt_cache_key"] = call.cache_key
+    _put_rest(body, call, fidelity)
+    return _ENCODE(body)
+
+
+def _put_rest(body: dict[str, Any], call: CanonicalCall, fidelity: Fidelity) -> None:
     if call.user is not None:
         if len(call.user) <= _LONGEST_USER:
             body["user"] = call.user
         else:
             fidelity.hint(call.path("user"))
-    if call.service_tier not in (None, "auto"):
+    for name, shown in _NAMED.items():
+        if (value := getattr(call, name)) is not None:
+            body[shown] = value
+    if call.service_tier in TIERS:
+        body["service_tier"] = call.service_tier
+    elif call.service_tier not in (None, "auto"):
         fidelity.hint(call.path("service_tier"))
-    return _ENCODE(body)
 
 
 def _limited(call: CanonicalCall, recipient: ForeignRecipient) -> msgspec.Raw:

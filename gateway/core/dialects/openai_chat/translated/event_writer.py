@@ -17,6 +17,7 @@ from ...canonical.events import (
     StopReason,
 )
 from ...canonical.opaque import tagged
+from ...canonical.tools import INPUT_BEGINS, INPUT_ENDS, inner_text
 from ..stream import DONE
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -37,7 +38,11 @@ _FORMAT: Final = "anthropic-claude-v1"
 
 
 class _Written(msgspec.Struct):
-    """A block that is open: what a piece of it begins and ends with, and its signature."""
+    """A block that is open: what a piece of it begins and ends with, and its signature.
+
+    `wrapped` is a call of a custom tool that the caller knows as none: it is shown as the input
+    that such a tool has as a function (`canonical/tools.py`).
+    """
 
     kind: str
     head: bytes
@@ -45,17 +50,26 @@ class _Written(msgspec.Struct):
     encrypted: bool = False
     text: str = ""
     signature: str = ""
+    wrapped: bool = False
 
 
 class ChatEventWriter:
     """Writes one stream. `model` is the requested name as JSON, `family` tags signatures.
 
-    `shows_usage` says that the caller asked for usage.
+    `shows_usage` says that the caller asked for usage, `customs` are the custom tools that it has.
     """
 
     def __init__(
-        self, model: bytes, family: str, created: int, *, shows_usage: bool, whole: bool = False
+        self,
+        model: bytes,
+        family: str,
+        created: int,
+        *,
+        shows_usage: bool,
+        whole: bool = False,
+        customs: frozenset[str] = frozenset(),
     ) -> None:
+        self._customs = customs
         self._model = model
         self._created = created
         self._family = family
@@ -81,6 +95,9 @@ class ChatEventWriter:
                 written.text += event.text
             elif written.kind == "call":
                 written.text = written.text or event.text
+                if written.wrapped:
+                    text = _ENCODE(inner_text(event.text))
+                    return b"%b%b%b" % (written.head, text, written.tail)
             return b"%b%b%b" % (written.head, _ENCODE(event.text), written.tail)
         if isinstance(event, Started):
             return self._start(event.id)
@@ -117,11 +134,14 @@ class ChatEventWriter:
             self._open[event.index] = _Written(event.kind, head, tail, event.encrypted)
             return out
         number, self._calls = self._calls, self._calls + 1
-        member = b"custom" if event.custom else b"function"
-        text = b"input" if event.custom else b"arguments"
+        custom = event.custom and event.name in self._customs
+        member, text = (b"custom", b"input") if custom else (b"function", b"arguments")
         opening = b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (number, member, text)
         head, tail = self._around(opening, b"}}]}")
-        self._open[event.index] = _Written("call", head, tail)
+        written = self._open[event.index] = _Written("call", head, tail)
+        if custom:
+            # Nothing is a text, too.
+            written.text = " "
         inner = {"name": event.name, text.decode(): ""}
         call = {
             "index": number,
@@ -129,10 +149,16 @@ class ChatEventWriter:
             "type": member.decode(),
             member.decode(): inner,
         }
-        return out + self._chunk(_ENCODE({"tool_calls": [call]}))
+        out += self._chunk(_ENCODE({"tool_calls": [call]}))
+        if event.custom and not custom:
+            written.wrapped, written.text = True, INPUT_BEGINS
+            out += b"%b%b%b" % (head, _ENCODE(INPUT_BEGINS), tail)
+        return out
 
     def _stop(self, index: int) -> bytes:
         written = self._open.pop(index, None)
+        if written is not None and written.wrapped:
+            return b"%b%b%b" % (written.head, _ENCODE(INPUT_ENDS), written.tail)
         if written is not None and written.kind == "call" and not written.text:
             # A call without arguments: clients parse them, and nothing is no JSON.
             written.text = "{}"

@@ -20,6 +20,7 @@ from ...canonical.call import (
     ToolResult,
     Turn,
 )
+from ...canonical.data_url import data_of_url
 from ...canonical.fidelity import Fidelity
 from ...canonical.opaque import untagged
 from ...canonical.reading import Fields, fields_of, is_text, items_of, member_text, text_of
@@ -113,7 +114,7 @@ def _image(part: Fields, path: str, cache: _Raw | None) -> Image:
     image: Fields = {"url": raw} if is_text(raw) else fields_of(raw, where)
     url = member_text(image, "url", where)
     detail = member_text(image, "detail", where, "") or None
-    media, data = _data_url(url)
+    media, data = data_of_url(url)
     if data is None:
         return Image(url=url, detail=detail, cache=cache)
     return Image(data=data, media_type=media, detail=detail, cache=cache)
@@ -126,22 +127,12 @@ def _file(part: Fields, path: str, cache: _Raw | None, fidelity: Fidelity) -> Do
     if "file_data" not in file:
         return Document(id=member_text(file, "file_id", where), title=title, cache=cache)
     given = member_text(file, "file_data", where)
-    media, data = _data_url(given)
+    media, data = data_of_url(given)
     if given.startswith(("http://", "https://")):
         return Document(url=given, title=title, cache=cache)
     # Without a type in front it is what most files are.
     data = given if data is None else data
     return Document(data=data, media_type=media or "application/pdf", title=title, cache=cache)
-
-
-def _data_url(url: str) -> tuple[str, str | None]:
-    """Return the media type and the base64 of a data URL (RFC 2397); None for another one."""
-    if not url.startswith("data:"):
-        return "", None
-    head, comma, data = url.removeprefix("data:").partition(",")
-    if not comma or not head.endswith(";base64"):
-        return "", None
-    return head.removesuffix(";base64").partition(";")[0], data
 
 
 def _refusal(message: Fields, path: str) -> list[Block]:

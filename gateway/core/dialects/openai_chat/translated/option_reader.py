@@ -30,12 +30,15 @@ def read_tools(fields: Fields, fidelity: Fidelity) -> list[Tool]:
         path = f"tools.{number_}"
         tool = fields_of(item, path)
         kind = member_text(tool, "type", path, "function")
-        if kind != "function":
+        if kind not in ("function", "custom"):
             fidelity.demand(f"{path} ({kind})", "only functions can be translated")
             continue
-        function = fields_of(tool.get("function", _Raw(b"0")), f"{path}.function")
+        function = fields_of(tool.get(kind, _Raw(b"0")), f"{path}.{kind}")
         cache = tool.get("cache_control") or function.get("cache_control")
-        found.append(_tool(function, f"{path}.function", cache))
+        if kind == "custom":
+            found.append(_custom(function, f"{path}.custom", cache))
+        else:
+            found.append(_tool(function, f"{path}.function", cache))
     for number_, item in enumerate(items_of(fields.get("functions", _Raw(b"[]")), "functions")):
         path = f"functions.{number_}"
         found.append(_tool(fields_of(item, path), path, None))
@@ -51,6 +54,36 @@ def _tool(function: Fields, path: str, cache: _Raw | None) -> Tool:
         cache=cache,
         path=path,
     )
+
+
+def custom_tools(body: bytes) -> frozenset[str]:
+    """Return the names of the custom tools in a request that has been read before."""
+    if b'"custom"' not in body:
+        return frozenset()
+    tools = read_tools(fields_of(body, ""), Fidelity(drop=True))
+    return frozenset(tool.name for tool in tools if tool.custom)
+
+
+def _custom(function: Fields, path: str, cache: _Raw | None) -> Tool:
+    return Tool(
+        name=member_text(function, "name", path),
+        description=member_text(function, "description", path, "") or None,
+        cache=cache,
+        path=path,
+        custom=True,
+        grammar=_grammar(function, f"{path}.format"),
+    )
+
+
+def _grammar(function: Fields, path: str) -> _Raw | None:
+    """Return the form that a custom tool's input has, as Responses have it; None: any text."""
+    if "format" not in function:
+        return None
+    found = fields_of(function["format"], path)
+    if member_text(found, "type", path, "text") == "text":
+        return None
+    inner = fields_of(found.get("grammar", _Raw(b"{}")), f"{path}.grammar")
+    return _Raw(msgspec.json.encode({"type": "grammar", **inner}))
 
 
 def read_choice(  # noqa: PLR0911  # a row for each form
@@ -72,9 +105,9 @@ def read_choice(  # noqa: PLR0911  # a row for each form
     if name == "function_call":
         return ToolChoice("tool", (member_text(found, "name", name),))
     kind = member_text(found, "type", name)
-    if kind == "function":
-        function = fields_of(found.get("function", _Raw(b"0")), f"{name}.function")
-        return ToolChoice("tool", (member_text(function, "name", f"{name}.function"),))
+    if kind in ("function", "custom"):
+        function = fields_of(found.get(kind, _Raw(b"0")), f"{name}.{kind}")
+        return ToolChoice("tool", (member_text(function, "name", f"{name}.{kind}"),))
     if kind == "allowed_tools":
         return _allowed(fields_of(found.get("allowed_tools", raw), name), name, fidelity)
     fidelity.demand(name, f"a choice of {kind} cannot be translated")
@@ -85,7 +118,9 @@ def _allowed(found: Fields, path: str, fidelity: Fidelity) -> ToolChoice:
     names = []
     for number_, item in enumerate(items_of(found.get("tools", _Raw(b"[]")), f"{path}.tools")):
         where = f"{path}.tools.{number_}"
-        function = fields_of(fields_of(item, where).get("function", _Raw(b"0")), where)
+        tool = fields_of(item, where)
+        kind = member_text(tool, "type", where, "function")
+        function = fields_of(tool.get(kind, _Raw(b"0")), where)
         names.append(member_text(function, "name", where))
     required = member_text(found, "mode", path, "auto") == "required"
     return ToolChoice("any" if required else "auto", tuple(names))

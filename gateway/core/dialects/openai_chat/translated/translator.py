@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...base import Answer, DialectRequest, ForeignRecipient
 from ...canonical.call import CanonicalCall
 from ...canonical.fidelity import Fidelity
-from ...canonical.translation import EventReader, EventWriter
+from ...canonical.translated_stream import EventReader, EventWriter
 from ..assembled import assemble
 from ..request import ChatRequest
 from ..unstreamed import as_stream
@@ -14,16 +14,19 @@ from .call_writer import write_call
 from .event_reader import ChatEventReader
 from .event_writer import ChatEventWriter
 from .message_writer import family_of
+from .option_reader import custom_tools
 
 
 class ChatTranslator:
     """See `canonical.translation.Translator`."""
 
+    functions_only = True
+
     def family(self, recipient: ForeignRecipient) -> str:
         return family_of(recipient)
 
-    def read_call(self, body: bytes, fidelity: Fidelity) -> CanonicalCall:
-        return read_call(body, fidelity)
+    def read_call(self, request: DialectRequest, fidelity: Fidelity) -> CanonicalCall:
+        return read_call(request.body, fidelity)
 
     def write_call(
         self, call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
@@ -37,7 +40,14 @@ class ChatTranslator:
         self, request: DialectRequest, model: bytes, family: str, now: float, *, whole: bool
     ) -> EventWriter:
         asked = isinstance(request, ChatRequest) and request.wants_usage
-        return ChatEventWriter(model, family, int(now), shows_usage=asked, whole=whole)
+        return ChatEventWriter(
+            model,
+            family,
+            int(now),
+            shows_usage=asked,
+            whole=whole,
+            customs=custom_tools(request.body),
+        )
 
     def as_stream(self, body: bytes) -> bytes:
         return as_stream(body)

@@ -1,0 +1,299 @@
+"""`gateway keys`: the keys in the database, which running gateways take up within two seconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+from cyclopts import App, Parameter
+
+from ....config.keys.stored import KeyState
+from ...key_work import change, every_key, fields_of, look, usage_error
+from .options import ConfigFile, Flag, KeyLimit, Several, Window
+
+if TYPE_CHECKING:
+    from ....control.changes import Actor
+    from ....control.key_view import KeyView
+    from ....control.keys import KeyChange
+    from ....control.known_keys import KnownKeys
+    from ....store.control.generations import Transaction
+
+_DONE: Final = {
+    KeyState.ACTIVE: "is enabled",
+    KeyState.DISABLED: "is disabled",
+    KeyState.REVOKED: "is revoked",
+}
+
+app = App(name="keys", help="Make and change keys in the database, while the gateway runs.")
+
+
+@app.command
+def create(
+    name: str,
+    /,
+    *,
+    models: str | None = None,
+    rpm: int | None = None,
+    tpm: int | None = None,
+    max_concurrent: int | None = None,
+    budget_usd: float | None = None,
+    budget_window: Window | None = None,
+    expires: str | None = None,
+    team: str | None = None,
+    label: Several = (),
+    override: Several = (),
+    config: ConfigFile = None,
+) -> int:
+    """Make a key and print it, this once: only its hash is stored.
+
+    Parameters
+    ----------
+    name
+        Whom the key is for, as it will stand in the request log.
+    models
+        The models it may use, separated by commas. Default: all.
+    rpm
+        Requests a minute.
+    tpm
+        Tokens a minute.
+    max_concurrent
+        Requests at the same time.
+    budget_usd
+        What may be spent in each window, in US dollars.
+    budget_window
+        The window of the budget. Default: month.
+    expires
+        A time such as 2027-01-01T00:00:00Z, or a while from now such as 90d, 12h or 2w.
+    team
+        The team whose limits hold, too.
+    label
+        A label for the records, as NAME=VALUE; may be repeated.
+    override
+        A member of a body by which it may choose at the provider; may be repeated.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from ....control import keys
+
+    def work(connection: Transaction, known: KnownKeys, actor: Actor) -> KeyChange:
+        wanted = {"name": name, **fields}
+        return keys.create(connection, msgspec.convert(wanted, keys.NewKey), known, actor)
+
+    try:
+        fields = fields_of(models, rpm, tpm, max_concurrent, budget_usd, budget_window, expires,
+                         team, label, override)  # fmt: skip
+    except ValueError as exc:
+        return usage_error(str(exc))
+    return change(config, work, "is made")
+
+
+@app.command
+def edit(
+    name: str,
+    /,
+    *,
+    models: str | None = None,
+    rpm: int | None = None,
+    tpm: int | None = None,
+    max_concurrent: int | None = None,
+    budget_usd: float | None = None,
+    budget_window: Window | None = None,
+    expires: str | None = None,
+    team: str | None = None,
+    label: Several = (),
+    override: Several = (),
+    clear: Annotated[tuple[KeyLimit, ...], Parameter(negative="", show_default=False)] = (),
+    config: ConfigFile = None,
+) -> int:
+    """Change what a key may do; what is not given stays.
+
+    Parameters
+    ----------
+    name
+        The key's name.
+    models
+        The models it may use, separated by commas; "*" for all.
+    rpm
+        Requests a minute.
+    tpm
+        Tokens a minute.
+    max_concurrent
+        Requests at the same time.
+    budget_usd
+        What may be spent in each window, in US dollars.
+    budget_window
+        The window of the budget. Default: month.
+    expires
+        A time such as 2027-01-01T00:00:00Z, or a while from now such as 90d, 12h or 2w.
+    team
+        The team whose limits hold, too.
+    label
+        A label, as NAME=VALUE; may be repeated, and replaces all labels.
+    override
+        A member of a body by which it may choose at the provider; replaces all.
+    clear
+        A limit to take away; may be repeated.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from ....control import changes, keys
+
+    def work(connection: Transaction, known: KnownKeys, actor: Actor) -> KeyChange:
+        wanted = msgspec.convert(fields, keys.KeyEdit)
+        return keys.edit(connection, name, wanted, changes.Precondition(), known, actor)
+
+    try:
+        fields = fields_of(models, rpm, tpm, max_concurrent, budget_usd, budget_window, expires,
+                         team, label, override)  # fmt: skip
+        if both := [each for each in clear if each in fields]:
+            raise ValueError(f"--clear {both[0]} contradicts what is given for it")
+        fields |= dict.fromkeys(clear)
+    except ValueError as exc:
+        return usage_error(str(exc))
+    if not fields:
+        return usage_error("nothing to change is given")
+    return change(config, work, "is changed")
+
+
+@app.command
+def rotate(name: str, /, *, overlap: float = 3600, config: ConfigFile = None) -> int:
+    """Give a key a new secret and print it, this once.
+
+    Parameters
+    ----------
+    name
+        The key's name.
+    overlap
+        For how many seconds the old secret is taken as well.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from ....control import keys
+    from ....control.changes import Precondition
+
+    if not 0 <= overlap <= keys.MOST_OVERLAP:
+        return usage_error(f"--overlap must be from 0 to {keys.MOST_OVERLAP} seconds")
+    return change(
+        config,
+        lambda connection, known, actor: keys.rotate(
+            connection, name, overlap, Precondition(), known, actor
+        ),
+        "has a new secret",
+    )
+
+
+@app.command
+def disable(name: str, /, *, config: ConfigFile = None) -> int:
+    """Refuse a key until it is enabled again.
+
+    Parameters
+    ----------
+    name
+        The key's name.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    return _set_state(name, KeyState.DISABLED, config)
+
+
+@app.command
+def enable(name: str, /, *, config: ConfigFile = None) -> int:
+    """Take a key that was disabled again.
+
+    Parameters
+    ----------
+    name
+        The key's name.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    return _set_state(name, KeyState.ACTIVE, config)
+
+
+@app.command
+def revoke(name: str, /, *, config: ConfigFile = None) -> int:
+    """Refuse a key for good. Its name stays in the records, and is not given to another.
+
+    Parameters
+    ----------
+    name
+        The key's name.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    return _set_state(name, KeyState.REVOKED, config)
+
+
+@app.command(name="list")
+def list_(
+    *,
+    text: str = "",
+    team: Several = (),
+    state: Several = (),
+    source: Literal["any", "store", "file"] = "any",
+    json: Flag = False,
+    config: ConfigFile = None,
+) -> int:
+    """List the keys of the database and of the files, without their secrets.
+
+    Parameters
+    ----------
+    text
+        Only those with this in their name.
+    team
+        Only those of this team; may be repeated.
+    state
+        Only active, disabled, revoked or expired ones; may be repeated.
+    source
+        Only those of the database (store), or of the files (file).
+    json
+        Print an array of objects instead of columns.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from ....control.key_view import KeyFilter
+
+    wanted = KeyFilter(text=text, team=team, state=state, source=source)
+    return look(
+        config,
+        lambda connection, known, now: [*every_key(connection, known, now, wanted)],
+        json=json,
+    )
+
+
+@app.command
+def show(name: str, /, *, json: Flag = False, config: ConfigFile = None) -> int:
+    """Show one key, without its secret.
+
+    Parameters
+    ----------
+    name
+        The key's name.
+    json
+        Print an array with one object instead of columns.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    """
+    from ....control import key_view
+    from ....errors import NotFound
+
+    def work(connection: Transaction, known: KnownKeys, now: float) -> list[KeyView]:
+        found = key_view.find(connection, name, known, now)
+        if found is None:
+            raise NotFound(f"there is no key {name!r}")
+        return [found]
+
+    return look(config, work, json=json)
+
+
+def _set_state(name: str, state: KeyState, config: ConfigFile) -> int:
+    from ....control import keys
+    from ....control.changes import Precondition
+
+    return change(
+        config,
+        lambda connection, known, actor: keys.set_state(
+            connection, name, state, Precondition(), known, actor
+        ),
+        _DONE[state],
+    )

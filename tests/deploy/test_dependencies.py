@@ -1,0 +1,65 @@
+"""What the package needs to run is what it imports, and nothing that only tests need."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
+# Not imported: it comes with hypercorn, and older ones have a hole.
+ONLY_BOUNDED: Final = {"h2"}
+
+
+def named(requirements: list[str]) -> set[str]:
+    found = (re.match(r"[A-Za-z0-9._-]+", each) for each in requirements)
+    return {_plain(each[0]) for each in found if each}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported(folder: str) -> set[str]:
+    """Return the distributions of all that the modules of a folder import."""
+    of = packages_distributions()
+    found: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names = [node.module]
+            tops = {name.split(".")[0] for name in names} - {*sys.stdlib_module_names, "gateway"}
+            found |= {_plain(each) for top in tops for each in of.get(top, [top])}
+    return found
+
+
+def test_what_runs_is_what_is_imported() -> None:
+    needed = named(PROJECT["project"]["dependencies"])
+    extras = {
+        name
+        for each in PROJECT["project"]["optional-dependencies"].values()
+        for name in named(each)
+    }
+    used = imported("gateway")
+    # Of a namespace package all that are installed look like its owner.
+    used = {each for each in used if not each.startswith(("opentelemetry", "psycopg-"))}
+    assert used - extras <= needed
+    assert needed - used == ONLY_BOUNDED
+
+
+def test_what_tests_need_alone_is_none_of_it() -> None:
+    needed = named(PROJECT["project"]["dependencies"])
+    groups = PROJECT["dependency-groups"]
+    for group in ("test", "check", "bench", "build"):
+        assert not named(groups[group]) & needed, group
+    locked = set(re.findall(r"(?m)^([a-z0-9._-]+)==", (ROOT / "requirements/run.txt").read_text()))
+    alone = named(groups["test"]) | named(groups["check"]) | named(groups["bench"])
+    assert not alone & {_plain(each) for each in locked}
