@@ -8,8 +8,7 @@
     openai_numbers      OpenAI's embeddings and moderations
     openai_responses    OpenAI's Responses
     anthropic_messages  Anthropic's Messages
-    request_body        a request's body as an object
-    token_limits        how long a request lets its answer become
+    bodies/             a request's body as an object, and how long it lets its answer become
     needs               what a request needs of a model
     refused_heads       errors for requests that are refused by their head alone
     error_words         what the errors of all dialects have in common

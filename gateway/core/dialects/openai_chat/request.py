@@ -15,10 +15,10 @@ from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..bodies.request_body import flag_of, members_inside, members_of_body, string_of
+from ..bodies.token_limits import LIMIT_NAMES, TokenLimits, read_token_limits
 from ..canonical.foreign_state import without_foreign_state
 from ..needs import Needs
-from ..request_body import flag_of, members_inside, members_of_body, string_of
-from ..token_limits import LIMIT_NAMES, TokenLimits, read_token_limits
 from .answer import rewrite_answer
 from .needs import read_needs
 from .stream import ChatStreamRewriter

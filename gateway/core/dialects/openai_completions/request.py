@@ -17,11 +17,11 @@ import msgspec
 
 from ...limits.estimate import BYTES_PER_TOKEN, MOST_TOKENS
 from ..base import Answer, Recipient, StreamRewriter
+from ..bodies.request_body import flag_of
+from ..bodies.token_limits import TokenLimits, read_token_limits
 from ..needs import Needs
 from ..openai_chat.answer import rewrite_answer
 from ..openai_chat.request import ChatRequest, parse_chat
-from ..request_body import flag_of
-from ..token_limits import TokenLimits, read_token_limits
 from .stream import TEXT, TextStreamRewriter
 
 # What OpenAI and vLLM generate if a request does not say

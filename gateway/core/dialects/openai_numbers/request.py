@@ -13,8 +13,8 @@ from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..bodies.request_body import members_of_body, string_of
 from ..needs import Needs
-from ..request_body import members_of_body, string_of
 from .answer import rewrite_numbers
 
 _READ: Final = NameTable(("model", "user", "input", "stream"))

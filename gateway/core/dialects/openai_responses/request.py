@@ -13,10 +13,10 @@ from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
 from ...wire.splice import JsonMember, splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..bodies.request_body import flag_of, members_inside, members_of_body, string_of
+from ..bodies.token_limits import LIMIT_NAMES, read_token_limits
 from ..canonical.foreign_state import without_foreign_state
 from ..needs import Needs
-from ..request_body import flag_of, members_inside, members_of_body, string_of
-from ..token_limits import LIMIT_NAMES, read_token_limits
 from .answer import rewrite_response
 from .event import text_of
 from .needs import read_needs

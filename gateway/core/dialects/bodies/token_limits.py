@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from ..limits.estimate import ANSWER_TOKENS, MOST_TOKENS
+from ...limits.estimate import ANSWER_TOKENS, MOST_TOKENS
 
 # The last three are Hugging Face's, those of OpenAI's Responses, and llama.cpp's.
 _MAX_TOKENS: Final = (

@@ -6,10 +6,10 @@ from typing import Final
 
 import msgspec
 
-from ...errors import InvalidRequest
-from ..records.shown_name import shortened
-from ..wire.member_names import NameTable
-from ..wire.splice import (
+from ....errors import InvalidRequest
+from ...records.shown_name import shortened
+from ...wire.member_names import NameTable
+from ...wire.splice import (
     DuplicateKey,
     InvalidJSON,
     JsonMember,

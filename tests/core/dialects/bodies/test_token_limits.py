@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.dialects.token_limits import TokenLimits, read_token_limits
+from gateway.core.dialects.bodies.token_limits import TokenLimits, read_token_limits
 from gateway.core.limits.estimate import MOST_TOKENS
 
 
