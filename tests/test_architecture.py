@@ -42,6 +42,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "serve": {"core", "config", "errors", "lifecycle", "stops", "tcp"},
     "proxy": {"core", "config", "errors", "lifecycle", "providers", "stops", "transport_errors"},
     "api": {"proxy", "core", "config", "errors", "lifecycle", "stops"},
+    "group": {"config", "core", "errors", "lifecycle", "proxy"},
     "dashboard": {
         *("admin", "captures", "config", "control", "core", "errors", "lifecycle", "proxy"),
         "store",
@@ -53,6 +54,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
         "control",
         "core",
         "errors",
+        "group",
         "lifecycle",
         "proxy",
         "store",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 import trio
 from starlette.responses import Response
 
@@ -16,17 +17,21 @@ from .request import AdminRequest, encoded
 _PATIENCE: Final = 10.0
 
 
+class ReloadAnswer(msgspec.Struct, frozen=True):
+    """Which generation of the configuration is in use now, and what a reload cannot change."""
+
+    reloaded: bool
+    generation: int
+    needs_restart: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
 async def reload(request: AdminRequest) -> Response:
     """Reload the configuration; 422 with everything that is wrong with it."""
     outcome = await reloaded(request)
     if outcome.reloaded:
         return encoded(
-            {
-                "reloaded": True,
-                "generation": outcome.generation,
-                "needs_restart": outcome.needs_restart,
-                "warnings": outcome.warnings,
-            }
+            ReloadAnswer(True, outcome.generation, outcome.needs_restart, outcome.warnings)
         )
     raise ConfigurationRejected(outcome.problems)
 

@@ -1,22 +1,23 @@
-"""The requests that this process is answering right now."""
+"""The requests that the processes of this gateway are answering right now."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import msgspec
-import trio
 from starlette.responses import Response
 
 from ..control.changes import AuditNote
+from ..control.paging import PagePlace, place_of
 from ..core.records.audit import AuditAction, AuditResult
-from ..errors import NotFound
+from ..errors import NotFound, Overloaded
 from ..proxy.in_flight import InFlightRow
 from ..store.control import cancellations
 from ..store.control.generations import Transaction
 from ..store.queries.cursor import check_limit
 from .controls.audit import audit_change
 from .request import AdminRequest, encoded
+from .resources import Resources
 
 _LIMIT: Final = 100
 _LONGEST_ID: Final = 200
@@ -24,17 +25,30 @@ _LONGEST_ID: Final = 200
 MAX_LIMIT: Final = 1000
 
 
-class InFlightList(msgspec.Struct, frozen=True):
-    """The oldest exchanges under way, oldest first; `total` counts those left out as well."""
+class GroupRow(InFlightRow, frozen=True):
+    """A request under way, and the process that answers it."""
 
-    rows: list[InFlightRow]
+    pid: int
+
+
+class InFlightList(msgspec.Struct, frozen=True):
+    """The oldest exchanges under way in all processes of this gateway, oldest first.
+
+    `total` counts those left out as well, `next` is the cursor of the page that follows, None at
+    the end. `silent` are the workers that did not say in time what they are doing.
+    """
+
+    rows: list[GroupRow]
     total: int
+    next: str | None = None
+    silent: tuple[int, ...] = ()
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """How many requests of this process were cancelled; else whether other processes are asked.
+    """How many requests of this gateway were cancelled; else whether other gateways are asked.
 
-    Those look within a second or two, and say nothing of what they have found.
+    Those look within a second or two, and say nothing of what they have found. So do workers of
+    this one that are too busy to answer.
     """
 
     cancelled: int
@@ -42,7 +56,7 @@ class Cancelled(msgspec.Struct, frozen=True):
 
 
 async def cancel(request: AdminRequest) -> Response:
-    """Cancel the requests of an id, in this process or in another on the database."""
+    """Cancel the requests of an id: in this gateway, or in another one on the database."""
     request.only()
     found = await cancelled(request)
     return encoded(found, 202 if found.others_asked else 200)
@@ -51,12 +65,15 @@ async def cancel(request: AdminRequest) -> Response:
 async def cancelled(request: AdminRequest) -> Cancelled:
     """Cancel them. Raises NotFound if none can be under way."""
     request_id, resources = request.argument, request.resources
-    found = resources.services.in_flight.cancel(request_id)
-    if found:
-        details = {"token": found[0].token, "model": found[0].model, "requests": len(found)}
+    answers = await resources.group.cancel(request_id)
+    if answers.found:
+        first, many = answers.found[0], len(answers.found)
+        details = {"token": first.token, "model": first.model, "requests": many}
         request.audit(AuditAction.REQUEST_CANCELLED, AuditResult.OK, request_id, **details)
-        return Cancelled(len(found), others_asked=False)
+        return Cancelled(many, others_asked=False)
     if resources.database is None or len(request_id) > _LONGEST_ID:
+        if answers.silent:
+            raise Overloaded("a worker does not answer; ask again", retry_after=1)
         raise NotFound(f"no request {request_id!r} is under way")
     note = AuditNote(AuditAction.REQUEST_CANCELLED, request_id, {"others_asked": True})
 
@@ -70,10 +87,29 @@ async def cancelled(request: AdminRequest) -> Cancelled:
 
 async def in_flight(request: AdminRequest) -> Response:
     """Answer with the exchanges under way (see `InFlightList`)."""
-    request.only("limit")
+    request.only("limit", "cursor")
     limit = request.number("limit", _LIMIT)
     check_limit(limit, MAX_LIMIT)
-    exchanges = request.resources.services.in_flight
-    rows = list(exchanges.rows(trio.current_time(), limit))
+    after = place_of(request.text("cursor", ""), "in-flight")
+    found = await exchanges(request.resources, limit + 1, after)
     request.viewed("in-flight")
-    return encoded(InFlightList(rows, len(exchanges)))
+    if len(found.rows) > limit:
+        rows = found.rows[:limit]
+        cursor = PagePlace("in-flight", rows[-1].started, rows[-1].request_id).text
+        found = msgspec.structs.replace(found, rows=rows, next=cursor)
+    return encoded(found)
+
+
+async def exchanges(
+    resources: Resources, limit: int, after: tuple[int, str] | None = None
+) -> InFlightList:
+    """Return the oldest exchanges under way in all processes of this gateway."""
+    answers = await resources.group.in_flight(limit, after)
+    rows = [
+        GroupRow(**msgspec.structs.asdict(row), pid=own.pid)
+        for own in answers.found
+        for row in own.rows
+    ]
+    rows.sort(key=lambda row: (row.started, row.request_id))
+    total = sum(own.total for own in answers.found)
+    return InFlightList(rows[:limit], total, silent=answers.silent)

@@ -7,7 +7,7 @@ from typing import Any, Final, cast
 import msgspec
 from starlette.responses import Response
 
-from ..errors import NotFound
+from ..errors import InvalidRequest, NotFound
 from ..store.queries import (
     agent_sessions,
     audit_log,
@@ -25,6 +25,7 @@ _ORDERS: Final = ("desc", "asc")
 _LIMIT: Final = 100
 _SESSIONS: Final = 50
 _TOP: Final = 10
+MOST_TOP: Final = 100
 _MINUTES: Final = 60
 
 
@@ -61,7 +62,7 @@ async def one_request(request: AdminRequest) -> Response:
     if not found:
         raise NotFound(f"there is no request {request_id!r} on record")
     request.viewed_request(request_id)
-    return encoded({"rows": found})
+    return encoded(RequestsOfId(found))
 
 
 async def sessions(request: AdminRequest) -> Response:
@@ -141,7 +142,9 @@ async def costs(request: AdminRequest) -> Response:
 async def figures(request: AdminRequest) -> Response:
     """Answer with the figures of a dashboard (see stats.Summary)."""
     wanted = filters.parse(request.params, request.now, {"top"})
-    top = min(request.number("top", _TOP), 100)
+    top = request.number("top", _TOP)
+    if not 1 <= top <= MOST_TOP:
+        raise InvalidRequest(f"top must be from 1 to {MOST_TOP}; it is {top}.", param="top")
     return json_answer(
         await request.read(
             lambda connection: stats.summary(connection, wanted, top=top, now=request.now)
@@ -155,10 +158,16 @@ async def health(request: AdminRequest) -> Response:
     minutes = request.number("minutes", _MINUTES)
     return json_answer(
         await request.read(
-            lambda connection: _Rows(stats.health(connection, minutes=minutes, now=request.now))
+            lambda connection: HealthReport(
+                stats.health(connection, minutes=minutes, now=request.now)
+            )
         )
     )
 
 
-class _Rows(msgspec.Struct):
+class HealthReport(msgspec.Struct):
     rows: list[stats.DeploymentHealth]
+
+
+class RequestsOfId(msgspec.Struct):
+    rows: list[dict[str, Any]]

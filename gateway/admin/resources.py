@@ -13,6 +13,9 @@ from ..config.reload_status import ReloadOutcome, ReloadStatus
 from ..config.schema import Config
 from ..config.snapshot import Snapshot
 from ..core.records.audit import AuditEvent
+from ..group.respondent import Respondent
+from ..group.sisters import Sisters
+from ..group.whole import Group
 from ..lifecycle import Lifecycle
 from ..proxy.services import Services
 from ..store.engine.database import Database
@@ -43,8 +46,10 @@ class Resources:
     `since` is when this process started, in Trio's seconds. `database` is None if nothing is kept,
     and `captures` is the folder of the debug log. `store` and `debug_log` return the state of the
     writer of records and of that of captures, as JSON can hold it; None if there is none. `clock`
-    is Unix time in seconds. `oidc_http` calls the provider of [admin.oidc]. `look` has this process
-    do at once what was ordered through the database; the others do within two seconds.
+    is Unix time in seconds. `oidc_http` calls the provider of [admin.oidc]. `sisters` are the
+    other processes of this gateway; None for one that is alone, or does not know them. `look` has
+    this process do at once what was ordered through the database; the others do within two
+    seconds.
     """
 
     control: Control
@@ -60,6 +65,21 @@ class Resources:
     clock: Callable[[], float] = time.time
     oidc_http: OidcHttp | None = None
     look: Callable[[], Awaitable[None]] | None = None
+    sisters: Sisters | None = None
+
+    @cached_property
+    def group(self) -> Group:
+        """Return what asks all processes of this gateway how they are."""
+        own = Respondent(
+            self.services,
+            self.lifecycle,
+            self.since,
+            lambda: self.control.reload_status,
+            worker=None if self.sisters is None else self.sisters.number,
+            store=self.store,
+            debug_log=self.debug_log,
+        )
+        return Group(own, self.sisters)
 
     @cached_property
     def sign_ins(self) -> SignIns | None:

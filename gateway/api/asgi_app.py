@@ -11,6 +11,7 @@ import trio
 
 from ..config.snapshot import Snapshot
 from ..core import log_context
+from ..core.admin_path import HERE, is_below
 from ..core.client_address import client_address
 from ..core.records.record import UNTOLD
 from ..errors import (
@@ -56,7 +57,8 @@ class MetricsScraper(Protocol):
 
 
 class Runtime:
-    """What a started application works with. `snapshot` is replaced whole by a reload."""
+    """What a started application works with. `snapshot` is replaced whole by a reload, and the
+    admin API is below `admin_path`: None if it is elsewhere."""
 
     def __init__(
         self,
@@ -64,11 +66,13 @@ class Runtime:
         snapshot: Snapshot,
         administration: AdminEndpoint,
         metrics: MetricsScraper | None = None,
+        admin_path: str | None = HERE,
     ) -> None:
         self.services = services
         self.snapshot = snapshot
         self.administration = administration
         self.metrics = metrics
+        self.admin_path = admin_path
 
 
 class AsgiApp:
@@ -134,7 +138,7 @@ class AsgiApp:
         log_context.request_id.set(identity.decode("ascii"))
         path = routes.decoded(scope["raw_path"])
         # No web page gets leave to call the admin API, whatever [cors] allows for the rest.
-        for_admins = path.startswith(routes.ADMIN_PREFIX)
+        for_admins = is_below(path, running.admin_path if running else HERE)
         client = AsgiClient(
             receive,
             send,

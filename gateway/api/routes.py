@@ -36,7 +36,6 @@ _ANTHROPIC_HEADERS: Final = (b"anthropic-version", b"x-api-key")
 # Base URLs are given with and without /v1, and some clients add a second one.
 _PREFIXES: Final = ("", "/v1", "/v1/v1")
 
-ADMIN_PREFIX: Final = "/admin/"
 HEALTH_PREFIX: Final = "/health/"
 # What speaks to a caller whose path says nothing of a dialect.
 DEFAULT_DIALECT: Final = OPENAI_CHAT

@@ -25,6 +25,7 @@ from cyclopts import App, Parameter
 
 from .. import __version__
 from ..config.sources.state import VARIABLE
+from .admin_keys import app as admin_keys
 from .commands.audit import app as audit
 from .commands.control.deployments import app as deployments
 from .commands.control.keys import app as keys
@@ -47,7 +48,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for each in (
-    *(init, imports, tokens, keys, teams, deployments),
+    *(init, imports, tokens, admin_keys, keys, teams, deployments),
     *(users, db, audit, debug, export, erase),
 ):
     app.command(each)
@@ -68,6 +69,7 @@ def serve(
     listen_fds: Annotated[tuple[int, ...], Parameter(show=False, negative="")] = (),
     lifeline_fd: Annotated[int | None, Parameter(show=False)] = None,
     ready_fd: Annotated[int | None, Parameter(show=False)] = None,
+    admin_fds: Annotated[tuple[int, ...], Parameter(show=False, negative="")] = (),
 ) -> int:
     """Serve the API until SIGTERM or Ctrl-C.
 
@@ -91,6 +93,8 @@ def serve(
         A pipe that ends when the supervisor does.
     ready_fd
         A pipe to write a byte to when connections are accepted.
+    admin_fds
+        Listening sockets of the admin API's own address, handed down likewise.
     """
     # Imported late: `gateway check` and `--help` need none of the server.
     from ..telemetry.stderr import in_background
@@ -106,7 +110,7 @@ def serve(
         os.environ[VARIABLE] = str(state_dir.absolute())
     with in_background():
         if listen_fds:
-            inherited = InheritedDescriptors(listen_fds, lifeline_fd, ready_fd)
+            inherited = InheritedDescriptors(listen_fds, lifeline_fd, ready_fd, admin_fds)
             return serve_one(config, bind, inherited)
         if workers > 1:
             return serve_several(config, bind, workers)

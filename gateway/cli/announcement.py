@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,8 +22,8 @@ def announce_demo(path: Path) -> None:
     )
 
 
-def announce_ready(config: Config, addresses: list[str]) -> None:
-    """Print the one line that a person needs to begin."""
+def announce_ready(config: Config, addresses: list[str], admin: Sequence[str] = ()) -> None:
+    """Print the line that a person needs to begin; `admin` are the admin API's own addresses."""
     address = addresses[0]
     names = [model.name for model in config.models]
     shown = ", ".join(names[:8]) + (f", and {len(names) - 8} more" if len(names) > 8 else "")
@@ -50,9 +51,20 @@ def announce_ready(config: Config, addresses: list[str]) -> None:
     key = ' -H "authorization: Bearer $KEY"' if config.tokens else ""
     sys.stderr.write(
         f"gateway {__version__} is ready at {address if reach else url + '/v1'} | models: {shown}"
-        f" | try: {curl}{key} -d {shlex.quote(body)}\n"
+        f"{_pages(config, addresses, admin)} | try: {curl}{key} -d {shlex.quote(body)}\n"
     )
     sys.stderr.flush()
+
+
+def _pages(config: Config, addresses: Sequence[str], admin: Sequence[str]) -> str:
+    """Return what to tell people of where the dashboard is."""
+    if not (config.admin.enabled and config.admin.dashboard and config.store.url):
+        return ""
+    address = (admin or addresses)[0]
+    if address.startswith("unix:"):
+        return f" | dashboard: {config.admin.path}/ at {address}"
+    scheme = "http" if admin or config.server.tls is None else "https"
+    return f" | dashboard: {scheme}://{_reachable(address)}{config.admin.path}/"
 
 
 def _reachable(address: str) -> str:

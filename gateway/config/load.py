@@ -16,7 +16,7 @@ from ..errors import ConfigError
 from ..providers.registry import KINDS
 from ..providers.settings import Provider
 from . import schema
-from .checks.cross_check import Unread, all_names, check_bind, cross_check
+from .checks.cross_check import Unread, all_names, cross_check
 from .checks.keys import KeyCheck
 from .environment import MissingVariable, StandIns, expand
 from .keys.tables import MadeToken, Team, Token
@@ -87,8 +87,7 @@ def outline(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Confi
     config = reader.config(parse_toml(text, str(path)))
     beside = tokens_path(path)
     more = read_text(beside) if beside != path else None
-    made = reader.tokens_only(parse_toml(more or "", str(beside)))
-    return msgspec.structs.replace(config, tokens=config.tokens + made)
+    return _joined(config, reader.made(parse_toml(more or "", str(beside))))
 
 
 def store(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Store:
@@ -135,23 +134,21 @@ def parse(
     if tokens is not None:
         reader = _Reader(tokens.name, environ)
         try:
-            more = reader.tokens_only(parse_toml(tokens.text, tokens.name))
+            made = reader.made(parse_toml(tokens.text, tokens.name))
         except ConfigError as exc:
             raise ConfigError([*problems, *exc.problems]) from exc
-        reader.check(keys.tokens(more))
+        reader.check(keys.tokens(made.tokens))
+        reader.check(keys.admins(made.admins))
         problems += reader.problems
-        config = msgspec.structs.replace(config, tokens=config.tokens + more)
+        config = _joined(config, made)
     if problems:
         raise ConfigError(problems)
     return config
 
 
-def with_bind(config: schema.Config, bind: str) -> schema.Config:
-    """Return `config` that binds to `bind` instead. Raises ConfigError."""
-    if problems := [f"--bind: {problem}" for problem in check_bind(bind)]:
-        raise ConfigError(problems)
-    server = msgspec.structs.replace(config.server, bind=bind)
-    return msgspec.structs.replace(config, server=server)
+def _joined(config: schema.Config, made: schema.Config) -> schema.Config:
+    tokens, admins = config.tokens + made.tokens, config.admins + made.admins
+    return msgspec.structs.replace(config, tokens=tokens, admins=admins)
 
 
 class _Reader:
@@ -183,12 +180,13 @@ class _Reader:
         """Return the table of that name, read alone; None if something is wrong with it."""
         return self._table(f"[{name}]", tree.get(name, {}), kind)
 
-    def tokens_only(self, tree: dict[str, Any]) -> tuple[Token, ...]:
-        """Return what could be read of a `tree` that may hold tokens and nothing else."""
+    def made(self, tree: dict[str, Any]) -> schema.Config:
+        """Return what could be read of a `tree` that may hold keys and nothing else."""
         for key in tree:
-            if key != "tokens":
-                self._problem(f"[{key}]", "", "only [[tokens]] may stand in this file")
-        return self._array("tokens", tree, MadeToken, set())
+            if key not in ("tokens", "admins"):
+                self._problem(f"[{key}]", "", "only [[tokens]] and [[admins]] may stand here")
+        tokens = self._array("tokens", tree, MadeToken, set())
+        return schema.Config(tokens=tokens, admins=self._array("admins", tree, schema.Admin, set()))
 
     def tokens(self, tree: dict[str, Any]) -> tuple[Token, ...]:
         """Return the tokens that could be read of `tree`."""

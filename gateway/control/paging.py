@@ -31,8 +31,21 @@ class NameCursor(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     name: Annotated[str, Meta(max_length=600)]
 
 
+class PagePlace(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The last of a page in an order of times, of which several may be the same."""
+
+    query: str
+    time: int
+    id: Annotated[str, Meta(max_length=600)]
+
+    @property
+    def text(self) -> str:
+        return urlsafe_b64encode(_ENCODER.encode(self)).rstrip(b"=").decode()
+
+
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(NameCursor)
+_PLACES: Final = msgspec.json.Decoder(PagePlace)
 
 
 def read_cursor(text: str, wanted: object) -> str:
@@ -49,6 +62,19 @@ def read_cursor(text: str, wanted: object) -> str:
             "That cursor is of another query: filters must stay as they were.", param="cursor"
         )
     return cursor.name
+
+
+def place_of(text: str, query: str) -> tuple[int, str] | None:
+    """Return after which time and id the page begins. Raises InvalidRequest."""
+    if not text:
+        return None
+    try:
+        place = _PLACES.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (msgspec.MsgspecError, binascii.Error, ValueError):
+        raise InvalidRequest("That cursor is none of ours.", param="cursor") from None
+    if place.query != query:
+        raise InvalidRequest("That cursor is of another list.", param="cursor")
+    return place.time, place.id
 
 
 def page_of(

@@ -50,14 +50,21 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     A session ends `session_idle_minutes` after its last request and `session_hours` after the
     sign-in. `trusted_proxies` are addresses, networks or "unix": what they say about the client's
     address, scheme and host (`x-forwarded-*`) is believed.
+
+    The admin API and the dashboard are below `path`, where models are served or, with a `bind`,
+    at that address alone. Without `enabled` there is neither.
     """
+
+    enabled: bool = True
+    bind: str = ""
+    path: str = "/admin"
 
     session_idle_minutes: Annotated[float, Meta(gt=0)] = 120.0
     session_hours: Annotated[float, Meta(gt=0)] = 24.0
     trusted_proxies: tuple[str, ...] = ()
     oidc: OidcSettings | None = None
-    # Whether there are pages at /admin/, and not the API alone.
-    dashboard: bool = False
+    # Whether there are pages, and not the API alone.
+    dashboard: bool = True
 
 
 class Counted(enum.Enum):

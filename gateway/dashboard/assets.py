@@ -16,6 +16,8 @@ from typing import Final
 
 import msgspec
 
+from ..core.admin_path import outside
+
 PREFIX: Final = "/admin/static/"
 _TYPES: Final = {
     "js": "text/javascript; charset=utf-8",
@@ -56,13 +58,15 @@ class Assets:
 
     def url(self, name: str) -> str:
         """Return the address of a file by its name, such as `app.js`."""
-        return self._urls[name]
+        return outside(self._urls[name])
 
     def find(self, path: str) -> Asset | None:
         return self._by_path.get(path)
 
     def _address(self, match: re.Match[bytes]) -> bytes:
-        return b'url("%b")' % self._urls[match[1].decode()].encode()
+        # Seen from the styles, which are in a folder of their own: so it holds for any `path`.
+        found = self._urls[match[1].decode()].removeprefix(PREFIX)
+        return b'url("../%b")' % found.encode()
 
 
 def read_assets() -> Assets:

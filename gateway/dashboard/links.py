@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from ..core.admin_path import outside
+
 ROOT: Final = "/admin/"
 
 
 def to(page: str, **params: object) -> str:
     """Return the address of a page, such as `requests`; parameters without a value are left out."""
-    return with_params(ROOT + page, {}, **params)
+    return with_params(outside(ROOT + page), {}, **params)
 
 
 def to_item(page: str, name: str) -> str:
     """Return the address of one thing of a page; `name` may hold any character."""
-    return f"{ROOT}{page}/{quote(name, safe='')}"
+    return outside(f"{ROOT}{page}/{quote(name, safe='')}")
 
 
 def with_params(path: str, params: Mapping[str, Sequence[str]], **changes: object) -> str:
@@ -36,5 +38,6 @@ def inside(target: str) -> str:
 
     What follows a sign-in comes from the address, so anybody may have written it.
     """
-    safe = target.startswith(ROOT) and not target.startswith(f"{ROOT}/") and "\\" not in target
-    return target if safe and target.isascii() and target.isprintable() else ROOT
+    root = outside(ROOT)
+    safe = target.startswith(root) and not target.startswith(f"{root}/") and "\\" not in target
+    return target if safe and target.isascii() and target.isprintable() else root

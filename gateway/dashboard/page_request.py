@@ -14,6 +14,7 @@ from ..admin.request import AdminRequest
 from ..admin.resources import Resources
 from ..admin.rights import Right
 from ..config.schema import Config
+from ..core.admin_path import outside
 from ..store.engine.database import Database
 from . import links
 from .live.shared import SharedFigures
@@ -78,7 +79,8 @@ class PageRequest:
     @property
     def path(self) -> str:
         """Return this page's own; the admin API has taken the slash of the first one."""
-        return self.http.url.path if self.http.url.path != links.ROOT[:-1] else links.ROOT
+        path: str = self.http.scope["path"]
+        return outside(links.ROOT if path == links.ROOT[:-1] else path)
 
     @property
     def base(self) -> str:

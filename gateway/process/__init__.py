@@ -8,12 +8,12 @@ In the order in which to read them:
     local_servers  the providers' servers that the gateway runs itself
     recording    what is made of each request that has ended: log lines, database, metrics, spans
     database_opening  the database at the start: brought up to date, or asked until it is there
-    first_run    the link to make the first user with, while there is none
-    oidc_http    calls to the OpenID Connect provider of [admin.oidc]
     budgets      keeps budgets in step with what is on record
+    budget_gauges  what is spent and left of them, as metrics show it
     memory       how much memory the process may have
+    metrics      what counts records for Prometheus
     gauges       the state of all parts, as metrics show it
-    admin        the admin API, put together at the first request for it
+    administration/  the admin API and the dashboard, put together at the first request for them
     reloader     reloads, one after the other
     serving/     what the server needs of the configuration, and what is told of reloads
     reread       the configuration that a reload reads

@@ -5,12 +5,11 @@ This module, `components.py` and `cli/` are the only ones that know every part b
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -31,14 +30,13 @@ from ..serve.install import install
 from ..serve.pidfile import PidFile
 from ..serve.policy import ServingPolicy
 from ..serve.sighup import SighupReloads
-from ..serve.supervisor import WORKER
 from ..telemetry import logs
 from ..telemetry.stderr import in_background
 from . import gauges
-from .admin import LazyAdminApi
+from .administration.wiring import Administration, public_path
 from .components import Components
 from .memory import settle_in
-from .oidc_http import ProviderHttp
+from .metrics import metrics_of
 from .recording import Recording
 from .reloader import Reloader
 from .reread import Source, read_again, warn
@@ -46,9 +44,6 @@ from .serving.outcomes import ToldReloads
 from .serving.policy import serving_policy
 from .serving.renewal import RenewedCertificates
 from .shared.following import Following
-
-if TYPE_CHECKING:
-    pass
 
 _log = structlog.get_logger(__name__)
 
@@ -58,13 +53,15 @@ class Application:
 
     Hypercorn imports the app before anything is known; the configuration is read when the
     server starts it, or earlier by `use`. `spread` is called when an admin has reloaded this
-    process, to have the others of the same gateway do the same.
+    process, to have the others of the same gateway do the same. `admin_sockets` listen at the admin
+    API's own address, if it has one.
     """
 
     def __init__(self) -> None:
         self.lifecycle = Lifecycle()
         self.asgi = AsgiApp(self.lifecycle, self._start)
         self.spread: Callable[[], None] | None = None
+        self.admin_sockets: Sequence[socket.socket] = ()
         self.certificates = RenewedCertificates()
         self._config: schema.Config | None = None
         self._path = config_path()
@@ -72,6 +69,7 @@ class Application:
         self._reloader: Reloader | None = None
         self._recording: Recording | None = None
         self._following: Following | None = None
+        self._administration: Administration | None = None
         self._watch: Callable[[], Awaitable[None]] | None = None
 
     def use(
@@ -176,13 +174,11 @@ class Application:
                 nursery.start_soon(persist, recording.maintain)
                 assert self._following is not None
                 self._following.start(nursery)
-                self._offer_setup(config, recording, nursery)
-                metrics = gauges.metrics_of(
-                    config, parts.services, recording, lambda: self.reload_status
+                assert self._administration is not None
+                self._administration.start(config, nursery)
+                metrics = metrics_of(
+                    config, running, recording, lambda: self.reload_status, nursery
                 )
-                if metrics is not None:
-                    running.metrics = metrics
-                    nursery.start_soon(persist, metrics.run)
                 pid_file = PidFile(None)
                 if hangups is not None:
                     settle_in()
@@ -196,6 +192,7 @@ class Application:
                 finally:
                     reloads.end()
                     pid_file.remove()
+                    await self._administration.finish()
                     await parts.transport.aclose()
                 nursery.cancel_scope.cancel("the server has stopped")
             recorders.cancel_scope.cancel("the server has stopped")
@@ -216,18 +213,19 @@ class Application:
         following = self._following = Following(
             recording, parts.health, parts.services.in_flight, replace, state
         )
-        administration = LazyAdminApi(
+        administration = self._administration = Administration(
             self,
-            parts.services,
+            parts,
             self.lifecycle,
             recording,
             lambda: running.snapshot,
-            ProviderHttp(parts.http_client),
+            self.serving_policy,
             following.look,
+            self.admin_sockets,
         )
         found = await following.begin(config)
         taken = following.adopt(config, parts.adopt(config, found.callers), found)
-        running = Runtime(parts.services, taken, administration)
+        running = Runtime(parts.services, taken, administration.api, admin_path=public_path(config))
         return running
 
     async def _recall(
@@ -242,21 +240,6 @@ class Application:
         spending = BudgetSync(recording.database, limits, lambda: running.snapshot, writer)
         await spending.begin()
         nursery.start_soon(persist, spending.run)
-
-    def _offer_setup(
-        self, config: schema.Config, recording: Recording, nursery: trio.Nursery
-    ) -> None:
-        """Let people make the first user, if there is none; one worker says so for all."""
-        database, opened = recording.database, recording.opened
-        wanted = config.admin.dashboard and os.environ.get(WORKER, "0") == "0"
-        if database is None or opened is None or not wanted:
-            return
-        from .first_run import offer_setup
-
-        server, page = config.server, config.admin.dashboard
-        secure = server.tls is not None
-        offer = partial(offer_setup, database, opened, server.bind, page=page, secure=secure)
-        nursery.start_soon(persist, offer)
 
     async def _replace(self, parts: Components, running: Runtime) -> AppliedReload:
         """Go on with what the source has now.

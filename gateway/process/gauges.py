@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 import trio
 
 from ..config.reload_status import ReloadStatus
-from ..config.schema import Config
 from ..core.records.gaps import BOUNDS, GapCounts
 from ..proxy.services import Services
-from ..telemetry.metrics.directory import named_directory
 from ..telemetry.metrics.gauges import (
+    BudgetGauges,
     DeploymentGauges,
     EntryGauges,
     GapHistogram,
@@ -23,13 +20,14 @@ from ..telemetry.metrics.gauges import (
     LogGauges,
     SlotGauges,
 )
-from .recording import Recording
-
-if TYPE_CHECKING:
-    from ..telemetry.metrics.recorder import MetricsRecorder
 
 
-def gauges(services: Services, status: ReloadStatus, log: LogGauges | None) -> Gauges:
+def gauges(
+    services: Services,
+    status: ReloadStatus,
+    log: LogGauges | None,
+    budgets: Sequence[BudgetGauges] = (),
+) -> Gauges:
     """Return the state at this moment; to be asked in Trio's thread."""
     now = trio.current_time()
     traffic, store = services.traffic, services.cache.store
@@ -59,28 +57,9 @@ def gauges(services: Services, status: ReloadStatus, log: LogGauges | None) -> G
         reloaded_at=datetime.fromisoformat(status.loaded_at).timestamp(),
         reload_ok=status.last_error is None,
         unserved=services.unserved.counts,
+        budgets=budgets,
         refused_keys=services.traffic.refused.total,
     )
-
-
-def metrics_of(
-    config: Config, services: Services, recording: Recording, status: Callable[[], ReloadStatus]
-) -> MetricsRecorder | None:
-    """Return what counts records for Prometheus, if that is wanted."""
-    if not config.metrics.enabled:
-        return None
-    # Imported late: it takes a while, and not every gateway has metrics.
-    from ..telemetry.metrics.recorder import MetricsRecorder
-
-    metrics = MetricsRecorder(
-        config.metrics.max_label_values,
-        lambda: gauges(services, status(), recording.gauges()),
-        gaps(services.traffic.gaps),
-        named_directory(os.environ),
-    )
-    recording.count(metrics)
-    recording.configure(config)
-    return metrics
 
 
 def gaps(counts: GapCounts) -> Callable[[], GapHistogram]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from ..core.dialects.base import StreamRewriter
 from ..core.records.record import Record
+
+_MICRO: Final = 1_000_000
 
 
 class ObservableExchange(Protocol):
@@ -46,7 +48,8 @@ class InFlightRow(msgspec.Struct, frozen=True):
     `token` is the caller's name, and `provider` and `provider_model` are the deployment that is
     asked now: None before the first attempt, and while the exchange waits for the next one.
     `attempts` counts those that have begun, `events` what the stream has brought so far. A call
-    that several callers `shared` has the token and the request id of the first of them.
+    that several callers `shared` has the token and the request id of the first of them. `started`
+    is microseconds.
     """
 
     request_id: str
@@ -60,6 +63,7 @@ class InFlightRow(msgspec.Struct, frozen=True):
     events: int
     age_s: float
     shared: bool
+    started: int
 
 
 class InFlight:
@@ -96,9 +100,15 @@ class InFlight:
             exchange.cancel()
         return [exchange.record for exchange in found]
 
-    def rows(self, now: float, limit: int) -> Iterator[InFlightRow]:
-        """Yield the `limit` oldest as they are at `now`, in Trio's seconds, oldest first."""
-        for exchange in islice(self._exchanges, limit):
+    def rows(
+        self, now: float, limit: int, after: tuple[int, str] | None = None
+    ) -> Iterator[InFlightRow]:
+        """Yield the `limit` oldest as they are at `now`, in Trio's seconds, oldest first.
+
+        With `after` of those that come after the one that started then and has that id.
+        """
+        wanted = (each for each in self._exchanges if after is None or _place(each) > after)
+        for exchange in islice(wanted, limit):
             yield _row(exchange, now)
 
 
@@ -117,7 +127,14 @@ def _row(exchange: ObservableExchange, now: float) -> InFlightRow:
         events=record.events if rewriter is None else rewriter.events,
         age_s=round(now - exchange.started, 3),
         shared=exchange.shared,
+        started=_place(exchange)[0],
     )
+
+
+def _place(exchange: ObservableExchange) -> tuple[int, str]:
+    """Return what the list is in the order of."""
+    record = exchange.record
+    return round(record.time * _MICRO), record.request_id
 
 
 def _asked_now(record: Record) -> tuple[str | None, str | None]:

@@ -13,6 +13,7 @@ The one home of Hypercorn. In the order in which to read them:
     entry/            which requests begin, which wait and which are turned away
     open_connections  the connections of a worker, and how a drain closes them
     install           puts our connection in the place of Hypercorn's
+    beside/           another app on an address of its own
     worker            one worker process, between the first signal and the exit
     supervisor        several worker processes behind the same sockets
     sighup            SIGHUP: read the configuration again

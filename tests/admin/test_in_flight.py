@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -28,14 +30,16 @@ def begin(world: World, number: int) -> Exchange:
 
 async def test_all_that_is_known_of_each(autojump_clock: MockClock) -> None:
     world = World()
-    assert (await world.call("in-flight")).json == {"rows": [], "total": 0}
+    nothing = {"rows": [], "total": 0, "next": None, "silent": []}
+    assert (await world.call("in-flight")).json == nothing
     exchange = begin(world, 1)
+    exchange.record.time = 1_800_000_000.25
     exchange.record.token, exchange.record.model, exchange.record.stream = "app", "m", True
     exchange.record.provider, exchange.record.provider_model = "openai", "gpt-4o"
     exchange.rewriter = ChatStreamRewriter(b'"m"', keep_usage=True, max_event_bytes=1000)
     exchange.rewriter.events = 42
     await trio.sleep(1.5)
-    begin(world, 2)
+    begin(world, 2).record.time = 1_800_000_001.75
     await trio.sleep(0.25)
     server = await world.call("in-flight")
     assert server.status == 200
@@ -54,6 +58,8 @@ async def test_all_that_is_known_of_each(autojump_clock: MockClock) -> None:
                 "events": 42,
                 "age_s": 1.75,
                 "shared": False,
+                "started": 1_800_000_000_250_000,
+                "pid": os.getpid(),
             },
             {
                 "request_id": "req_2",
@@ -67,9 +73,13 @@ async def test_all_that_is_known_of_each(autojump_clock: MockClock) -> None:
                 "events": 0,
                 "age_s": 0.25,
                 "shared": False,
+                "started": 1_800_000_001_750_000,
+                "pid": os.getpid(),
             },
         ],
         "total": 2,
+        "next": None,
+        "silent": [],
     }
 
 
@@ -87,8 +97,24 @@ async def test_the_limit_keeps_the_oldest() -> None:
         assert found["total"] == 105
 
 
+async def test_pages_follow_each_other_whatever_ends_and_begins_meanwhile() -> None:
+    world = World()
+    known = [begin(world, number) for number in range(7)]
+    seen: list[str] = []
+    target = "in-flight?limit=3"
+    for step in range(3):
+        found = (await world.call(target)).json
+        seen += [row["request_id"] for row in found["rows"]]
+        world.services.in_flight.leave(known[step])
+        target = f"in-flight?limit=3&cursor={found['next']}"
+    assert seen == [f"req_{number}" for number in range(7)]
+    assert found["next"] is None
+    (refused,) = [await world.call("in-flight?cursor=WyJrIiwxLCJhIl0")]
+    assert (refused.status, refused.json["error"]["param"]) == (400, "cursor")
+
+
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "token=a"]
+    "query", ["cursor=x", "limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "token=a"]
 )
 async def test_what_is_no_parameter_of_it(query: str) -> None:
     server = await World().call(f"in-flight?{query}")

@@ -252,8 +252,8 @@ def test_a_file_of_tokens_does_not_include_itself(tmp_path: Path) -> None:
         (
             "x = 1\n[server]\nbind = 'nowhere'\n[[tokens]]\nname = 7\nkey = '87654321'\n",
             [
-                "[x]: only [[tokens]] may stand in this file",
-                "[server]: only [[tokens]] may stand in this file",
+                "[x]: only [[tokens]] and [[admins]] may stand here",
+                "[server]: only [[tokens]] and [[admins]] may stand here",
                 "[[tokens]] #1 name: expected a string, got a whole number",
             ],
         ),
@@ -279,14 +279,6 @@ def test_the_faults_of_both_files_are_reported_at_once(tmp_path: Path, tokens: s
     first, second = caught.value.problems
     assert first.startswith(f"{tmp_path / 'c.toml'}: [sevrer]: ")
     assert second.startswith(f"{tmp_path / 'tokens.toml'}: ")
-
-
-def test_with_bind() -> None:
-    config = parse(ENOUGH)
-    assert load.with_bind(config, "[::1]:9").server.bind == "[::1]:9"
-    with pytest.raises(ConfigError) as caught:
-        load.with_bind(config, "nowhere")
-    assert caught.value.problems[0].startswith("--bind: [server] bind: 'nowhere' is not HOST:PORT")
 
 
 # What is wrong in one table: where it is, and what would be right...

@@ -30,8 +30,8 @@ drain_delay = 0
 drain_timeout = 5
 [log]
 requests = false
-[admin]
-dashboard = true
+[store]
+url = "{url}"
 [debug_log]
 sample = 1.0
 [providers.demo]
@@ -112,10 +112,14 @@ class LiveGateway:
 
 
 @contextlib.contextmanager
-def live_gateway(folder: Path) -> Iterator[LiveGateway]:
+def live_gateway(
+    folder: Path, url: str = "sqlite:///gateway.db", workers: int = 1
+) -> Iterator[LiveGateway]:
     port, provider = lasting_port(), lasting_port()
-    (folder / "config.toml").write_text(_CONFIG.format(port=port, provider=provider, key=KEY))
-    database = Database("sqlite:///gateway.db", folder)
+    (folder / "config.toml").write_text(
+        _CONFIG.format(port=port, provider=provider, key=KEY, url=url)
+    )
+    database = Database(url, folder)
     migrate.upgrade(database)
     new_user(database, NAME, "admin")
     database.close()
@@ -123,6 +127,7 @@ def live_gateway(folder: Path) -> Iterator[LiveGateway]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(folder / "config.toml")]
+    command += ["--workers", str(workers)]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)  # noqa: S603
     try:

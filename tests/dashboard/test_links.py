@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from gateway.dashboard import links
@@ -28,3 +31,19 @@ def test_what_is_not_inside_becomes_the_first_page(target: str) -> None:
 
 def test_what_is_inside_stays() -> None:
     assert links.inside("/admin/requests?model=a%2Fb") == "/admin/requests?model=a%2Fb"
+
+
+def test_no_page_says_where_it_is_by_itself() -> None:
+    """`[admin] path` may put all of them elsewhere: links are made by `links` alone."""
+    folder = Path(links.__file__).parent
+    found = [
+        f"{file.relative_to(folder)}: {line.strip()}"
+        for file in (
+            *folder.rglob("*.html"),
+            *folder.rglob("pages/*.py"),
+            *folder.glob("static/*.js"),
+        )
+        for line in file.read_text().splitlines()
+        if re.search(r"""["'`(=]/admin\b""", line)
+    ]
+    assert found == []

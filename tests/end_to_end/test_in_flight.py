@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from .caller import calling, get
@@ -10,6 +11,7 @@ from .provider import Asked, serving
 from .store import ADMIN, ADMINS, eventually
 from .wire import Script, event, framed, stream_head
 
+NOTHING = {"rows": [], "total": 0, "next": None, "silent": []}
 SECOND = b'"content":"second"'
 TOKEN = '[[tokens]]\nname = "app"\nkey = "sk-app-of-the-tests"\n'
 
@@ -33,7 +35,7 @@ async def test_a_stream_is_in_the_list_until_its_caller_leaves() -> None:
         serving(stuck) as provider,
         in_process(config(provider.port, tokens=tokens)) as gateway,
     ):
-        assert await in_flight(gateway) == {"rows": [], "total": 0}
+        assert await in_flight(gateway) == NOTHING
 
         async def counted() -> bool:
             return [row["events"] for row in (await in_flight(gateway))["rows"]] == [3, 3]
@@ -49,7 +51,9 @@ async def test_a_stream_is_in_the_list_until_its_caller_leaves() -> None:
             assert found["total"] == 2
             assert row["request_id"] == one.headers["x-request-id"]
             assert 0 < row["age_s"] < 10
-            del row["request_id"], row["age_s"]
+            assert row["pid"] == os.getpid()
+            for each in ("request_id", "age_s", "pid", "started"):
+                del row[each]
             assert row == {
                 "token": "app",
                 "client_ip": "127.0.0.1",
@@ -62,4 +66,4 @@ async def test_a_stream_is_in_the_list_until_its_caller_leaves() -> None:
                 "shared": False,
             }
         await gateway.settled()
-        assert await in_flight(gateway) == {"rows": [], "total": 0}
+        assert await in_flight(gateway) == NOTHING

@@ -48,6 +48,7 @@ async def test_a_stream_from_its_first_byte_to_its_last(autojump_clock: MockCloc
         events=0,
         age_s=0.25,
         shared=False,
+        started=unknown.started,
     )
     # The deployment is shown from the moment it is asked, before it has answered.
     assert (asked.model, asked.stream, asked.age_s) == ("m", True, 0.75)

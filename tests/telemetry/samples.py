@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as text
 
 from gateway.core.records.record import AttemptRecord, EndReason, Record
 from gateway.telemetry.metrics.gauges import (
+    BudgetGauges,
     DeploymentGauges,
     EntryGauges,
     GapHistogram,
@@ -74,6 +75,7 @@ def state(**changes: Any) -> Gauges:
         "unserved": {("GET", "/embeddings", "404"): 3},
         "entry": EntryGauges(7, 0.125, 11),
         "log": LogGauges(12, 100, 5, 1, False),
+        "budgets": [BudgetGauges("team", "search", "month", 10.0, 4.0, 5.5)],
         "cache_entries": 8,
         "cache_bytes": 4096,
         "config_generation": 2,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from ...core.admin_path import HERE, outside
 from .tokens import is_token
 
 NAME: Final = "gateway_session"
-# Of /admin only: what is served beside it never sees the cookie.
-PATH: Final = "/admin"
 
 
 def session_tokens(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, ...]:
@@ -33,7 +32,8 @@ def set_cookie(token: str, *, secure: bool, seconds: int) -> str:
     """Return a Set-Cookie header. `secure` says that the browser came by TLS."""
     # Lax: a link from elsewhere leads to a page and not to the sign-in; forms from elsewhere are
     # refused all the same.
-    attributes = f"Path={PATH}; Max-Age={seconds}; HttpOnly; SameSite=Lax"
+    # Of that path only: what is served beside it never sees the cookie.
+    attributes = f"Path={outside(HERE)}; Max-Age={seconds}; HttpOnly; SameSite=Lax"
     return f"{NAME}={token}; {attributes}{'; Secure' if secure else ''}"
 
 

@@ -6,19 +6,23 @@ import re
 from typing import Final
 from urllib.parse import quote
 
+from ...core.admin_path import HERE, outside
+
 SIGN_IN_PAGE: Final = "/admin/sign-in"
 HOME: Final = "/admin/"
-# A path of ours, and a query. Browsers take a backslash for a slash, and two of them begin a host
-# (WHATWG URL standard, "path start state" and "authority").
-_OURS: Final = re.compile(r"/admin(/(?!/)[!-\[\]-~]*)?(\?[!-\[\]-~]*)?")
+# What follows the path of the pages, and a query. Browsers take a backslash for a slash, and two of
+# them begin a host (WHATWG URL standard, "path start state" and "authority").
+_OURS: Final = re.compile(r"(/(?!/)[!-\[\]-~]*)?(\?[!-\[\]-~]*)?")
 
 
 def to_sign_in(path: str, query: str) -> str:
-    """Return where a person is sent who has to sign in first."""
-    back = quote(path + (f"?{query}" if query else ""), safe="")
-    return f"{SIGN_IN_PAGE}?next={back}"
+    """Return where a person is sent who has to sign in first; `path` is one of /admin."""
+    back = quote(outside(path) + (f"?{query}" if query else ""), safe="")
+    return f"{outside(SIGN_IN_PAGE)}?next={back}"
 
 
 def back_from_sign_in(target: str) -> str:
     """Return where to go after a sign-in: what `next` said, if that is a page of this gateway."""
-    return target if _OURS.fullmatch(target) else HOME
+    root = outside(HERE)
+    is_ours = target.startswith(root) and _OURS.fullmatch(target, len(root))
+    return target if is_ours else outside(HOME)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from starlette.responses import Response
 
@@ -16,6 +14,7 @@ from .cookies import clear_cookie, session_tokens, set_cookie
 from .identity import Identity
 from .rules import LONGEST, valid_password
 from .sign_ins import SignedIn
+from .users import SessionsEnded
 
 
 class SignInForm(msgspec.Struct, forbid_unknown_fields=True):
@@ -26,6 +25,18 @@ class SignInForm(msgspec.Struct, forbid_unknown_fields=True):
 class OwnPassword(msgspec.Struct, forbid_unknown_fields=True):
     current: str
     password: str
+
+
+class SessionView(msgspec.Struct):
+    """Who asks. What only a session has is None for a key; times are microseconds."""
+
+    name: str
+    kind: str
+    role: str | None
+    rights: list[str]
+    csrf_token: str | None
+    created: int | None
+    expires: int | None
 
 
 async def sign_in(request: AdminRequest) -> Response:
@@ -55,7 +66,7 @@ async def sign_out(request: AdminRequest) -> Response:
     ended = await request.sign_ins.sign_out(
         request.identity, request.arrival, everywhere=everywhere
     )
-    answer = encoded({"sessions_ended": ended})
+    answer = encoded(SessionsEnded(ended))
     answer.headers["set-cookie"] = clear_cookie(secure=request.arrival.secure)
     return answer
 
@@ -103,17 +114,17 @@ def signed_in(request: AdminRequest, begun: SignedIn, status: int = 200) -> Resp
     return answer
 
 
-def shown(identity: Identity) -> dict[str, Any]:
+def shown(identity: Identity) -> SessionView:
     session = identity.session
-    return {
-        "name": identity.name,
-        "kind": identity.kind.value,
-        "role": None if identity.role is None else identity.role.value,
-        "rights": sorted(right.value for right in identity.rights),
-        "csrf_token": identity.csrf_token,
-        "created": None if session is None else session.created,
-        "expires": None if session is None else session.expires,
-    }
+    return SessionView(
+        name=identity.name,
+        kind=identity.kind.value,
+        role=None if identity.role is None else identity.role.value,
+        rights=sorted(right.value for right in identity.rights),
+        csrf_token=identity.csrf_token,
+        created=None if session is None else session.created,
+        expires=None if session is None else session.expires,
+    )
 
 
 async def _credentials(request: AdminRequest) -> SignInForm:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from ...control.paging import NamePage
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import (
     Conflict,
@@ -24,6 +25,7 @@ from ...errors import (
 )
 from ...store.accounts import failures, sessions, users
 from ...store.accounts.users import Refused, User, UserChange
+from ...store.queries.cursor import check_limit
 from ..request import AdminRequest, encoded
 from ..rights import Role
 from .rules import is_name, valid_name, valid_password
@@ -59,15 +61,29 @@ class ShownSession(msgspec.Struct):
     user_agent: str | None
 
 
+class SessionList(msgspec.Struct):
+    rows: list[ShownSession]
+
+
+class SessionsEnded(msgspec.Struct):
+    sessions_ended: int
+
+
+class UserRemoved(msgspec.Struct):
+    removed: bool
+    sessions_ended: int
+
+
 async def listed(request: AdminRequest) -> Response:
     """Answer with a page of users by name: `rows` and `next`, the cursor of the page after it."""
     request.only("limit", "cursor")
-    limit = min(max(1, request.number("limit", _LIMIT)), _MOST)
+    limit = request.number("limit", _LIMIT)
+    check_limit(limit, _MOST)
     after = _after(request.text("cursor", ""))
     rows = await request.database.read(lambda connection: users.page(connection, after, limit + 1))
     more = len(rows) > limit
     rows = rows[:limit]
-    return encoded({"rows": rows, "next": _cursor(rows[-1].name) if more else None})
+    return encoded(NamePage(rows, _cursor(rows[-1].name) if more else None))
 
 
 async def one(request: AdminRequest) -> Response:
@@ -138,7 +154,7 @@ async def remove(request: AdminRequest) -> Response:
         old={"role": done.before.role, "disabled": done.before.disabled},
         sessions_ended=done.sessions_ended,
     )
-    return encoded({"removed": True, "sessions_ended": done.sessions_ended})
+    return encoded(UserRemoved(True, done.sessions_ended))
 
 
 async def set_password(request: AdminRequest) -> Response:
@@ -174,7 +190,7 @@ async def sessions_of(request: AdminRequest) -> Response:
         ShownSession(each.created, each.seen, each.expires, each.client_ip, each.user_agent)
         for each in found
     ]
-    return encoded({"rows": rows})
+    return encoded(SessionList(rows))
 
 
 async def end_sessions(request: AdminRequest) -> Response:
@@ -182,7 +198,7 @@ async def end_sessions(request: AdminRequest) -> Response:
     user = await _found(request)
     ended = await request.database.write(lambda connection: sessions.end_all(connection, user.id))
     request.audit(AuditAction.SESSIONS_ENDED, AuditResult.OK, user.name, sessions_ended=ended)
-    return encoded({"sessions_ended": ended})
+    return encoded(SessionsEnded(ended))
 
 
 async def _found(request: AdminRequest) -> User:

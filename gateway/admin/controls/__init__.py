@@ -3,6 +3,7 @@
 All of it is behind /admin/api/:
 
     routes    all of their routes
+    described what routes take and answer
     openapi   what all routes of the admin API are, as OpenAPI 3.1
     audit     a change with its entry in the audit log
     keys      keys (virtual tokens): list, show, create, edit, rotate, disable, enable, revoke

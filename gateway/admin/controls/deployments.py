@@ -1,20 +1,17 @@
-"""Deployments over HTTP: their health in this process, and what operators have ordered."""
+"""Deployments over HTTP: their health in this gateway, and what operators have ordered."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
-import trio
 from starlette.responses import Response
 
 from ...control import deployments
 from ...control.deployments import DEFAULT_DRAIN, DeploymentChange, Reason, Seconds, names_of
 from ...control.paging import LIMIT, MAX_LIMIT, page_of, read_cursor
+from ...group.process_state import DeploymentState
 from ...store.control.deployments import DeploymentOrder, all_orders
 from ...store.queries.cursor import check_limit
 from ..request import AdminRequest, encoded
-from ..status import deployment_state
 from .audit import changed
 
 _MICRO = 1_000_000
@@ -30,7 +27,7 @@ class DrainRequest(
 
 
 class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
-    """A deployment. Times are microseconds; `health` is as the process that answers knows it.
+    """A deployment. Times are microseconds; `health` is as the processes of this gateway know it.
 
     It is None where no request has needed the deployment yet.
     """
@@ -39,7 +36,7 @@ class DeploymentView(msgspec.Struct, frozen=True, kw_only=True):
     drained_until: int | None
     drained_by: str | None
     reason: str | None
-    health: dict[str, Any] | None
+    health: DeploymentState | None
 
 
 class DeploymentAnswer(msgspec.Struct, frozen=True):
@@ -58,7 +55,7 @@ async def listed(request: AdminRequest) -> Response:
     }  # fmt: skip
     names = sorted(names_of(request.resources.control.config))
     shown = [name for name in names if name > after][: limit + 1]
-    health = _health(request)
+    health = await _health(request)
     rows = [_view(request, orders.get(name, DeploymentOrder(name=name)), health) for name in shown]
     return encoded(page_of(rows, shown, limit, "deployments"))
 
@@ -108,16 +105,16 @@ async def was_reset(request: AdminRequest) -> DeploymentChange:
 
 
 async def _answer(request: AdminRequest, change: DeploymentChange) -> Response:
-    return encoded(DeploymentAnswer(_view(request, change.order, _health(request))))
+    return encoded(DeploymentAnswer(_view(request, change.order, await _health(request))))
 
 
-def _health(request: AdminRequest) -> dict[str, dict[str, object]]:
-    statuses = request.resources.services.health.status(trio.current_time())
-    return {each.name: deployment_state(each) for each in statuses}
+async def _health(request: AdminRequest) -> dict[str, DeploymentState]:
+    state = await request.resources.group.state()
+    return {each.name: each for each in state.deployments}
 
 
 def _view(
-    request: AdminRequest, order: DeploymentOrder, health: dict[str, dict[str, object]]
+    request: AdminRequest, order: DeploymentOrder, health: dict[str, DeploymentState]
 ) -> DeploymentView:
     until = order.drained_until
     drained = until is not None and until > request.now

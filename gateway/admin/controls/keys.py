@@ -17,6 +17,7 @@ from ...control.key_view import KeyFilter, KeyView
 from ...control.keys import KeyChange, KeyEdit, NewKey
 from ...control.known_keys import KnownKeys
 from ...control.paging import LIMIT, MAX_LIMIT, page_of, read_cursor
+from ...core.admin_path import outside
 from ...errors import InvalidRequest, NotFound
 from ...store.control.generations import Transaction
 from ...store.queries.cursor import check_limit
@@ -88,7 +89,7 @@ async def create(request: AdminRequest) -> Response:
     change = await change_key(
         request, lambda connection, actor: keys.create(connection, new, known, actor)
     )
-    location = f"/admin/api/keys/{quote(change.key.name, safe='')}"
+    location = outside(f"/admin/api/keys/{quote(change.key.name, safe='')}")
     return await _changed(request, change, 201, {"location": location})
 
 

@@ -1,7 +1,7 @@
 """The admin API as OpenAPI 3.1 says it, made of the routes themselves.
 
-What a route does is its handler's docstring, who may call it its right. Bodies and answers have a
-schema where they are Structs of ours; every other answer is JSON, and every error has one shape.
+What a route does is its handler's docstring, who may call it its right; what it takes and
+answers is in `described.py`. Every error has one shape.
 """
 
 from __future__ import annotations
@@ -13,27 +13,23 @@ import msgspec
 from starlette.responses import Response
 
 from ... import __version__
-from ...control.configuration import CheckedConfig, ComparedConfig, PastedConfig
-from ...control.key_view import KeyView
-from ...control.keys import KeyEdit, NewKey
-from ...control.paging import NamePage
-from ...control.team_view import TeamState
-from ...control.teams import NewTeam, TeamEdit
-from ...store.queries.agent_sessions import SessionPage
-from ...store.queries.session_thread import SessionSummary
-from ..in_flight import Cancelled, InFlightList
+from ...core.admin_path import outside
 from ..request import AdminRequest, encoded
 from ..rights import ROUTES, Right
 from ..route import AdminRoute
-from .capturing import CaptureRequest, WindowList, WindowView
-from .deployments import DeploymentAnswer, DeploymentView, DrainRequest
-from .grants import GrantAnswer
-from .keys import KeyAnswer, RotateRequest
-from .processes import ProcessView
-from .teams import TeamAnswer
+from .described import (
+    ANSWERS,
+    BODIES,
+    MEDIA,
+    OPTIONAL,
+    SUCCESSES,
+    RouteKey,
+    errors_of,
+    parameters_of,
+)
 
 _JSON: Final = "application/json"
-_Key = tuple[str, str]
+_REFUSED: Final = "#/components/responses/Error"
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -49,51 +45,9 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
     error: ErrorBody
 
 
-_BODIES: Final[Mapping[_Key, Any]] = {
-    ("POST", "keys"): NewKey,
-    ("PATCH", "keys/{id:path}"): KeyEdit,
-    ("POST", "keys/{id:path}/rotate"): RotateRequest,
-    ("POST", "teams"): NewTeam,
-    ("PATCH", "teams/{id:path}"): TeamEdit,
-    ("POST", "deployments/{id:path}/drain"): DrainRequest,
-    ("POST", "capturing/{id:path}/start"): CaptureRequest,
-    ("POST", "config/check"): PastedConfig,
-    ("POST", "config/diff"): PastedConfig,
-}
-# Bodies that may be left out, for what they say by default.
-_OPTIONAL: Final = (RotateRequest, DrainRequest, CaptureRequest)
-_CREATED: Final = {("POST", "keys"), ("POST", "keys/{id:path}/grant"), ("POST", "teams")}
-_ANSWERS: Final[Mapping[_Key, Any]] = {
-    ("GET", "keys"): NamePage[KeyView],
-    **{
-        key: KeyAnswer
-        for key in ROUTES
-        if key[1].startswith("keys") and key != ("GET", "keys")
-    },
-    ("POST", "keys/{id:path}/grant"): GrantAnswer,
-    ("GET", "capturing"): WindowList,
-    **{key: WindowView for key in ROUTES if key[1].startswith("capturing/")},
-    ("GET", "teams"): NamePage[TeamState],
-    **{
-        key: TeamAnswer
-        for key in ROUTES
-        if key[1].startswith("teams") and key != ("GET", "teams")
-    },
-    ("GET", "deployments"): NamePage[DeploymentView],
-    **{key: DeploymentAnswer for key in ROUTES if key[1].startswith("deployments/")},
-    ("GET", "sessions"): SessionPage,
-    ("GET", "sessions/{id:path}"): SessionSummary,
-    ("GET", "processes"): NamePage[ProcessView],
-    ("GET", "in-flight"): InFlightList,
-    ("POST", "in-flight/{id:path}/cancel"): Cancelled,
-    ("POST", "config/check"): CheckedConfig,
-    ("POST", "config/diff"): ComparedConfig,
-}  # fmt: skip
-
-
 def document(routes: Sequence[AdminRoute]) -> dict[str, Any]:
     """Return the description of `routes`, those of pages left out."""
-    types = [*dict.fromkeys([*_BODIES.values(), *_ANSWERS.values(), ErrorAnswer])]
+    types = [*dict.fromkeys([*BODIES.values(), *ANSWERS.values(), ErrorAnswer])]
     made, components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -101,7 +55,7 @@ def document(routes: Sequence[AdminRoute]) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         if not route.is_page:
-            path = route.full_path.replace("{id:path}", "{id}")
+            path = outside(route.full_path.replace("{id:path}", "{id}"))
             paths.setdefault(path, {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",
@@ -114,6 +68,7 @@ def document(routes: Sequence[AdminRoute]) -> dict[str, Any]:
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": components,
+            "responses": {"Error": _content("Refused", schemas[ErrorAnswer])},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer"},
                 "session": {"type": "apiKey", "in": "cookie", "name": "gateway_session"},
@@ -142,36 +97,33 @@ def _operation(route: AdminRoute, schemas: Mapping[Any, Any]) -> dict[str, Any]:
         "summary": _summary(route),
         "description": f"Needs the right `{right.value}`.",
         "responses": {
-            "201" if key in _CREATED else "200": _content(schemas.get(_ANSWERS.get(key), {})),
-            "default": _content(schemas[ErrorAnswer]),
+            **{status: _success(key, status, schemas) for status in SUCCESSES.get(key, ("200",))},
+            **{status: {"$ref": _REFUSED} for status in errors_of(key)},
         },
     }
     if right is Right.ANYONE:
         found["security"] = []
-    if "{id" in route.path:
-        found["parameters"] = [
-            {
-                "name": "id",
-                "in": "path",
-                "required": True,
-                "description": "Percent-encoded; a slash may stand as it is.",
-                "schema": {"type": "string"},
-            }
-        ]
-    if key in (("PATCH", "keys/{id:path}"), ("PATCH", "teams/{id:path}")):
-        found["parameters"].append(
-            {"name": "if-match", "in": "header", "required": True, "schema": {"type": "string"}}
-        )
-    if (body := _BODIES.get(key)) is not None:
+    if parameters := parameters_of(key):
+        found["parameters"] = parameters
+    if (body := BODIES.get(key)) is not None:
         found["requestBody"] = {
-            "required": body not in _OPTIONAL,
+            "required": body not in OPTIONAL,
             "content": {_JSON: {"schema": schemas[body]}},
         }
     return found
 
 
-def _content(schema: Any) -> dict[str, Any]:
-    return {"description": "JSON", "content": {_JSON: {"schema": schema}}}
+def _success(key: RouteKey, status: str, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+    if status == "303":
+        return {"description": "On to another page"}
+    if key in MEDIA:
+        content: dict[str, Any] = {kind: {} for kind in MEDIA[key]}
+        return {"description": "A file", "content": content}
+    return _content("Done", schemas[ANSWERS[key]] if key in ANSWERS else {})
+
+
+def _content(description: str, schema: Any) -> dict[str, Any]:
+    return {"description": description, "content": {_JSON: {"schema": schema}}}
 
 
 def _summary(route: AdminRoute) -> str:

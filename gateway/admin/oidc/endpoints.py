@@ -8,6 +8,7 @@ from urllib.parse import quote
 import structlog
 from starlette.responses import Response
 
+from ...core.admin_path import outside
 from ...core.records.audit import AuditAction, AuditResult
 from ...core.sign_in import OidcSettings
 from ...errors import GatewayError, NotFound, PermissionDenied
@@ -145,7 +146,7 @@ def _redirect_uri(request: AdminRequest, settings: OidcSettings) -> str:
     if settings.redirect_uri:
         return settings.redirect_uri
     arrival = request.arrival
-    return f"{'https' if arrival.secure else 'http'}://{arrival.host}{CALLBACK}"
+    return f"{'https' if arrival.secure else 'http'}://{arrival.host}{outside(CALLBACK)}"
 
 
 def _failed(request: AdminRequest, error: GatewayError) -> Response:
@@ -155,7 +156,7 @@ def _failed(request: AdminRequest, error: GatewayError) -> Response:
     if ("GET", SIGN_IN_PAGE) not in ROUTES:
         raise error
     answer = Response(
-        status_code=303, headers={"location": f"{SIGN_IN_PAGE}?error={quote(error.code)}"}
+        status_code=303, headers={"location": f"{outside(SIGN_IN_PAGE)}?error={quote(error.code)}"}
     )
     answer.headers.append("set-cookie", clear_handshake(secure=request.arrival.secure))
     return answer

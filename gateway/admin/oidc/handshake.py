@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from ...core.admin_path import outside
 from ..accounts.redirects import HOME, back_from_sign_in
 from ..accounts.tokens import is_token, new_token, same
 
@@ -60,7 +61,7 @@ class Handshake(msgspec.Struct, frozen=True):
         try:
             return back_from_sign_in(base64.urlsafe_b64decode(where + "==").decode("ascii"))
         except ValueError:
-            return HOME
+            return outside(HOME)
 
     def cookie(self, *, secure: bool) -> str:
         """Return the Set-Cookie header of the start."""
@@ -90,7 +91,7 @@ def clear_handshake(*, secure: bool) -> str:
 
 def _cookie(token: str, seconds: int, *, secure: bool) -> str:
     # Lax: the provider sends the browser back by a link, which is a request from another site.
-    attributes = f"Path={PATH}; Max-Age={seconds}; HttpOnly; SameSite=Lax"
+    attributes = f"Path={outside(PATH)}; Max-Age={seconds}; HttpOnly; SameSite=Lax"
     return f"{COOKIE}={token}; {attributes}{'; Secure' if secure else ''}"
 
 

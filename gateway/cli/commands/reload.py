@@ -106,6 +106,19 @@ def _once(groups: Iterable[tuple[str, ...]]) -> list[str]:
     return list(dict.fromkeys(each for group in groups for each in group))
 
 
+def tell_running(file: Path) -> int:
+    """Tell the gateways that run on `file` that it has changed, and say so; return the status."""
+    try:
+        pids = signal_running(file)
+    except ConfigError as exc:
+        report(exc)
+        return 1
+    told = f"told the running gateway to reload (process {', '.join(map(str, pids))})"
+    missed = f"takes effect at the next start: {not_running_message(file)}"
+    sys.stderr.write(f"{told if pids else missed}\n")
+    return 0
+
+
 def not_running_message(config_path: Path) -> str:
     """Return the message for a `signal_running` that found no process."""
     pid_file = read_pid_path(config_path)

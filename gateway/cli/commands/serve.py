@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 import trio
 
-from ...config import load
+from ...config.checks.binding import with_bind
 from ...config.checks.file_mode import readable_secrets
 from ...config.checks.vanished import opened
 from ...config.pid_path import pid_path as pid_path_of
@@ -25,6 +25,8 @@ from ...config.schema import Config
 from ...config.sources.demo import FileOrDemo
 from ...config.sources.state import state_folder
 from ...errors import ConfigError
+from ...group.folder import VARIABLE as GROUP
+from ...group.folder import group_directory
 from ...process.application import Application
 from ...process.memory import WORKERS, settle_in
 from ...process.serving.outcomes import ToldReloads, sweep
@@ -32,7 +34,7 @@ from ...process.serving.renewal import RenewedCertificates
 from ...process_limits import settle_limits
 from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
-from ...serve.sockets import ListenError, adopt, describe, listen
+from ...serve.sockets import ListenError, adopt, describe
 from ...serve.supervisor import INSTANCE, WORKER, supervise
 from ...serve.worker import (
     FAILED_STATUS,
@@ -44,6 +46,7 @@ from ...serve.worker import (
 from ...telemetry import logs
 from ...telemetry.metrics.directory import VARIABLE, shared_directory
 from ..announcement import announce_demo, announce_ready
+from ..listening import limited_tables, listen_all
 from .check import report
 
 # In a worker's environment: the supervisor's configuration has tokens. Without it a worker that
@@ -60,6 +63,7 @@ class InheritedDescriptors:
     listeners: tuple[int, ...]
     lifeline: int | None
     ready: int | None
+    admin: tuple[int, ...] = ()
 
 
 def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescriptors | None) -> int:
@@ -90,11 +94,11 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
 
     try:
         certificates = application.certificates.read(config, source.path)
-        sockets = (
-            [adopt(descriptor) for descriptor in inherited.listeners]
-            if inherited
-            else listen([config.server.bind], send_timeout=config.server.send_timeout)
-        )
+        if inherited:
+            sockets = [adopt(descriptor) for descriptor in inherited.listeners]
+            application.admin_sockets = [adopt(descriptor) for descriptor in inherited.admin]
+        else:
+            sockets, application.admin_sockets = listen_all(config)
         trio.run(
             partial(
                 serve_worker,
@@ -103,7 +107,9 @@ def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescripto
                 policy=application.serving_policy,
                 lifecycle=application.lifecycle,
                 hangups=hangups,
-                on_ready=partial(_ready, config, inherited, pid_file, tell),
+                on_ready=partial(
+                    _ready, config, inherited, pid_file, tell, application.admin_sockets
+                ),
                 lifeline=inherited.lifeline if inherited else None,
                 certificates=certificates,
             )
@@ -151,14 +157,13 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         return 1
     os.environ[WORKERS] = str(workers)
     os.environ[INSTANCE] = secrets.token_hex(8)
-    if limited := _limited(config):
+    if limited := limited_tables(config):
         _log.warning("limits are counted by each worker for itself", limited=limited)
     try:
-        sockets = listen([config.server.bind], send_timeout=config.server.send_timeout)
+        sockets, admin = listen_all(config)
     except ListenError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return 1
-    addresses = [describe(sock) for sock in sockets]
     pid_path = _pid_path(config, source)
     pid_file = PidFile(pid_path)
     sweep(pid_path)
@@ -168,30 +173,13 @@ def serve_several(file: Path | None, bind: str | None, workers: int) -> int:
         with contextlib.ExitStack() as stack:
             if config.metrics.enabled and not os.environ.get(VARIABLE):
                 os.environ[VARIABLE] = str(stack.enter_context(shared_directory()))
-            return trio.run(_supervise, config, file, workers, sockets, addresses, pid_file)
+            os.environ[GROUP] = str(stack.enter_context(group_directory()))
+            return trio.run(_supervise, config, file, workers, sockets, admin, pid_file)
     except OSError as exc:
-        sys.stderr.write(f"error: no directory for the metrics of several workers: {exc}\n")
+        sys.stderr.write(f"error: no directory for what several workers share: {exc}\n")
         return 1
     finally:
         pid_file.remove()
-
-
-def _limited(config: Config) -> list[str]:
-    """Return the tables that set a limit which several processes do not share."""
-    tables: list[tuple[str, Iterable[object]]] = [
-        ("[limits]", [config.limits]),
-        ("[providers]", config.providers.values()),
-        ("[[tokens]]", config.tokens),
-    ]
-    return [
-        name
-        for name, found in tables
-        if any(
-            getattr(each, key, None) is not None
-            for each in found
-            for key in ("rpm", "tpm", "max_concurrent", "budget")
-        )
-    ]
 
 
 async def _supervise(
@@ -199,34 +187,39 @@ async def _supervise(
     file: Path | None,
     workers: int,
     sockets: list[socket.socket],
-    addresses: list[str],
+    admin: list[socket.socket],
     pid_file: PidFile,
 ) -> int:
     """Supervise, and announce the gateway when the first worker is ready."""
     server = config.server
     ready_read, ready_write = os.pipe()
+    addresses = [describe(sock) for sock in sockets]
+    admin_addresses = [describe(sock) for sock in admin]
+    admin_fds = [sock.fileno() for sock in admin]
 
-    async def announce() -> None:
+    async def tell() -> None:
         async with trio.lowlevel.FdStream(ready_read) as ready:
             await ready.receive_some(1)
             pid_file.write()
-            announce_ready(config, addresses)
+            announce_ready(config, addresses, admin_addresses)
             # Read on for the other workers: writing to a pipe without a reader would end them.
             while await ready.receive_some():
                 pass
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(announce)
+        nursery.start_soon(tell)
         try:
             status = await supervise(
-                partial(_command, file, addresses[0], ready_write),
+                partial(_command, file, addresses[0], ready_write, admin_fds),
                 sockets=sockets,
                 workers=workers,
                 kill_after=server.drain_delay + server.drain_timeout + 2 * HARD_STOP_AFTER,
-                pass_fds=(ready_write,),
+                pass_fds=(ready_write, *admin_fds),
             )
         finally:
             os.close(ready_write)
+            for sock in admin:
+                sock.close()
         nursery.cancel_scope.cancel("every worker has left")
     return status
 
@@ -234,7 +227,7 @@ async def _supervise(
 def _read(source: FileOrDemo, bind: str | None) -> Config:
     """Return what the file says, but for the address of the command line. Raises ConfigError."""
     config = source.read()
-    return config if bind is None else load.with_bind(config, bind)
+    return config if bind is None else with_bind(config, bind)
 
 
 def _load(source: FileOrDemo, bind: str | None) -> Config | None:
@@ -252,13 +245,19 @@ def _load(source: FileOrDemo, bind: str | None) -> Config | None:
 
 
 def _command(
-    file: Path | None, bind: str, ready: int, listeners: Sequence[int], lifeline: int
+    file: Path | None,
+    bind: str,
+    ready: int,
+    admin: Sequence[int],
+    listeners: Sequence[int],
+    lifeline: int,
 ) -> Sequence[str]:
     return [
         *(sys.executable, "-m", "gateway", "serve"),
         *(("--config", str(file)) if file else ()),
         *("--bind", bind),
         *(argument for fd in listeners for argument in ("--listen-fds", str(fd))),
+        *(argument for fd in admin for argument in ("--admin-fds", str(fd))),
         *("--lifeline-fd", str(lifeline)),
         *("--ready-fd", str(ready)),
     ]
@@ -274,13 +273,14 @@ def _ready(
     inherited: InheritedDescriptors | None,
     pid_file: PidFile,
     tell: Callable[[], None],
+    admin: Sequence[socket.socket],
     addresses: list[str],
 ) -> None:
     settle_in()
     tell()
     pid_file.write()
     if inherited is None:
-        announce_ready(config, addresses)
+        announce_ready(config, addresses, [describe(sock) for sock in admin])
     elif inherited.ready is not None:
         os.write(inherited.ready, b"\n")
         os.close(inherited.ready)

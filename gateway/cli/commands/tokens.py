@@ -23,6 +23,7 @@ from ...errors import ConfigError
 from ..audit_entry import by_operator, record_action
 from ..moments import WRONG_EXPIRY, time_to_come
 from .check import report
+from .reload import tell_running
 
 _PER: Final = {"day": "a day", "week": "a week", "month": "a month", "total": "in total"}
 _OWN: Final = ("name", "key")
@@ -115,7 +116,7 @@ def create(
     _say(f"{name!r} is added to {tokens_path(file)}; its key is shown this once and not stored")
     if first:
         _say("until now the gateway was open to everyone; from now on it wants a key")
-    return _reload(file)
+    return tell_running(file)
 
 
 @app.command(name="list")
@@ -184,26 +185,13 @@ def revoke(
         load.load(file)
     except ConfigError as exc:
         if only_unset(exc.problems):
-            return _reload(file)
+            return tell_running(file)
         # The token is removed either way, but a gateway refuses a file with these faults.
         report(exc)
         _say("a running gateway may refuse this configuration, and then still accepts the key")
-        _reload(file)
+        tell_running(file)
         return 1
-    return _reload(file)
-
-
-def _reload(file: Path) -> int:
-    from .reload import not_running_message, signal_running
-
-    try:
-        pids = signal_running(file)
-        told = f"told the running gateway to reload (process {', '.join(map(str, pids))})"
-        _say(told if pids else f"takes effect at the next start: {not_running_message(file)}")
-    except ConfigError as exc:
-        report(exc)
-        return 1
-    return 0
+    return tell_running(file)
 
 
 # How tokens are shown...

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, get_args
 from urllib.parse import urlsplit
@@ -17,14 +16,13 @@ import msgspec
 
 from ...core.limits.shedding import OverloadPolicy
 from ...core.routing.breaker.policy import BreakerPolicy
-from ...core.sign_in import UNIX, AdminSettings, OidcSettings, is_loopback, parsed_network
-from ...installation import how_to_add
 from ...providers.registry import KINDS
 from ...providers.settings import ClientCredentials, Provider
 from ..catalog import Names
 from ..cors import Cors
 from ..header_syntax import HEADER_NAME, HEADER_VALUE
 from ..schema import Config, Model
+from .administration import check_admin, check_proxies
 from .keys import KeyCheck
 from .models import check_models
 from .observability import check_records
@@ -75,9 +73,11 @@ def cross_check(
     """
     names = all_names(config, unread)
     yield from check_bind(config.server.bind)
-    yield from _proxies("[server]", config.server.trusted_proxies)
+    yield from check_proxies("[server]", config.server.trusted_proxies)
     yield from _cors(config.cors)
-    yield from _admin(config.admin)
+    yield from check_admin(config.admin, config.server.bind, _url)
+    if config.admin.bind:
+        yield from check_bind(config.admin.bind, "[admin] bind")
     yield from _breaker(config.breaker)
     yield from _overload(config.overload, config.server.max_body_bytes)
     for name, provider in config.providers.items():
@@ -95,43 +95,6 @@ def cross_check(
     yield from keys.teams(config.teams)
     yield from keys.tokens(config.tokens)
     yield from keys.admins(config.admins)
-
-
-def _admin(admin: AdminSettings) -> Iterator[str]:
-    yield from _proxies("[admin]", admin.trusted_proxies)
-    if admin.oidc is not None:
-        yield from _oidc_provider(admin.oidc)
-
-
-def _proxies(where: str, trusted: tuple[str, ...]) -> Iterator[str]:
-    for each in trusted:
-        if each != UNIX and parsed_network(each) is None:
-            yield (
-                f"{where} trusted_proxies: {each!r} is no address such as 10.0.0.7, no network such"
-                f' as 10.0.0.0/8, and not "{UNIX}"'
-            )
-
-
-def _oidc_provider(oidc: OidcSettings) -> Iterator[str]:
-    where = "[admin.oidc]"
-    wrong = list(_url(f"{where} issuer", oidc.issuer, "https://login.example.com"))
-    yield from wrong
-    parts = None if wrong else urlsplit(oidc.issuer)
-    if parts is not None and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        yield f"{where} issuer: must be https, since what comes from there says who is who"
-    if not oidc.client_id:
-        yield f"{where} client_id: is empty; it is the name that the provider has for the gateway"
-    if not oidc.roles:
-        yield f'{where} roles: is empty, so nobody could sign in; such as {{ admins = "admin" }}'
-    if "openid" not in oidc.scopes:
-        yield f'{where} scopes: must have "openid"'
-    if oidc.redirect_uri:
-        example = "https://gateway.example.com/admin/api/oidc/callback"
-        yield from _url(f"{where} redirect_uri", oidc.redirect_uri, example)
-        if not oidc.redirect_uri.endswith("/admin/api/oidc/callback"):
-            yield f"{where} redirect_uri: must end with /admin/api/oidc/callback"
-    if find_spec("joserfc") is None:
-        yield f"{where}: needs joserfc; {how_to_add('oidc')}"
 
 
 def _apis(config: Config) -> Iterator[str]:
@@ -198,15 +161,15 @@ def _cors(cors: Cors) -> Iterator[str]:
                 yield f"[cors] {key}: {name!r} is not a name"
 
 
-def check_bind(bind: str) -> Iterator[str]:
+def check_bind(bind: str, where: str = "[server] bind") -> Iterator[str]:
     """Yield what is wrong with an address to listen on."""
     if bind.startswith("unix:"):
         if len(bind) == len("unix:"):
-            yield "[server] bind: 'unix:' needs a path, such as unix:/run/gateway.sock"
+            yield f"{where}: 'unix:' needs a path, such as unix:/run/gateway.sock"
         return
     host, colon, port = bind.rpartition(":")
     if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        yield f"[server] bind: {bind!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080"
+        yield f"{where}: {bind!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080"
 
 
 def _provider(where: str, provider: Provider, *, on_disk: bool) -> Iterator[str]:

@@ -21,13 +21,14 @@ _ONE: Final = {"token": "a token", "admin": "an admin"}
 
 
 class KeyCheck:
-    """Remembers what it has seen: tokens may stand in two files, and admins have keys too."""
+    """Remembers what it has seen: both may stand in two files, and no two have the same key."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
         # Of 10^5 tokens most may use the same models.
         self._fine: set[str] = {"*"}
         self._tokens: set[str] = set()
+        self._admins: set[str] = set()
         self._digests: dict[bytes, str] = {}
 
     def tokens(self, tokens: Iterable[Token]) -> Iterator[str]:
@@ -42,12 +43,11 @@ class KeyCheck:
                 yield f'{where} models: there is no model {name!r}; use "*" for all'
 
     def admins(self, admins: Iterable[Admin]) -> Iterator[str]:
-        names: set[str] = set()
         for admin in admins:
             where = f"[[admins]] {admin.name!r}"
-            if admin.name in names:
+            if admin.name in self._admins:
                 yield f"{where} name: appears twice; give each admin their own name"
-            names.add(admin.name)
+            self._admins.add(admin.name)
             if wrong := self._key(admin.key, "admin"):
                 yield f"{where} key: {wrong}"
             if admin.scopes == ():

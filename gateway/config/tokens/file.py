@@ -1,4 +1,4 @@
-"""`tokens.toml` beside the configuration file: the tokens that `gateway tokens` makes.
+"""`tokens.toml` beside the configuration file: keys that `gateway tokens` and `admin-keys` make.
 
 A program writes this file, but people may have written in it too, and lose nothing by that. That
 a new text means what it should is checked by parsing it, before anything is written.
@@ -25,12 +25,19 @@ from ..paths import tokens_path
 from .text import with_entry, without_entry
 
 _NEW_MODE: Final = 0o600
+# The tables that may stand in the file, and what one of each is called.
+TOKENS: Final = "tokens"
+ADMINS: Final = "admins"
+_ONE: Final = {TOKENS: "token", ADMINS: "admin key"}
 
 
 def add(
-    config_file: Path, entry: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+    config_file: Path,
+    entry: Mapping[str, Any],
+    environ: Mapping[str, str] = os.environ,
+    kind: str = TOKENS,
 ) -> bool:
-    """Append `entry`, a table of `[[tokens]]`; return whether it is now the only token of all.
+    """Append `entry`, a table of `[[kind]]`; return whether it is now the only one of all.
 
     Values of None are left out, and a `${` is no reference. Raises ConfigError, with nothing
     changed, unless the whole configuration is valid, without the entry and with it, but for
@@ -41,14 +48,15 @@ def add(
     with _locked(path, config_file) as file:
         _check(lambda: load.load(config_file, environ))
         old = _tree(path, file.text)
-        text = with_entry(file.text, _entry(table))
+        text = with_entry(file.text, _entry(table, kind))
         new = _changed_tree(path, text)
         config_text, beside = _read(config_file), load.TokensFile(text, str(path))
         _check(lambda: load.parse(config_text, str(config_file), environ, beside))
-        if new != {**old, "tokens": [*old.get("tokens", ()), table]}:
+        if new != {**old, kind: [*old.get(kind, ()), table]}:
             raise _only_by_hand(path)
         file.write(text)
-    here, there = _names(new, environ), _names(_tree(config_file, config_text), environ)
+    there = _names(_tree(config_file, config_text), environ, kind)
+    here = _names(new, environ, kind)
     return len(here) + len(there) == 1
 
 
@@ -58,8 +66,9 @@ def remove(
     *,
     may_open: bool = False,
     environ: Mapping[str, str] = os.environ,
+    kind: str = TOKENS,
 ) -> bool:
-    """Cut the entry called `name` out; return whether it was the only token of all.
+    """Cut the entry called `name` out; return whether it was the only one of all.
 
     The files must be TOML, but nothing more: a lost key must be revocable while something else
     is wrong. Raises ConfigError, with nothing changed, if there is no such entry, or if it is
@@ -68,11 +77,11 @@ def remove(
     path = tokens_path(config_file)
     with _locked(path, config_file) as file:
         old = _tree(path, file.text)
-        here = _names(old, environ)
-        there = _names(_tree(config_file, _read(config_file)), environ)
-        number = _find(name, path, here, config_file, there)
+        here = _names(old, environ, kind)
+        there = _names(_tree(config_file, _read(config_file)), environ, kind)
+        number = _find(name, path, here, config_file, there, kind)
         only = len(here) + len(there) == 1
-        if only and not may_open:
+        if only and kind == TOKENS and not may_open:
             raise ConfigError(
                 [
                     f"{name!r} is the only token, and without any the gateway is open to everyone"
@@ -80,21 +89,23 @@ def remove(
                     " open = true in [server] and pass --open"
                 ]
             )
-        text = without_entry(file.text, number)
+        text = without_entry(file.text, number, kind)
         if text is None:
-            raise ConfigError([f"{path}: {name!r} is not under a [[tokens]]; remove it by hand"])
-        rest = [table for at, table in enumerate(old["tokens"]) if at != number]
-        others = {key: value for key, value in old.items() if key != "tokens"}
-        if _changed_tree(path, text) != ({**others, "tokens": rest} if rest else others):
+            raise ConfigError([f"{path}: {name!r} is not under a [[{kind}]]; remove it by hand"])
+        rest = [table for at, table in enumerate(old[kind]) if at != number]
+        others = {key: value for key, value in old.items() if key != kind}
+        if _changed_tree(path, text) != ({**others, kind: rest} if rest else others):
             raise _only_by_hand(path)
         file.write(text)
     return only
 
 
-def names(path: Path, environ: Mapping[str, str] = os.environ) -> frozenset[str]:
-    """Return the names of the tokens in the file at `path`, which the loader has accepted."""
+def names(
+    path: Path, environ: Mapping[str, str] = os.environ, kind: str = TOKENS
+) -> frozenset[str]:
+    """Return the names of that `kind` in the file at `path`, which the loader has accepted."""
     try:
-        return frozenset(_names(_tree(path, _read(path)), environ))
+        return frozenset(_names(_tree(path, _read(path)), environ, kind))
     except FileNotFoundError:
         return frozenset()
 
@@ -208,9 +219,9 @@ def _only_by_hand(path: Path) -> ConfigError:
     return ConfigError([f"{path}: is written in a way that only a person can change; edit it"])
 
 
-def _names(tree: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
-    """Return the names of the tokens in their order; "" for one without a name."""
-    tables = tree.get("tokens", ())
+def _names(tree: dict[str, Any], environ: Mapping[str, str], kind: str) -> list[str]:
+    """Return the names of that `kind` in their order; "" for one without a name."""
+    tables = tree.get(kind, ())
     found = []
     for table in tables if isinstance(tables, list) else ():
         name = table.get("name") if isinstance(table, dict) else None
@@ -221,30 +232,33 @@ def _names(tree: dict[str, Any], environ: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _find(name: str, path: Path, here: list[str], config_file: Path, there: list[str]) -> int:
+def _find(
+    name: str, path: Path, here: list[str], config_file: Path, there: list[str], kind: str
+) -> int:
     """Return the number of the entry to remove."""
+    one = _ONE[kind]
     if name in there:
         raise ConfigError(
             [
-                f"{name!r} stands in {config_file}, which is yours to edit: remove its [[tokens]]"
+                f"{name!r} stands in {config_file}, which is yours to edit: remove its [[{kind}]]"
                 " there and run `gateway reload`"
             ]
         )
     if name not in here:
         known = ", ".join(each for each in (*there, *here) if each) or "none"
-        raise ConfigError([f"there is no token {name!r}; known tokens: {known}"])
+        raise ConfigError([f"there is no {one} {name!r}; known {one}s: {known}"])
     if here.count(name) > 1:
-        raise ConfigError([f"{path}: [[tokens]] {name!r} name: appears twice; remove one by hand"])
+        raise ConfigError([f"{path}: [[{kind}]] {name!r} name: appears twice; remove one by hand"])
     return here.index(name)
 
 
-def _entry(table: Mapping[str, Any]) -> str:
+def _entry(table: Mapping[str, Any], kind: str = TOKENS) -> str:
     # tomli_w would write a short table as an element of `tokens = [...]`, and no [[tokens]] could
     # follow that.
     own = {key: value for key, value in table.items() if not isinstance(value, dict)}
     within = {key: value for key, value in table.items() if isinstance(value, dict)}
-    tables = tomli_w.dumps({"tokens": within}) if within else ""
-    return f"[[tokens]]\n{tomli_w.dumps(own)}{tables}"
+    tables = tomli_w.dumps({kind: within}) if within else ""
+    return f"[[{kind}]]\n{tomli_w.dumps(own)}{tables}"
 
 
 def _literal(value: Any) -> Any:

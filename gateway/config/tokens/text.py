@@ -30,20 +30,20 @@ def with_entry(text: str, entry: str) -> str:
     return f"{text}\n{entry}" if text else entry
 
 
-def without_entry(text: str, number: int) -> str | None:
-    """Return `text` less its `[[tokens]]` of that number, counted from 0; None if it has none.
+def without_entry(text: str, number: int, table: str = "tokens") -> str | None:
+    """Return `text` less its `[[table]]` of that number, counted from 0; None if it has none.
 
     An entry reaches to the next header that is not of a table within it. Of the comments in
     between those that follow its last key without a gap go with it, unless they stand directly
     above that header.
     """
     parts = _statements(text)
-    begins = [at for at, part in enumerate(parts) if _header(part) == {"tokens": [{}]}]
+    begins = [at for at, part in enumerate(parts) if _header(part) == {table: [{}]}]
     if number >= len(begins):
         return None
     begin = begins[number]
     last, end = begin, begin + 1
-    while end < len(parts) and not _is_foreign(_header(parts[end])):
+    while end < len(parts) and not _is_foreign(_header(parts[end]), table):
         if parts[end].strip() and not _is_comment(parts[end]):
             last = end
         end += 1
@@ -80,9 +80,9 @@ def _header(part: str) -> dict[str, Any] | None:
     return tomllib.loads(part) if part.lstrip().startswith("[") else None
 
 
-def _is_foreign(header: dict[str, Any] | None) -> bool:
+def _is_foreign(header: dict[str, Any] | None, table: str) -> bool:
     """Say whether a header ends the entry before it: it is not that of `[tokens.budget]`."""
-    return header is not None and not isinstance(header.get("tokens"), dict)
+    return header is not None and not isinstance(header.get(table), dict)
 
 
 def _is_comment(part: str) -> bool:

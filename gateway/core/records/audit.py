@@ -38,6 +38,8 @@ class AuditAction(enum.StrEnum):
     TOKEN_ROTATED = "token_rotated"  # noqa: S105
     TOKEN_DISABLED = "token_disabled"  # noqa: S105
     TOKEN_ENABLED = "token_enabled"  # noqa: S105
+    ADMIN_KEY_CREATED = "admin_key_created"
+    ADMIN_KEY_REVOKED = "admin_key_revoked"
     TEAM_CREATED = "team_created"
     TEAM_CHANGED = "team_changed"
     TEAM_DELETED = "team_deleted"

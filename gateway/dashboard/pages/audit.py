@@ -53,7 +53,7 @@ async def audit(request: PageRequest) -> Response:
         ranges=RANGES,
         range=ranged,
         filtered=any(name not in _ALSO for name in request.admin.filters),
-        export=links.with_params("/admin/export/audit", kept),
+        export=links.with_params(links.to("export/audit"), kept),
     )
 
 

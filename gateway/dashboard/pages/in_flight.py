@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import trio
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from ...admin.in_flight import exchanges
 from ...proxy.in_flight import InFlightRow
 from ..live.stream import EventStream
 from ..page_request import PageRequest
@@ -21,7 +21,7 @@ _LOOK: Final = 2.0
 async def in_flight(request: PageRequest) -> Response:
     """Show what is under way and has a text in its id, its key, its model or where it is."""
     request.admin.only("text")
-    found = _found(request)
+    found = await _found(request)
     request.admin.viewed("in-flight")
     return await request.page("in_flight.html", active="overview", **found)
 
@@ -33,7 +33,7 @@ async def live(request: PageRequest) -> ASGIApp:
 
     async def next_event() -> tuple[str, Any] | None:
         nonlocal sent
-        body = await request.render("parts/in_flight.html", **_found(request))
+        body = await request.render("parts/in_flight.html", **await _found(request))
         if body == sent:
             return None
         sent = body
@@ -42,14 +42,14 @@ async def live(request: PageRequest) -> ASGIApp:
     return EventStream(request.site.open_pages, next_event, _LOOK)
 
 
-def _found(request: PageRequest) -> dict[str, Any]:
+async def _found(request: PageRequest) -> dict[str, Any]:
     text = request.admin.text("text", "").strip()
-    exchanges = request.resources.services.in_flight
-    rows = [*exchanges.rows(trio.current_time(), _MOST)]
+    found = await exchanges(request.resources, _MOST)
+    rows = found.rows
     chosen = [each for each in rows if _has(each, text.lower())] if text else rows
     return {
         "oldest": chosen[:_SHOWN],
-        "in_flight": len(chosen) if text else len(exchanges),
+        "in_flight": len(chosen) if text else found.total,
         "text": text,
     }
 

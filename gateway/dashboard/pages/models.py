@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ...admin.status import state
+from ...admin.status import group_state
 from ...errors import StoreUnavailable
 from ...store.control.deployments import DeploymentOrder, all_orders
 from ...store.queries import stats
@@ -25,7 +25,7 @@ async def models(request: PageRequest) -> Response:
     text = request.admin.text("text", "").lower()
     health, problem = await _health(request)
     orders = await _orders(request)
-    known = state(request.resources)
+    known = await group_state(request.resources)
     every = list(request.resources.snapshot().models.everything())
     chosen = [
         model

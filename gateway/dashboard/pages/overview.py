@@ -9,7 +9,9 @@ import trio
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from ...admin.status import state
+from ...admin.in_flight import InFlightList, exchanges
+from ...admin.resources import Resources
+from ...admin.status import group_state
 from ...errors import StoreUnavailable
 from ...store.queries import stats
 from ...store.queries.filters import Filter
@@ -27,6 +29,8 @@ _TOP: Final = 8
 # Seconds that the page waits for its figures. Those of a month take longer where there are many.
 _PATIENCE: Final = 0.15
 _OLDEST: Final = 8
+# Seconds: all pages that look every two seconds share what the processes are asked.
+_GROUP_SECONDS: Final = 1.0
 _BUDGET_SECONDS: Final = 15.0
 # Places of the page that show what is, and their templates.
 _PRESENT: Final = {"present": "parts/present.html", "in-flight": "parts/in_flight.html"}
@@ -123,9 +127,11 @@ async def _figures(request: PageRequest, wanted: TimeRange) -> stats.Summary:
 
 async def _present(request: PageRequest) -> dict[str, Any]:
     resources = request.resources
-    snapshot, exchanges = resources.snapshot(), resources.services.in_flight
-    known = state(resources)
-    oldest = list(exchanges.rows(trio.current_time(), _OLDEST))
+    snapshot = resources.snapshot()
+    known, under_way = await request.site.shared.get(
+        "group", _GROUP_SECONDS, lambda: _group(resources)
+    )
+    oldest = under_way.rows
     models = {
         model.name: list(dict.fromkeys(each.state_key for each in model.deployments))
         for model in snapshot.models
@@ -135,9 +141,13 @@ async def _present(request: PageRequest) -> dict[str, Any]:
         "troubles": troubles(known, models, await _budgets(request), oldest),
         "state": known,
         "oldest": oldest,
-        "in_flight": len(exchanges),
+        "in_flight": under_way.total,
         "closed": closed,
     }
+
+
+async def _group(resources: Resources) -> tuple[dict[str, Any], InFlightList]:
+    return await group_state(resources), await exchanges(resources, _OLDEST)
 
 
 async def _budgets(request: PageRequest) -> list[BudgetUse]:

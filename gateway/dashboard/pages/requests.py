@@ -78,7 +78,7 @@ async def requests(request: PageRequest) -> Response:
         names=names(request),
         tail_url=_tail_url(request),
         filtered=any(name not in _ALSO for name in request.admin.filters),
-        export=links.with_params("/admin/export/requests", _exported(request)),
+        export=links.with_params(links.to("export/requests"), _exported(request)),
         more=bool(after),
     )
 
@@ -136,7 +136,7 @@ def names(request: PageRequest) -> dict[str, list[str]]:
 
 def _tail_url(request: PageRequest) -> str:
     kept = {name: values for name, values in request.admin.params.items() if name not in _ALSO}
-    return links.with_params("/admin/live/requests", kept)
+    return links.with_params(links.to("live/requests"), kept)
 
 
 def _exported(request: PageRequest) -> Mapping[str, Sequence[str]]:

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.responses import Response
 
 from ... import __version__
-from ...admin.status import state
+from ...admin.status import group_state
 from ..page_request import PageRequest
 from ..views.masked_config import masked_tables, without_login
 
@@ -23,7 +23,7 @@ async def settings(request: PageRequest) -> Response:
     return await request.page(
         "settings.html",
         active="settings",
-        state=state(request.resources),
+        state=await group_state(request.resources),
         tables=masked_tables(config),
         providers={
             name: {

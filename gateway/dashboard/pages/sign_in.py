@@ -17,7 +17,7 @@ _LONGEST: Final = 2000
 
 
 async def form(request: PageRequest) -> Response:
-    target = links.inside(request.admin.text("next", links.ROOT))
+    target = links.inside(request.admin.text("next", ""))
     if request.visitor is not None:
         return request.go(target)
     return await _form(request, target)
@@ -25,7 +25,7 @@ async def form(request: PageRequest) -> Response:
 
 async def sign_in(request: PageRequest) -> Response:
     fields = {name: values[-1] for name, values in (await request.admin.form()).items()}
-    target, name = links.inside(fields.get("next", links.ROOT)), fields.get("name", "")
+    target, name = links.inside(fields.get("next", "")), fields.get("name", "")
     try:
         begun = await request.admin.sign_ins.sign_in(
             name,

@@ -64,7 +64,7 @@ def _export(request: PageRequest, period: periods.UsagePeriod, group_by: str, fo
     # Users are told apart in the requests alone.
     users = group_by == USER
     return links.with_params(
-        "/admin/export/requests" if users else "/admin/export/usage",
+        links.to("export/requests" if users else "export/usage"),
         kept,
         since=period.since // periods.SECOND,
         until=period.until // periods.SECOND,

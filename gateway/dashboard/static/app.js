@@ -186,7 +186,7 @@
   // The theme: a cookie, so that the server sends the page in it and nothing flashes.
   const setTheme = (name) => {
     root.dataset.theme = name;
-    document.cookie = `theme=${name}; Path=/admin/; Max-Age=31536000; SameSite=Lax`;
+    document.cookie = `theme=${name}; Path=${root.dataset.path}; Max-Age=31536000; SameSite=Lax`;
     for (const each of $$("[data-set-theme]")) each.setAttribute("aria-pressed", String(each.dataset.setTheme === name));
     drawCharts();
   };

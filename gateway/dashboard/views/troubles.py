@@ -52,6 +52,7 @@ def troubles(
     """
     found = [
         *_process(state),
+        *_silent(state.get("silent", ())),
         *_store(state.get("store"), state.get("debug_log")),
         *_models(state["deployments"], models),
         *_deployments(state["deployments"]),
@@ -90,6 +91,19 @@ def _process(state: Mapping[str, Any]) -> Iterator[Trouble]:
             "This process is overloaded",
             f"Requests wait {state['loop_lag_ms']:.0f} ms for their turn; "
             f"{formats.number(state['entry']['turned_away'])} were turned away since its start.",
+        )
+
+
+def _silent(workers: Sequence[int]) -> Iterator[Trouble]:
+    if workers:
+        names = ", ".join(map(str, workers))
+        one = len(workers) == 1
+        yield Trouble(
+            Severity.WARN,
+            f"Worker {names} does not say how it is" if one else f"Workers {names} say nothing",
+            "Busy, or just being replaced. What it does is missing in what is shown of this moment."
+            if one
+            else "Busy, or just being replaced. What they do is missing in what is shown.",
         )
 
 
@@ -152,6 +166,9 @@ def _deployments(deployments: Sequence[Mapping[str, Any]]) -> Iterator[Trouble]:
             opened = f"Its breaker has opened {times} since the start"
             failed = ", ".join(f"{count} {cause}" for cause, count in each["failures"].items())
             word = "open" if each["state"] == "open" else "trying again, one request at a time"
+            states = each.get("states", {})
+            if (many := sum(states.values())) > 1:
+                word += f" in {states[each['state']]} of {many} processes"
             yield Trouble(
                 Severity.WARN,
                 f"{name}: breaker {word}",

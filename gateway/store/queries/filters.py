@@ -21,7 +21,7 @@ _AGO: Final = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])", re.ASCII)
 _UNIX: Final = re.compile(r"\d{1,11}(?:\.\d{1,6})?", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUS: Final = re.compile(r"[1-5](?:\d\d|xx)|error", re.ASCII)
-_TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
+TRUTHS: Final = {"true": True, "1": True, "false": False, "0": False}
 # No person gives more values, and databases limit the length of a statement.
 _MAX_VALUES: Final = 100
 _MAX_LENGTH: Final = 500
@@ -93,7 +93,7 @@ AUDIT_SEARCHED: Final = ("actor", "client_ip", "action", "target", "details")
 # Fields whose values may be separated by commas. Values of the others can contain commas.
 _LISTS: Final = {"model", "provider", "token", "operation", "status", "end_reason", "client_ip",
                  "action", "result", "dropped"}  # fmt: skip
-_KNOWN: Final[dict[str, Collection[str]]] = {
+CHOICES_OF: Final[dict[str, Collection[str]]] = {
     "end_reason": [*EndReason],
     "action": [*AuditAction],
     "result": [*AuditResult],
@@ -196,7 +196,7 @@ def _several(name: str, texts: list[str]) -> tuple[str, ...]:
         texts = [part for each in texts for part in each.split(",") if part]
     if len(texts) > _MAX_VALUES:
         raise InvalidRequest(f"{name} can have {_MAX_VALUES} values at most.", param=name)
-    known = _KNOWN.get(name)
+    known = CHOICES_OF.get(name)
     for each in texts:
         if name == "label" and not each.partition("=")[1]:
             raise InvalidRequest(f"label must be NAME=VALUE; it is {each!r}.", param=name)
@@ -214,6 +214,6 @@ def _several(name: str, texts: list[str]) -> tuple[str, ...]:
 
 
 def _truth(name: str, value: str) -> bool:
-    if value not in _TRUTHS:
+    if value not in TRUTHS:
         raise InvalidRequest(f"{name} must be true or false; it is {value!r}.", param=name)
-    return _TRUTHS[value]
+    return TRUTHS[value]

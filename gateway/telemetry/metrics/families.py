@@ -153,6 +153,25 @@ UNSERVED: Final = _counter(
 REFUSED_KEYS: Final = _counter(
     "gateway_refused_keys", "Requests whose key was refused, those without a record included."
 )
+_BUDGET: Final = ("of", "name", "window")
+BUDGET_LIMIT: Final = _gauge(
+    "gateway_budget_limit_usd",
+    "Budgets of tokens and teams in US dollars a window.",
+    *_BUDGET,
+    merge=MergeRule.MAX,
+)
+BUDGET_SPENT: Final = _gauge(
+    "gateway_budget_spent_usd",
+    "What is spent of a budget in its present window, as the worker says that knows most.",
+    *_BUDGET,
+    merge=MergeRule.MAX,
+)
+BUDGET_LEFT: Final = _gauge(
+    "gateway_budget_left_usd",
+    "What is neither spent of a budget nor reserved for requests under way.",
+    *_BUDGET,
+    merge=MergeRule.MIN,
+)
 LOG_QUEUE: Final = _gauge("gateway_log_queue_depth", "Records that wait to be stored.")
 LOG_WRITTEN: Final = _counter("gateway_log_written", "Records stored.")
 LOG_JOURNALED: Final = _counter(

@@ -17,7 +17,7 @@ from ... import __version__
 from . import families
 from .cells import ABSENT, Cells, CellStorage, Key
 from .families import MetricFamily, MetricKind
-from .labels import LabelValues
+from .labels import OTHER, LabelValues
 
 _PAGE_SIZE: Final = os.sysconf("SC_PAGE_SIZE")
 
@@ -68,6 +68,17 @@ class EntryGauges(msgspec.Struct, frozen=True):
     turned_away: int
 
 
+class BudgetGauges(msgspec.Struct, frozen=True):
+    """The budget of a "token" or a "team", in US dollars of its present window."""
+
+    of: str
+    name: str
+    window: str
+    limit: float
+    spent: float
+    left: float
+
+
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     """`loop_lag` is in seconds, `reloaded_at` Unix seconds.
 
@@ -87,6 +98,7 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     reloaded_at: float | None = None
     reload_ok: bool = True
     unserved: Mapping[tuple[str, str, str], int] = {}
+    budgets: Sequence[BudgetGauges] = ()
     refused_keys: int = 0
 
 
@@ -104,9 +116,13 @@ class GapHistogram(msgspec.Struct, frozen=True):
 class GaugeBoard:
     """Writes gauges into cells, and marks those absent that do not exist any more."""
 
-    def __init__(self, storage: CellStorage, deployments: LabelValues) -> None:
+    def __init__(
+        self, storage: CellStorage, deployments: LabelValues, most_budgets: int = 200
+    ) -> None:
         self._storage = storage
         self._deployments = deployments
+        # A budget that no longer is among those shown keeps its place in the cells.
+        self._budgets = {of: LabelValues(most_budgets) for of in ("token", "team")}
         self._cells: dict[Key, Cells] = {}
         self._followed: dict[Key, float] = {}
         self._set: set[Key] = set()
@@ -145,6 +161,8 @@ class GaugeBoard:
                 self._put(families.LIMIT, slots.limit, slots.of)
         for labels, count in gauges.unserved.items():
             self._follow(families.UNSERVED, count, *labels)
+        for budget in gauges.budgets:
+            self._budget(budget)
         self._follow(families.REFUSED_KEYS, gauges.refused_keys)
         if gauges.log is not None:
             self._log(gauges.log)
@@ -170,6 +188,16 @@ class GaugeBoard:
         self._follow(families.OPENS, deployment.opens, name)
         self._follow(families.REJECTED, deployment.rejected, name)
         self._follow(families.EXHAUSTED, deployment.retry_budget_exhausted, name)
+
+    def _budget(self, budget: BudgetGauges) -> None:
+        name = self._budgets[budget.of].add(budget.name)
+        if name == OTHER:
+            # Budgets cannot be added up: one that has no place is not shown.
+            return
+        labels = budget.of, name, budget.window
+        self._put(families.BUDGET_LIMIT, budget.limit, *labels)
+        self._put(families.BUDGET_SPENT, budget.spent, *labels)
+        self._put(families.BUDGET_LEFT, budget.left, *labels)
 
     def _log(self, log: LogGauges) -> None:
         self._put(families.LOG_QUEUE, log.waiting)

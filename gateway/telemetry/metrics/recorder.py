@@ -82,7 +82,7 @@ class MetricsRecorder:
         self._remember(table)
         self._groups: dict[tuple[Any, ...], _Group] = {}
         self._attempts: dict[tuple[str, str, str | None], Cells] = {}
-        self._board = GaugeBoard(self._storage, self._label("deployment"))
+        self._board = GaugeBoard(self._storage, self._label("deployment"), limit)
         self._exposition = Exposition(self._storage, table, alone=directory is None)
         for reason in (*REASONS.values(), INVALID, PROVIDER_LIMIT):
             # Prometheus does not see the first increase of a series that begins at 1.

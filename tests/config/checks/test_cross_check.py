@@ -335,7 +335,7 @@ def test_a_provider_to_sign_in_at(changed: dict[str, Any], problem: str) -> None
 
 
 def test_signing_in_elsewhere_needs_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.config.checks.cross_check.find_spec", lambda _: None)
+    monkeypatch.setattr("gateway.config.checks.administration.find_spec", lambda _: None)
     assert problems(admin=AdminSettings()) == []
     (problem,) = problems(admin=AdminSettings(oidc=OIDC))
     assert problem == f"[admin.oidc]: needs joserfc; {how_to_add('oidc')}"

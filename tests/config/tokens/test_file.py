@@ -126,7 +126,7 @@ def test_what_is_wrong_with_an_entry_is_said_as_by_check_and_nothing_is_written(
     ("text", "says"),
     [
         ("[[tokens]", "tokens.toml: not valid TOML: "),
-        ("[server]\n", "tokens.toml: [server]: only [[tokens]] may stand in this file"),
+        ("[server]\n", "tokens.toml: [server]: only [[tokens]] and [[admins]] may stand here"),
         ('tokens = [{ name = "x", key = "long-enough" }]\n', "only a person can change; edit it"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from gateway.core.routing.breaker.states import BreakerState
 from gateway.telemetry.metrics import families
 from gateway.telemetry.metrics.cells import MemoryCells, SharedCells
-from gateway.telemetry.metrics.gauges import GapHistogram, GaugeBoard
+from gateway.telemetry.metrics.gauges import BudgetGauges, GapHistogram, GaugeBoard
 from gateway.telemetry.metrics.labels import LabelValues
 
 from ..samples import BOUNDS, gaps, state
@@ -114,3 +114,20 @@ def test_without_descriptors_the_rest_is_shown(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.undo()
     assert math.isnan(value(storage, "gateway_process_resident_memory_bytes"))
     assert value(storage, "gateway_in_flight_requests") == 9
+
+
+def test_budgets_have_places_of_their_own_and_are_never_added_up() -> None:
+    storage = MemoryCells()
+    board = GaugeBoard(storage, LabelValues(10), most_budgets=1)
+    one = BudgetGauges("token", "app", "day", 10.0, 4.0, 5.5)
+    team = BudgetGauges("team", "app", "month", 100.0, 40.0, 60.0)
+    board.show(state(budgets=[one, team]), None, None)
+    assert value(storage, "gateway_budget_left_usd", "token", "app", "day") == 5.5
+    assert value(storage, "gateway_budget_spent_usd", "team", "app", "month") == 40.0
+    assert value(storage, "gateway_budget_limit_usd", "team", "app", "month") == 100.0
+    # There is room for one of each.
+    board.show(state(budgets=[BudgetGauges("token", "b", "day", 1.0, 1.0, 0.0)]), None, None)
+    assert {key[2] for key in storage.known() if "budget_" in key[0] and key[1] == "token"} == {
+        "app"
+    }
+    assert math.isnan(value(storage, "gateway_budget_left_usd", "token", "app", "day"))

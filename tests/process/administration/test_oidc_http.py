@@ -9,13 +9,13 @@ import pytest
 import trio
 
 from gateway.errors import ProvidersFailed
-from gateway.process import oidc_http
-from gateway.process.oidc_http import ProviderHttp
+from gateway.process.administration import oidc_http
+from gateway.process.administration.oidc_http import ProviderHttp
 from gateway.upstream.http_client import http_client
 from gateway.upstream.transport import Transport
 
-from ..ports import lasting_port
-from ..upstream.servers import Server, read_request, serving
+from ...ports import lasting_port
+from ...upstream.servers import Server, read_request, serving
 
 
 @asynccontextmanager

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.core.sign_in import AdminSettings
 from gateway.errors import ClientGone, GatewayError, SendStalled
-from gateway.process.admin import AdminParts, LazyAdminApi
+from gateway.process.administration.lazy_api import AdminParts, LazyAdminApi
 
 SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "raw_path": b"/admin/api/status"}
+
+
+SNAPSHOT: Any = SimpleNamespace(admin_settings=AdminSettings())
 
 
 class Caller:
@@ -32,7 +37,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, error: Exception) -> LazyAdminApi:
 
     monkeypatch.setattr(LazyAdminApi, "_make", fails)
     nothing: Any = None
-    return LazyAdminApi(nothing, nothing, nothing, nothing, nothing)
+    return LazyAdminApi(nothing, nothing, nothing, nothing, lambda: SNAPSHOT)
 
 
 @pytest.mark.parametrize("error", [ImportError("no starlette"), OSError(24, "Too many open files")])

@@ -10,7 +10,7 @@ import trio
 from structlog.testing import capture_logs
 
 from gateway.admin.accounts.tokens import digest_of
-from gateway.process.first_run import local_origin, offer_setup
+from gateway.process.administration.first_run import local_origin, offer_setup
 from gateway.store.accounts import setup_links, users
 from gateway.store.engine.database import Database
 from tests.store.conftest import (

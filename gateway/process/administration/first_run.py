@@ -9,14 +9,15 @@ from typing import Final
 import structlog
 import trio
 
-from ..admin.accounts.tokens import digest_of, new_token
-from ..core.sign_in import is_loopback
-from ..errors import StoreUnavailable
-from ..store.accounts import setup_links, users
-from ..store.engine.database import Database
+from ...admin.accounts.tokens import digest_of, new_token
+from ...core.admin_path import HERE
+from ...core.sign_in import is_loopback
+from ...errors import StoreUnavailable
+from ...store.accounts import setup_links, users
+from ...store.engine.database import Database
 
 _MINUTES: Final = 30
-_PAGE: Final = "/admin/setup"
+_PAGE: Final = "/setup"
 _ANYWHERE: Final = {"", "0.0.0.0", "::"}  # noqa: S104  # compared, not listened on
 
 _log = structlog.get_logger(__name__)
@@ -29,12 +30,14 @@ async def offer_setup(
     clock: Callable[[], float] = time.time,
     *,
     page: bool = True,
+    path: str = HERE,
     secure: bool = False,
 ) -> None:
     """Once the database is there, make a link and log it, unless there is a user or no `page`.
 
-    `bind` is the address of [server]. One that this machine cannot reach as itself gets no link:
-    the link works from this machine only. `secure`: it speaks TLS.
+    `bind` is the address of the pages, and `path` is what they are below. An address that this
+    machine cannot reach as itself gets no link: the link works from this machine only. `secure`:
+    it speaks TLS.
     """
     origin = local_origin(bind)
     if origin is None or not page:
@@ -59,7 +62,7 @@ async def offer_setup(
         _log.warning(
             f"there is no user yet: open the link on this machine within {_MINUTES} minutes, or run"
             " `gateway users create NAME --role admin`",
-            link=f"{origin}{_PAGE}?token={token}",
+            link=f"{origin}{path}{_PAGE}?token={token}",
         )
 
 

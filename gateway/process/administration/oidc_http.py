@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import trio
 
-from ..errors import ProvidersFailed
-from ..transport_errors import UpstreamFailure
+from ...errors import ProvidersFailed
+from ...transport_errors import UpstreamFailure
 
 if TYPE_CHECKING:
     import httpx
@@ -40,8 +40,8 @@ class ProviderHttp:
         )
         import httpx
 
-        from ..upstream.http_client import read_some
-        from ..upstream.httpx_adapter import BAD_URL
+        from ...upstream.http_client import read_some
+        from ...upstream.httpx_adapter import BAD_URL
 
         try:
             with trio.move_on_after(_SECONDS):

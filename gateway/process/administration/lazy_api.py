@@ -8,28 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 import structlog
 import trio
 
-from ..config.reload_status import ReloadOutcome, ReloadStatus
-from ..config.schema import Config
-from ..config.snapshot import Snapshot
-from ..errors import ClientGone, InternalError
-from ..lifecycle import Lifecycle
-from ..proxy.protocols import Client
-from ..proxy.services import Services
+from ...config.reload_status import ReloadOutcome, ReloadStatus
+from ...config.schema import Config
+from ...config.snapshot import Snapshot
+from ...core import admin_path
+from ...errors import ClientGone, InternalError
+from ...group.sisters import Sisters
+from ...lifecycle import Lifecycle
+from ...proxy.protocols import Client
+from ...proxy.services import Services
+from ..recording import Recording
 from .oidc_http import ProviderHttp
-from .recording import Recording
 
 if TYPE_CHECKING:
-    from ..admin.application import AdminApi
-    from ..dashboard.application import Dashboard
+    from ...admin.application import AdminApi
+    from ...dashboard.application import Dashboard
 
 _API: Final = b"/admin/api/"
 
 _log = structlog.get_logger(__name__)
+
+
+def _within(scope: MutableMapping[str, Any], root: str) -> MutableMapping[str, Any]:
+    """Return the scope of the same request with the path that it has in the code."""
+    if root == admin_path.HERE:
+        return scope
+    asked = unquote_to_bytes(scope["raw_path"]).decode("utf-8", "replace")
+    found = admin_path.inside(asked, root)
+    return {**scope, "raw_path": quote(found or "/", safe="/").encode("ascii")}
 
 
 class ConfiguredControl(Protocol):
@@ -66,7 +78,9 @@ class LazyAdminApi:
         snapshot: Callable[[], Snapshot],
         oidc_http: ProviderHttp | None = None,
         look: Callable[[], Awaitable[None]] | None = None,
+        sisters: Sisters | None = None,
     ) -> None:
+        self._sisters = sisters
         self._oidc_http = oidc_http
         self._look = look
         self._control = control
@@ -87,8 +101,11 @@ class LazyAdminApi:
         """Answer one request, which came with `key`. Raises nothing but SendStalled."""
         parts = await self._made()
         if parts is not None:
+            settings = self._snapshot().admin_settings
+            scope = _within(scope, settings.path)
+            admin_path.current.set(settings.path)
             is_page = not scope["raw_path"].startswith(_API)
-            if is_page and self._snapshot().admin_settings.dashboard:
+            if is_page and settings.dashboard:
                 await parts.dashboard.serve(scope, client, key)
             else:
                 await parts.api.serve(scope, client, key)
@@ -108,10 +125,10 @@ class LazyAdminApi:
             return self._parts
 
     def _make(self) -> AdminParts:
-        from ..admin.application import AdminApi
-        from ..admin.resources import Resources
-        from ..dashboard.application import Dashboard
-        from ..dashboard.assets import read_assets
+        from ...admin.application import AdminApi
+        from ...admin.resources import Resources
+        from ...dashboard.application import Dashboard
+        from ...dashboard.assets import read_assets
 
         recording = self._recording
         writer = recording.writer
@@ -126,6 +143,7 @@ class LazyAdminApi:
             captures=recording.debug_folder,
             oidc_http=self._oidc_http,
             look=self._look,
+            sisters=self._sisters,
             debug_log=recording.debug_log,
             store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
         )

@@ -1,0 +1,112 @@
+"""What people do most, on each store and with several workers: whichever worker they reach."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from .conftest import Watched
+from .live_gateway import LiveGateway, live_gateway
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("playwright.sync_api")
+
+_ROWS = "tbody tr[data-href]"
+
+
+def url_of(store: str, request: pytest.FixtureRequest) -> str:
+    if store == "sqlite":
+        return "sqlite:///gateway.db"
+    server: Any = request.getfixturevalue("postgres")
+    name = server.new_database()
+    request.addfinalizer(lambda: server.drop_database(name))  # of one parameter
+    return str(server.url(name))
+
+
+@pytest.mark.parametrize(("store", "workers"), [("sqlite", 2), ("postgresql", 2)])
+def test_a_person_sees_what_all_workers_do(
+    browser: Browser, request: pytest.FixtureRequest, tmp_path: Path, store: str, workers: int
+) -> None:
+    with live_gateway(tmp_path, url_of(store, request), workers) as gateway:
+        for number in range(4):
+            assert gateway.ask("demo", f"question {number}", stream=number % 2 == 0) == 200
+            assert gateway.ask("weather", stream=True) == 200
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        watched = Watched(context.new_page(), gateway.url)
+        watched.sign_in()
+        _looks_at_all(watched.page)
+        _finds_a_request(watched, gateway)
+        _downloads(watched, tmp_path)
+        _follows(watched, gateway)
+        _loses_a_worker(watched, tmp_path)
+        watched.goto("")
+        watched.page.click("[aria-label='Sign out']")
+        watched.page.wait_for_url("**/sign-in**")
+        watched.goto("requests")
+        assert "/sign-in?next=" in watched.page.url
+        assert (watched.problems, watched.foreign) == ([], [])
+        context.close()
+
+
+def _looks_at_all(page: Page) -> None:
+    """Each page has its own answer, from either worker, to the same session."""
+    base = page.url.partition("/admin")[0]
+    for path in ("", "requests", "models", "usage", "audit", "debug", "settings") * 2:
+        answer = page.goto(f"{base}/admin/{path}")
+        assert answer is not None
+        assert answer.status == 200, path
+        assert page.locator("h1").count() == 1
+    expect(page.locator("h2:has-text('All processes')")).to_have_count(1)
+    page.goto(f"{base}/admin/models")
+    # The breaker of `sick` may be open in one of them; the page says so whichever is asked.
+    expect(page.locator("text=scripted").first).to_be_visible()
+
+
+def _finds_a_request(watched: Watched, gateway: LiveGateway) -> None:
+    page = watched.goto("requests?model=weather")
+    page.wait_for_selector(_ROWS)
+    page.locator(f"{_ROWS} a").first.click()
+    page.wait_for_url(re.compile(r"/admin/requests/req_"))
+    expect(page.locator("main")).to_contain_text("scripted")
+
+
+def _downloads(watched: Watched, folder: Path) -> None:
+    page = watched.goto("requests?model=demo")
+    with page.expect_download() as download:
+        page.click("a:has-text('CSV')")
+    file = folder / "requests.csv"
+    download.value.save_as(file)
+    rows = [*csv.DictReader(file.read_text().splitlines())]
+    assert {row["model"] for row in rows} == {"demo"}
+    assert len(rows) >= 4
+
+
+def _follows(watched: Watched, gateway: LiveGateway) -> None:
+    page = watched.goto("requests?model=plain&tail=1")
+    page.wait_for_selector(".live[data-state=live]")
+    gateway.ask("plain")
+    page.wait_for_selector("tr.fresh")
+
+
+def _loses_a_worker(watched: Watched, folder: Path) -> None:
+    """Pages are there all the time, and the overview knows all workers again."""
+    (supervisor,) = [
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if str(folder / "config.toml") in (each.info["cmdline"] or ())
+        and "--lifeline-fd" not in each.info["cmdline"]
+    ]
+    victim, *_ = supervisor.children()
+    victim.kill()
+    for path in ("", "models", "settings"):
+        page = watched.goto(path)
+        assert page.locator("h1").count() == 1
+    page = watched.goto("")
+    # The page is told when the successor answers.
+    expect(page.locator("main")).not_to_contain_text("does not say how it is", timeout=20_000)
