@@ -31,5 +31,9 @@ REASONS: Final = {
     "cancelled_by_operator": "cancelled",
     "loop_detected": "loop",
     "unsupported_content_type": "invalid",
+    "expectation_failed": "invalid",
+    "headers_too_large": "invalid",
+    "method_not_supported": "invalid",
+    "http_version_not_supported": "invalid",
 }
 INVALID: Final = "invalid"

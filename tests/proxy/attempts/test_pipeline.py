@@ -367,6 +367,7 @@ async def test_refusals_are_relayed_as_they_came(
     assert (client.status, client.text) == (code, words)
     assert client.headers == {
         b"content-type": b"application/problem+json",
+        b"x-content-type-options": b"nosniff",
         b"content-length": b"%d" % len(words),
         b"x-provider-request-id": b"theirs",
         b"x-gateway-provider": b"a",
