@@ -28,6 +28,8 @@ from bench.overload.session import (
     loads,
 )
 
+from ..rounds import rounds
+
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 GET = "GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
@@ -124,7 +126,7 @@ def run(tmp_path: Path, chosen: list[Load]) -> OverloadResults:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kept", [True, False], ids=["kept", "new"])
+@pytest.mark.parametrize("kept", rounds([False], [True, False]), ids=str)
 def test_a_flood_costs_its_sender_most(tmp_path: Path, kept: bool) -> None:
     """Coarse bounds: on a machine that others use as well, times are several times as long."""
     found = run(tmp_path, [load for load in loads() if load.kept == kept and load.times == 5])
@@ -156,7 +158,8 @@ def test_a_flood_costs_its_sender_most(tmp_path: Path, kept: bool) -> None:
     # Of two gateways on one core at once, so it hardly depends on what else the machine does. With
     # a task woken for each 503 it was 66 % of kept connections; now it is 80, and 90 of new ones.
     assert overload.beside is not None
-    assert overload.beside > 0.6
+    # A wide margin: other tests run meanwhile.
+    assert overload.beside > 0.4
     assert (
         b"requests are turned away with 503" in (tmp_path / "gateway" / "output.log").read_bytes()
     )

@@ -26,6 +26,7 @@ CLIENT: Final = "127.0.0.2"
 CONFIG: Final = """
 [server]
 bind = "127.0.0.1:0"
+open = true
 trusted_proxies = ["127.0.0.1"]
 drain_delay = 0
 [store]

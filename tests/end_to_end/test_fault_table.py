@@ -56,11 +56,13 @@ lag = 0
 [providers.first]
 kind = "openai"
 base_url = "{first}"
+allow_http = true
 api_keys = ["sk-first-1", "sk-first-2"]
 timeouts = {{ total = 1 }}
 [providers.second]
 kind = "openai"
 base_url = "{second}"
+allow_http = true
 api_key = "sk-second"
 timeouts = {{ total = 2 }}
 [providers.spare]

@@ -239,6 +239,8 @@ async def test_hypercorn_cli_refuses_an_invalid_configuration(write: Write) -> N
 async def test_port_in_use_is_said_in_one_line(write: Write) -> None:
     async with serving(speaking) as provider:
         file = write(config(provider.port).replace("127.0.0.1:0", f"127.0.0.1:{provider.port}"))
+        # Else there is a note about the key in it.
+        file.chmod(0o600)
         async with starting(GATEWAY, file) as served:
             assert await served.exit_status() == 1
             await until(lambda: b"in use" in served.said, "the reason on stderr")
