@@ -50,7 +50,10 @@ def test_a_person_sees_what_all_workers_do(
         watched.page.wait_for_url("**/sign-in**")
         watched.goto("requests")
         assert "/sign-in?next=" in watched.page.url
-        assert (watched.problems, watched.foreign) == ([], [])
+        # The worker that was killed may have been the one that sent the page what is new.
+        cut = "net::ERR_INCOMPLETE_CHUNKED_ENCODING"
+        problems = [each for each in watched.problems if cut not in each]
+        assert (problems, watched.foreign) == ([], [])
         context.close()
 
 

@@ -41,13 +41,15 @@ async def operate(port: int, method: str, path: str, body: object = None, **head
 async def everywhere(port: int, key: str, status: int) -> float:
     """Wait until every worker answers so to a key; return after how many seconds."""
     began = time.monotonic()
+    # Whoever is refused often is refused without a look at the key.
+    wanted = {401, 429} if status == 401 else {status}
     with trio.fail_after(BUSY):
         while True:
             # Each is a connection of its own, which any worker may take.
             found = {(await ask(port, key=key)).status for _ in range(8)}
-            if found == {status}:
+            if found <= wanted:
                 return time.monotonic() - began
-            await trio.sleep(0.05)
+            await trio.sleep(0.2)
 
 
 async def test_a_key_from_its_making_to_its_end(on_record: Kept, write: Write) -> None:
