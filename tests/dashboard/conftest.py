@@ -75,7 +75,8 @@ class Watched:
         page.wait_for_selector("h1:has-text('Overview')")
 
     def _said(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
+        # The trail of a request is asked for until it is on record.
+        if message.type in ("error", "warning") and "/trail/" not in message.location["url"]:
             self.problems.append(message.text)
 
     def _asked(self, dialog: Any) -> None:
