@@ -6,6 +6,7 @@
     store        opens the database of `[store]` for a command
     audit_entry  writes an operator's action to the audit log
     key_work     what the commands of `gateway keys` and `gateway teams` have in common
+    options      the types of options that several commands have
     moments      times as people write them
     program      what the person calls this program
     announcement what `gateway serve` says at the start
@@ -38,6 +39,7 @@ from .commands.init import init
 from .commands.tokens import app as tokens
 from .commands.users import app as users
 from .imports.command import app as imports
+from .options import ConfigFile
 
 app = App(
     name="gateway",
@@ -52,9 +54,6 @@ for each in (
     *(users, db, audit, debug, export, erase),
 ):
     app.command(each)
-
-
-ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
 
 
 @app.command

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -21,13 +20,13 @@ from ..errors import ConfigError
 from .audit_entry import by_operator, record_action
 from .commands.check import report
 from .commands.reload import tell_running
+from .options import ConfigFile, Flag
+from .output.columns import print_columns
 
 _COLUMNS: Final = ("name", "scopes", "file")
 # What a key without `scopes` may do: they were added later.
 _ALL: Final = "everything"
 
-ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
-Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 Scope = Literal["viewer", "analyst", "operator", "admin", "metrics"]
 
 app = App(name="admin-keys", help="Make, list and revoke the keys of the admin API, for programs.")
@@ -117,10 +116,7 @@ def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
             (_plain(admin.name), ", ".join(admin.scopes or (_ALL,)), str(each["file"]))
             for admin, each in zip(admins, found, strict=True)
         ]
-        widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
-        for row in (_COLUMNS, *rows):
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            sys.stdout.write(f"{line.rstrip()}\n")
+        print_columns([_COLUMNS, *rows])
     return 0
 
 

@@ -19,6 +19,7 @@ from ..errors import ConfigError, GatewayError
 from .audit_entry import by_operator, operator
 from .commands.check import report
 from .moments import WRONG_EXPIRY, time_to_come
+from .output.columns import print_columns
 from .output.plain_text import printable_json, printable_line
 from .store import opened
 
@@ -186,14 +187,7 @@ def _print(found: Sequence[KeyView]) -> int:
     if not found:
         sys.stderr.write("there are no such keys\n")
         return 0
-    return print_columns([_COLUMNS, *map(_row, found)])
-
-
-def print_columns(rows: Sequence[tuple[str, ...]]) -> int:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(f"{line.rstrip()}\n")
+    print_columns([_COLUMNS, *map(_row, found)])
     return 0
 
 

@@ -17,6 +17,7 @@ from ...config.paths import config_path
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError, InvalidRequest, StoreUnavailable
 from ..audit_entry import by_operator, record_action
+from ..options import ConfigFile, Flag
 from ..output.plain_text import printable_json, printable_line
 from ..store import opened
 from .check import report
@@ -36,8 +37,6 @@ _NOTE: Final = (
     " alone cannot show."
 )
 
-ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
-Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 app = App(name="audit", help="Check and read the log of what was done to the gateway.")
 

@@ -13,13 +13,13 @@ from ...config.paths import config_path
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError, StoreUnavailable
 from ..audit_entry import by_operator
+from ..options import ConfigFile
 from ..store import lacking, opened
 from .check import report
 
 if TYPE_CHECKING:
     from ...store.engine.database import Database
 
-ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
 
 app = App(name="db", help="Upgrade, check and prune the database of [store].")
 

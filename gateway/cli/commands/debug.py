@@ -20,13 +20,11 @@ from ...config.sources.state import find_state
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError
 from ..audit_entry import by_operator, record_action
+from ..options import ConfigFile, Flag
 from ..output.plain_text import printable_line
 from ..output.transcript_view import show as show_pretty
 from ..output.transcript_view import show_json, show_list, show_raw
 from .check import report
-
-ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
-Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 app = App(name="debug", help="Show what the debug log kept of requests, and send one again.")
 

@@ -18,6 +18,7 @@ from ...core.records.audit import AuditAction, AuditResult
 from ...core.records.periods import BY_NAME
 from ...errors import ConfigError, InvalidRequest, StoreUnavailable
 from ..audit_entry import by_operator, record_action
+from ..options import Flag
 from ..output.atomic_file import OutputFile
 from ..store import opened
 from .check import report
@@ -30,7 +31,6 @@ Kind = Literal["requests", "audit", "usage"]
 Format = Literal["csv", "jsonl", "parquet"]
 Period = Literal["minute", "hour", "day"]
 Names = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
-Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 _STDOUT: Final = "-"
 # The signals by which a person, a service manager and a closed terminal end a program.

@@ -6,7 +6,6 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -22,6 +21,8 @@ from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError
 from ..audit_entry import by_operator, record_action
 from ..moments import WRONG_EXPIRY, time_to_come
+from ..options import ConfigFile, Flag
+from ..output.columns import print_columns
 from .check import report
 from .reload import tell_running
 
@@ -29,8 +30,6 @@ _PER: Final = {"day": "a day", "week": "a week", "month": "a month", "total": "i
 _OWN: Final = ("name", "key")
 _COLUMNS: Final = ("name", "models", "limits", "budget", "expires", "file")
 
-ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
-Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 app = App(name="tokens", help="Make, list and revoke the keys that clients call with.")
 
@@ -146,7 +145,7 @@ def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
     elif sys.stdout.isatty():
         _print_table([_row(*each) for each in found])
     else:
-        _print_columns([_row(*each) for each in found])
+        print_columns([_COLUMNS, *(_row(*each) for each in found)])
     return 0
 
 
@@ -227,13 +226,6 @@ def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
         # As texts, since square brackets in a plain string are markup.
         table.add_row(*map(Text, row))
     Console().print(table)
-
-
-def _print_columns(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
-    for row in (_COLUMNS, *rows):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(f"{line.rstrip()}\n")
 
 
 def _print_json(found: Sequence[tuple[Token, str]]) -> None:

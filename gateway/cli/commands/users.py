@@ -7,15 +7,17 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from ...config.paths import config_path
 from ...core.records.audit import AuditAction, AuditEvent, AuditResult
 from ...errors import ConfigError, InvalidRequest, StoreUnavailable
 from ..audit_entry import by_operator
+from ..options import ConfigFile, Flag
+from ..output.columns import print_columns
 from ..store import opened
 from .check import report
 
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 _COLUMNS: Final = ("name", "role", "state", "last sign-in", "password of")
 _MICROSECONDS: Final = 1_000_000
 
-ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
-Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 RoleName = Literal["viewer", "analyst", "operator", "admin"]
 
 app = App(name="users", help="Make, list and change the people who sign in to the admin API.")
@@ -100,7 +100,7 @@ def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
             text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
             sys.stdout.write(f"{text}\n")
         elif found:
-            _print_columns([_row(user) for user in found])
+            print_columns([_COLUMNS, *map(_row, found)])
         else:
             _say("there are no users; make one with `gateway users create NAME --role admin`")
         return 0
@@ -265,13 +265,6 @@ def _row(user: User) -> tuple[str, ...]:
 def _time(microseconds: int) -> str:
     moment = datetime.fromtimestamp(microseconds // _MICROSECONDS, UTC)
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _print_columns(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
-    for row in (_COLUMNS, *rows):
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(f"{line.rstrip()}\n")
 
 
 def _error(what: str) -> int:

@@ -4,5 +4,4 @@ keys         the keys of the database
 teams        the teams of the database
 deployments  drain, enable, reset
 capturing    one key captured for a while
-options      the types of options that they share
 """

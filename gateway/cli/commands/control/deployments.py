@@ -17,6 +17,7 @@ from ....errors import ConfigError, GatewayError
 from ...audit_entry import by_operator, operator
 from ...key_work import usage_error
 from ...moments import utc
+from ...options import ConfigFile
 from ...output.plain_text import printable_line
 from ...store import opened
 from ..check import report
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     Work = Callable[[Transaction, frozenset[str], Actor], DeploymentChange]
 
-ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
 
 app = App(name="deployments", help="Drain, enable and reset deployments, while gateways run.")
 

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from ....config.keys.stored import KeyState
 from ...key_work import change, every_key, fields_of, look, usage_error
-from .options import ConfigFile, Flag, KeyLimit, Several, Window
+from ...options import ConfigFile, Flag, KeyLimit, Several, Window
 
 if TYPE_CHECKING:
     from ....control.changes import Actor

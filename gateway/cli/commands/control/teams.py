@@ -17,13 +17,13 @@ from ...key_work import (
     budget_of,
     fields_of,
     limits_of,
-    print_columns,
     print_json,
     usage_error,
     with_database,
 )
+from ...options import ConfigFile, Flag, Window
+from ...output.columns import print_columns
 from ...output.plain_text import printable_line
-from .options import ConfigFile, Flag, Window
 
 if TYPE_CHECKING:
     from ....control.changes import Actor
@@ -229,4 +229,5 @@ def _print(found: list[TeamState]) -> int:
         (each.name, str(each.members), limits_of(each), budget_of(each), each.source)
         for each in found
     ]
-    return print_columns([_COLUMNS, *(tuple(map(printable_line, row)) for row in rows)])
+    print_columns([_COLUMNS, *(tuple(map(printable_line, row)) for row in rows)])
+    return 0

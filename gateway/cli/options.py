@@ -1,4 +1,4 @@
-"""The types of options that several of these commands have."""
+"""The types of options that several commands have."""
 
 from __future__ import annotations
 
