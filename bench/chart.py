@@ -20,6 +20,8 @@ _COLOURS: Final = {
     "previous": "#cc79a7",
     "litellm": "#d55e00",
 }
+# For subjects that were given by a command.
+_OTHERS: Final = ("#0072b2", "#e69f00", "#f0e442", "#000000")
 
 
 def draw(results: Results, path: Path) -> None:
@@ -57,7 +59,7 @@ def _bars(
             [height for _, height in drawn if height],
             width,
             label=subject,
-            color=_COLOURS[subject],
+            color=_COLOURS.get(subject, _OTHERS[place % len(_OTHERS)]),
         )
         axes.bar_label(bars, fmt=_label, fontsize=7)
     axes.set_yscale("log")

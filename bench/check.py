@@ -46,9 +46,9 @@ def verify(launch: Launch, scenario: Scenario, *, usage: bool) -> None:
         raise WrongAnswer(f"status {status}: {body[:500]!r}")
     if scenario.events:
         expected = Stream(PROVIDER_MODEL, scenario.events, usage=usage, framed=False).burst(0)
-        _same_stream(_chunks(body), _chunks(expected), launch.model, usage=usage)
+        _same_stream(_chunks(body), _chunks(expected), launch.answers_as, usage=usage)
     else:
-        _same_completion(json.loads(body), json.loads(completion(launch.model)))
+        _same_completion(json.loads(body), json.loads(completion(launch.answers_as)))
 
 
 def _same_completion(got: dict[str, Any], expected: dict[str, Any]) -> None:

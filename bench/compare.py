@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -24,6 +24,7 @@ import msgspec
 
 from . import litellm
 from .check import answers, verify
+from .external import External, as_it_answers
 from .measure import Cores, Provider, Settings, drive, measure
 from .results import Results, StartUp
 from .scenarios import SCENARIOS, Scenario
@@ -53,8 +54,11 @@ class Session:
         out: Path,
         pin: bool,
         say: Callable[[str], None],
+        externals: Mapping[str, External] | None = None,
     ) -> None:
+        """`externals` are those of the `subjects` that are given by a command."""
         raise_file_limit()
+        self._externals = externals or {}
         self._subjects = subjects
         self._scenarios = scenarios
         self._settings = settings
@@ -127,8 +131,15 @@ class Session:
                     continue
                 directory = self._out / name
                 directory.mkdir(parents=True, exist_ok=True)
-                launch = PREPARE[name](free_port(), provider.port, directory)
-                running[name] = Running(launch, self._start(name, launch, directory, stack))
+                external = self._externals.get(name)
+                prepare = PREPARE[name] if external is None else external.launch
+                launch = prepare(free_port(), provider.port, directory)
+                tree = self._start(name, launch, directory, stack)
+                if external is not None:
+                    body = SCENARIOS["nonstream"].body(launch.model, usage=False)
+                    with self._turn(tree):
+                        launch = as_it_answers(launch, body)
+                running[name] = Running(launch, tree)
             yield provider, running
 
     def _start(
@@ -196,6 +207,7 @@ class Session:
         ]
         if "gateway" in self._subjects:
             notes.append("gateway: key checked, one log line per request, to a regular file")
+        notes += [f"{each.name}: {each.command}" for each in self._externals.values()]
         if "litellm" in self._subjects:
             notes.append(f"{litellm.note()}; key checked, one worker, no database, no access log")
         return notes

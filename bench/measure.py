@@ -86,7 +86,7 @@ def drive(
     plan = Plan(
         port=launch.port,
         request=launch.request(scenario.body(launch.model, usage=settings.usage)).decode(),
-        model=launch.model,
+        model=launch.answers_as,
         connections=scenario.connections,
         events=scenario.events,
         ramp=scenario.ramp,

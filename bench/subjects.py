@@ -22,7 +22,7 @@ from . import bare, litellm
 from .chunks import PROVIDER_MODEL
 
 _ROOT: Final = Path(__file__).parent.parent
-_KEY: Final = "sk-bench-0123456789abcdef0123456789abcdef"
+KEY: Final = "sk-bench-0123456789abcdef0123456789abcdef"
 
 _GATEWAY_CONFIG: Final = """\
 [server]
@@ -70,9 +70,15 @@ class Launch(msgspec.Struct, frozen=True):
     port: int
     argv: list[str]
     model: str = "bench"
-    key: str = _KEY
+    # The model that answers name, if it is not the one that is asked for.
+    said: str = ""
+    key: str = KEY
     env: Mapping[str, str] = {}
     cwd: Path = _ROOT
+
+    @property
+    def answers_as(self) -> str:
+        return self.said or self.model
 
     def request(self, body: bytes) -> bytes:
         """Return a whole HTTP request, as an OpenAI client would send it."""
@@ -102,7 +108,7 @@ def _gateway(port: int, provider_port: int, directory: Path) -> Launch:
     config = directory / "gateway.toml"
     config.write_text(_GATEWAY_CONFIG.format(port=port, provider_port=provider_port))
     argv = [sys.executable, "-m", "gateway", "serve", "--config", str(config)]
-    return Launch(port, argv, env={"BENCH_KEY": _KEY})
+    return Launch(port, argv, env={"BENCH_KEY": KEY})
 
 
 def _previous(port: int, provider_port: int, directory: Path) -> Launch:

@@ -1,8 +1,16 @@
 """Where this process stands between its start and its exit, as everything in it needs to know.
 
     STARTING --ready--> RUNNING --start_drain--> DRAINING --end_requests--> ENDING
-                           |                                                  ^
-                           +------------------end_requests--------------------+
+                           |                       ^                          ^
+                           +-retire-> RETIRING ----+--------------------------+
+
+A process that retires has a successor behind the same sockets. It accepts nothing more, and what it
+has goes on as ever, in its queues too; to load balancers the gateway is as ready as before.
+
+Beside that an operator may have taken the process out of service for a while (`drained`): it is not
+ready and asks clients to move, and serves what comes all the same. Where other processes accept
+from the same sockets it leaves new connections to them (`paused`), and the address is as ready as
+before.
 
 `serve/` drives it from signals, the API asks it, and every exchange hangs its cancel scope
 here so that the end of a drain can end it with a reason.
@@ -19,6 +27,7 @@ from typing import Final
 class Phase(enum.Enum):
     STARTING = "starting"
     RUNNING = "running"
+    RETIRING = "retiring"
     DRAINING = "draining"
     ENDING = "ending"
 
@@ -49,6 +58,10 @@ class EntryCounts:
 class Lifecycle:
     def __init__(self) -> None:
         self.phase = Phase.STARTING
+        self.drained = False
+        self.paused = False
+        # Another process has taken this one's place among the workers.
+        self.succeeded = False
         self.entry: Final = EntryCounts()
         self._enders: set[Callable[[], None]] = set()
         self._on_drain: list[Callable[[], None]] = []
@@ -62,12 +75,38 @@ class Lifecycle:
         return len(self._enders)
 
     @property
+    def standing(self) -> str:
+        """Return what people are told of the phase."""
+        return "drained" if self.drained and self.phase is Phase.RUNNING else self.phase.value
+
+    @property
+    def moving(self) -> bool:
+        """Say whether connections of callers should be closed after the answer in progress."""
+        return self.drained or self.phase in (Phase.RETIRING, Phase.DRAINING, Phase.ENDING)
+
+    @property
     def leaving(self) -> bool:
-        """Say whether connections should be closed after the answer in progress."""
-        return self.phase in (Phase.DRAINING, Phase.ENDING)
+        """Say whether the process is on its way to its exit."""
+        return self.phase in (Phase.RETIRING, Phase.DRAINING, Phase.ENDING)
+
+    @property
+    def taking(self) -> bool:
+        """Say whether new requests should be sent to this address."""
+        in_service = self.paused or not self.drained
+        return in_service and self.phase in (Phase.RUNNING, Phase.RETIRING)
 
     def ready(self) -> None:
         self._advance(Phase.RUNNING)
+
+    def retire(self) -> None:
+        """Ask clients to move to the successor; work goes on, what waits for a place included."""
+        self.succeeded = True
+        self._advance(Phase.RETIRING)
+
+    def leave(self) -> None:
+        """Go on to leave as was asked for; by a drain if nothing was."""
+        if self.phase is not Phase.RETIRING:
+            self.start_drain()
 
     def start_drain(self) -> None:
         """Turn readiness off and ask clients to move; work goes on. Idempotent."""

@@ -4,24 +4,53 @@ from __future__ import annotations
 
 import gc
 import inspect
+import itertools
+import os
 from collections.abc import Generator, Iterator
+from typing import Final
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from . import fair_clock
+from .fork_server.popen import end_fork_server
+from .late import load_for
 from .postgres import PostgresServer
 from .rounds import rounds
+from .valkey import NoValkey, ValkeyServer
 
 # Neither how long an example takes nor how long drawing it takes says anything while others use
 # the processor too; how long a test takes is pytest-timeout's to say.
 settings.register_profile(
     "gateway",
-    max_examples=rounds(30, 300),
+    max_examples=rounds(20, 300),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("gateway")
+
+# What is logged is shown when a test fails. By default structlog draws tracebacks with all local
+# variables, which takes seconds for one.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.set_exc_info,
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
+)
+
+
+# How often a measurement that failed is repeated, and nothing else ever is: what is measured of a
+# machine is also what others do with it at that moment, and they do not do it three times.
+REPEATED: Final = 2
+
+
+def repeats(config: pytest.Config) -> bool:
+    """Whether pytest-rerunfailures is there; an environment made before it was needed lacks it."""
+    return bool(config.pluginmanager.hasplugin("rerunfailures"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -38,14 +67,62 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+class Marks:
+    """A plugin of its own, whose marks are there before `-m` chooses among the tests."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        for item in items:
+            if isinstance(item, pytest.Function) and _wants_postgres(item):
+                item.add_marker(pytest.mark.slow)
+            if item.get_closest_marker("measured") and repeats(config):
+                item.add_marker(pytest.mark.flaky(reruns=REPEATED))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Marks())
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if not isinstance(item, pytest.Function):
-            continue
-        if inspect.iscoroutinefunction(item.function):
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.add_marker(pytest.mark.trio(run=fair_clock.run))
-        if _wants_postgres(item):
-            item.add_marker(pytest.mark.slow)
+    items[:] = _slow_ones_first(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def _slow_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Return the tests so that each worker begins with its share of those that take long.
+
+    pytest-xdist gives each worker an equal part of the list. At the end, when there is nothing to
+    take over from another worker, only short ones should be left. A browser, and the gateway that
+    its pages are of, take seconds to start: two workers have all tests that use them.
+    """
+    if workers == 1:
+        return items
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    slow, quick = [], []
+    for item in items:
+        if _in_browser(item):
+            own_gateway = item.path.name == "test_init.py"
+            shares[own_gateway].append(item)
+        elif item.get_closest_marker("slow"):
+            slow.append(item)
+        else:
+            quick.append(item)
+    for number, share in enumerate(shares):
+        share.extend(slow[len(slow) * number // workers : len(slow) * (number + 1) // workers])
+    ends = [len(items) * (number + 1) // workers for number in range(workers)]
+    rest = iter(quick)
+    for share, begin, end in zip(shares, [0, *ends], ends, strict=False):
+        share.extend(itertools.islice(rest, max(0, end - begin - len(share))))
+    return [*itertools.chain(*shares), *rest]
+
+
+def _in_browser(item: pytest.Item) -> bool:
+    return "browser" in getattr(item, "fixturenames", ())
 
 
 def _wants_postgres(item: pytest.Function) -> bool:
@@ -54,8 +131,36 @@ def _wants_postgres(item: pytest.Function) -> bool:
     return "postgres" in item.fixturenames or "postgresql" in parameters
 
 
+def pytest_unconfigure() -> None:
+    end_fork_server()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if isinstance(item, pytest.Function):
+        load_for(item.module)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server for all tests of a worker; who stops it starts it again."""
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def one_valkey() -> Iterator[ValkeyServer]:
+    """A server for all tests of a worker; skips them where there is none."""
+    try:
+        server = ValkeyServer()
+    except NoValkey as exc:
+        pytest.skip(f"no Valkey and no Redis: {exc}")
+    with server:
+        yield server
+
+
+@pytest.fixture
+def valkey(one_valkey: ValkeyServer) -> ValkeyServer:
+    """The server, with nothing in it; who stops it starts it again."""
+    one_valkey.command("FLUSHALL")
+    return one_valkey

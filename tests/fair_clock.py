@@ -17,19 +17,28 @@ from typing import Any, Final
 
 import trio
 
+# Reading the kernel's file takes as long as a short turn of Trio's loop, which asks the time twice.
+_READ_EVERY: Final = 0.001
+
 
 class FairClock(trio.abc.Clock):
     """Trio's clock less `run_delay`; where the kernel does not count that, Trio's clock."""
 
     def __init__(self) -> None:
         self._latest = 0.0
+        self._delayed = 0.0
+        self._read_at = 0.0
 
     def start_clock(self) -> None:
         return
 
     def current_time(self) -> float:
-        # The two are read one after the other, so a little could be taken off too early.
-        self._latest = max(self._latest, fair_time(os.getpid(), threading.get_native_id()))
+        now = time.monotonic()
+        if now - self._read_at >= _READ_EVERY:
+            self._read_at = now
+            self._delayed = _delay(os.getpid(), threading.get_native_id())
+        # What it was kept waiting since then, a millisecond at most, is taken off later.
+        self._latest = max(self._latest, now - self._delayed)
         return self._latest
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
@@ -46,11 +55,15 @@ def fair_time(process: int, thread: int) -> float:
 
     The first thread of a process has its number.
     """
-    descriptor = _opened(process, thread)
     now = time.monotonic()
+    return now - _delay(process, thread)
+
+
+def _delay(process: int, thread: int) -> float:
+    descriptor = _opened(process, thread)
     if descriptor is None:
-        return now
-    return now - int(os.pread(descriptor, 100, 0).split()[1]) * _NANO
+        return 0.0
+    return int(os.pread(descriptor, 100, 0).split()[1]) * _NANO
 
 
 _NANO: Final = 1e-9

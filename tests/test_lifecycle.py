@@ -9,6 +9,7 @@ from gateway.lifecycle import Lifecycle, Phase
 Act = Callable[[Lifecycle], None]
 STEPS: dict[Phase, Act] = {
     Phase.RUNNING: Lifecycle.ready,
+    Phase.RETIRING: Lifecycle.retire,
     Phase.DRAINING: Lifecycle.start_drain,
     Phase.ENDING: Lifecycle.end_requests,
 }
@@ -33,7 +34,9 @@ def test_it_never_goes_back(first: Phase, second: Phase) -> None:
     STEPS[second](lifecycle)
     order = list(Phase)
     assert lifecycle.phase is max(first, second, key=order.index)
-    assert lifecycle.leaving is (lifecycle.phase in {Phase.DRAINING, Phase.ENDING})
+    leaving = {Phase.RETIRING, Phase.DRAINING, Phase.ENDING}
+    assert lifecycle.leaving is (lifecycle.phase in leaving)
+    assert lifecycle.taking is (lifecycle.phase in {Phase.RUNNING, Phase.RETIRING})
 
 
 def test_exchanges_are_counted_also_when_they_fail() -> None:
@@ -75,3 +78,19 @@ def test_an_exchange_may_leave_while_others_are_ended() -> None:
         first.__exit__(None, None, None)
         lifecycle.end_requests()
     assert ended == ["second"]
+
+
+def test_who_retires_refuses_nothing_that_waits_unless_it_is_told_to_drain() -> None:
+    told: list[str] = []
+    lifecycle = Lifecycle()
+    lifecycle.when_draining(lambda: told.append("drain"))
+    lifecycle.ready()
+    lifecycle.retire()
+    lifecycle.leave()
+    assert (lifecycle.phase, told) == (Phase.RETIRING, [])
+    lifecycle.start_drain()
+    assert (lifecycle.phase, told) == (Phase.DRAINING, ["drain"])
+    other = Lifecycle()
+    other.ready()
+    other.leave()
+    assert other.phase is Phase.DRAINING

@@ -1,6 +1,6 @@
-"""What one event costs for each caller on each provider: nine pairs of three dialects.
+"""What one event costs for each caller on each provider: sixteen pairs of four dialects.
 
-The three of one dialect on both sides are what the others are held against: a translated event may
+The four of one dialect on both sides are what the others are held against: a translated event may
 cost 2.5 times what one costs within its caller's dialect or its provider's.
 """
 
@@ -13,9 +13,12 @@ from typing import Any, Final
 
 from gateway.core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from gateway.core.dialects.base import Dialect, ReasoningForm, StreamRewriter
+from gateway.core.dialects.gemini.dialect import GEMINI
+from gateway.core.dialects.model_terms import USUAL, ModelTerms
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from gateway.core.dialects.translators import translate
+from gateway.core.records.counting import UsageRule
 
 # Many short rounds: the best of them is one that nothing else has disturbed.
 _ROUNDS: Final = 160
@@ -29,12 +32,14 @@ class _To:
     dialect: Dialect
     model_json: bytes = b'"real"'
     stream_usage: bool = True
+    usage_rule: UsageRule = "usual"
     provider: str = "p"
     reasoning: ReasoningForm = "none"
     default_max_tokens: int = 8192
     max_output_tokens: int | None = None
     drops: bool = False
     caches_prompts: bool = False
+    terms: ModelTerms = USUAL
 
 
 def _event(kind: str, **members: Any) -> bytes:
@@ -47,6 +52,12 @@ _CHUNK: Final = (
     b'"created":1732345678,"model":"gpt-4o-2024-08-06","service_tier":"default",'
     b'"system_fingerprint":"fp_abcdef1234","choices":[{"index":0,"delta":{"content":" hello"},'
     b'"logprobs":null,"finish_reason":null}],"usage":null}\n\n'
+)
+_CONTENT: Final = (
+    b'data: {"candidates":[{"content":{"parts":[{"text":" hello"}],"role":"model"},"index":0}],'
+    b'"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":29,"totalTokenCount":294,'
+    b'"promptTokensDetails":[{"modality":"TEXT","tokenCount":9}],"thoughtsTokenCount":256},'
+    b'"modelVersion":"gemini-3-pro-preview","responseId":"dX6LadKVC7SZ28oPr9yJoQs"}\r\n\r\n'
 )
 # By the dialect of a provider: how its stream begins, and a piece of text.
 _STREAMS: Final = {
@@ -73,14 +84,17 @@ _STREAMS: Final = {
             obfuscation="xZVRU4zcUhCpWal",
         ),
     ),
+    GEMINI.name: (_CONTENT, _CONTENT),
 }
-_DIALECTS: Final = (OPENAI_CHAT, ANTHROPIC_MESSAGES, OPENAI_RESPONSES)
+_DIALECTS: Final = (OPENAI_CHAT, ANTHROPIC_MESSAGES, OPENAI_RESPONSES, GEMINI)
 
 
 def _rewriter(caller: Dialect, provider: Dialect) -> StreamRewriter:
     body: dict[str, Any] = {"model": "m", "stream": True, "max_tokens": 9}
     if caller is OPENAI_RESPONSES:
         body = {"model": "m", "stream": True, "input": "Hi"}
+    elif caller is GEMINI:
+        body = {"model": "m", "stream": True, "contents": [{"parts": [{"text": "Hi"}]}]}
     else:
         body["messages"] = [{"role": "user", "content": "Hi"}]
     request = caller.read_request(json.dumps(body).encode())

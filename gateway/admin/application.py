@@ -172,7 +172,9 @@ class AdminApi:
         self, error: GatewayError, identity: Identity | None, inner: dict[str, Any], client: Client
     ) -> None:
         """Answer the request for a page with the sign-in page, or with one that shows the error."""
-        if isinstance(error, AuthenticationFailed):
+        # Where nobody can be known nobody is let in: the page to sign in says why and what to do.
+        nobody = identity is None and isinstance(error, PermissionDenied)
+        if isinstance(error, AuthenticationFailed) or (nobody and inner["method"] == "GET"):
             query = inner["query_string"].decode("latin-1")
             target = to_sign_in(inner["path"], query).encode("ascii")
             if (b"hx-request", b"true") in inner["headers"]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 import trio
 from starlette.types import Receive, Scope, Send
 
@@ -21,6 +19,7 @@ from ..errors import (
     SendStalled,
     ShuttingDown,
 )
+from ..group.exports import ExportProgress
 from ..store.export.export import MEDIA_TYPES, Export, ExportFormat, ExportKind
 from ..store.export.stream import ExportStream
 from ..store.queries import filters
@@ -31,19 +30,11 @@ from .request import AdminRequest
 # to other requests.
 AT_ONCE: Final = 4
 _RETRY: Final = 10.0
-# Downloads of which the end is known for a while.
-_REMEMBERED: Final = 32
-_TRACK: Final = re.compile(r"[0-9A-Za-z-]{8,64}", re.ASCII)
+# What an export may be watched by.
+WORD: Final = "[0-9A-Za-z-]{8,64}"
+_TRACK: Final = re.compile(WORD, re.ASCII)
 _NO_WEIGHT: Final = re.compile(r"0(?:\.0{0,3})?")
 Headers = list[tuple[bytes, bytes]]
-
-
-class ExportProgress(msgspec.Struct, frozen=True):
-    """How far an export has come, from 0 to 1; `ended` says how, None while it is under way."""
-
-    part: float
-    rows: int
-    ended: str | None
 
 
 class ExportEndpoints:
@@ -52,29 +43,14 @@ class ExportEndpoints:
     One that is asked for with a `track`, a word of the caller's, can be watched by it.
     """
 
-    def __init__(self) -> None:
-        self.under_way = 0
-        self._tracked: OrderedDict[tuple[str | None, str], Download] = OrderedDict()
-
-    def track(self, who: str | None, word: str, download: Download) -> None:
-        """Have `progress` know of the download, also for a while after its end."""
-        self._tracked[who, word] = download
-        while len(self._tracked) > _REMEMBERED:
-            self._tracked.popitem(last=False)
-
-    def progress(self, who: str | None, word: str) -> ExportProgress | None:
-        """Return how far one's own export has come; None if none has that word in this process."""
-        found = self._tracked.get((who, word))
-        return None if found is None else found.progress
-
     async def requests(self, request: AdminRequest) -> Download:
-        return await _download(self, request, ExportKind.REQUESTS)
+        return await _download(request, ExportKind.REQUESTS)
 
     async def audit(self, request: AdminRequest) -> Download:
-        return await _download(self, request, ExportKind.AUDIT)
+        return await _download(request, ExportKind.AUDIT)
 
     async def usage(self, request: AdminRequest) -> Download:
-        return await _download(self, request, ExportKind.USAGE)
+        return await _download(request, ExportKind.USAGE)
 
 
 def accepts_gzip(header: str) -> bool:
@@ -96,13 +72,12 @@ class Download:
 
     def __init__(
         self,
-        exports: ExportEndpoints,
         request: AdminRequest,
         kind: ExportKind,
         export: Export,
         headers: Headers,
     ) -> None:
-        self._exports = exports
+        self._exports = request.resources.exports
         self._request = request
         self._kind = kind
         self._export = export
@@ -112,8 +87,8 @@ class Download:
         self._begun = False
         self._ended: str | None = None
 
-    @property
     def progress(self) -> ExportProgress:
+        """Return how far it has come."""
         part = 1.0 if self._ended == "done" else self._export.progress
         return ExportProgress(part, self._export.rows, self._ended)
 
@@ -181,9 +156,10 @@ class Download:
         )
 
 
-async def _download(exports: ExportEndpoints, request: AdminRequest, kind: ExportKind) -> Download:
+async def _download(request: AdminRequest, kind: ExportKind) -> Download:
     format_ = ExportFormat(request.text("format", "csv", [*ExportFormat]))
     period = BY_NAME[request.text("period", "hour", BY_NAME)]
+    by_team = kind is ExportKind.USAGE and request.text("by", "", ("", "team")) == "team"
     # Parquet is compressed by itself.
     gzip = format_ is not ExportFormat.PARQUET and accepts_gzip(
         ",".join(request.http.headers.getlist("accept-encoding"))
@@ -192,7 +168,8 @@ async def _download(exports: ExportEndpoints, request: AdminRequest, kind: Expor
         wanted = _wanted(request, kind)
         # In a thread: pyarrow takes some hundred milliseconds to import.
         export = await trio.to_thread.run_sync(
-            lambda: Export(kind, wanted, format_, gzip=gzip, period=period), abandon_on_cancel=True
+            lambda: Export(kind, wanted, format_, gzip=gzip, period=period, by_team=by_team),
+            abandon_on_cancel=True,
         )
     except ConfigError as exc:
         raise InvalidRequest(str(exc), param="format") from exc
@@ -205,16 +182,16 @@ async def _download(exports: ExportEndpoints, request: AdminRequest, kind: Expor
     ]
     if gzip:
         headers.append((b"content-encoding", b"gzip"))
-    download = Download(exports, request, kind, export, headers)
+    download = Download(request, kind, export, headers)
     if track := request.text("track", ""):
         if not _TRACK.fullmatch(track):
             raise InvalidRequest("track must be 8 to 64 letters, digits or hyphens.", param="track")
-        exports.track(request.who, track, download)
+        request.resources.exports.track(request.who, track, download.progress)
     return download
 
 
 def _wanted(request: AdminRequest, kind: ExportKind) -> Filter | AuditFilter:
     if kind is ExportKind.AUDIT:
         return filters.parse_audit(request.params, request.now, {"format", "track"})
-    also = {"format", "track"} | ({"period"} if kind is ExportKind.USAGE else set())
+    also = {"format", "track"} | ({"period", "by"} if kind is ExportKind.USAGE else set())
     return filters.parse(request.params, request.now, also)

@@ -9,13 +9,16 @@ from starlette.responses import Response
 
 from ..control.changes import AuditNote
 from ..control.paging import PagePlace, place_of
+from ..core.limits.operations import StoreFailed
+from ..core.processes import SharedRoll
 from ..core.records.audit import AuditAction, AuditResult
-from ..errors import NotFound, Overloaded
-from ..proxy.in_flight import InFlightRow
+from ..errors import NotFound, Overloaded, StoreUnavailable
+from ..group.known.under_way import GroupRow, told_requests
 from ..store.control import cancellations
 from ..store.control.generations import Transaction
 from ..store.queries.cursor import check_limit
 from .controls.audit import audit_change
+from .controls.processes import known
 from .request import AdminRequest, encoded
 from .resources import Resources
 
@@ -25,17 +28,13 @@ _LONGEST_ID: Final = 200
 MAX_LIMIT: Final = 1000
 
 
-class GroupRow(InFlightRow, frozen=True):
-    """A request under way, and the process that answers it."""
-
-    pid: int
-
-
 class InFlightList(msgspec.Struct, frozen=True):
     """The oldest exchanges under way in all processes of this gateway, oldest first.
 
     `total` counts those left out as well, `next` is the cursor of the page that follows, None at
-    the end. `silent` are the workers that did not say in time what they are doing.
+    the end. `silent` are the workers that did not say in time what they are doing. Those of other
+    hosts, or of this one that cannot be asked, are as each process said it within two seconds, and
+    of each process the oldest.
     """
 
     rows: list[GroupRow]
@@ -71,6 +70,13 @@ async def cancelled(request: AdminRequest) -> Cancelled:
         details = {"token": first.token, "model": first.model, "requests": many}
         request.audit(AuditAction.REQUEST_CANCELLED, AuditResult.OK, request_id, **details)
         return Cancelled(many, others_asked=False)
+    if resources.roll is not None and len(request_id) <= _LONGEST_ID:
+        await _ask_all(resources.roll, request_id)
+        if resources.database is None:
+            request.audit(
+                AuditAction.REQUEST_CANCELLED, AuditResult.OK, request_id, others_asked=True
+            )
+            return await _asked(resources)
     if resources.database is None or len(request_id) > _LONGEST_ID:
         if answers.silent:
             raise Overloaded("a worker does not answer; ask again", retry_after=1)
@@ -82,6 +88,20 @@ async def cancelled(request: AdminRequest) -> Cancelled:
         audit_change(connection, request, note)
 
     await request.write(ask)
+    return await _asked(resources)
+
+
+async def _ask_all(roll: SharedRoll, request_id: str) -> None:
+    try:
+        await roll.cancel(request_id)
+    except StoreFailed as exc:
+        raise StoreUnavailable(f"the server of [state] cannot be used: {exc}") from exc
+
+
+async def _asked(resources: Resources) -> Cancelled:
+    if resources.look is not None:
+        # Also to tell the others.
+        await resources.look()
     return Cancelled(0, others_asked=True)
 
 
@@ -103,13 +123,20 @@ async def in_flight(request: AdminRequest) -> Response:
 async def exchanges(
     resources: Resources, limit: int, after: tuple[int, str] | None = None
 ) -> InFlightList:
-    """Return the oldest exchanges under way in all processes of this gateway."""
+    """Return the oldest exchanges under way in all processes, on all hosts."""
     answers = await resources.group.in_flight(limit, after)
+    host = None if resources.presence is None else resources.presence.host
     rows = [
-        GroupRow(**msgspec.structs.asdict(row), pid=own.pid)
+        GroupRow(**msgspec.structs.asdict(row), pid=own.pid, host=host)
         for own in answers.found
         for row in own.rows
     ]
-    rows.sort(key=lambda row: (row.started, row.request_id))
     total = sum(own.total for own in answers.found)
+    if host is not None:
+        asked = {(host, own.pid) for own in answers.found}
+        told = (await known(resources, [])).rows
+        others, more = told_requests(told, resources.clock(), asked)
+        rows += [row for row in others if after is None or (row.started, row.request_id) > after]
+        total += more
+    rows.sort(key=lambda row: (row.started, row.request_id))
     return InFlightList(rows[:limit], total, silent=answers.silent)

@@ -53,6 +53,7 @@ async def requests(request: AdminRequest) -> Response:
 
 async def one_request(request: AdminRequest) -> Response:
     """Answer with the requests of an id as `rows`, newest first, each with what was `tried`."""
+    request.only()
     request_id = request.argument
 
     def work(connection: Any) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
+from ..core.wire.bounds.nesting import nested_too_deeply
 from ..errors import AuthenticationFailed, InvalidRequest, NotFound, StoreUnavailable
 from ..store.engine.database import Database
 from .accounts.arrival import Arrival
@@ -175,8 +176,11 @@ class AdminRequest:
 
         Raises InvalidRequest (400), which names the field that is wrong.
         """
+        body = await self.http.body()
+        if nested_too_deeply(body):
+            raise InvalidRequest("The body is not valid JSON: it is nested too deeply.")
         try:
-            return msgspec.json.decode(await self.http.body(), type=type)
+            return msgspec.json.decode(body, type=type)
         except msgspec.ValidationError as exc:
             message, param = explained(str(exc))
             raise InvalidRequest(message, param=param) from exc

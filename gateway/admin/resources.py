@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,10 @@ from typing import Protocol
 from ..config.reload_status import ReloadOutcome, ReloadStatus
 from ..config.schema import Config
 from ..config.snapshot import Snapshot
+from ..core.processes import SharedRoll
 from ..core.records.audit import AuditEvent
+from ..group.exports import ProcessExports
+from ..group.known.presence import ProcessPresence
 from ..group.respondent import Respondent
 from ..group.sisters import Sisters
 from ..group.whole import Group
@@ -49,7 +52,8 @@ class Resources:
     is Unix time in seconds. `oidc_http` calls the provider of [admin.oidc]. `sisters` are the
     other processes of this gateway; None for one that is alone, or does not know them. `look` has
     this process do at once what was ordered through the database; the others do within two
-    seconds.
+    seconds. `exports` knows the files that this process sends. `presence` is who this process is,
+    and `roll` where all processes are known that share the server of [state]; None without one.
     """
 
     control: Control
@@ -66,6 +70,9 @@ class Resources:
     oidc_http: OidcHttp | None = None
     look: Callable[[], Awaitable[None]] | None = None
     sisters: Sisters | None = None
+    exports: ProcessExports = field(default_factory=ProcessExports)
+    presence: ProcessPresence | None = None
+    roll: SharedRoll | None = None
 
     @cached_property
     def group(self) -> Group:
@@ -78,6 +85,8 @@ class Resources:
             worker=None if self.sisters is None else self.sisters.number,
             store=self.store,
             debug_log=self.debug_log,
+            exports=self.exports,
+            presence=self.presence,
         )
         return Group(own, self.sisters)
 

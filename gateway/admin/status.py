@@ -1,4 +1,4 @@
-"""The state of all processes of this gateway. Nothing here shows any of a key."""
+"""The state of all processes of this gateway, on all its hosts. Nothing here shows any of a key."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from ..group.merging import shown
+from .controls.processes import whole_state
 from .request import AdminRequest, encoded
 from .resources import Resources
 
@@ -14,9 +15,9 @@ from .resources import Resources
 async def status(request: AdminRequest) -> Response:
     """Answer with how the gateway is (see `GroupState`): all its processes together, and each."""
     request.only()
-    return encoded(await request.resources.group.state())
+    return encoded(await whole_state(request.resources))
 
 
 async def group_state(resources: Resources) -> dict[str, Any]:
     """Return the same as pages show it."""
-    return shown(await resources.group.state())
+    return shown(await whole_state(resources))

@@ -11,9 +11,12 @@ from ..core.admin_path import is_below
 from ..errors import GatewayError, NotFound, SendStalled, ShuttingDown
 from ..lifecycle import Lifecycle
 from . import routes
-from .asgi_app import AdminEndpoint, Scope
-from .client import AsgiClient, Receive, Send
+from .asgi_app import Scope
+from .client import AsgiClient
+from .endpoints import AdminEndpoint
 from .request import api_key, content_length, has_body, headers_of, request_id
+from .requests.served_request import Receive, Send
+from .spoken_dialect import DEFAULT_DIALECT
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +44,7 @@ class AdminApp:
             send,
             identity,
             self._lifecycle,
-            routes.DEFAULT_DIALECT,
+            DEFAULT_DIALECT,
             has_body=has_body(headers),
             content_length=content_length(headers),
         )

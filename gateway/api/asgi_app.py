@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 import trio
@@ -27,33 +27,25 @@ from ..errors import (
 )
 from ..lifecycle import Lifecycle
 from ..proxy.exchange import Exchange
-from ..proxy.protocols import Client, HeaderPairs
+from ..proxy.protocols import HeaderPairs
 from ..proxy.reservation import rate_limits
 from ..proxy.services import Services
-from ..proxy.unserved import WEBSOCKET
 from . import cors, operations, routes
 from .calls import CALLS, work_of
-from .client import AsgiClient, Message, Receive, Send
+from .client import AsgiClient
+from .endpoints import AdminEndpoint, MetricsScraper
 from .open_gateway import check_open
 from .replies import Reply
 from .request import api_key, content_length, has_body, headers_of, request_id
+from .requests.served_request import Message, Receive, Send, served_request
+from .requests.signed_request import signed_request
 from .routes import ApiRoute, Operation
+from .sessions import serve_websocket
+from .spoken_dialect import DEFAULT_DIALECT, dialect_of
 
 _log = structlog.get_logger(__name__)
 
 Scope = Message
-
-
-class AdminEndpoint(Protocol):
-    async def serve(self, scope: Scope, client: Client, key: bytes | None) -> None:
-        """Answer a request for a path under /admin/. Raises nothing but SendStalled."""
-        ...
-
-
-class MetricsScraper(Protocol):
-    async def scrape(self, accept: str | None) -> tuple[bytes, bytes]:
-        """Return content type and body of what Prometheus reads."""
-        ...
 
 
 class Runtime:
@@ -97,12 +89,7 @@ class AsgiApp:
         elif kind == "lifespan":
             await self._lifespan(receive, send)
         else:
-            # WebSocket: closing before accepting is a 403, quick and clean.
-            if self._running is not None:
-                path = routes.decoded(scope["raw_path"])
-                self._running.services.unserved.note(WEBSOCKET, path, 403, trio.current_time())
-            await receive()
-            await send({"type": "websocket.close", "code": 1000})
+            await serve_websocket(lambda: self._running, scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -136,18 +123,22 @@ class AsgiApp:
         trusted = running.snapshot.server.request_id_header if running else ""
         identity = request_id(headers, trusted.lower().encode("ascii"))
         log_context.request_id.set(identity.decode("ascii"))
-        path = routes.decoded(scope["raw_path"])
+        path, query = routes.decoded(scope["raw_path"]), scope.get("query_string", b"")
         # No web page gets leave to call the admin API, whatever [cors] allows for the rest.
         for_admins = is_below(path, running.admin_path if running else HERE)
+        served = served_request(scope)
+        snapshot = running.snapshot if running else None
+        signed = signed_request(snapshot, path, scope, headers, receive, served)
         client = AsgiClient(
-            receive,
+            receive if signed is None else signed.receive,
             send,
             identity,
             self._lifecycle,
-            routes.DEFAULT_DIALECT if for_admins else routes.dialect_of(path, headers),
+            DEFAULT_DIALECT if for_admins else dialect_of(path, headers, query),
             has_body=has_body(headers),
             content_length=content_length(headers),
             always=() if for_admins else _cors_headers(running, headers),
+            served=served if signed is None else signed,
         )
         try:
             try:
@@ -161,17 +152,21 @@ class AsgiApp:
                     if allowed is not None:
                         await client.reply(200, allowed, b"")
                         return
+                if signed is not None:
+                    refused = running.services.traffic.refused
+                    headers = signed.shown(headers, refused, _address(running, scope))
                 snapshot = running.snapshot
                 if snapshot.open and not path.startswith(routes.HEALTH_PREFIX):
                     check_open(snapshot, scope, headers)
-                route, argument = _route(running, scope["method"], path, headers)
+                route, argument = _route(running, scope["method"], path, headers, query)
                 if route.operation in CALLS:
-                    client.dialect = route.dialect
-                    await self._call(running, client, scope, headers, identity, route, argument)
+                    client.dialect = routes.spoken(route, client.dialect)
+                    asked = (headers, identity, route, argument)
+                    await self._call(running, client, scope, *asked, signed=signed is not None)
                 elif route.operation is Operation.METRICS:
                     await client.reply(*await _scrape(running, headers))
                 else:
-                    reply = self._operation(running, client, route, argument, scope, headers)
+                    reply = await self._operation(running, client, route, argument, scope, headers)
                     await client.reply(*reply)
             except GatewayError as exc:
                 await client.refuse(exc)
@@ -187,9 +182,10 @@ class AsgiApp:
         identity: bytes,
         route: ApiRoute,
         argument: str,
+        *,
+        signed: bool,
     ) -> None:
         """Serve what a provider is asked for."""
-        peer: Any = scope.get("client")
         tracer = running.services.tracer
         exchange = Exchange(
             running.services,
@@ -197,30 +193,26 @@ class AsgiApp:
             client,
             identity,
             client.dialect,
-            client_address(
-                peer[0] if peer else None,
-                scope["headers"],
-                running.snapshot.server.trusted_proxies,
-            ),
+            _address(running, scope),
             headers,
             None if tracer is None else tracer.begin(scope["headers"]),
         )
-        # Servers other than ours may have no extensions at all (ASGI, "Extensions").
+        exchange.signed = signed
         if waited := (scope.get("extensions") or {}).get("gateway.waited"):
             exchange.settlement.waited(waited["seconds"])
         client.carry(exchange.about)
         client.before_last(exchange.give_place)
         client.before_body(exchange.hold_body)
-        key = api_key(headers)
+        key = api_key(headers, scope.get("query_string", b""))
         try:
-            await exchange.run(work_of(route.operation, argument, scope, key, headers))
+            await exchange.run(work_of(route.operation, argument, scope, key, headers, client))
             told = exchange.settlement.reason not in UNTOLD
             if client.dialect.closes_failed and client.open and told:
                 await client.finish(b"")
         finally:
             client.let_go()
 
-    def _operation(
+    async def _operation(
         self,
         running: Runtime,
         client: AsgiClient,
@@ -230,29 +222,34 @@ class AsgiApp:
         headers: dict[bytes, bytes],
     ) -> Reply:
         operation, dialect = route.operation, client.dialect
-        if operation is Operation.HELLO:
-            return operations.hello()
-        if operation is Operation.LIVE:
-            return operations.live()
+        if (known := operations.SAID.get(operation)) is not None:
+            return known()
         if operation is Operation.READY:
             return operations.ready(self._lifecycle)
         snapshot = running.snapshot
-        peer: Any = scope.get("client")
-        caller = running.services.traffic.refused.authenticate(
-            snapshot, api_key(headers), peer[0] if peer else None
-        )
+        query = scope.get("query_string", b"")
+        key, address = api_key(headers, query), _address(running, scope)
+        caller = running.services.traffic.refused.authenticate(snapshot, key, address)
         if caller.limited:
             client.carry(lambda: rate_limits(running.services.limits, caller))
         if operation is Operation.MODELS:
-            query = scope.get("query_string", b"").decode("latin-1")
-            return operations.models(dialect, snapshot, caller, query)
-        if operation is Operation.MODEL:
+            return operations.models(dialect, snapshot, caller, query.decode("latin-1"))
+        if operation is Operation.SHOWN_MODEL:
+            # Not before the key: nobody unknown has a body read.
+            argument = await operations.named(client)
+        if operation in (Operation.MODEL, Operation.SHOWN_MODEL):
             return operations.model(dialect, snapshot, caller, argument)
         raise InternalError(f"the route {operation.value} has no handler")
 
 
+def _address(running: Runtime, scope: Scope) -> str | None:
+    peer: Any = scope.get("client")
+    trusted = running.snapshot.server.trusted_proxies
+    return client_address(peer[0] if peer else None, scope["headers"], trusted)
+
+
 def _route(
-    running: Runtime, method: str, path: str, headers: dict[bytes, bytes]
+    running: Runtime, method: str, path: str, headers: dict[bytes, bytes], query: bytes
 ) -> tuple[ApiRoute, str]:
     """Return what serves a path. Raises NotFound and MethodNotAllowed, which are counted.
 
@@ -260,7 +257,7 @@ def _route(
     refusal costs it several tries. So a 426 is what it gets, and no line in the log.
     """
     try:
-        return routes.match(method, path)
+        return routes.match(method, path, query)
     except (NotFound, MethodNotAllowed) as exc:
         wanted = headers.get(b"upgrade", b"").lower()
         if isinstance(exc, MethodNotAllowed) and wanted == b"websocket":

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from ..core.objects.families import ObjectPath, object_path
 from ..core.wire.hops import HOP, chain_of, is_loop
 from ..errors import GatewayError
 from ..proxy.exchange import Exchange
+from ..proxy.operations.by_body.read_body import serve_by_body
 from ..proxy.operations.chat import serve_chat
 from ..proxy.operations.count_tokens import serve_count
 from ..proxy.operations.kept_answers import KeptAnswerCall, serve_kept_answer
-from .client import Message
-from .request import asked
-from .routes import Operation
+from ..proxy.operations.media import serve_media
+from ..proxy.operations.objects import ObjectCall, serve_objects
+from ..proxy.operations.passthrough import PassthroughCall, serve_passthrough
+from ..proxy.relayed.incoming import ReceivingClient
+from .request import asked, without_key
+from .requests.served_request import Message
+from .routes import PASSTHROUGH_PREFIX, Operation
 
 # The gateway answers the others itself.
-CALLS: Final = frozenset({Operation.CHAT, Operation.COUNT_TOKENS, Operation.KEPT_ANSWER})
+CALLS: Final = frozenset(
+    {
+        *(Operation.CHAT, Operation.COUNT_TOKENS, Operation.KEPT_ANSWER),
+        *(Operation.MEDIA, Operation.OBJECTS, Operation.PASSTHROUGH, Operation.BY_BODY),
+    }
+)
 
 
 class LoopDetected(GatewayError):
@@ -31,9 +43,17 @@ def work_of(
     scope: Message,
     key: bytes | None,
     headers: dict[bytes, bytes],
+    client: ReceivingClient,
 ) -> Callable[[Exchange], Awaitable[None]]:
-    """Return what serves a request; `argument` is the rest of its path."""
-    work = _work_of(operation, argument, scope, key, headers)
+    """Return what serves a request of `client`; `argument` is the rest of its path."""
+    work = _work_of(operation, argument, scope, key, headers, client)
+    return unless_looping(work, scope, headers)
+
+
+def unless_looping(
+    work: Callable[[Exchange], Awaitable[None]], scope: Message, headers: dict[bytes, bytes]
+) -> Callable[[Exchange], Awaitable[None]]:
+    """Return what does `work`, unless the request has come from this gateway."""
     if HOP not in headers:
         return work
     # Those of all headers of that name; this is what goes on to providers.
@@ -56,12 +76,45 @@ def _work_of(
     scope: Message,
     key: bytes | None,
     headers: dict[bytes, bytes],
+    client: ReceivingClient,
 ) -> Callable[[Exchange], Awaitable[None]]:
+    if operation is Operation.MEDIA:
+        options = asked(headers)
+        return lambda exchange: serve_media(exchange, key, options, client)
+    if operation is Operation.OBJECTS:
+        called = ObjectCall(scope["method"], _objects(argument), scope.get("query_string", b""))
+        options = asked(headers)
+        return lambda exchange: serve_objects(exchange, key, called, options, client)
+    if operation is Operation.PASSTHROUGH:
+        passed = _passthrough(argument, scope, headers)
+        return lambda exchange: serve_passthrough(exchange, key, passed, client)
     if operation is Operation.COUNT_TOKENS:
         return lambda exchange: serve_count(exchange, key)
     if operation is Operation.KEPT_ANSWER:
         id, _, part = argument.partition("/")
-        method, query = scope["method"], scope.get("query_string", b"")
+        method, query = scope["method"], without_key(scope.get("query_string", b""))
         kept = KeptAnswerCall(method, id, part and f"/{part}", query)
         return lambda exchange: serve_kept_answer(exchange, key, kept)
-    return lambda exchange: serve_chat(exchange, key, asked(headers))
+    serve = serve_by_body if operation is Operation.BY_BODY else serve_chat
+    return lambda exchange: serve(exchange, key, asked(headers))
+
+
+_SLASHES: Final = re.compile(rb"/{2,}")
+
+
+def _passthrough(argument: str, scope: Message, headers: dict[bytes, bytes]) -> PassthroughCall:
+    """Return what is asked of a provider; its path is as it came, percent-encoded."""
+    raw = _SLASHES.sub(b"/", scope["raw_path"]).partition(PASSTHROUGH_PREFIX.encode())[2]
+    return PassthroughCall(
+        method=scope["method"],
+        provider=argument.partition("/")[0],
+        path=raw.partition(b"/")[2],
+        query=scope.get("query_string", b""),
+        timeout=asked(headers).timeout,
+    )
+
+
+def _objects(path: str) -> ObjectPath:
+    found = object_path(path)
+    assert found is not None  # or it would have no such route
+    return found

@@ -47,7 +47,9 @@ def check_open(
         # A preflight, which is answered without what a page would need.
         _check_page(snapshot.cors, method, headers)
     kind = headers.get(b"content-type")
-    if kind is not None and method not in _READS and _essence(kind) in _OF_FORMS:
+    # A key, whatever its value, is a header that no page can send without a preflight either.
+    by_hand = headers.get(b"authorization", b"")[:7].lower() == b"bearer "
+    if kind is not None and method not in _READS and _essence(kind) in _OF_FORMS and not by_hand:
         raise UnsupportedContent(
             "without keys only JSON is taken, which no web page can send unasked: send the header"
             " 'content-type: application/json'"

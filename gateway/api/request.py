@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from ..errors import InvalidRequest
 from ..proxy.options import ClientOptions
@@ -14,6 +15,9 @@ from ..proxy.options import ClientOptions
 # Long enough for a UUID with a prefix; narrow enough to stand in a log line or a header.
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _FLAGS: Final = {b"true": True, b"1": True, b"false": False, b"0": False}
+_KEYS: Final = (b"x-api-key", b"x-goog-api-key", b"api-key")
+# cloud.google.com/apis/docs/system-parameters.
+_PARAMETERS: Final = (b"key", b"$key")
 _MILLISECONDS: Final = re.compile(rb"[0-9]{1,12}")
 
 
@@ -32,12 +36,42 @@ def request_id(headers: Mapping[bytes, bytes], trusted: bytes) -> bytes:
     return b"req_" + secrets.token_hex(16).encode("ascii")
 
 
-def api_key(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """Return the key of a request: OpenAI clients send a bearer token, Anthropic's `x-api-key`."""
+def api_key(headers: Mapping[bytes, bytes], query: bytes = b"") -> bytes | None:
+    """Return the key of a request.
+
+    OpenAI's clients send a bearer token, Anthropic's `x-api-key`, Google's `x-goog-api-key` or a
+    parameter of the `query`, Azure's `api-key`.
+    """
     scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"bearer" and (credentials := credentials.strip()):
         return credentials
-    return headers.get(b"x-api-key", b"").strip() or None
+    for name in _KEYS:
+        if key := headers.get(name, b"").strip():
+            return key
+    return key_in_query(query)
+
+
+def key_in_query(query: bytes) -> bytes | None:
+    """Return the key in a query; None if there is none."""
+    if b"key=" not in query and b"%" not in query:
+        # Nearly all requests end here.
+        return None
+    # As Latin-1 every byte is a letter, and comes back as it was.
+    found = dict(parse_qsl(query.decode("latin-1"), encoding="latin-1"))
+    given = (found[name].strip() for each in _PARAMETERS if (name := each.decode()) in found)
+    return next((key.encode("latin-1") or None for key in given), None)
+
+
+def without_key(query: bytes) -> bytes:
+    """Return a query without the key, which is for the gateway alone."""
+    if key_in_query(query) is None:
+        return query
+    pieces = query.split(b"&")
+    return b"&".join([each for each in pieces if not _is_key(each)])
+
+
+def _is_key(piece: bytes) -> bool:
+    return unquote_to_bytes(piece.partition(b"=")[0].replace(b"+", b" ")) in _PARAMETERS
 
 
 def content_length(headers: Mapping[bytes, bytes]) -> int | None:

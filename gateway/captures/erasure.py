@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from ..core.capture.transcript import RequestLine
+from ..core.capture.named_users import named_users
 from .files import list_captures, read_file, remove_file
 
 
@@ -33,27 +29,7 @@ def erase_captures(
         if (
             request.id in requests
             or (token is not None and request.token == token)
-            or (user is not None and user in _users(request))
+            or (user is not None and user in named_users(request.body.data))
         ):
             removed += remove_file(folder, file)
     return removed
-
-
-def _users(request: RequestLine) -> list[Any]:
-    """Return who a request says that it is made for, in any of the APIs."""
-    try:
-        body = _decoded(request.body.data)
-    except (ValueError, RecursionError):
-        return []
-    if not isinstance(body, dict):
-        return []
-    metadata = body.get("metadata")
-    inner = metadata.get("user_id") if isinstance(metadata, dict) else None
-    return [body.get("user"), body.get("safety_identifier"), inner]
-
-
-def _decoded(data: bytes) -> Any:
-    try:
-        return msgspec.json.decode(data)
-    except msgspec.DecodeError:
-        return json.loads(data)

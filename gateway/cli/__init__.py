@@ -3,16 +3,18 @@
     commands/    one module for each command
     imports/     other gateways' configurations as ours
     output/      what commands print: tables, plain text for terminals, files
+    serving/     `gateway serve`: one process, or the supervisor of several
     store        opens the database of `[store]` for a command
     audit_entry  writes an operator's action to the audit log
     key_work     what the commands of `gateway keys` and `gateway teams` have in common
+    known_processes  what commands know of the processes of a gateway, and tell them
     options      the types of options that several commands have
     moments      times as people write them
     program      what the person calls this program
     announcement what `gateway serve` says at the start
 
 Start here, then read the module of the command in question. `serve`, `reload` and `check` are
-declared here, so that `gateway --help` imports nothing of the server.
+declared here; no command imports what another one needs.
 """
 
 from __future__ import annotations
@@ -20,25 +22,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
 from .. import __version__
 from ..config.sources.state import VARIABLE
-from .admin_keys import app as admin_keys
-from .commands.audit import app as audit
-from .commands.control.deployments import app as deployments
-from .commands.control.keys import app as keys
-from .commands.control.teams import app as teams
-from .commands.db import app as db
-from .commands.debug import app as debug
-from .commands.erase import erase
-from .commands.export import export
-from .commands.init import init
-from .commands.tokens import app as tokens
-from .commands.users import app as users
-from .imports.command import app as imports
+from ..interrupts import hold_back
 from .options import ConfigFile
 
 app = App(
@@ -49,11 +39,30 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for each in (
-    *(init, imports, tokens, admin_keys, keys, teams, deployments),
-    *(users, db, audit, debug, export, erase),
-):
-    app.command(each)
+# By name, where the other commands are. They are imported when they are called.
+_COMMANDS: Final = {
+    "init": "commands.init:init",
+    "import": "imports.command:app",
+    "tokens": "commands.tokens:app",
+    "admin-keys": "admin_keys:app",
+    "keys": "commands.control.keys:app",
+    "teams": "commands.control.teams:app",
+    "deployments": "commands.control.deployments:app",
+    "processes": "commands.control.processes:app",
+    "status": "commands.control.processes:status",
+    "cancel": "commands.control.processes:cancel",
+    "users": "commands.users:app",
+    "db": "commands.db:app",
+    "audit": "commands.audit:app",
+    "debug": "commands.debug:app",
+    "export": "commands.export:export",
+    "erase": "commands.erase:erase",
+    "providers": "commands.catalogue.providers:providers",
+    "models": "commands.catalogue.models:models",
+    "prices": "commands.catalogue.prices:app",
+}
+for _name, _place in _COMMANDS.items():
+    app.command(f"{__name__}.{_place}", name=_name)
 
 
 @app.command
@@ -64,11 +73,13 @@ def serve(
     config: ConfigFile = None,
     bind: str | None = None,
     state_dir: Path | None = None,
-    workers: Annotated[int, Parameter(name=["--workers", "-w"])] = 1,
+    workers: Annotated[int | None, Parameter(name=["--workers", "-w"])] = None,
     listen_fds: Annotated[tuple[int, ...], Parameter(show=False, negative="")] = (),
     lifeline_fd: Annotated[int | None, Parameter(show=False)] = None,
     ready_fd: Annotated[int | None, Parameter(show=False)] = None,
     admin_fds: Annotated[tuple[int, ...], Parameter(show=False, negative="")] = (),
+    handover_fd: Annotated[int | None, Parameter(show=False)] = None,
+    trial: Annotated[bool, Parameter(show=False, negative="")] = False,
 ) -> int:
     """Serve the API until SIGTERM or Ctrl-C.
 
@@ -85,7 +96,8 @@ def serve(
         The folder of all that is written, instead of the file's [server] state_dir; also
         $GATEWAY_STATE_DIR, which the other commands know too.
     workers
-        Processes that share the port.
+        Processes that share the port, under a supervisor that starts a dead one again and can
+        replace them one by one (`gateway upgrade`). Default: one process, without a supervisor.
     listen_fds
         Listening sockets handed down by the supervisor of several workers.
     lifeline_fd
@@ -94,12 +106,22 @@ def serve(
         A pipe to write a byte to when connections are accepted.
     admin_fds
         Listening sockets of the admin API's own address, handed down likewise.
+    handover_fd
+        A file in which the supervisor that this process was before says what there is.
+    trial
+        Only say whether this could be served.
     """
+    if not (listen_fds or trial):
+        # Workers of a supervisor are started anew by it.
+        hold_back()
     # Imported late: `gateway check` and `--help` need none of the server.
-    from ..telemetry.stderr import in_background
-    from .commands.serve import InheritedDescriptors, serve_one, serve_several
+    from ..telemetry.without_rich import import_structlog
 
-    if workers < 1:
+    import_structlog()
+    from ..process.memory import postpone_collections
+    from ..telemetry.stderr import in_background
+
+    if workers is not None and workers < 1:
         app.error_console.print("--workers must be at least 1")
         return 2
     if not _one_file(file, config):
@@ -107,13 +129,31 @@ def serve(
     config = file or config
     if state_dir is not None:
         os.environ[VARIABLE] = str(state_dir.absolute())
+    postpone_collections()
+    if trial:
+        return _try(config, bind, handover_fd)
     with in_background():
-        if listen_fds:
-            inherited = InheritedDescriptors(listen_fds, lifeline_fd, ready_fd, admin_fds)
-            return serve_one(config, bind, inherited)
-        if workers > 1:
+        if workers is not None and not listen_fds:
+            from .serving.several import go_on, serve_several
+
+            if handover_fd is not None:
+                return go_on(config, bind, handover_fd)
             return serve_several(config, bind, workers)
-        return serve_one(config, bind, None)
+        from .serving.one import InheritedDescriptors, serve_one
+
+        descriptors = InheritedDescriptors(listen_fds, lifeline_fd, ready_fd, admin_fds)
+        return serve_one(config, bind, descriptors if listen_fds else None)
+
+
+def _try(config: Path | None, bind: str | None, handover_fd: int | None) -> int:
+    """Say whether this code can serve, or with a handover whether it can be the supervisor."""
+    if handover_fd is not None:
+        from .serving.rehearsal import rehearse
+
+        return rehearse(config, bind, handover_fd)
+    from .serving.trial import try_out
+
+    return try_out(config, bind)
 
 
 @app.command
@@ -132,6 +172,34 @@ def reload(file: Path | None = None, /, *, config: ConfigFile = None) -> int:
     from .commands.reload import reload_running
 
     return reload_running(file or config) if _one_file(file, config) else 2
+
+
+@app.command
+def upgrade(
+    file: Path | None = None,
+    /,
+    *,
+    config: ConfigFile = None,
+    patience: float = 3600.0,
+) -> int:
+    """Have a running gateway replace its workers, one by one, by the version that is installed.
+
+    No request is lost. A worker that is replaced finishes what it has, for as long as [server]
+    drain_timeout says. If a new one can't serve, the others stay as they are. The gateway has to
+    have been started with --workers.
+
+    Parameters
+    ----------
+    file
+        The configuration file, as with --config.
+    config
+        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
+    patience
+        Seconds to wait for the end; the gateway goes on after that.
+    """
+    from .commands.upgrade import upgrade_running
+
+    return upgrade_running(file or config, patience) if _one_file(file, config) else 2
 
 
 @app.command
@@ -161,6 +229,10 @@ def _one_file(file: Path | None, config: Path | None) -> bool:
 def main() -> None:
     """Run the command line and exit with its status."""
     _fill_standard_descriptors()
+    if not sys.argv[1:] or sys.argv[1] in app.help_flags:
+        # The help has what each command says of itself, so all of them are imported.
+        for name in _COMMANDS:
+            app[name]
     status = app()
     raise SystemExit(status if isinstance(status, int) else 0)
 

@@ -6,7 +6,6 @@ import hashlib
 import sys
 from typing import Annotated, Final, Literal
 
-import msgspec
 from cyclopts import App, Parameter
 
 from ..config import load
@@ -21,7 +20,7 @@ from .audit_entry import by_operator, record_action
 from .commands.check import report
 from .commands.reload import tell_running
 from .options import ConfigFile, Flag
-from .output.columns import print_columns
+from .output.columns import print_columns, print_json
 
 _COLUMNS: Final = ("name", "scopes", "file")
 # What a key without `scopes` may do: they were added later.
@@ -108,12 +107,12 @@ def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
         for admin in admins
     ]
     if json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
+        print_json(found)
     elif not found:
         _say("there are no keys of the admin API; people sign in as users: gateway users")
     else:
         rows = [
-            (_plain(admin.name), ", ".join(admin.scopes or (_ALL,)), str(each["file"]))
+            (admin.name, ", ".join(admin.scopes or (_ALL,)), str(each["file"]))
             for admin, each in zip(admins, found, strict=True)
         ]
         print_columns([_COLUMNS, *rows])
@@ -150,11 +149,6 @@ def revoke(name: str, /, *, config: ConfigFile = None) -> int:
         tell_running(file)
         return 1
     return tell_running(file)
-
-
-def _plain(name: str) -> str:
-    # A name may hold what a terminal takes for a command.
-    return "".join(each if each.isprintable() else "?" for each in name)
 
 
 def _say(text: str) -> None:

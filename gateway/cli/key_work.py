@@ -19,8 +19,8 @@ from ..errors import ConfigError, GatewayError
 from .audit_entry import by_operator, operator
 from .commands.check import report
 from .moments import WRONG_EXPIRY, time_to_come
-from .output.columns import print_columns
-from .output.plain_text import printable_json, printable_line
+from .output import columns
+from .output.plain_text import printable_line
 from .store import opened
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def fields_of(
     team: str | None,
     labels: Sequence[str],
     overrides: Sequence[str],
+    passthrough: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return what was given of a key. Raises ValueError with a sentence."""
     found: dict[str, Any] = {
@@ -75,6 +76,8 @@ def fields_of(
         found["labels"] = {name: value for name, _, value in pairs}
     if overrides:
         found["overrides"] = tuple(overrides)
+    if passthrough:
+        found["passthrough"] = tuple(passthrough)
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -187,12 +190,12 @@ def _print(found: Sequence[KeyView]) -> int:
     if not found:
         sys.stderr.write("there are no such keys\n")
         return 0
-    print_columns([_COLUMNS, *map(_row, found)])
+    columns.print_columns([_COLUMNS, *map(_row, found)])
     return 0
 
 
 def _row(key: KeyView) -> tuple[str, ...]:
-    cells = (
+    return (
         key.name,
         key.state,
         key.team or "-",
@@ -202,7 +205,6 @@ def _row(key: KeyView) -> tuple[str, ...]:
         key.expires_at.isoformat(timespec="seconds") if key.expires_at else "never",
         key.source,
     )
-    return tuple(map(printable_line, cells))
 
 
 def limits_of(of: KeyView | TeamState) -> str:
@@ -218,6 +220,5 @@ def budget_of(of: KeyView | TeamState) -> str:
 
 
 def print_json(found: object) -> int:
-    text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
-    sys.stdout.write(printable_json(text) + "\n")
+    columns.print_json(found)
     return 0

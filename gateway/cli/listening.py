@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
 
 from ..config.schema import Config
 from ..serve.sockets import ListenError, listen
@@ -21,21 +20,3 @@ def listen_all(config: Config) -> tuple[list[socket.socket], list[socket.socket]
         for sock in sockets:
             sock.close()
         raise
-
-
-def limited_tables(config: Config) -> list[str]:
-    """Return the tables that set a limit which several processes do not share."""
-    tables: list[tuple[str, Iterable[object]]] = [
-        ("[limits]", [config.limits]),
-        ("[providers]", config.providers.values()),
-        ("[[tokens]]", config.tokens),
-    ]
-    return [
-        name
-        for name, found in tables
-        if any(
-            getattr(each, key, None) is not None
-            for each in found
-            for key in ("rpm", "tpm", "max_concurrent", "budget")
-        )
-    ]

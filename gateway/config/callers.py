@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from ..core.aws_signature import secret_of
 from ..core.limits.ledger import Scope, ScopeLimits
 from .keys.tables import Team, TeamTerms, TokenTerms
 from .schema import Config
@@ -37,6 +38,7 @@ class Caller(msgspec.Struct, frozen=True):
     labels: dict[str, str] | None = None
     blocked: bool = False
     overrides: frozenset[str] = frozenset()
+    passthrough: frozenset[str] = frozenset()
     granted_to: str | None = None
 
     @property
@@ -72,8 +74,14 @@ def callers_of(config: Config, teams: Iterable[Team] = ()) -> dict[bytes, Caller
     the event loop's thread may touch.
     """
     maker = CallerMaker(config, teams)
-    made = (maker.caller(each.name, key_digest(each.key), each) for each in config.tokens)
-    return {caller.digest: caller for caller in made}
+    made = [maker.caller(each.name, key_digest(each.key), each) for each in config.tokens]
+    callers = {caller.digest: caller for caller in made}
+    for token, caller in zip(config.tokens, made, strict=True):
+        if token.aws_access_key_id is not None:
+            secret = secret_of(config.server.aws_secret, token.aws_access_key_id)
+            digest = key_digest(secret)
+            callers[digest] = msgspec.structs.replace(caller, digest=digest)
+    return callers
 
 
 def key_digest(key: str) -> bytes:
@@ -127,6 +135,7 @@ class CallerMaker:
             labels=terms.labels or None,
             blocked=blocked,
             overrides=frozenset(terms.overrides),
+            passthrough=frozenset(terms.passthrough),
         )
 
 

@@ -13,6 +13,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ..errors import ConfigError
+from ..providers.presets.catalogue import near_names, presets
+from ..providers.presets.completed import UnknownPreset, completed
 from ..providers.registry import KINDS
 from ..providers.settings import Provider
 from . import schema
@@ -52,8 +54,9 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Config:
     if text is None:
         raise absent(path)
     beside = tokens_path(path, text)
-    if beside.parent != path.parent.absolute() and path.with_name(beside.name).exists():
-        raise ConfigError([f"{path.with_name(beside.name)}: is read no more: move it to {beside}"])
+    left = path.with_name(beside.name)
+    if left.exists() and not (beside.exists() and left.samefile(beside)):
+        raise ConfigError([f"{left}: is read no more: move it to {beside}"])
     tokens = read_text(beside) if beside != path else None
     return parse(text, str(path), environ, TokensFile(tokens, str(beside)) if tokens else None)
 
@@ -88,6 +91,23 @@ def outline(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Confi
     beside = tokens_path(path)
     more = read_text(beside) if beside != path else None
     return _joined(config, reader.made(parse_toml(more or "", str(beside))))
+
+
+def provider(path: Path, name: str, environ: Mapping[str, str] = os.environ) -> Provider | None:
+    """Return the provider of that name; faults elsewhere are ignored. Raises ConfigError.
+
+    None: neither the file nor the catalogue has it. Without a file, and where that has no such
+    table, it is the preset of the name.
+    """
+    tree = parse_toml(read_text(path) or "", str(path)).get("providers", {})
+    within = isinstance(tree, dict) and name in tree
+    if not within and name not in presets():
+        return None
+    reader = _Reader(str(path) if within else f"preset {name}", environ)
+    found = reader._providers({name: tree[name] if within else {}}).get(name)
+    if found is None:
+        raise ConfigError(reader.problems)
+    return found
 
 
 def store(path: Path, environ: Mapping[str, str] = os.environ) -> schema.Store:
@@ -128,7 +148,7 @@ def parse(
     """Like `load`, of texts; `on_disk` says whether to look for the files that they name."""
     reader = _Reader(name, environ)
     config = reader.config(parse_toml(text, name))
-    keys = KeyCheck(all_names(config, reader.unread))
+    keys = KeyCheck(all_names(config, reader.unread), aws=bool(config.server.aws_secret))
     reader.check(cross_check(config, reader.unread, keys, on_disk=on_disk))
     problems = reader.problems
     if tokens is not None:
@@ -202,27 +222,33 @@ class _Reader:
             return {}
         found: dict[str, Provider] = {}
         for name, value in tree.items():
-            provider = self._provider(f"[providers.{name}]", value)
+            provider = self._provider(f"[providers.{name}]", name, value)
             if provider is None:
                 self.unread.providers.add(name)
             else:
                 found[name] = provider
         return found
 
-    def _provider(self, where: str, tree: Any) -> Provider | None:
-        """Return a provider's table, read as its kind wants it."""
-        if not isinstance(tree, dict):
-            return self._table(where, tree, Provider)
+    def _provider(self, where: str, name: str, given_tree: Any) -> Provider | None:
+        """Return a provider's table, completed by its preset and read as its kind wants it."""
+        if not isinstance(given_tree, dict):
+            return self._table(where, given_tree, Provider)
         try:
+            tree = completed(name, given_tree, self._environ)
             given = expand(tree.get("kind"), self._environ)
+        except UnknownPreset as exc:
+            self._problem(where, "preset", str(exc))
+            return None
         except MissingVariable as exc:
             self._problem(where, "kind", str(exc))
             return None
         kind = KINDS.get(given) if isinstance(given, str) else None
         if kind is not None:
             return self._table(where, tree, kind.settings)
-        known = " or ".join([f'"{name}"' for name in KINDS])
+        known = " or ".join([f'"{each}"' for each in KINDS])
         what = f"{'' if 'kind' in tree else 'missing; '}expected {known}"
+        if "kind" not in tree and (near := near_names(name)):
+            what += f"; or is the preset {' or '.join(map(repr, near))} meant?"
         echo = got(given) if isinstance(given, str) and given == tree["kind"] else ""
         self._problem(where, "kind", what + echo)
         return None

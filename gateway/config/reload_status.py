@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ..core.state_server import StateServer
 from .schema import Config, Store, TracingConfig
 
 # The sockets are open; `gateway reload` looks for the pid file where it is now; the writers of the
@@ -21,6 +22,8 @@ _FIXED: Final = (
     ("admin", "path"),
     ("log", "requests"),
     *(("store", key) for key in Store.__struct_fields__),
+    *(("state", key) for key in StateServer.__struct_fields__),
+    ("cache", "shared"),
     ("debug_log", "folder"),
     ("metrics", "enabled"),
     ("metrics", "max_label_values"),

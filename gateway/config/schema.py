@@ -6,7 +6,7 @@ are part of the types; what spans several tables is checked in `checks/`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +26,8 @@ from ..core.routing.capabilities.declared import UNDECLARED, Capabilities
 from ..core.routing.hedging import HedgePolicy
 from ..core.routing.timeouts import Seconds, TimeoutOverrides, Timeouts
 from ..core.sign_in import AdminSettings
+from ..core.state_server import StateServer
+from ..providers.facts.policy import CatalogPolicy
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
 from .cors import Cors
@@ -35,6 +37,10 @@ from .value_types import Count, Name, Positive, Price
 
 # What each may do: `admin/rights.py`.
 AdminScope = Literal["viewer", "analyst", "operator", "admin", "metrics"]
+
+
+# What records call the prices of a route.
+_ROUTE: Final = "route"
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,7 +62,10 @@ class LimitsConfig(Table, frozen=True):
 
 
 class Route(Table, frozen=True):
-    """Where a model is served. Prices are USD per million tokens; what has none costs null."""
+    """Where a model is served. Prices are USD per million tokens, and per thousand web searches.
+
+    What has none costs null.
+    """
 
     provider: str
     model: Name
@@ -69,6 +78,9 @@ class Route(Table, frozen=True):
     output_price: Price | None = None
     output_audio_price: Price | None = None
     output_image_price: Price | None = None
+    # USD per thousand units of search, of a rerank.
+    search_price: Price | None = None
+    web_search_price: Price | None = None
     weight: Price = 1.0
     timeouts: TimeoutOverrides = TimeoutOverrides()
     # Instead of the provider's own.
@@ -79,13 +91,10 @@ class Route(Table, frozen=True):
     # Over the provider's own.
     capabilities: Capabilities = UNDECLARED
 
-    def prices(self, model: str) -> Prices:
-        """Return the prices of one `model` of the route.
-
-        A family's models have those of their route, all the same. Prices per model are to be
-        looked up here.
-        """
-        return Prices(
+    @property
+    def prices(self) -> Prices:
+        """Return the prices that the route itself has, which are those of all its models."""
+        found = Prices(
             input=self.input_price,
             output=self.output_price,
             cached_input=self.cached_input_price,
@@ -95,7 +104,10 @@ class Route(Table, frozen=True):
             output_audio=self.output_audio_price,
             input_image=self.input_image_price,
             output_image=self.output_image_price,
+            search=self.search_price,
+            web_search=self.web_search_price,
         )
+        return msgspec.structs.replace(found, source=_ROUTE) if found.known else found
 
     def terms(
         self,
@@ -110,7 +122,7 @@ class Route(Table, frozen=True):
         return RouteTerms(
             model=model,
             timeouts=timeouts.override(self.timeouts),
-            prices=self.prices(model),
+            prices=self.prices,
             weight=self.weight,
             pattern=pattern,
             api=self.api,
@@ -259,6 +271,7 @@ class Config(Table, frozen=True):
     retry: RetryPolicy = RetryPolicy()
     log: Log = Log()
     store: Store = Store()
+    state: StateServer = StateServer()
     retention: Retention = Retention()
     debug_log: DebugLog = DebugLog()
     metrics: MetricsConfig = MetricsConfig()
@@ -271,6 +284,7 @@ class Config(Table, frozen=True):
     cache: CachePolicy = CachePolicy()
     translation: TranslationPolicy = TranslationPolicy()
     responses: ResponsesPolicy = ResponsesPolicy()
+    catalog: CatalogPolicy = CatalogPolicy()
     providers: dict[str, Provider] = {}
     models: tuple[Model, ...] = ()
     teams: tuple[Team, ...] = ()

@@ -27,6 +27,7 @@ from ..core.routing.deployment import Deadlines, Deployment
 from ..core.routing.hedging import HedgeCap, HedgePolicy
 from ..core.routing.target import Target
 from ..core.sign_in import AdminSettings
+from ..providers.direct import NO_PROVIDERS, DirectProviders
 from ..providers.kind import RouteTerms
 from ..providers.settings import Provider
 from .callers import ANYONE, Caller, callers_of, key_digest, scopes_of, shared_scopes
@@ -147,12 +148,12 @@ class Snapshot(msgspec.Struct, frozen=True):
     cors: Cors = Cors()
     kept_headers: KeptHeaders = KeptHeaders()
     metrics_public: bool = False
-    # There are keys beside those of the configuration, so that nobody calls without one; perhaps
-    # they are not known yet.
+    # There are keys beside the configuration's, so that nobody calls without; perhaps unknown yet.
     closed: bool = False
     keys_unknown: bool = False
     # Callers by secrets that stand for a key for minutes.
     grants: Mapping[bytes, Caller] = {}
+    direct: DirectProviders = NO_PROVIDERS
 
     @property
     def open(self) -> bool:
@@ -216,6 +217,7 @@ def build_snapshot(
         },
         cors=config.cors,
         metrics_public=config.metrics.public,
+        direct=DirectProviders(config.providers, config.timeouts, describe, learned.target),
         kept_headers=kept_headers(config.log.session_headers, config.log.metadata_headers),
     )
 

@@ -25,7 +25,7 @@ MOST: Final = 1000
 MASKED: Final = "********"
 # Settings whose values, and those of all within them, are shown to nobody...
 _SECRETS: Final = frozenset(
-    {"key", "api_key", "api_keys", "client_secret", "password", "url", "headers"}
+    {"key", "api_key", "api_keys", "client_secret", "aws_secret", "password", "url", "headers"}
 )
 # ...and texts that may hold one wherever they stand.
 _INSIDE: Final = re.compile(r"sha256:|://[^/]*@")

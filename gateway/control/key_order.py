@@ -9,6 +9,7 @@ import msgspec
 
 from ..errors import InvalidRequest
 from ..store.control.generations import Transaction
+from ..store.queries.last_used import last_used
 from . import key_view
 from .key_view import KeyFilter, KeyView
 from .known_keys import KnownKeys
@@ -21,7 +22,10 @@ _NEVER: Final = 1 << 62
 
 
 class KeyQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which keys in which order: one of `SORTS`, where `budget` is how much of it is spent."""
+    """Which keys in which order: one of `SORTS`.
+
+    `budget` is how much of it is spent, `used` the time of the newest request on record.
+    """
 
     wanted: KeyFilter
     sort: str = "name"
@@ -35,7 +39,7 @@ class _Placed(NamedTuple):
     key: KeyView
 
 
-SORTS: Final = ("name", "budget", "expires", "made")
+SORTS: Final = ("name", "budget", "used", "expires", "made")
 _VALUES: Final[dict[str, Callable[[KeyView], int]]] = {
     "budget": lambda key: (
         -1
@@ -65,7 +69,7 @@ def page(
             connection, known, query.wanted, after=after, limit=limit + 1, now=now
         )
         return page_of(found, [each.name for each in found], limit, query)
-    placed = _sorted(_all(connection, known, query, now), query)
+    placed = _sorted(connection, _all(connection, known, query, now), query)
     if after:
         value, _, name = after.partition("\t")
         if not value.lstrip("-").isdigit():
@@ -95,9 +99,13 @@ def _all(
     ]
 
 
-def _sorted(keys: Sequence[KeyView], query: KeyQuery) -> list[_Placed]:
-    value = _VALUES.get(query.sort)
-    placed = [_Placed(0 if value is None else value(key), key) for key in keys]
+def _sorted(connection: Transaction, keys: Sequence[KeyView], query: KeyQuery) -> list[_Placed]:
+    if query.sort == "used":
+        used = last_used(connection, [key.name for key in keys])
+        placed = [_Placed(used.get(key.name, 0), key) for key in keys]
+    else:
+        value = _VALUES.get(query.sort)
+        placed = [_Placed(0 if value is None else value(key), key) for key in keys]
     # Equal ones by their names, which are unique.
     placed.sort(key=_place, reverse=query.descending)
     return placed

@@ -59,6 +59,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     team: str | None
     labels: dict[str, str]
     overrides: tuple[str, ...] = ()
+    passthrough: tuple[str, ...] = ()
     version: int | None = None
     created: int | None = None
     created_by: str | None = None

@@ -59,6 +59,7 @@ class KeyEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     team: TeamName | UnsetType | None = UNSET
     labels: Labels | UnsetType = UNSET
     overrides: Models | UnsetType = UNSET
+    passthrough: Models | UnsetType = UNSET
 
 
 class KeyChange(NamedTuple):
@@ -242,6 +243,11 @@ def _check_terms(terms: TokenTerms, old: TokenTerms, known: KnownKeys, now: floa
         unknown := known.unknown_model(terms.models)
     ) is not None:
         raise InvalidRequest(f'There is no model {unknown!r}; use "*" for all.', param="models")
+    if (fresh or terms.passthrough != old.passthrough) and (
+        unknown := known.unknown_provider(terms.passthrough)
+    ) is not None:
+        message = f'There is no provider {unknown!r}; use "*" for all.'
+        raise InvalidRequest(message, param="passthrough")
     if (fresh or terms.expires_at != old.expires_at) and _is_over(terms.expires_at, now):
         raise InvalidRequest(
             "expires_at must be a time to come; to end a key now, revoke or disable it.",

@@ -61,3 +61,8 @@ class KnownKeys:
     def unknown_model(self, models: tuple[str, ...]) -> str | None:
         """Return the first of `models` that a key cannot name, since there is none like that."""
         return next(KeyCheck(Names(self._config.models)).unknown_models(models), None)
+
+    def unknown_provider(self, providers: tuple[str, ...]) -> str | None:
+        """Return the first of `providers` that there is none of, nor is it "*" for all."""
+        known = {"*", *self._config.providers}
+        return next((each for each in providers if each not in known), None)

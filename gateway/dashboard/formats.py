@@ -41,18 +41,17 @@ def money(nano_usd: float | None) -> str:
     """Return dollars: two decimals, and more where the first digits would otherwise be zeros."""
     if nano_usd is None:
         return UNKNOWN
-    dollars = nano_usd / NANO
-    size = abs(dollars)
+    sign, size = ("-" if nano_usd < 0 else ""), abs(nano_usd / NANO)
     if size == 0:
         return "$0.00"
     if size >= 1000:
-        return f"${dollars:,.0f}"
+        return f"{sign}${size:,.0f}"
     if size >= 0.1:
-        return f"${dollars:,.2f}"
+        return f"{sign}${size:,.2f}"
     for digits in (3, 4, 5, 6):
         if round(size, digits) >= 10 ** (1 - digits):
-            return f"${dollars:.{digits}f}"
-    return f"${dollars:.9f}".rstrip("0")
+            return f"{sign}${size:.{digits}f}"
+    return f"{sign}${size:.9f}".rstrip("0")
 
 
 def exact_money(nano_usd: int | None) -> str:
@@ -63,6 +62,15 @@ def exact_money(nano_usd: int | None) -> str:
     text = f"{rest // NANO:,}.{rest % NANO:09d}".rstrip("0")
     whole, _, part = text.partition(".")
     return f"{sign}${whole}.{part.ljust(2, '0')}"
+
+
+def rate(dollars: float | None) -> str:
+    """Return a price as configured: two decimals, or as many as it has."""
+    if dollars is None:
+        return UNKNOWN
+    text = f"{dollars:,.12f}".rstrip("0")
+    whole, _, part = text.partition(".")
+    return f"${whole}.{part.ljust(2, '0')}"
 
 
 def duration(microseconds: float | None) -> str:
@@ -122,7 +130,10 @@ def moment(microseconds: int | None, show: str = "datetime") -> Markup:
     if microseconds is None:
         return Markup("&ndash;")
     text = iso(microseconds)
-    shown = f"{text[:10]} {text[11:19]}" if show == "datetime" else text[11:19]
+    shown = Markup("{}").format(text[11:19])
+    if show == "datetime":
+        # A phone leaves the year out, by its styles: text that a script changes would jump.
+        shown = Markup('<span class="year">{}</span>{} {}').format(text[:5], text[5:10], shown)
     return Markup('<time datetime="{}" data-show="{}" title="{} UTC">{}</time>').format(
         text, show, f"{text[:10]} {text[11:-1]}", shown
     )

@@ -20,6 +20,8 @@ _SEAL: Final = 32
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "drained": ("ok", "{} is drained. It is sent nothing new; what is on it is finished."),
     "enabled": ("ok", "{} takes requests again."),
+    "out": ("ok", "{} is not ready any more. What is under way there is finished."),
+    "back": ("ok", "{} is ready for new requests again."),
     "already": ("off", "{} was so already. Nothing has changed."),
     "reset": ("ok", "The breaker of {} is closed. It begins with a slow start."),
     "cancelled": ("ok", "{} is cancelled. Its caller was told."),

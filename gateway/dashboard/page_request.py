@@ -17,6 +17,7 @@ from ..config.schema import Config
 from ..core.admin_path import outside
 from ..store.engine.database import Database
 from . import links
+from .live.processes import ProcessFigures
 from .live.shared import SharedFigures
 from .live.stream import OpenPages
 from .outcomes import taken, with_outcome
@@ -52,6 +53,7 @@ class Site:
         self.checks = trio.CapacityLimiter(1)
         self.open_pages = OpenPages(resources.lifecycle)
         self.shared = SharedFigures()
+        self.processes = ProcessFigures(resources)
 
 
 class PageRequest:
@@ -128,6 +130,7 @@ class PageRequest:
 
     def done(self, page: str, code: str, name: str) -> Response:
         """Go to a page, which says what came of something that was done to `name`."""
+        self.site.processes.forget()
         return self.go(with_outcome(self.admin, page, code, name))
 
     def _context(self) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class Templates:
             "compact": formats.compact,
             "money": formats.money,
             "exact_money": formats.exact_money,
+            "rate": formats.rate,
             "duration": formats.duration,
             "span": formats.span,
             "percent": formats.percent,

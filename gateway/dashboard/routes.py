@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from ..admin.rights import Right
 from ..admin.route import BODY_BYTES
-from .actions import capturing, configuration, deployments, in_flight, replaying
+from .actions import capturing, configuration, deployments, in_flight, processes, replaying
 from .page_request import PageRequest
 from .pages import (
     audit,
@@ -87,6 +87,18 @@ ROUTES = (
     PageRoute("POST", "/admin/debug/capture", capturing.start, Right.OPERATE),
     PageRoute("POST", "/admin/debug/stop", capturing.stop, Right.OPERATE),
     PageRoute("GET", "/admin/settings", settings.settings, Right.FIGURES),
+    PageRoute("GET", "/admin/hosts/{id:path}/drain", processes.ask_drain_host, Right.OPERATE),
+    PageRoute("POST", "/admin/hosts/{id:path}/drain", processes.drain_host, Right.OPERATE),
+    PageRoute("GET", "/admin/hosts/{id:path}/enable", processes.ask_enable_host, Right.OPERATE),
+    PageRoute("POST", "/admin/hosts/{id:path}/enable", processes.enable_host, Right.OPERATE),
+    PageRoute(
+        "GET", "/admin/processes/{id:path}/drain", processes.ask_drain_process, Right.OPERATE
+    ),
+    PageRoute("POST", "/admin/processes/{id:path}/drain", processes.drain_process, Right.OPERATE),
+    PageRoute(
+        "GET", "/admin/processes/{id:path}/enable", processes.ask_enable_process, Right.OPERATE
+    ),
+    PageRoute("POST", "/admin/processes/{id:path}/enable", processes.enable_process, Right.OPERATE),
     PageRoute("GET", "/admin/export/progress", exports.progress, Right.FIGURES),
     PageRoute("GET", "/admin/settings/reload", configuration.ask_reload, Right.OPERATE),
     PageRoute("POST", "/admin/settings/reload", configuration.reload, Right.OPERATE),

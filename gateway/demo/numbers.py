@@ -100,6 +100,11 @@ class Moderations(_Numbers):
         super().__init__({"id": f"modr-{id_of(body)}", "model": asked.model, "results": results})
 
 
+def vector_of(text: str, dimensions: int | None) -> list[float]:
+    """Return the vector of a text."""
+    return _vector(text, dimensions or _DIMENSIONS)
+
+
 def _vector(text: str | _Tokens, dimensions: int) -> list[float]:
     """Return numbers from -1 to 1, as floats of 32 bits, whose squares add up to 1."""
     seed = text.encode("utf-8", "replace") if isinstance(text, str) else repr(text).encode()

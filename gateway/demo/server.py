@@ -1,4 +1,4 @@
-"""A small provider on loopback that speaks two APIs, so that a gateway answers before it has a key.
+"""A small provider on loopback that speaks four APIs: a gateway answers before it has a key.
 
 It is called like any other provider, over TCP and through the same transport. Its answers
 depend on the question alone (but for `created`), one word a token, with real token counts.
@@ -17,6 +17,7 @@ import h11
 import msgspec
 import trio
 
+from . import gemini
 from .chat import ChatAnswer, TextAnswer
 from .messages import MessageAnswer, TokenCount
 from .numbers import Embeddings, Moderations
@@ -43,6 +44,10 @@ _ANSWERS: Final[Mapping[bytes, Callable[[bytes, int], Reply]]] = {
     b"/v1/messages": MessageAnswer,
     b"/v1/messages/count_tokens": TokenCount,
 }
+
+
+def _answers_at(path: bytes) -> Callable[[bytes, int], Reply] | None:
+    return _ANSWERS.get(path) or gemini.answers_at(path)
 
 
 class _Refusal(Exception):
@@ -120,7 +125,7 @@ class _Peer:
                 for model in MODELS
             ]
             await self._send_whole(200, encode({"object": "list", "data": models}))
-        elif request.method == b"POST" and (answers := _ANSWERS.get(route[1])) is not None:
+        elif request.method == b"POST" and (answers := _answers_at(route[1])) is not None:
             try:
                 answer = answers(body, int(self._clock()))
             except (msgspec.MsgspecError, RecursionError) as exc:

@@ -6,15 +6,16 @@ parent there is none, and a process knows of itself only.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from ..private_folder import kept_directory
 
 VARIABLE: Final = "GATEWAY_GROUP_DIR"
 # sun_path of unix(7) has 108 bytes with the zero at its end, on other systems 104.
@@ -36,27 +37,74 @@ class Membership(msgspec.Struct, frozen=True):
 
     @property
     def others(self) -> tuple[int, ...]:
-        return tuple(number for number in range(self.count) if number != self.number)
+        """Return whom to ask: all workers, and those that make way and have not left yet."""
+        numbers = {*range(self.count), *_made_way(self.folder, self.count)}
+        return tuple(sorted(numbers - {self.number}))
+
+    @property
+    def limits(self) -> Path:
+        return limits_socket(self.folder)
 
     def socket_of(self, number: int) -> Path:
         return self.folder / f"{number}.sock"
 
 
+def limits_socket(folder: Path) -> Path:
+    """Return where the supervisor is asked about limits."""
+    return folder / "limits.sock"
+
+
 @contextmanager
-def group_directory() -> Iterator[Path]:
-    """Make a directory that only this user may enter, removed at the end. Raises OSError."""
+def making_way(folder: Path, count: int, number: int) -> Iterator[Callable[[], None]]:
+    """Have the worker `number` of `count` be asked at another number while a successor starts.
+
+    It stays there if what this yields is called, and is asked no more at the end; otherwise it gets
+    its number back.
+    """
+    own = folder / f"{number}.sock"
+    aside = folder / f"{max([count - 1, *_made_way(folder, count)]) + 1}.sock"
+    # A worker that has no socket is asked nothing.
+    with suppress(FileNotFoundError):
+        own.rename(aside)
+    taken = False
+
+    def take() -> None:
+        nonlocal taken
+        taken = True
+
+    try:
+        yield take
+    finally:
+        with suppress(FileNotFoundError):
+            if taken:
+                aside.unlink()
+            else:
+                aside.rename(own)
+
+
+def _made_way(folder: Path, count: int) -> list[int]:
+    try:
+        names = [each.name.removesuffix(".sock") for each in folder.iterdir()]
+    except OSError:
+        return []
+    return [int(name) for name in names if name.isdecimal() and int(name) >= count]
+
+
+@contextmanager
+def group_directory(adopted: Path | None = None) -> Iterator[Path]:
+    """Make a directory that only this user may enter, removed at the end. Raises OSError.
+
+    One that was `adopted` is there already, made by this process when it was another program.
+    """
+    if adopted is not None:
+        with kept_directory(adopted):
+            yield adopted
+        return
     parent = tempfile.gettempdir()
     if len(os.fsencode(parent)) > _LONGEST - len("/gateway-group-12345678/999.sock"):
         parent = _SHORT
-    with tempfile.TemporaryDirectory(prefix="gateway-group-", dir=parent) as name:
-        # The lock keeps systemd-tmpfiles away, which otherwise removes what looks unused for ten
-        # days (tmpfiles.d(5)).
-        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            yield Path(name)
-        finally:
-            os.close(descriptor)
+    with kept_directory(Path(tempfile.mkdtemp(prefix="gateway-group-", dir=parent))) as made:
+        yield made
 
 
 def membership(environment: Mapping[str, str], worker: str, workers: str) -> Membership | None:
@@ -66,6 +114,6 @@ def membership(environment: Mapping[str, str], worker: str, workers: str) -> Mem
     """
     folder = environment.get(VARIABLE, "")
     number, count = environment.get(worker, ""), environment.get(workers, "")
-    if not folder or not number.isdecimal() or not count.isdecimal() or int(count) < 2:
+    if not folder or not number.isdecimal() or not count.isdecimal() or int(count) < 1:
         return None
     return Membership(Path(folder), int(number), int(count))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 from pathlib import Path
 from typing import Final
 
@@ -12,16 +11,16 @@ import msgspec
 import structlog
 import trio
 
+from .private_socket import private_socket
 from .questions import QUESTION_BYTES, Question
 from .respondent import Respondent
 
 # Seconds for a question to arrive and for its answer to be taken: a sister that waits no longer
 # has left before.
 _PATIENCE: Final = 2.0
-# Connections at a time. Each sister asks one question a page of live figures every second or two,
-# and all its pages share one.
+# Connections at a time. Each sister asks two or three questions a second for all the pages that are
+# open in it, and one more for each request to the admin API.
 _MOST: Final = 32
-_PRIVATE: Final = 0o177
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _DECODER: Final = msgspec.json.Decoder(Question)
@@ -41,32 +40,18 @@ class Listener:
     async def run(self) -> None:
         """Answer until cancelled. Without a socket the others do without this process."""
         try:
-            listening = self._open()
+            listening = private_socket(self._path)
         except OSError as exc:
             _log.warning("other workers cannot ask this one how it is", error=str(exc))
             return
+        own = self._path.stat()
         try:
             await trio.serve_listeners(self._serve, [trio.SocketListener(listening)])
         finally:
+            # Its successor may be there by now.
             with contextlib.suppress(OSError):
-                self._path.unlink()
-
-    def _open(self) -> trio.socket.SocketType:
-        # A predecessor that was killed has left its socket behind.
-        self._path.unlink(missing_ok=True)
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            before = os.umask(_PRIVATE)
-            try:
-                sock.bind(str(self._path))
-            finally:
-                os.umask(before)
-            sock.listen(_MOST)
-        except BaseException:
-            sock.close()
-            raise
-        sock.setblocking(False)
-        return trio.socket.from_stdlib_socket(sock)
+                if os.path.samestat(own, self._path.stat()):
+                    self._path.unlink()
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         async with stream:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from .known.hosts import HostView
 from .process_state import (
     CacheState,
     DeploymentState,
@@ -29,11 +30,15 @@ class GroupState(ProcessState, frozen=True, kw_only=True, omit_defaults=True):
     `pid`, `phase`, `uptime_s` and `version` are of the process that answers; so is `config`, but
     for a reload that has failed in another one. `processes` has each by itself if there are
     several, and `silent` the workers that did not say how they are: they are busy, or just being
-    replaced.
+    replaced. `hosts` are all processes of all hosts, as far as `hosts_from` knows ("state",
+    "database" or "supervisor"); `hosts_error` says why a better one does not.
     """
 
     processes: tuple[ProcessState, ...] = ()
     silent: tuple[int, ...] = ()
+    hosts: tuple[HostView, ...] = ()
+    hosts_from: str = ""
+    hosts_error: str | None = None
 
 
 def merged(states: Sequence[ProcessState], silent: tuple[int, ...] = ()) -> GroupState:
@@ -59,6 +64,9 @@ def merged(states: Sequence[ProcessState], silent: tuple[int, ...] = ()) -> Grou
             bytes=sum(each.cache.bytes for each in states),
         ),
         "worker": None,
+        "load": round(sum(each.load for each in states), 3),
+        "limits": "degraded" if any(each.limits == "degraded" for each in states) else own.limits,
+        "leads": tuple(sorted({job for each in states for job in each.leads})),
         "debug_log": _figures([each.debug_log for each in states]),
         "store": _figures([each.store for each in states]),
     }
@@ -127,10 +135,15 @@ def _slot(found: Sequence[SlotState]) -> SlotState:
     return SlotState(
         of=found[0].of,
         held=sum(each.held for each in found),
-        # Each process has as many by itself.
-        limit=sum(limits) if len(limits) == len(found) else None,
+        limit=_limit(found, limits) if len(limits) == len(found) else None,
         waiting=sum(each.waiting for each in found),
+        shared=any(each.shared for each in found),
     )
+
+
+def _limit(found: Sequence[SlotState], limits: Sequence[int]) -> int:
+    """Return the limit of all: one that they share, or what each has by itself."""
+    return max(limits) if any(each.shared for each in found) else sum(limits)
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -167,6 +180,6 @@ def _figures(found: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
 def shown(state: GroupState) -> dict[str, Any]:
     """Return the state as pages show it: dicts, but for the configuration's status."""
     found = {name: getattr(state, name) for name in GroupState.__struct_fields__}
-    for name in ("deployments", "slots", "entry", "cache", "processes"):
+    for name in ("deployments", "slots", "entry", "cache", "processes", "hosts"):
         found[name] = msgspec.to_builtins(found[name])
     return {name: value for name, value in found.items() if value is not None}

@@ -52,12 +52,16 @@ class DeploymentState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotState(msgspec.Struct, frozen=True):
-    """Places for requests: those of the gateway, of a provider or of a deployment."""
+    """Places for requests: those of the gateway, of a provider or of a deployment.
+
+    `shared` says that the limit is one of all processes together.
+    """
 
     of: str
     held: int
     limit: int | None
     waiting: int
+    shared: bool = False
 
 
 class CacheState(msgspec.Struct, frozen=True):
@@ -69,6 +73,10 @@ class CacheState(msgspec.Struct, frozen=True):
 
 class ProcessState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How a process is. `worker` counts from 0; None if it is alone.
+
+    `load` is the part of one processor that it had of late. `limits` says whether it counts limits
+    by itself ("own"), with others ("shared"), or keeps to its share of them since it cannot ask
+    ("degraded"). `leads` are the jobs that it does for all.
 
     `store` is the state of the writer of records, `debug_log` that of the writer of captures;
     both are absent where nothing is written.
@@ -86,6 +94,11 @@ class ProcessState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     slots: list[SlotState]
     cache: CacheState
     worker: int | None = None
+    id: str = ""
+    host: str = ""
+    load: float = 0.0
+    limits: str = "own"
+    leads: tuple[str, ...] = ()
     debug_log: dict[str, Any] | None = None
     store: dict[str, Any] | None = None
 

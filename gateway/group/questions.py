@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from ..core.processes import ProcessDrain
 from ..proxy.in_flight import InFlightRow
 
 # Bytes of a question, and of an answer: a thousand requests under way, or the state of a thousand
@@ -39,7 +40,27 @@ class CancelQuestion(msgspec.Struct, frozen=True, tag="cancel"):
     request_id: str
 
 
-Question = StateQuestion | InFlightQuestion | CancelQuestion
+class ExportQuestion(msgspec.Struct, frozen=True, tag="export"):
+    """How far is the export that `who` watches by `word`?
+
+    Answered with a list of `ExportProgress`, which is empty if there is none.
+    """
+
+    who: str | None
+    word: str
+
+
+class DrainQuestion(msgspec.Struct, frozen=True, tag="drain"):
+    """Be drained, if you are the `target` or on it; without a `drain` be in service again.
+
+    Answered with a list of the processes that have heard it.
+    """
+
+    target: str
+    drain: ProcessDrain | None = None
+
+
+Question = StateQuestion | InFlightQuestion | CancelQuestion | ExportQuestion | DrainQuestion
 
 
 class OwnInFlight(msgspec.Struct, frozen=True):

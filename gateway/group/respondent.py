@@ -12,6 +12,8 @@ from .. import __version__
 from ..config.reload_status import ReloadStatus
 from ..lifecycle import Lifecycle
 from ..proxy.services import Services
+from .exports import ExportProgress, ProcessExports
+from .known.presence import ProcessPresence
 from .process_state import (
     CacheState,
     EntryState,
@@ -23,6 +25,8 @@ from .process_state import (
 from .questions import (
     CancelledRequest,
     CancelQuestion,
+    DrainQuestion,
+    ExportQuestion,
     InFlightQuestion,
     OwnInFlight,
     Question,
@@ -35,7 +39,7 @@ class Respondent:
 
     `since` is when the process started, in Trio's seconds; `worker` is its number, None if it is
     alone. `store` and `debug_log` return the state of the writer of records and of that of
-    captures, as JSON can hold it.
+    captures, as JSON can hold it; `exports` knows the files that it sends.
     """
 
     def __init__(
@@ -48,7 +52,10 @@ class Respondent:
         worker: int | None = None,
         store: Callable[[], object] | None = None,
         debug_log: Callable[[], object] | None = None,
+        exports: ProcessExports | None = None,
+        presence: ProcessPresence | None = None,
     ) -> None:
+        self._presence = presence
         self._services = services
         self._lifecycle = lifecycle
         self._since = since
@@ -56,6 +63,7 @@ class Respondent:
         self._worker = worker
         self._store = store
         self._debug_log = debug_log
+        self._exports = exports
 
     def __repr__(self) -> str:
         return f"<Respondent of worker {self._worker}, {self._lifecycle!r}>"
@@ -70,6 +78,10 @@ class Respondent:
             case CancelQuestion():
                 records = self._services.in_flight.cancel(question.request_id)
                 return [CancelledRequest(each.token, each.model) for each in records]
+            case ExportQuestion():
+                return self._export(question)
+            case DrainQuestion():
+                return self._drain(question)
 
     def _state(self) -> ProcessState:
         now = trio.current_time()
@@ -79,18 +91,47 @@ class Respondent:
             version=__version__,
             pid=os.getpid(),
             worker=self._worker,
-            phase=lifecycle.phase.value,
+            phase=lifecycle.standing,
             in_flight=lifecycle.in_flight,
             uptime_s=round(now - self._since, 3),
             loop_lag_ms=milliseconds_of(max(traffic.lag.current(now), entry.wait)),
             entry=EntryState(entry.waiting, milliseconds_of(entry.wait), entry.turned_away),
             config=self._reload_status(),
             deployments=[deployment_state(each) for each in services.health.status(now)],
-            slots=[SlotState(each.what, each.held, each.limit, each.waiting) for each in traffic],
+            slots=[
+                SlotState(each.what, each.in_use, each.limit, each.waiting, each.shared)
+                for each in traffic
+            ],
             cache=CacheState(len(cache), cache.stored + cache.held),
             debug_log=_said(self._debug_log),
             store=_said(self._store),
+            **self._place(),
         )
+
+    def _place(self) -> dict[str, Any]:
+        """Return what is to be known of its place among all processes."""
+        presence = self._presence
+        if presence is None:
+            return {}
+        return {
+            "id": presence.id,
+            "host": presence.host,
+            "load": presence.load,
+            "limits": presence.limits(),
+            "leads": tuple(sorted(presence.leads())),
+        }
+
+    def _drain(self, question: DrainQuestion) -> list[str]:
+        if self._presence is None:
+            return []
+        self._presence.add(question.drain, question.target)
+        return [self._presence.id]
+
+    def _export(self, question: ExportQuestion) -> list[ExportProgress]:
+        if self._exports is None:
+            return []
+        found = self._exports.progress(question.who, question.word)
+        return [] if found is None else [found]
 
     def _in_flight(self, question: InFlightQuestion) -> OwnInFlight:
         exchanges = self._services.in_flight

@@ -10,8 +10,10 @@ import msgspec
 import structlog
 import trio
 
+from ..lifecycle import Phase
 from .folder import Membership
-from .questions import ANSWER_BYTES, Question
+from .process_state import ProcessState
+from .questions import ANSWER_BYTES, Question, StateQuestion
 
 T = TypeVar("T")
 
@@ -38,6 +40,16 @@ class Sisters:
     def number(self) -> int:
         """Return which worker this process is."""
         return self._membership.number
+
+    @property
+    def count(self) -> int:
+        """Return how many workers there are, this one among them."""
+        return self._membership.count
+
+    async def in_service(self) -> bool:
+        """Say whether another worker takes what is new."""
+        answers, _ = await self.ask(StateQuestion(), ProcessState, PATIENCE)
+        return any(each.phase == Phase.RUNNING.value for each in answers.values())
 
     async def ask(
         self, question: Question, kind: type[T], seconds: float

@@ -6,11 +6,15 @@ from typing import Generic, TypeVar, cast
 
 import msgspec
 
+from ..core.processes import ProcessDrain
+from .exports import ExportProgress
 from .merging import GroupState, merged
 from .process_state import ProcessState
 from .questions import (
     CancelledRequest,
     CancelQuestion,
+    DrainQuestion,
+    ExportQuestion,
     InFlightQuestion,
     OwnInFlight,
     Question,
@@ -41,7 +45,7 @@ class Group:
 
     async def state(self) -> GroupState:
         """Return how the group is."""
-        answers = await self._ask(StateQuestion(), ProcessState, PATIENCE)
+        answers = await self.states()
         return merged(answers.found, answers.silent)
 
     async def in_flight(
@@ -56,6 +60,25 @@ class Group:
         answers = await self._ask(question, list[CancelledRequest], ACT_PATIENCE)
         found = [each for requests in answers.found for each in requests]
         return Answers(found, answers.silent)
+
+    async def drain(self, target: str, drain: ProcessDrain | None) -> Answers[str]:
+        """Have those drained that are the `target` or on it; return who has heard it."""
+        question = DrainQuestion(target, drain)
+        answers = await self._ask(question, list[str], ACT_PATIENCE)
+        return Answers([each for ids in answers.found for each in ids], answers.silent)
+
+    async def states(self) -> Answers[ProcessState]:
+        """Return how each process is."""
+        return await self._ask(StateQuestion(), ProcessState, PATIENCE)
+
+    async def export(self, who: str | None, word: str) -> ExportProgress | None:
+        """Return how far one's own export has come; None if no process says that it has it."""
+        question = ExportQuestion(who, word)
+        own = cast("list[ExportProgress]", self._own.answer(question))
+        if own or self._sisters is None:
+            return own[0] if own else None
+        others, _ = await self._sisters.ask(question, list[ExportProgress], PATIENCE)
+        return next((each for found in others.values() for each in found), None)
 
     async def _ask(self, question: Question, kind: type[T], seconds: float) -> Answers[T]:
         own = cast("T", self._own.answer(question))

@@ -24,6 +24,7 @@ from ..config.reload_status import AppliedReload, ReloadOutcome, ReloadStatus
 from ..config.snapshot import Snapshot
 from ..config.sources.demo import FileOrDemo
 from ..config.sources.state import make_folder, state_folder
+from ..core.processes import ProcessRow
 from ..errors import InternalError
 from ..lifecycle import Lifecycle
 from ..serve.install import install
@@ -44,6 +45,7 @@ from .serving.outcomes import ToldReloads
 from .serving.policy import serving_policy
 from .serving.renewal import RenewedCertificates
 from .shared.following import Following
+from .shared.limits import counts_alone
 
 _log = structlog.get_logger(__name__)
 
@@ -124,6 +126,8 @@ class Application:
         outcome = await self.reload(cause)
         if outcome.reloaded and self.spread is not None:
             self.spread()
+        if outcome.reloaded and self._following is not None:
+            await self._following.order_reload()
         return outcome
 
     def serving_policy(self) -> ServingPolicy:
@@ -155,7 +159,7 @@ class Application:
         if self._watch is not None:
             logs.set_up_logging(config.log.level, config.log.format)
         make_folder(self.folder, self._path)
-        recording = self._recording = Recording(config, self.folder)
+        recording = self._recording = Recording(config, self.folder, self.lifecycle)
         # Outermost, since it also writes what happens while everything else ends.
         async with trio.open_nursery() as recorders:
             await recording.start(recorders)
@@ -164,7 +168,7 @@ class Application:
                 await parts.start()
                 if self._watch is not None:
                     nursery.start_soon(self._watch)
-                await parts.prepare(config)
+                await parts.prepare(config, self.folder)
                 running = await self._running(parts, recording, config)
                 check_start(running.snapshot.open and not self._watch, config.server, self._path)
                 await self._recall(recording, parts, running, nursery)
@@ -187,13 +191,16 @@ class Application:
                     pid_file = PidFile(pid_path(self._path, config.server.pid_file, self.folder))
                     reloads.begin(pid_file.path)
                     pid_file.write()
+                # From now on: how late the start has made the loop says nothing of what is to
+                # come, and the first requests would be turned away for it.
+                nursery.start_soon(parts.services.traffic.lag.watch)
                 try:
                     yield running
                 finally:
                     reloads.end()
                     pid_file.remove()
                     await self._administration.finish()
-                    await parts.transport.aclose()
+                    await parts.finish()
                 nursery.cancel_scope.cancel("the server has stopped")
             recorders.cancel_scope.cancel("the server has stopped")
         if metrics is not None:
@@ -206,13 +213,27 @@ class Application:
         def replace(change: Callable[[Snapshot], Snapshot]) -> None:
             running.snapshot = change(running.snapshot)
 
-        def state() -> dict[str, object]:
+        def row(**more: object) -> ProcessRow:
             status = None if self._reloader is None else self._reloader.status
-            return gauges.state_of(parts.services, status)
+            return gauges.row_of(parts.services, status, parts.presence, **more)
+
+        def reload() -> None:
+            if self._reloader is not None:
+                self._reloader.follow()
 
         following = self._following = Following(
-            recording, parts.health, parts.services.in_flight, replace, state
+            recording,
+            parts.health,
+            parts.services.in_flight,
+            replace,
+            row,
+            parts.presence,
+            parts.roll,
+            reload,
         )
+        if parts.news is not None:
+            parts.news.look, following.tell = following.hurry, parts.news.announce_orders
+            parts.news.reload, following.tell_reload = reload, parts.news.announce_reload
         administration = self._administration = Administration(
             self,
             parts,
@@ -237,7 +258,14 @@ class Application:
         from .budgets import BudgetSync
 
         limits, writer = parts.services.limits, recording.writer
-        spending = BudgetSync(recording.database, limits, lambda: running.snapshot, writer)
+        spending = BudgetSync(
+            recording.database,
+            limits,
+            lambda: running.snapshot,
+            writer,
+            recording.leadership,
+            counts_alone(limits, self.config),
+        )
         await spending.begin()
         nursery.start_soon(persist, spending.run)
 
@@ -258,7 +286,7 @@ class Application:
             abandon_on_cancel=True,
         )
         old, config = self.config, loaded.config
-        await parts.prepare(config)
+        await parts.prepare(config, self.folder)
         await self.certificates.renew()
         # From here on nothing is awaited until all follow the new configuration.
         taken = parts.adopt(config, loaded.callers.callers)

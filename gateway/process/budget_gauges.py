@@ -59,7 +59,9 @@ class BudgetWatch:
         found: dict[str, list[BudgetGauges]] = {"token": [], "team": []}
         for start in range(0, len(self._scopes), _BATCH):
             batch = self._scopes[start : start + _BATCH]
-            for scope, status in zip(batch, await self._limits.status(batch), strict=True):
+            for scope, status in zip(
+                batch, await self._limits.status(batch, exact=True), strict=True
+            ):
                 level, budget = status.budget, scope.budget
                 if level is None or budget is None:
                     continue

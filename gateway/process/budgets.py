@@ -25,7 +25,10 @@ from ..core.limits.budget import Window, bounds
 from ..core.limits.ledger import Scope
 from ..errors import StoreUnavailable
 from ..proxy.protocols import Limits
+from ..state.shared.limits import SharedLimits
+from ..store.control.generations import identity
 from ..store.engine.database import Database
+from ..store.held.jobs import RECONCILER, Leadership
 from ..store.queries.spent import SpentBy, name_of, spent_since
 from ..store.writing.journal_spending import spent_in_journals
 from ..store.writing.writer import Writer
@@ -49,7 +52,12 @@ _log = structlog.get_logger(__name__)
 
 
 class BudgetSync:
-    """`snapshot` returns the configuration in use now. `writer` knows of the journals."""
+    """`snapshot` returns the configuration in use now. `writer` knows of the journals.
+
+    Where processes have one count together, in the server of [state], one of them compares it with
+    the records for all: `leadership` says which. `counts_alone` says whether this process counts by
+    itself now; it needs to know what is on record then.
+    """
 
     def __init__(
         self,
@@ -57,7 +65,11 @@ class BudgetSync:
         limits: Limits,
         snapshot: Callable[[], Snapshot],
         writer: Writer | None = None,
+        leadership: Leadership | None = None,
+        counts_alone: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._leadership = leadership
+        self._counts_alone = counts_alone
         self._database = database
         self._limits = limits
         self._snapshot = snapshot
@@ -83,9 +95,22 @@ class BudgetSync:
         """Do so again and again, until cancelled."""
         while True:
             began = trio.current_time()
-            done = await self.refresh()
+            done = await self.refresh() if self._concerned else False
             took = trio.current_time() - began if done else 0.0
-            await trio.sleep(max(INTERVAL, took / _SHARE))
+            await self._sleep(max(INTERVAL, took / _SHARE))
+
+    @property
+    def _concerned(self) -> bool:
+        leadership = self._leadership
+        return leadership is None or leadership.leads(RECONCILER) or self._counts_alone()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep so long, or until this process takes the lead."""
+        leadership = self._leadership
+        with trio.move_on_after(seconds):
+            if leadership is None or leadership.leads(RECONCILER) or self._counts_alone():
+                await trio.sleep_forever()
+            await leadership.taken(RECONCILER)
 
     async def refresh(self) -> bool:
         """Read the sums once, and say whether that worked. Never fails: what is known stays."""
@@ -93,6 +118,7 @@ class BudgetSync:
             starts, _ = bounds(window, time.time())
             since = round(max(0.0, starts) * 1_000_000)
             try:
+                await self._identify()
                 spent = await self._database.read(partial(spent_since, since_us=since, by=by))
             except Exception as exc:  # noqa: BLE001  # requests are served all the same
                 known = None if isinstance(exc, StoreUnavailable) else exc
@@ -103,6 +129,12 @@ class BudgetSync:
             # The time that the question was about: it may be another day by now.
             await self._recall(scopes, spent, max(0.0, starts))
         return True
+
+    async def _identify(self) -> None:
+        """Say which database has the records, once: others may share the limits."""
+        limits = self._limits
+        if isinstance(limits, SharedLimits) and not limits.records.database:
+            limits.records.database = await self._database.write(identity)
 
     async def _count_journals(self, writer: Writer) -> None:
         daily = await trio.to_thread.run_sync(
@@ -120,9 +152,11 @@ class BudgetSync:
         self, scopes: Mapping[str, Scope], spent: Mapping[str, int], epoch: float
     ) -> None:
         """Take note of what was spent; the ledger keeps the most that it was told."""
+        # What is in a journal is spent, and not among the sums.
+        lags = self._writer is not None and bool(self._writer.status.journal_bytes)
         found = [(scopes[name], amount) for name, amount in spent.items() if name in scopes]
         for start in range(0, len(found), _BATCH):
-            await self._limits.recall(found[start : start + _BATCH], epoch)
+            await self._limits.recall(found[start : start + _BATCH], epoch, lags=lags)
             await trio.lowlevel.checkpoint()
 
     async def _windows(self) -> ScopesByWindow:

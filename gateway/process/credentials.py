@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -12,8 +15,11 @@ import trio
 
 from ..background import persist
 from ..core.routing.backoff import Rng
-from ..providers.oauth import FetchedToken, basic_auth, read_token, token_form
-from ..providers.settings import ClientCredentials, Provider
+from ..providers.aws.account import resolve
+from ..providers.oauth import FetchedToken, read_token
+from ..providers.settings import HttpTokenSource, Provider, TokenSource
+from ..providers.tokens.requests import TokenRequest, token_request
+from ..providers.tokens.sources import AwsAccount, GoogleAccount, read_account
 from ..stops import running_after
 from ..transport_errors import CredentialUnavailable, LocalShortage, UpstreamFailure
 
@@ -39,7 +45,7 @@ LEAST_WAIT: Final = 0.1
 YOUNG: Final = 10.0
 
 # Where tokens come from, and what is trusted there.
-_Source = tuple[ClientCredentials, str | None]
+_Source = tuple[TokenSource, str | None]
 
 _log = structlog.get_logger(__name__)
 
@@ -52,12 +58,13 @@ class RefreshedToken:
 
     def __init__(
         self,
-        credentials: ClientCredentials,
+        credentials: TokenSource,
         client: Client,
         rng: Rng,
         ca_file: str | None = None,
     ) -> None:
         self._credentials = credentials
+        self._url = ""
         self._ca_file = ca_file
         self._client = client
         self._rng = rng
@@ -122,7 +129,7 @@ class RefreshedToken:
                 ours = isinstance(exc.__cause__, LocalShortage)
                 kind = LocalShortage if ours else CredentialUnavailable
                 self._error = kind(f"no access token: {exc}")
-                _log.warning("no access token", url=self._credentials.token_url, error=str(exc))
+                _log.warning("no access token", url=self._url, error=str(exc))
                 wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(failures - 1, 10))
                 self._retry_at = trio.current_time() + wait * (0.5 + 0.5 * self._rng())
                 await trio.sleep_until(self._retry_at)
@@ -137,16 +144,24 @@ class RefreshedToken:
                 await self._wanted.wait()
 
     async def _fetch(self) -> FetchedToken:
+        source = self._credentials
+        if isinstance(source, AwsAccount):
+            return await _resolved(source)
         from ..upstream.http_client import read_some
 
-        credentials = self._credentials
         with running_after(FETCH_SECONDS):
+            request = await _request(source)
+            self._url = request.url.partition("?")[0]
             async with self._client().stream(
-                "POST",
-                credentials.token_url,
-                data=token_form(credentials),
-                auth=basic_auth(credentials),
-                headers={"accept": "application/json", "accept-encoding": "identity"},
+                "GET" if request.form is None else "POST",
+                request.url,
+                data=request.form,
+                auth=request.auth,
+                headers={
+                    "accept": "application/json",
+                    "accept-encoding": "identity",
+                    **request.headers,
+                },
                 timeout=None,
                 extensions={} if self._ca_file is None else {"ca_file": self._ca_file},
             ) as response:
@@ -155,8 +170,28 @@ class RefreshedToken:
         raise CredentialUnavailable(f"the token endpoint says nothing for {FETCH_SECONDS:g} s")
 
 
+async def _request(source: HttpTokenSource) -> TokenRequest:
+    """Return what asks for the next token. Raises CredentialUnavailable."""
+    if not isinstance(source, GoogleAccount):
+        return token_request(source, time.time())
+
+    def signed() -> TokenRequest:
+        # A file is read, and a signature takes a millisecond.
+        account = read_account(source, os.environ, Path.home())
+        return token_request(source, time.time(), account)
+
+    return await trio.to_thread.run_sync(signed, abandon_on_cancel=True)
+
+
+async def _resolved(account: AwsAccount) -> FetchedToken:
+    with running_after(FETCH_SECONDS):
+        find = partial(resolve, account, time.time())
+        return await trio.to_thread.run_sync(find, abandon_on_cancel=True)
+    raise CredentialUnavailable(f"no AWS credentials were found in {FETCH_SECONDS:g} s")
+
+
 class Credentials:
-    """The tokens of all providers that have `oauth`. Their tasks run in `nursery`."""
+    """The tokens of all providers that have some. Their tasks run in `nursery`."""
 
     def __init__(self, client: Client, rng: Rng, nursery: trio.Nursery) -> None:
         self._client = client
@@ -193,7 +228,8 @@ class Credentials:
 
 
 def _source(provider: Provider) -> _Source | None:
-    return None if provider.oauth is None else (provider.oauth, provider.ca_file)
+    source = provider.token_source
+    return None if source is None else (source, provider.ca_file)
 
 
 def _wanted(providers: Mapping[str, Provider]) -> set[_Source]:

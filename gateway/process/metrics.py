@@ -37,7 +37,13 @@ def metrics_of(
     budgets = BudgetWatch(services.limits, lambda: running.snapshot, most)
     metrics = MetricsRecorder(
         most,
-        lambda: gauges.gauges(services, status(), recording.gauges(), budgets.found),
+        lambda: gauges.gauges(
+            services,
+            status(),
+            recording.gauges(),
+            budgets.found,
+            gauges.limit_gauges(services.limits),
+        ),
         gauges.gaps(services.traffic.gaps),
         named_directory(os.environ),
     )

@@ -24,14 +24,16 @@ from ..config.schema import Config, Retention
 from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from ..core.records.record import Record
 from ..core.records.traceparent import Trace
+from ..lifecycle import Lifecycle
 from ..proxy.capture import CaptureLog
-from ..serve.supervisor import WORKER
+from ..serve.crew.member import WORKER
 from ..telemetry.lines import LineRecorder
 from ..telemetry.metrics.gauges import LogGauges
 from .database_opening import DatabaseOpening
 
 if TYPE_CHECKING:
     from ..store.engine.database import Database
+    from ..store.held.jobs import Leadership
     from ..store.retention.sweep import PruneCounts
     from ..store.writing.writer import Writer
     from ..telemetry.metrics.recorder import MetricsRecorder
@@ -49,16 +51,20 @@ _log = structlog.get_logger(__name__)
 class Recording:
     """A `Recorder`. `folder` is where the configuration file is. Raises ConfigError.
 
-    `database`, `writer` and `tracer` are None where the configuration wants none.
+    `database`, `writer` and `tracer` are None where the configuration wants none; `leadership` is
+    of what one process does for all on the database. `lifecycle` says whether another process has
+    taken this one's place.
     """
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, folder: Path, lifecycle: Lifecycle | None = None) -> None:
+        self._lifecycle = lifecycle
         self.retention: Retention = config.retention
         # Which of a supervisor's workers this process is, if it is one.
         self._worker = os.environ.get(WORKER)
         self._metrics: MetricsRecorder | None = None
         self._opening: DatabaseOpening | None = None
         self.database: Database | None = None
+        self.leadership: Leadership | None = None
         self.writer: Writer | None = None
         self.tracer: OtlpTracer | None = None
         self.debug_folder: Final = folder / config.debug_log.folder
@@ -88,9 +94,11 @@ class Recording:
     def _keep(self, config: Config, folder: Path) -> None:
         # Imported late: SQLAlchemy takes longer than all the rest of the start.
         from ..store.engine.database import Database
+        from ..store.held.jobs import Leadership
         from ..store.writing.writer import Writer
 
         store = config.store
+        self.leadership = Leadership()
         self.database = Database(store.url, folder)
         self._opening = DatabaseOpening(
             self.database, auto_migrate=store.auto_migrate, upgraded=self._upgraded
@@ -121,20 +129,26 @@ class Recording:
         if self.writer is not None:
             self.writer.audit(event)
 
+    @property
+    def _tells(self) -> bool:
+        """Say whether this process puts on record what all workers do; its successor does then."""
+        succeeded = self._lifecycle is not None and self._lifecycle.succeeded
+        return self._worker is None or (self._worker == "0" and not succeeded)
+
     def audit_reload(self, outcome: ReloadOutcome, cause: str) -> None:
         """Put on record a reload that a signal has asked for; its sender is not known.
 
         Of several workers that get the signal from their supervisor the first says it for all,
         unless it is only told of what an administrator has reloaded here.
         """
-        if self._worker is None or (self._worker == "0" and (outcome.problems or outcome.changed)):
+        if self._worker is None or (self._tells and (outcome.problems or outcome.changed)):
             result = AuditResult.OK if outcome.reloaded else AuditResult.FAILED
             kind = ActorKind.OPERATOR if self._worker is None else ActorKind.SYSTEM
             self._note(AuditAction.CONFIG_RELOADED, result, cause, outcome.details(), kind)
 
     def audit_tokens(self, changed: Mapping[str, list[str]]) -> None:
         """Put on record which settings of which tokens a reload has changed."""
-        if self._worker not in (None, "0"):
+        if not self._tells:
             return
         for name, settings in islice(changed.items(), _MOST_TOKENS):
             details = {"settings": settings}
@@ -216,22 +230,32 @@ class Recording:
         nursery.start_soon(persist, self.writer.run)
 
     async def maintain(self) -> None:
-        """Delete what is too old, now and then; to be cancelled before the writers are."""
+        """Delete what is too old, and add up what is over, now and then.
+
+        To be cancelled before the writers are.
+        """
         captures = trio.Path(self.debug_folder)
         while self.database is None and not await captures.exists():  # noqa: ASYNC110
             # Nothing is kept, and SQLAlchemy would be 17 MB for nothing. A reload may change it.
             await trio.sleep(_LOOK)
 
         from ..store.retention.task import RetentionTask
+        from ..store.rollups.task import CondensingTask
+
+        opened = None if self._opening is None else self._opening.opened
 
         task = RetentionTask(
             self.database,
             lambda: self.retention,
             captures=self.debug_folder,
             report=self._report,
-            opened=None if self._opening is None else self._opening.opened,
+            opened=opened,
+            leadership=self.leadership,
         )
-        await task.run()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(task.run)
+            if self.database is not None:
+                nursery.start_soon(CondensingTask(self.database, opened=opened).run)
 
     def close(self) -> None:
         """Close the database, after the last task has ended."""

@@ -7,6 +7,7 @@ queue of a hundred.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +20,9 @@ from ..errors import ConfigError
 
 # Of the names of changed settings in the log: one may put a new key to every token.
 _SHOWN: Final = 20
+# Seconds within which two requests for a reload are the same one: a signal of the supervisor, and
+# what is told through a server or the database.
+_SAME: Final = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +44,8 @@ class Reloader:
 
     def __init__(self, path: str, reload: Reload) -> None:
         self.status = ReloadStatus(path, generation=1, loaded_at=_now())
+        # When one was asked for last, in Trio's seconds.
+        self._asked_at = -math.inf
         self._reload = reload
         self._next = _Pass()
         self._asked = trio.Event()
@@ -49,9 +55,15 @@ class Reloader:
 
     def ask(self, cause: str) -> _Pass:
         """Ask for a reload that begins from now on; can be called before `run` is."""
+        self._asked_at = trio.current_time()
         self._next.causes[cause] = None
         self._asked.set()
         return self._next
+
+    def follow(self) -> None:
+        """Reload since another process was, unless that has been heard of in another way."""
+        if trio.current_time() - self._asked_at > _SAME:
+            self.ask("a reload of another process")
 
     async def reload(self, cause: str) -> ReloadOutcome:
         """Reload, and return how it went."""

@@ -10,6 +10,7 @@
     words/             the codes and words of refusals, by what they mean
     refusal_body       the bodies of refusals, taken apart
     oauth              access tokens by OAuth's client credentials, asked for and read
+    tokens/            those of clouds: managed identities, accounts of Google
 
 `docs/adding-a-provider.md` adds a kind step by step. Read `settings` and `kind`, then
 `http_kind` and a module of `kinds/`.

@@ -14,6 +14,7 @@ from ..core.routing.refusals import RefusalTable
 from .refusal_body import read_refusal
 from .words.account import ACCOUNT, CONFIDENTIAL, QUOTA
 from .words.content import CONTENT_POLICY
+from .words.google import read_google_refusal
 from .words.length import CONTEXT_LENGTH
 from .words.limits import REQUEST_TOO_LARGE, THROTTLED
 from .words.unsupported import NOT_KEPT_HERE, UNSUPPORTED
@@ -51,7 +52,17 @@ OPENAI_COMPATIBLE: Final = RefusalTable(
     CONFIDENTIAL.search,
 )
 
+# Google's status words are codes like others (`RESOURCE_EXHAUSTED`, `API_KEY_INVALID`); which quota
+# is used up, only its details say.
+GEMINI: Final = RefusalTable(
+    STATUSES, OPENAI_COMPATIBLE.marks, read_google_refusal, CONFIDENTIAL.search
+)
+
 # The words of all providers, here as well: DeepSeek, Moonshot, Zhipu and MiniMax speak both APIs
 # and have one set of refusals. 529, `overloaded_error`, is a failure like any other 5xx
 # (docs.anthropic.com/en/api/errors).
 ANTHROPIC: Final = OPENAI_COMPATIBLE
+
+# Amazon's types are codes like others (`ThrottlingException`), and its words stand among those of
+# all. A model that is not ready yet is asked again, as with a limit.
+BEDROCK: Final = OPENAI_COMPATIBLE

@@ -37,6 +37,12 @@ class RouteTerms(msgspec.Struct, frozen=True):
     drops: bool = False
     capabilities: Capabilities = UNDECLARED
     caches_prompts: bool = False
+    # The longest prompt and the longest answer of the model by the data; None: not known, or not
+    # to be gone by.
+    context: int | None = None
+    longest_answer: int | None = None
+    # Whether the prices are to be those of batches.
+    batch: bool = False
 
 
 class AccessToken(Protocol):
@@ -77,6 +83,7 @@ class ProviderKind:
     settings  the Struct of such a table
     dialect   what its servers speak
     refusals  what it means when they say no
+    passed_headers  those of a caller's that go on with a call that is passed on as it comes
     overrides which members of a body choose models, routes or destinations there
     """
 
@@ -85,6 +92,7 @@ class ProviderKind:
     dialect: Dialect
     refusals: RefusalTable
     overrides: Overrides = NO_OVERRIDES
+    passed_headers: frozenset[bytes] = frozenset()
 
     def __repr__(self) -> str:
         return f"<ProviderKind {self.name}>"
@@ -109,6 +117,10 @@ class ProviderKind:
         self, name: str, provider: Provider, place: Place, terms: RouteTerms
     ) -> Deployment:
         """Describe calls to one model of the provider called `name`; all checks are past."""
+        raise NotImplementedError
+
+    def models_call(self, name: str, provider: Provider, place: Place) -> Call:
+        """Describe the question which models the provider called `name` has."""
         raise NotImplementedError
 
     def probe_call(self, name: str, provider: Provider, place: Place) -> Call:

@@ -25,6 +25,7 @@ def _openai(base_url: str | None, variable: str | None, suffix: str = "") -> For
 
 
 _OLLAMA: Final = _openai("http://localhost:11434", None, "/v1")
+_COHERE: Final = ForeignProvider("cohere", "https://api.cohere.com", "COHERE_API_KEY")
 _SERVER: Final = _openai(None, None)
 # learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle: the v1 API takes a key as
 # OpenAI does, and needs no version.
@@ -37,7 +38,11 @@ PREFIXES: Final[dict[str, ForeignProvider]] = {
     "azure": _AZURE,
     "azure_text": _AZURE,
     "azure_ai": _AZURE,
-    "gemini": _openai("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY"),
+    "gemini": ForeignProvider(
+        "gemini", "https://generativelanguage.googleapis.com", "GEMINI_API_KEY"
+    ),
+    "cohere": _COHERE,
+    "cohere_chat": _COHERE,
     "openrouter": _openai("https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
     "groq": _openai("https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     "together_ai": _openai("https://api.together.xyz/v1", "TOGETHERAI_API_KEY"),
@@ -67,6 +72,9 @@ PREFIXES: Final[dict[str, ForeignProvider]] = {
     "ollama_chat": _OLLAMA,
 }
 _PATH_OF_AZURE: Final = re.compile(r"(?<=[^/:])/(?:openai|models)(?:/.*)?$")
+# Kinds whose base URL has no version, with which some give it.
+_VERSIONED: Final = ("anthropic", "gemini", "cohere")
+_VERSION: Final = re.compile(r"(?:/v\d\w*(?:/(?:chat|openai|messages))?|/compatibility/v1)$")
 # The header of what LiteLLM calls `organization`.
 ORGANIZATION: Final = "openai-organization"
 
@@ -103,8 +111,9 @@ def base_url(prefix: str, given: str | None) -> str | None:
     url = (given or known.base_url or "").rstrip("/")
     if not url:
         return None
-    if known.kind == "anthropic":
-        return url.removesuffix("/v1")
+    if known.kind in _VERSIONED:
+        # Ours begin before the version of the API, and that for chats.
+        return _VERSION.sub("", url)
     if known.suffix and not url.endswith(("/v1", known.suffix)):
         if known is _AZURE:
             # Some give the whole path of a deployment.

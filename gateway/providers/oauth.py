@@ -61,8 +61,13 @@ def read_token(status: int, body: bytes, epoch: float) -> FetchedToken:
         raise CredentialUnavailable("the token endpoint's answer has no token") from exc
     if not seconds > 0:
         raise CredentialUnavailable("the token endpoint's token has expired already")
+    return lasting(answer.access_token.encode("ascii"), seconds, epoch)
+
+
+def lasting(value: bytes, seconds: float, epoch: float) -> FetchedToken:
+    """Return a token that is good for `seconds` from `epoch` on."""
     renew = min(seconds * RENEW_AT, max(seconds - MARGIN, seconds / 2))
-    return FetchedToken(answer.access_token.encode("ascii"), epoch + seconds, epoch + renew)
+    return FetchedToken(value, epoch + seconds, epoch + renew)
 
 
 def _error(body: bytes) -> str:

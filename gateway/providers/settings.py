@@ -12,6 +12,8 @@ from msgspec import Meta
 
 from ..core.routing.capabilities.declared import UNDECLARED, Capabilities
 from ..core.routing.timeouts import TimeoutOverrides
+from .quirks.settings import NO_QUIRKS, Quirks
+from .tokens.sources import AwsAccount, GoogleAccount, ManagedIdentity
 
 _Positive = Annotated[float, Meta(gt=0)]
 _Count = Annotated[int, Meta(ge=1)]
@@ -45,10 +47,17 @@ class ClientCredentials(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         return f"<ClientCredentials of {self.client_id!r} at {self.token_url}>"
 
 
+# Where access tokens come from: servers that are asked by HTTP, and what botocore asks.
+HttpTokenSource = ClientCredentials | ManagedIdentity | GoogleAccount
+TokenSource = HttpTokenSource | AwsAccount
+
+
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`kind` is a `ProviderKind`'s name, `oauth` where tokens come from if there is no key."""
 
     kind: str
+    # The preset that the table was completed by; "" for none.
+    preset: str = ""
     base_url: str | None = None
     # A key may be sent without TLS, beyond this machine and names without a dot.
     allow_http: bool = False
@@ -68,3 +77,10 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     stream_usage: bool = True
     # What its models cannot do, or can whatever their names say.
     capabilities: Capabilities = UNDECLARED
+    # Where its servers differ from the API that they speak.
+    quirks: Quirks = NO_QUIRKS
+
+    @property
+    def token_source(self) -> TokenSource | None:
+        """Return where its access tokens come from; None if it has none."""
+        return self.oauth

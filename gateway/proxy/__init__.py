@@ -6,6 +6,8 @@
     access       who may call, and for which model
     admission    the caller's limits in one step, then a place in the gateway
     attempts/    the attempts of a request, and the relay of the answer that is shown
+    relayed/     requests and answers that are passed on unread, of any size
+    sessions/    WebSockets: frames both ways, under the same rules
     cache/       answers that are kept, and calls that are shared
     traffic/     slots, load shedding, loop lag, health checks
     outcomes     how attempts and streams end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from ..config.callers import Caller
@@ -17,6 +18,9 @@ from ..errors import (
     StoreUnavailable,
 )
 
+# Names stand in the paths of some APIs, where these lead elsewhere (RFC 3986 section 5.2.4), as
+# they do for a server that decodes them once more.
+_STEPS = re.compile(r"(?:^|[/\\])\.{1,2}(?=[/\\]|$)|%(?:2[ef]|5c|00)", re.IGNORECASE)
 # Seconds. A database that was away at the start is asked again at least every 15.
 _KEYS_RETRY = 5.0
 
@@ -34,7 +38,7 @@ def authenticate(snapshot: Snapshot, key: bytes | None, epoch: float) -> Caller:
             raise _keys_unknown()
         raise AuthenticationFailed(
             "you did not provide an API key; send it as 'Authorization: Bearer KEY' "
-            "or as 'x-api-key: KEY'"
+            "or as 'x-api-key: KEY'; Google's clients send 'x-goog-api-key: KEY'"
         )
     caller = snapshot.authenticate(key)
     if caller is None:
@@ -63,6 +67,12 @@ def authorize(snapshot: Snapshot, caller: Caller, name: str) -> ServedModel:
         raise no_such_model(name)
     if name not in snapshot.models and name != name.strip():
         raise _blank_name(name)
+    if name not in snapshot.models and _STEPS.search(name):
+        raise InvalidRequest(
+            f"the model {shortened(name)!r} must not have . or .. between slashes",
+            code="invalid_model_name",
+            param="model",
+        )
     # Asked first: what a wildcard lets through is only made for who may use it.
     model = snapshot.models.get(name) if caller.may_use(name) else None
     if model is None:
@@ -105,6 +115,17 @@ def check_overrides(
                 continue
             if found.models is None or not all(caller.may_use(each) for each in found.models):
                 raise _not_to_choose(found.name, found.path)
+
+
+def check_fields(
+    snapshot: Snapshot, caller: Caller, model: ServedModel, names: Iterable[str]
+) -> None:
+    """Raise PermissionDenied (403) for the fields of a form that are such members."""
+    names = tuple(names)
+    for deployment in model.deployments:
+        for name in names:
+            if deployment.overrides.named(name) and not _may_choose(snapshot, caller, name):
+                raise _not_to_choose(name, name)
 
 
 def check_query(snapshot: Snapshot, caller: Caller, rules: Overrides, names: Iterable[str]) -> None:

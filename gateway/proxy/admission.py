@@ -20,16 +20,7 @@ async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admissio
     limits have reserved is given back if there is no slot.
     """
     caller, services = exchange.caller, exchange.services
-    reservation: Reservation | None = None
-    reservations = services.traffic.reservations
-    if caller.scopes:
-        granted = await services.traffic.turns.admitted(
-            caller.scopes,
-            lambda: services.limits.admit(caller.scopes, demand, reservations.seconds),
-        )
-        if isinstance(granted, LimitRefusal):
-            raise _refusal(granted)
-        reservation = reservations.hold(services.limits, granted)
+    reservation = await take_turn(exchange, demand) if caller.scopes else None
     everyone = services.traffic.everyone
     if not everyone.acquire_nowait():
         try:
@@ -44,6 +35,19 @@ async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admissio
             raise
     exchange.take_place(reservation, SlotLease(everyone))
     return Admission(exchange)
+
+
+async def take_turn(exchange: Exchange, demand: Demand) -> Reservation:
+    """Reserve `demand` with the caller's limits. Raises RateLimited and QuotaExceeded (429)."""
+    caller, services = exchange.caller, exchange.services
+    reservations = services.traffic.reservations
+    granted = await services.traffic.turns.admitted(
+        caller.scopes,
+        lambda: services.limits.admit(caller.scopes, demand, reservations.seconds),
+    )
+    if isinstance(granted, LimitRefusal):
+        raise _refusal(granted)
+    return reservations.hold(services.limits, granted)
 
 
 class Admission:

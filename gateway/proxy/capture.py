@@ -205,8 +205,15 @@ class CapturingClient:
         self._capture.release()
 
 
+# Server-sent events, and Amazon's frames (smithy.io, "Amazon Event Stream Specification").
+_STREAMS: Final = (
+    *(b"text/event-stream", b"application/vnd.amazon.eventstream"),
+    b"application/x-ndjson",
+)
+
+
 def _is_stream(headers: HeaderPairs) -> bool:
     for name, value in headers:
         if name == b"content-type":
-            return value.lower().startswith(b"text/event-stream")
+            return value.lower().startswith(_STREAMS)
     return False

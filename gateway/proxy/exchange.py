@@ -1,10 +1,10 @@
-"""One request from its first byte to its record: the nursery that everything of it lives in.
+"""One request from its first byte to its record: the scopes that everything of it lives in.
 
-    exchange nursery
-      watch     returns when the caller leaves; cancels the nursery
-      work      the pipeline: attempts, pump, relay
+    exchange scope    in the nursery of its connection; the connection's reader cancels it when
+                      the caller leaves (under other servers a task beside the work does)
+      work scope      the pipeline: attempts, pump, relay
 
-The nursery's scope is cancelled when the caller has left: all is released, nothing is sent. The
+The exchange's scope is cancelled when the caller has left: all is released, nothing is sent. The
 work scope inside it is cut by a deadline, a shutdown or an operator, and then the caller is told.
 """
 
@@ -27,7 +27,7 @@ from ..core.records.traceparent import Trace
 from ..core.routing.causes import Cause
 from ..core.routing.deployment import Deployment
 from ..errors import ClientGone, GatewayError, SendStalled
-from .disconnect import cancel_on_disconnect
+from .disconnect import Departure, cancel_on_disconnect
 from .failure import told
 from .outcomes import CANCELLED, SHUTDOWN, Failed, RawAnswer, RelayEnd, StoppedRequest
 from .protocols import Client, HeaderPairs
@@ -66,6 +66,7 @@ class Exchange:
         self.dialect = dialect
         self.headers = headers
         self.caller: Caller = ANYONE
+        self.signed = False  # who sends it is known once its body, which is signed, was read
         if settlement is None:
             record = Record(
                 request_id=request_id.decode("ascii"),
@@ -151,10 +152,15 @@ class Exchange:
         except SendStalled as exc:
             self.settlement.end(EndReason.SEND_TIMEOUT, str(exc))
 
-    async def cancel_on_disconnect(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work` until it is done or the caller leaves; then raise ClientGone or SendStalled."""
+    async def cancel_on_disconnect(
+        self, work: Callable[[], Awaitable[None]], watched: Departure | None = None
+    ) -> None:
+        """Do `work` until it is done or the caller leaves; then raise ClientGone or SendStalled.
+
+        `watched` tells that in place of the client, if it takes the body meanwhile.
+        """
         try:
-            await cancel_on_disconnect(self.client, work)
+            await cancel_on_disconnect(watched or self.client, work)
         except (ClientGone, SendStalled):
             if self.settlement.reason is None:
                 raise
@@ -162,6 +168,12 @@ class Exchange:
     async def read_body(self) -> bytes:
         """Return the request's body, unless the request is stopped first; that raises."""
         server = self.snapshot.server
+        # Of the server's own client alone.
+        take = getattr(self.client, "take_arrived", None)
+        arrived: bytes | None = None if take is None else take(server.max_body_bytes)
+        if arrived is not None and self._stopped is None:
+            await self.hold_body(len(arrived))
+            return arrived
         with trio.CancelScope() as scope:
             self.cut_by(scope)
             return await self.client.read_body(server.max_body_bytes, server.body_timeout)
@@ -171,7 +183,9 @@ class Exchange:
         """Have room for `size` bytes of the request's body. Raises Overloaded."""
         if self._hold is None:
             caller, bodies = self.caller, self.services.traffic.bodies
-            self._hold = BodyHold(bodies, caller.name, self.services.rng, caller.max_concurrent)
+            # Nobody may take the room of somebody else by saying the name of a pair.
+            name = f"from {self.record.client}" if self.signed else caller.name
+            self._hold = BodyHold(bodies, name, self.services.rng, caller.max_concurrent)
         await self._hold.grow(size)
 
     def take_place(self, reservation: Reservation | None, slot: SlotLease) -> None:

@@ -23,6 +23,7 @@ from ..errors import GatewayError
 
 HeaderPairs = Sequence[tuple[bytes, bytes]]
 Pool = Sequence[Target]  # all that one request could be sent to
+Spent = Iterable[tuple[Scope, int]]  # nano-dollars
 # What `Limits` has admitted a request with. Each implementation has its own kind.
 OpaqueGrant: TypeAlias = object
 
@@ -69,8 +70,8 @@ class Upstream(Protocol):
 class Client(Protocol):
     """The caller's side of one request.
 
-    Writing raises `SendStalled` when the caller reads nothing any more. That the caller has
-    left is no failure of a write: it is what `wait_gone` returns for.
+    Writing raises `SendStalled` when the caller reads nothing any more; not when it has left, for
+    which `wait_gone` returns.
     """
 
     @property
@@ -139,9 +140,8 @@ class Tracer(Protocol):
 class Limits(Protocol):
     """Rates, concurrency and budgets of scopes. They may be shared with other processes.
 
-    All of it is awaited, since a shared store has to be asked. The implementation keeps the time
-    itself: a shared store goes by its server's clock. It also bounds its own waits, and decides
-    what to do while its store cannot be reached: admit, or raise a GatewayError.
+    A shared store has to be asked, and goes by its server's clock. The implementation bounds its
+    waits, and decides by itself while its store cannot be reached.
 
     A grant is opaque: what `admit` has returned is only given back to its `Limits`. `settle` and
     `void` end it. Each method does nothing for a grant that has ended, so a call may be repeated.
@@ -149,7 +149,7 @@ class Limits(Protocol):
 
     @property
     def waits(self) -> bool:
-        """Say whether a call may wait. If none does, the end of a request needs no shield."""
+        """Say whether the end of a request may wait here. If not, it needs no shield."""
         ...
 
     async def admit(
@@ -179,12 +179,14 @@ class Limits(Protocol):
         """Let `grants` expire so many seconds from now, unless they have ended or expired."""
         ...
 
-    async def status(self, scopes: Sequence[Scope]) -> Sequence[LimitStatus]:
-        """Return what is left in each of `scopes`; nothing if that is not known. Never fails."""
+    async def status(
+        self, scopes: Sequence[Scope], *, exact: bool = False
+    ) -> Sequence[LimitStatus]:
+        """Return what is left of `scopes`, as last heard or `exact`, for which it may wait."""
         ...
 
-    async def recall(self, spent: Iterable[tuple[Scope, int]], epoch: float) -> None:
-        """Take note of the nano-dollars on record as `spent` in the budgets' windows at `epoch`."""
+    async def recall(self, spent: Spent, epoch: float, *, lags: bool = False) -> None:
+        """Take note of what is on record as `spent` at `epoch`; `lags`: more is, not there yet."""
         ...
 
     async def retain(self, scopes: Collection[str]) -> None:

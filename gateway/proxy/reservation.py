@@ -52,6 +52,11 @@ class Reservation:
         """Return what is still to be settled; None if nothing is."""
         return self._grant
 
+    def taken(self) -> OpaqueGrant | None:
+        """Return what is still to be settled, for someone else to end it."""
+        grant, self._grant = self._grant, None
+        return grant
+
     async def release(self) -> None:
         """Let another request have its place; what it reserved stays."""
         if self._leased and self._grant is not None:

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from ..config.schema import Config
 from ..config.snapshot import Snapshot
 from ..core.dialects.keeping import ResponseKeeper
+from ..core.limits.prompt_text import TokenCounter
+from ..core.objects.kept import ObjectKeeper, ObjectsInMemory
 from ..core.routing.backoff import Rng
 from ..core.routing.balancing.homes import AnswerHomes
 from ..lifecycle import Lifecycle
 from .cache.response_cache import ResponseCache
 from .capture import CaptureLog
 from .in_flight import InFlight
-from .protocols import Health, Limits, Recorder, Tracer, Upstream
+from .protocols import Health, Limits, Recorder, Tracer
+from .sessions.sockets import SocketOpener
+from .sessions.spending import SessionSpending
 from .traffic.control import TrafficControl
 from .unserved import UnservedRequests
 
@@ -22,7 +26,7 @@ from .unserved import UnservedRequests
 class Services:
     """The parts; `configure` is called with each configuration, the first and every reload's."""
 
-    upstream: Upstream
+    upstream: SocketOpener
     limits: Limits
     health: Health
     traffic: TrafficControl
@@ -36,8 +40,12 @@ class Services:
     in_flight: InFlight = field(default_factory=InFlight)
     unserved: UnservedRequests = field(default_factory=UnservedRequests)
     homes: AnswerHomes = field(default_factory=AnswerHomes)
+    objects: ObjectKeeper = field(default_factory=ObjectsInMemory)
+    sessions: SessionSpending = field(default_factory=SessionSpending)
     # Where the gateway keeps responses itself. None: without a database it keeps none.
     responses: ResponseKeeper | None = None
+    # Counts tokens where no provider does. None: the extra is not installed.
+    tokens: TokenCounter | None = None
     # What calls of this gateway are known by, should they come back to it.
     instance: bytes = b""
 
@@ -46,6 +54,7 @@ class Services:
         self.health.configure(config.breaker, config.retry)
         self.health.retain(
             {target for model in snapshot.models.everything() for target in model.targets}
+            | {each.target for each in snapshot.direct.made}
         )
         self.traffic.configure(config.limits, config.overload, config.providers)
         self.traffic.bodies.configure(config)

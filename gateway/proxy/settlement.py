@@ -18,17 +18,19 @@ import trio
 
 from ..config.callers import Caller
 from ..core.capture.capture import Capture
-from ..core.dialects.base import DialectRequest
+from ..core.dialects.recognised.request import Asked
 from ..core.records.client_metadata import note_caller, note_user
 from ..core.records.pricing import Prices, cost
 from ..core.records.record import (
     AttemptRecord,
+    CountedBy,
     EndReason,
     Record,
     SkipRecord,
     end_reason,
     milliseconds,
 )
+from ..core.records.running_cost import RunningCost, note_price, note_usage
 from ..core.records.shown_name import shortened
 from ..core.records.traceparent import Trace
 from ..core.records.usage import Usage
@@ -69,9 +71,7 @@ class Settlement:
         self._text = 0
         # What the answer took: as reported, and estimated where that says too little.
         self._used: Usage | None = None
-        # What is known to have been spent, and whether all of it is.
-        self._spent = 0
-        self._all_known = True
+        self._spending = RunningCost(record)
         self._shared: _SharedRecord | None = None
 
     def stopped(self) -> float:
@@ -92,7 +92,7 @@ class Settlement:
         """Note whose key the request came with."""
         note_caller(self.record, caller.name, caller.team, caller.labels, caller.granted_to)
 
-    def asked(self, request: DialectRequest) -> None:
+    def asked(self, request: Asked) -> None:
         """Note what is asked for."""
         record = self.record
         record.model, record.stream = shortened(request.model), request.stream
@@ -100,9 +100,8 @@ class Settlement:
 
     def costs_nothing(self, *, cached: bool, operation: str = "") -> None:
         """Note that the answer was made for another request, which has its cost, or is free."""
-        record = self.record
-        record.cost_nano_usd, record.cached = 0, cached
-        record.operation = operation or record.operation
+        self.record.cost_nano_usd, self.record.cached = 0, cached
+        self.record.operation = operation or self.record.operation
 
     # What its attempts came to...
 
@@ -139,22 +138,8 @@ class Settlement:
     def answered(self, usage: Usage | None, text_tokens: int) -> None:
         """Note what the provider says was used, None: nothing, and about how much text came."""
         self._reported, self._text = usage, text_tokens
-        if usage is None:
-            return
-        record = self.record
-        record.reported_cost_nano_usd = usage.reported_cost
-        if not usage.total:
-            # No answer takes no tokens at all: this provider does not count them.
-            return
-        record.input_tokens = usage.input_tokens or None
-        record.output_tokens = usage.output_tokens
-        record.cached_tokens = usage.cached_tokens
-        record.reasoning_tokens = usage.reasoning_tokens
-        record.cache_write_tokens = usage.cache_write_tokens
-        record.input_audio_tokens = usage.input_audio_tokens
-        record.input_image_tokens = usage.input_image_tokens
-        record.output_audio_tokens = usage.output_audio_tokens
-        record.output_image_tokens = usage.output_image_tokens
+        if usage is not None:
+            note_usage(self.record, usage)
 
     def streamed(self, events: int, malformed: int) -> None:
         """Note how many events there were, and how many could not be read."""
@@ -182,43 +167,48 @@ class Settlement:
                 self._guess(row, prices, Usage(self.prompt))
             return 0
         reported = self._reported
-        if reported is not None and reported.total:
+        if reported is not None and reported.counts:
             # A whole answer is known to the end, though its caller may not have taken all of it.
-            whole = cause is None or not self.record.stream
-            used = self._used = reported.with_text(self._text, whole=whole).with_prompt(self.prompt)
-            # Without its prompt a part is known, which is less than the cost.
-            known = cost(used, prices) if used.input_tokens else None
-            if used is not reported:
+            ended = cause is None or not self.record.stream
+            used = self._used = reported.with_text(self._text, whole=ended).with_prompt(self.prompt)
+            whole = used is reported and not used.partial
+            # A part is less than the cost, and is charged only to those with limits.
+            tells = used.counts_input and (self.reservation is not None or not used.partial)
+            known = cost(used, prices) if tells else None
+            if not whole:
                 row.cost_nano_usd = known
-            self._charge(known)
+            self._charge(known, prices, used, "provider" if whole else "estimated")
         else:
             used = self._used = Usage(self.prompt, self._text)
             self._guess(row, prices, used)
         return used.total
 
     def _guess(self, row: AttemptRecord, prices: Prices, usage: Usage) -> None:
-        """Charge `usage`, of which nothing was reported, to a caller with limits."""
-        if self.reservation is None:
-            self._charge(0 if prices.free else None)
+        """Charge `usage`, of which nothing was reported, to a caller with limits.
+
+        Of nothing at all the cost is no zero: what is not billed by its text is not known.
+        """
+        if self.reservation is None or not usage.total:
+            self._spending.charge(0 if prices.free else None)
         else:
             self._estimate(row, prices, usage)
 
     def _estimate(self, row: AttemptRecord, prices: Prices, usage: Usage) -> None:
         row.cost_nano_usd = cost(usage, prices)
-        self._charge(row.cost_nano_usd)
+        self._charge(row.cost_nano_usd, prices, usage, "estimated")
 
-    def _charge(self, nano_usd: int | None) -> None:
-        # Added: a race may have been lost before, which costs as well.
-        if nano_usd is None:
-            self._all_known = False
-        else:
-            self._spent += nano_usd
-        # A sum that lacks a part would look like the whole.
-        self.record.cost_nano_usd = self._spent if self._all_known else None
+    def _charge(
+        self, nano_usd: int | None, prices: Prices, usage: Usage, counted: CountedBy
+    ) -> None:
+        self._spending.charge(nano_usd)
+        if nano_usd is not None:
+            note_price(self.record, prices, usage, counted)
 
-    def _tokens_used(self) -> int:
-        """Return how many tokens the request took; about how many, if no provider said it."""
-        return self._unanswered if self._used is None else self._used.total
+    def spent(self, usage: Usage | None, prices: Prices) -> None:
+        """Charge what was used before this request, which is no use of limits on tokens."""
+        self.answered(usage, 0)
+        known = None if usage is None else cost(usage, prices)
+        self._charge(known, prices, usage or Usage(), "provider")
 
     # How it ended...
 
@@ -245,14 +235,14 @@ class Settlement:
 
     async def settle(self, status: int | None) -> None:
         """Close the account. `status` is what the caller was sent; None if it got nothing."""
-        record = self.record
+        record, now = self.record, trio.current_time()
         record.end_reason = self.reason or EndReason.SHUTTING_DOWN
-        record.status = status or 499
-        record.latency_ms = milliseconds(trio.current_time() - self.started)
+        record.status, record.latency_ms = status or 499, milliseconds(now - self.started)
         if record.provider is None:
             self._name_who_was_asked()
         if self.reservation is not None:
-            await self.reservation.settle(self._tokens_used(), self._spent)
+            tokens = self._unanswered if self._used is None else self._used.total
+            await self.reservation.settle(tokens, self._spending.known)
         if self._shared is None:
             self._write(record)
         else:
@@ -260,10 +250,11 @@ class Settlement:
 
     def _name_who_was_asked(self) -> None:
         """Let the record of a request that was cut before its answer name the provider."""
-        for row in reversed(self.record.attempts):
-            if row.cause in _CUT_WORDS:
-                self.record.provider, self.record.provider_model = row.provider, row.model
-                return
+        asked = next(
+            (each for each in reversed(self.record.attempts) if each.cause in _CUT_WORDS), None
+        )
+        if asked is not None:
+            self.record.provider, self.record.provider_model = asked.provider, asked.model
 
     def _write(self, record: Record) -> None:
         services = self._services

@@ -17,7 +17,7 @@ import structlog
 _PATHS: Final = (
     *("/assistants", "/audio", "/batches", "/chat", "/complete", "/completions", "/embeddings"),
     *("/files", "/fine_tuning", "/health", "/images", "/messages", "/metrics", "/models"),
-    *("/moderations", "/realtime", "/rerank", "/responses", "/threads", "/uploads"),
+    *("/moderations", "/realtime", "/rerank", "/responses", "/skills", "/threads", "/uploads"),
     *("/vector_stores", "/api/chat", "/api/generate", "/api/tags", "/api/hello"),
 )
 WEBSOCKET: Final = "WEBSOCKET"

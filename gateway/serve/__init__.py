@@ -11,11 +11,12 @@ The one home of Hypercorn. In the order in which to read them:
     cycle             one request and its answer, between h11 and an ASGI app
     response_writer   the bytes of an answer
     entry/            which requests begin, which wait and which are turned away
+    websocket/        one WebSocket, between wsproto and an ASGI app
     open_connections  the connections of a worker, and how a drain closes them
     install           puts our connection in the place of Hypercorn's
     beside/           another app on an address of its own
     worker            one worker process, between the first signal and the exit
-    supervisor        several worker processes behind the same sockets
+    crew/             several worker processes behind the same sockets, and how they are replaced
     sighup            SIGHUP: read the configuration again
     pidfile           the file that says which processes to send it to
     surroundings/     the terminal, TLS, and proxies in front

@@ -215,18 +215,26 @@ class ByteStream:
 
     # Writing...
 
+    def write_now(self, data: bytes | memoryview, *, watch: bool = True) -> int:
+        """Return how many bytes the kernel takes without waiting; the others are for `write`."""
+        if self._socket is None or self.gone or self._writing.locked():
+            return 0
+        try:
+            sent = send_now(self._socket, data)
+        except _LOST as fault:
+            self._note_fault(fault)
+            return 0  # the reader learns of it by itself
+        self.written += sent
+        if watch and not self.watched:
+            self._progress.begin(self)
+        return sent
+
     def write_brief(self, data: bytes) -> bool:
         """Write `data` if all of it can be written now; say whether that was so.
 
         If just a part of it could, it says so too, and `read` ends the connection.
         """
-        if self._socket is None or self.gone or self._writing.locked():
-            return False
-        try:
-            sent = send_now(self._socket, data)
-        except _LOST:
-            return False  # the reader learns of it by itself
-        self.written += sent
+        sent = self.write_now(data, watch=False)
         self.torn = 0 < sent < len(data)
         return sent > 0
 
@@ -244,14 +252,9 @@ class ByteStream:
         """
         try:
             # The usual case: no other task writes and the kernel has room, so nothing waits.
-            if self._socket is not None and not self.gone and not self._writing.locked():
-                sent = send_now(self._socket, data)
-                self.written += sent
-                if not self.watched:
-                    self._progress.begin(self)
-                if sent == len(data):
-                    return
-                data = memoryview(data)[sent:]
+            if (sent := self.write_now(data)) == len(data):
+                return
+            data = memoryview(data)[sent:]
             async with self._writing:
                 if not self.gone:
                     await self._write_pieces(data)

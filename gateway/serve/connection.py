@@ -4,14 +4,14 @@ Two tasks share a connection. The reader (`byte_stream.py`) watches the socket; 
 request after another from what was read and runs the app on it, in this one task, so requests
 can't overtake each other and none costs a new task.
 
-    reader --> inbox --> head -> gate -> h11 -> Cycle (receive, send) -> app
+    reader --> inbox --> head -> gate -> Cycle       (receive, send) -> app
                           ^_______________________________________________|
                                 while both sides are done with it
 
 EOF from the client ends everything, also when it only closed its sending half: a client that
 really left can't be told from one that will still read, and tokens cost money (HAProxy's
-`option abortonclose` decides likewise). HTTP/2, h2c and WebSocket are never spoken: an upgrade
-may be ignored (RFC 9110 section 7.8).
+`option abortonclose` decides likewise). HTTP/2 and h2c are never spoken: an upgrade may be ignored
+(RFC 9110 section 7.8). WebSocket is, where the API has it (`websocket/`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
@@ -33,12 +32,14 @@ from ..core.limits.shedding import SOONEST
 from ..errors import SendStalled, out_of_memory
 from ..stops import RunningScope, stops
 from . import gate
-from .cycle import RequestCycle, make_scope
+from .cycle import RequestCycle
 from .entry.idle import Presence
+from .entry.request_head import make_scope, read_request
 from .entry.threshold import Threshold
 from .gate import HeadRefusal
 from .open_connections import OpenConnections
 from .surroundings.proxy_protocol import peer_of
+from .websocket.opening import Cycle, cycle_of
 
 
 class ClientConnection(TCPServer):
@@ -60,7 +61,7 @@ class ClientConnection(TCPServer):
         self._transport: Any = stream.transport_stream if self._tls else stream
         timeout = self._policy.send_timeout
         self._byte_stream = connections.bytes_of(stream, self._transport, timeout)
-        self._cycle: RequestCycle | None = None
+        self._cycle: Cycle | None = None
         self._nursery: trio.Nursery | None = None
         self._presence = Presence(self._byte_stream.wake)
         self._served = 0
@@ -80,9 +81,7 @@ class ClientConnection(TCPServer):
             with self._connections.joined(self, self._presence):
                 async with trio.open_nursery() as nursery:
                     self._nursery = nursery
-                    nursery.start_soon(
-                        self._byte_stream.read, self._take_over, self._all_asked, self._deal_with
-                    )
+                    nursery.start_soon(self._read)
                     nursery.start_soon(self._serve)
         except Exception:  # noqa: BLE001
             # One connection's fault must not end the worker and all the others with it.
@@ -130,6 +129,11 @@ class ClientConnection(TCPServer):
         }
         return True
 
+    async def _read(self) -> None:
+        await self._byte_stream.read(self._take_over, self._all_asked, self._deal_with)
+        if isinstance(self._cycle, RequestCycle):
+            self._cycle.tell_gone()
+
     # One request after another...
 
     async def _serve(self) -> None:
@@ -149,7 +153,7 @@ class ClientConnection(TCPServer):
                 break
         await self._byte_stream.linger()
 
-    def _recycle(self, cycle: RequestCycle) -> bool:
+    def _recycle(self, cycle: Cycle) -> bool:
         """Make ready for the next request; say whether there can be one."""
         stream = self._byte_stream
         if stream.gone or stream.overrun or self.context.terminated.is_set() or not cycle.reusable:
@@ -170,7 +174,7 @@ class ClientConnection(TCPServer):
     def _all_asked(self) -> bool:
         return self._cycle is not None and self._cycle.body_ended
 
-    async def _next_request(self) -> RequestCycle | HeadRefusal | None:
+    async def _next_request(self) -> Cycle | HeadRefusal | None:
         """Return what to run the app on, or refuse; None when nothing more will come."""
         head = await self._next_head()
         while isinstance(head, bytes) and not await self._threshold.turn(head):
@@ -180,23 +184,16 @@ class ClientConnection(TCPServer):
         if not isinstance(head, bytes):
             return head
         self._presence.idle_since = None
-        # A parser for each request costs less than to recycle one.
-        parser = h11.Connection(h11.SERVER, self._policy.max_header_bytes)
-        parser.receive_data(head)
-        try:
-            request = parser.next_event()
-        except h11.RemoteProtocolError as error:
-            return gate.unparsed(error)
-        if not isinstance(request, h11.Request):
-            raise TypeError(f"h11 made {request!r} of a whole head")
-        headers = list(request.headers)
-        refusal = gate.check_request(request.method, request.target, request.http_version, headers)
-        if refusal or (refusal := self._check_server_name(headers)):
+        asked = read_request(head, self._policy.max_header_bytes)
+        if isinstance(asked, HeadRefusal):
+            return asked
+        if refusal := self._check_server_name(asked.headers):
             return refusal
-        scope = make_scope(request, headers, self._base_scope, self.state)
+        scope = make_scope(asked, self._base_scope, self.state)
         if waited := self._threshold.begin():
             scope["extensions"]["gateway.waited"] = {"seconds": waited}
-        self._cycle = RequestCycle(self._byte_stream, self, parser, scope)
+        most = self._policy.max_message_bytes
+        self._cycle = cycle_of(self._byte_stream, self, asked.parser, scope, head, most)
         self._served += 1
         return self._cycle
 
@@ -241,7 +238,7 @@ class ClientConnection(TCPServer):
 
     # One answer...
 
-    async def _answer(self, cycle: RequestCycle) -> None:
+    async def _answer(self, cycle: Cycle) -> None:
         """Run the app on one request, and answer in its place if it did not."""
         await self.context.mark_request()
         spawn = (trio.to_thread.run_sync, trio.from_thread.run)
@@ -256,6 +253,9 @@ class ClientConnection(TCPServer):
             if isinstance(faults, ExceptionGroup):
                 await self._report(faults)
             raise
+        finally:
+            # It leads back to the scope, and would leave both to the garbage collector.
+            cycle.scope["extensions"].pop("gateway.request", None)
         if cycle.response is None and not self._byte_stream.gone:
             await self._refuse(cycle.refusal or gate.APP_FAILED, cycle)
         elif not cycle.complete:
@@ -272,7 +272,7 @@ class ClientConnection(TCPServer):
         if news is not None:
             await self.config.log.error("Error in ASGI Framework", exc_info=news)
 
-    async def _refuse(self, refusal: HeadRefusal, cycle: RequestCycle | None = None) -> None:
+    async def _refuse(self, refusal: HeadRefusal, cycle: Cycle | None = None) -> None:
         bodiless = cycle is not None and cycle.bodiless
         await self._write_last(self._connections.refusal(refusal, self._head, bodiless=bodiless))
 
@@ -292,6 +292,6 @@ class ClientConnection(TCPServer):
         limit = self._policy.max_requests_per_connection
         last = 0 < limit <= self._served
         ending = self._byte_stream.overrun or self.context.terminated.is_set()
-        if last or ending or self._connections.lifecycle.leaving:
+        if last or ending or self._connections.lifecycle.moving:
             return [*headers, (b"connection", b"close")]
         return headers

@@ -1,4 +1,4 @@
-"""One request and its answer, between h11 and an ASGI app.
+"""One request and its answer, between the bytes and an ASGI app.
 
 Input is parsed only when the app calls `receive`. An app that never does so leaves a bounded
 amount in the connection, and no task waits on a queue; Hypercorn's own stream pushes events into
@@ -11,13 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
-from urllib.parse import unquote
 
 import h11
 import trio
 
 from . import gate
 from .byte_stream import ByteStream
+from .chunked_input import Chunks, parse_chunks
 from .response_writer import ResponseWriter
 
 Message = dict[str, Any]
@@ -28,11 +28,6 @@ _CONTINUE: Final = b"HTTP/1.1 100 \r\n\r\n"
 # A larger body is written as it is, in a write of its own: a client that takes it slowly holds it
 # once, not once more with its framing.
 _COPIED: Final = 65536
-# h11 needs some 25 us for a chunk however small it is, and one read can bring 10,000 of them:
-# a quarter of a second in which every other request would wait.
-_CHUNKS_AT_ONCE: Final = 200
-
-
 _CLOSE: Final = (b"connection", b"close")
 
 
@@ -54,6 +49,7 @@ class RequestCycle:
         "_expecting",
         "_held",
         "_host",
+        "_on_gone",
         "_parser",
         "_stream",
         "_unread",
@@ -67,7 +63,7 @@ class RequestCycle:
     )
 
     def __init__(
-        self, stream: ByteStream, host: CycleHost, parser: h11.Connection, scope: Scope
+        self, stream: ByteStream, host: CycleHost, parser: h11.Connection | None, scope: Scope
     ) -> None:
         self.scope = scope
         self.response: Message | None = None
@@ -93,12 +89,13 @@ class RequestCycle:
         if b"transfer-encoding" in fields:
             self._unread = None
         # The client sends no body before it is told to, or has waited for a while.
-        self._expecting = parser.they_are_waiting_for_100_continue
+        self._expecting = parser is not None and parser.they_are_waiting_for_100_continue
         # All of the request has been taken from the connection.
         self.body_ended = False
         # The last look at the body found more chunks than are parsed at once.
         self._crowded = False
         self._held = b""
+        self._on_gone: Callable[[Message], None] | None = None
 
     def __repr__(self) -> str:
         state = "complete" if self.complete else "answering" if self.response else "asked"
@@ -148,6 +145,32 @@ class RequestCycle:
             message["stalled"] = self._stream.stalled
         return message
 
+    def take_arrived(self) -> bytes | None:
+        """Return the body if its length is known and all of it has come; None leaves it there."""
+        unread = self._unread
+        if self.body_ended or unread is None or unread > len(self._stream.inbox):
+            return None
+        self._unread, self._expecting, self.body_ended = 0, False, True
+        return self._stream.take(unread)
+
+    def when_gone(self, call: Callable[[Message], None] | None) -> None:
+        """Call this, once, with what `receive` will say when the client has left.
+
+        None takes it back.
+        """
+        self._on_gone = call
+        if self._stream.gone:
+            self.tell_gone()
+
+    def tell_gone(self) -> None:
+        """Take note that the connection's reading task has come to its end.
+
+        That task is not the one that writes, so the app has been told of a stalled write by now.
+        """
+        call, self._on_gone = self._on_gone, None
+        if call is not None:
+            call(self._disconnected())
+
     async def send(self, message: Message) -> None:
         """ASGI's send. Once the client is gone it does nothing; `receive` told the app.
 
@@ -164,8 +187,27 @@ class RequestCycle:
         else:
             raise RuntimeError(f"Unexpected ASGI message {message['type']!r}")
 
+    def send_part(self, body: bytes) -> bool | None:
+        """Send a part of the body if that needs no waiting; say whether all of it is sent.
+
+        None if nothing was done. Of a part that is half sent the rest goes with the next `send`.
+        """
+        writer = self._writer
+        if self._held or self.complete or writer.bodiless or len(body) > _COPIED:
+            return None
+        if self.response is None or self._stream.gone:
+            return None
+        output = writer.data(body)
+        sent = self._stream.write_now(output)
+        if sent == len(output):
+            return True
+        if not sent and writer.chunked:
+            return None
+        self._held = output[sent:]
+        return False
+
     def take_held(self) -> bytes:
-        """Return the head if it is still held back."""
+        """Return what is still held back: the head, or the rest of a part of the body."""
         held, self._held = self._held, b""
         return held
 
@@ -237,7 +279,9 @@ class RequestCycle:
 
     def _parse_body(self, keep: Callable[[bytes], None]) -> None:
         if self._unread is None:
-            self._parse_chunks(keep)
+            self._expecting = self._expecting and not self._stream.inbox
+            state = parse_chunks(self._parser, self._stream, keep)
+            self.body_ended, self._crowded = state is Chunks.ENDED, state is Chunks.MORE
             return
         if self._unread and (data := self._stream.take(self._unread)):
             self._expecting = False
@@ -245,40 +289,6 @@ class RequestCycle:
             keep(data)
         self.body_ended = not self._unread
 
-    def _parse_chunks(self, keep: Callable[[bytes], None]) -> None:
-        for _ in range(_CHUNKS_AT_ONCE):
-            event = self._parser.next_event()
-            if type(event) is h11.Data:
-                keep(event.data)
-            elif type(event) is h11.EndOfMessage:
-                self.body_ended = True
-                self._stream.put_back(self._parser.trailing_data[0])
-                return
-            elif data := self._stream.take():
-                self._expecting = False
-                self._parser.receive_data(data)
-            else:
-                return
-        self._crowded = True
-
 
 def _options(value: bytes) -> list[bytes]:
     return [option.strip() for option in value.lower().split(b",")]
-
-
-def make_scope(
-    request: h11.Request, headers: list[tuple[bytes, bytes]], base: Scope, state: Scope
-) -> Scope:
-    """Return the ASGI scope of `request`; `base` is what its connection's requests share."""
-    path, _, query = request.target.partition(b"?")
-    return {
-        **base,
-        "http_version": request.http_version.decode("ascii"),
-        "method": request.method.decode("ascii"),
-        "path": unquote(path.decode("ascii")),
-        "raw_path": path,
-        "query_string": query,
-        "headers": headers,
-        "state": state.copy(),
-        "extensions": {},
-    }

@@ -144,7 +144,7 @@ def check_request(
 
 
 def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> HeadRefusal | None:
-    hosts = 0
+    hosts = keys = 0
     sized = chunked = False
     for name, value in headers:
         if LOOK_ALIKES[name] or _CONTROL.search(value):
@@ -155,14 +155,18 @@ def _check_fields(version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Hea
                 return bad("The Host header is malformed.")
         elif name == b"content-length":
             sized = True
+        elif name == b"authorization":
+            keys += 1
         elif name == b"transfer-encoding":
             chunked = True
         elif name == b"expect" and not _MET.fullmatch(value):
             # RFC 9110 section 10.1.1.
             return _EXPECTATION
-    if hosts > 1 or (hosts == 0 and version != b"1.0"):
-        # RFC 9112 section 3.2 has no other answer to either.
-        return bad("Exactly one Host header is required.")
+    if hosts > 1 or (hosts == 0 and version != b"1.0") or keys > 1:
+        # RFC 9112 section 3.2 has no other answer to hosts. Of two keys, what stands in front may
+        # have looked at the other (RFC 9110 section 5.3).
+        one_key = "At most one Authorization header may be sent."
+        return bad(one_key if keys > 1 else "Exactly one Host header is required.")
     if chunked and (sized or version == b"1.0"):
         # RFC 9112 section 6.1: "ought to be handled as an error", and 1.0 never had it.
         return bad("Transfer-Encoding goes with neither Content-Length nor HTTP/1.0.")

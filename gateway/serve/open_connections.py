@@ -56,6 +56,8 @@ class OpenConnections:
         self._config: Config | None = None
         self._adopted = trio.Event()
         self._hurried = trio.Event()
+        self._accepting: set[trio.CancelScope] = set()
+        self._stopped = False
         self._headers: list[tuple[bytes, bytes]] = []
         self._headers_until = 0.0
 
@@ -117,6 +119,29 @@ class OpenConnections:
         # Turned away before there was any connection, an answer goes without a date.
         return self._headers if self._config is None else self.answer_headers(self._config)
 
+    @property
+    def paused(self) -> bool:
+        """Say whether connections are left to other processes behind the same sockets."""
+        return self.lifecycle.paused
+
+    @contextlib.contextmanager
+    def accepting(self) -> Iterator[None]:
+        """Around what accepts connections: it is ended by `stop_accepting`."""
+        with trio.CancelScope() as scope:
+            if self._stopped:
+                scope.cancel("nothing is accepted any more")
+            self._accepting.add(scope)
+            try:
+                yield
+            finally:
+                self._accepting.discard(scope)
+
+    def stop_accepting(self) -> None:
+        """Accept nothing more, and leave the connections that there are as they are."""
+        self._stopped = True
+        for scope in self._accepting:
+            scope.cancel("nothing is accepted any more")
+
     def hurry(self) -> None:
         """End a drain now, or as soon as it begins."""
         self._hurried.set()
@@ -147,7 +172,7 @@ class OpenConnections:
             await self.progress.run()
 
     async def _close_all(self) -> None:
-        self.lifecycle.start_drain()
+        self.lifecycle.leave()
         for member in tuple(self._members):
             member.retire()
         with trio.move_on_after(self.policy().drain_timeout):

@@ -73,6 +73,18 @@ class PidFile:
             return
         self._descriptor = descriptor
 
+    @property
+    def descriptor(self) -> int | None:
+        """Return the descriptor that has the lock; another program of this process needs it."""
+        return self._descriptor
+
+    def adopt(self, descriptor: int) -> None:
+        """Go on with what this process has written before it was this program.
+
+        The lock outlives `execve`, as long as nobody closes the file (fcntl(2)).
+        """
+        self._descriptor = descriptor
+
     def remove(self) -> None:
         """Take our line out, and the file away if it was the last."""
         if self.path is None or self._descriptor is None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+# What still runs so long after all should be over is cut off.
+HARD_STOP_AFTER: Final = 10.0
 
 
 class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +41,8 @@ class ServingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drain_timeout: float = 120.0
     wait: float = 0.25
     burst_wait: float = 1.0
+    # Of a client's WebSocket.
+    max_message_bytes: int = 32 * 1024 * 1024
     # Connections begin with a PROXY header, which only these may send; from all if there are none.
     proxy_protocol: bool = False
     trusted_proxies: tuple[str, ...] = ()

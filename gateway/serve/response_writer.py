@@ -19,6 +19,7 @@ _NAMES: Final = re.compile(rb"(?:[-!#$%&'*+.^_`|~0-9a-zA-Z]+\n)*")
 _FIELDS: Final = re.compile(rb"(?:[^:\s]+: (?:[^\x00\s]+(?:[ \t]+[^\x00\s]+)*)?\r\n)*")
 _LENGTH: Final = re.compile(rb"[0-9]{1,20}")
 _BODILESS: Final = frozenset({204, 304})
+_CONNECTION: Final = b"connection"
 _CHUNKED: Final = (b"Transfer-Encoding", b"chunked")
 _STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 1000)}
 
@@ -64,7 +65,10 @@ class ResponseWriter:
         if self._close:
             fields = _closing(fields)
         else:
-            self._close = any(b"close" in _options(*field) for field in fields)
+            for field in fields:
+                # By the length first: most names need not be made lower for this.
+                if len(field[0]) == len(_CONNECTION) and b"close" in _options(*field):
+                    self._close = True
         return _STATUS_LINES[status] + _render(fields)
 
     def data(self, body: bytes) -> bytes:
@@ -131,7 +135,7 @@ def _render(fields: list[HeaderPair]) -> bytes:
 
 def _options(name: bytes, value: bytes) -> list[bytes]:
     """Return what a Connection field says; nothing of any other."""
-    if name.lower() != b"connection":
+    if name.lower() != _CONNECTION:
         return []
     return [option.strip() for option in value.lower().split(b",") if option.strip()]
 

@@ -5,6 +5,9 @@ SIGTERM    not ready any more; accept for `drain_delay`, then stop accepting (SI
 again      requests in flight are ended now
 hard stop  10 s after all of that should have been over; what still runs is cut off
 SIGHUP     read the configuration again, also during a drain
+retire     a successor accepts: stop accepting; what is kept open is closed after `drain_delay`, and
+           the rest is as after SIGTERM, but that nothing is refused which waits for a place
+SIGUSR2    of no meaning here: it is the supervisor that replaces workers
 """
 
 from __future__ import annotations
@@ -27,14 +30,19 @@ from hypercorn.utils import LifespanFailureError, LifespanTimeoutError
 
 from ..lifecycle import Lifecycle
 from . import sockets as listening
+from .crew.member import RETIRE
 from .install import install
 from .open_connections import END_GRACE, OpenConnections, PolicySource
+from .policy import HARD_STOP_AFTER
 from .sighup import SighupReloads
 from .surroundings.tls import Certificates
 
-HARD_STOP_AFTER: Final = 10.0
 FAILED_STATUS: Final = 70  # EX_SOFTWARE of sysexits.h
 LAST_WORDS_SECONDS: Final = 0.5
+_READ: Final = 16
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+_log = logging.getLogger(__name__)
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -57,16 +65,18 @@ async def serve_worker(
     on_ready: Callable[[list[str]], None],
     lifeline: int | None = None,
     certificates: Certificates | None = None,
+    on_retire: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve `app` on listening `sockets` until a signal, and return after a clean drain.
 
     Must run in the main thread. `hangups` are obeyed once the app has started. `on_ready` gets
     the addresses once connections are accepted. `lifeline` is the reading end of a pipe: at its
-    EOF, when the supervisor died, the worker leaves as after SIGINT. With `certificates` it is
-    TLS that is served. Closes the sockets. Raises `StartupFailed` and `ServiceFailed`.
+    EOF, when the supervisor died, the worker leaves as after SIGINT; by it a worker is told to
+    retire, and then `on_retire` is called. With `certificates` it is TLS that is served. Closes the
+    sockets. Raises `StartupFailed` and `ServiceFailed`.
     """
     connections = install(policy, lifecycle, certificates)
-    leaving = _Leaving(policy, lifecycle, connections)
+    leaving = _Leaving(policy, lifecycle, connections, on_retire)
     wrapped = _Wrapped(app)
     plain, secure = (list(sockets), []) if certificates is None else ([], list(sockets))
     serve = partial(
@@ -77,7 +87,9 @@ async def serve_worker(
         shutdown_trigger=leaving.stopped.wait,
     )
     try:
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with trio.open_signal_receiver(*_SIGNALS) as signals:
+            # Whoever has held them back, so that none is lost, knows that they are heard now.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(connections.watch)
                 nursery.start_soon(leaving.obey, signals)
@@ -146,21 +158,33 @@ class _Leaving:
     """What signals have asked for so far."""
 
     def __init__(
-        self, policy: PolicySource, lifecycle: Lifecycle, connections: OpenConnections
+        self,
+        policy: PolicySource,
+        lifecycle: Lifecycle,
+        connections: OpenConnections,
+        on_retire: Callable[[], None],
     ) -> None:
         self.stopped = trio.Event()
         self._policy = policy
         self._lifecycle = lifecycle
         self._connections = connections
+        self._on_retire = on_retire
         self._asked = False
+        self._retiring = False
         self._watchdog: threading.Timer | None = None
 
     async def obey(self, signals: AsyncIterator[int]) -> None:
         async with trio.open_nursery() as nursery:
             async for signum in signals:
-                if not self._asked:
+                if signum == signal.SIGUSR2:
+                    _log.warning(
+                        "SIGUSR2 asks for an upgrade, which only the supervisor of `gateway serve"
+                        " --workers` can do; this process goes on as it is"
+                    )
+                elif not self._asked:
                     self._asked = True
-                    patient = signum == signal.SIGTERM
+                    # One that retires accepts nothing anyway.
+                    patient = signum == signal.SIGTERM and not self._retiring
                     delay = self._policy().drain_delay if patient else 0.0
                     nursery.start_soon(self._leave, delay)
                 else:
@@ -169,25 +193,44 @@ class _Leaving:
                     self._connections.hurry()
 
     async def follow(self, lifeline: int) -> None:
-        """Leave when the other end of `lifeline` closes."""
-        async with trio.lowlevel.FdStream(lifeline) as pipe:
-            while await pipe.receive_some(1):
-                pass
-        if not self._asked:
-            self._asked = True
-            await self._leave(0.0)
+        """Retire when told so; leave when the other end of `lifeline` closes."""
+        async with trio.open_nursery() as nursery:
+            async with trio.lowlevel.FdStream(lifeline) as pipe:
+                while data := await pipe.receive_some(_READ):
+                    if RETIRE in data and not (self._asked or self._retiring):
+                        nursery.start_soon(self._retire)
+            if not self._asked:
+                self._asked = True
+                await self._leave(0.0)
+
+    async def _retire(self) -> None:
+        self._retiring = True
+        self._on_retire()
+        self._connections.stop_accepting()
+        self._lifecycle.retire()
+        # Who has a connection open and asks again is told to open another, and so meets the
+        # successor. A connection that stays idle for so long is closed.
+        with trio.move_on_after(self._policy().drain_delay):
+            await self.stopped.wait()
+            return
+        self._watch_over(0.0)
+        self.stopped.set()
 
     async def _leave(self, delay: float) -> None:
         self._lifecycle.start_drain()
-        policy = self._policy()
-        self._watchdog = threading.Timer(
-            policy.drain_delay + policy.drain_timeout + HARD_STOP_AFTER, _hard_stop
-        )
-        self._watchdog.daemon = True
-        self._watchdog.start()
+        self._watch_over(delay)
         with trio.move_on_after(delay):
             await self.stopped.wait()
         self.stopped.set()
+
+    def _watch_over(self, delay: float) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._watchdog = threading.Timer(
+            delay + self._policy().drain_timeout + HARD_STOP_AFTER, _hard_stop
+        )
+        self._watchdog.daemon = True
+        self._watchdog.start()
 
     def over(self) -> None:
         if self._watchdog is not None:

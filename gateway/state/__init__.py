@@ -3,10 +3,9 @@
     health  what this process has learned of deployments: breakers, keys, retry budgets,
             latencies. Local, never awaited. `key_verdicts` judges keys; `health_log` and
             `trouble_log` say in the log what becomes of all this
-    limits  rates, concurrency and budgets, in this process's memory. Everything is awaited, so
-            that a store shared by several processes can take its place
+    limits  rates, concurrency and budgets, in this process's memory. `shared/` are those that
+            several processes share, in a place such as `redis/`
 
 Both are implementations: what they promise stands in `proxy/protocols.py` (`Health`, `Limits`),
-and what they compute in `core/routing/` and `core/limits/`. Another kind of limits is a module
-beside `limits` and a choice in `process/components.py`; the proxy does not change.
+and what they compute in `core/routing/` and `core/limits/`. `process/shared/limits.py` chooses.
 """

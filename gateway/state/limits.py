@@ -60,11 +60,13 @@ class MemoryLimits:
         """Let grants live on by the time in which nothing could renew them (`stops.py`)."""
         self.ledger.postpone(seconds)
 
-    async def status(self, scopes: Sequence[Scope]) -> list[LimitStatus]:
+    async def status(self, scopes: Sequence[Scope], *, exact: bool = False) -> list[LimitStatus]:
         now, epoch, status = self._clock(), self._epoch(), self.ledger.status
         return [status(scope, now, epoch) for scope in scopes]
 
-    async def recall(self, spent: Iterable[tuple[Scope, int]], epoch: float) -> None:
+    async def recall(
+        self, spent: Iterable[tuple[Scope, int]], epoch: float, *, lags: bool = False
+    ) -> None:
         for scope, amount in spent:
             self.ledger.recall(scope, amount, epoch)
 

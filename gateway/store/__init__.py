@@ -1,6 +1,7 @@
 """Request log, audit log and roll-ups in SQLite or PostgreSQL. All SQL of the gateway is in here.
 
     engine/      the database: schema, connections, transactions with deadlines, migrations
+    held/        what a process holds while it lives: what it hears, and which jobs it leads
     migrations/  the revisions of the schema, which Alembic runs
     accounts/    users of the admin API, their sessions, failed sign-ins
     writing/     from a record in memory to rows: batches, journal, roll-ups, the audit chain

@@ -2,6 +2,7 @@
 
     logs      the application's log: structlog and Python's logging, to stderr
     stderr    `in_background`: stderr is written by a thread, so that no log line blocks the loop
+    without_rich  the same structlog, imported without what it does not need
     lines     `LineRecorder`: each request record as a JSON line, to stdout
     line_file `LineFile`: what both write with, whole lines only
     metrics/  counters, histograms and gauges of all workers, for Prometheus

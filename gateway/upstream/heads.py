@@ -2,7 +2,8 @@
 
 h11 checks and writes a request head in about 26 us, of which nothing differs from one call
 to the next on the same deployment but the length of the body and a request id. So what h11
-wrote is kept and those two are added: 3 us.
+wrote is kept and those two are added: 3 us. It reads the response heads that come in pieces or in
+a form of their own; the others are read by `core/wire/heads/plain_head.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Final
 import h11
 import msgspec
 
-from ..core.routing.call import Call, Headers
+from ..core.routing.call import BodySource, Call, Headers
+from ..core.wire.heads.plain_head import plain_response
 from ..transport_errors import ProtocolViolation
 
 # Large enough for any provider; what is larger is an attack or a mistake.
@@ -54,8 +56,13 @@ class RequestHeads:
         # Never the heads: they hold API keys.
         return f"<RequestHeads {len(self._kept)} kept>"
 
-    def render(self, call: Call) -> bytes:
-        """Return the head of `call`; raise ValueError if it can't be one."""
+    def render(self, call: Call, body: BodySource | None = None) -> bytes:
+        """Return the head of `call`; raise ValueError if it can't be one.
+
+        `body` is sent in place of the call's own.
+        """
+        if body is not None or call.unlike:
+            return _write(call, call.headers) + _framing(call, body)
         stable = tuple([header for header in call.headers if header[0] not in PER_CALL])
         key = (call.origin, call.method, call.target, stable)
         head = self._kept.get(key)
@@ -74,6 +81,16 @@ class RequestHeads:
         if call.body or call.method in _WITH_BODY:
             return b"%bcontent-length: %d\r\n\r\n" % (head, len(call.body))
         return head + b"\r\n"
+
+
+def _framing(call: Call, body: BodySource | None) -> bytes:
+    """Return the rest of a head: how long the body is, and the blank line."""
+    length = len(call.body) if body is None else body.length
+    if length is None:
+        return b"transfer-encoding: chunked\r\n\r\n"
+    if length or body is not None or call.method in _WITH_BODY:
+        return b"content-length: %d\r\n\r\n" % length
+    return b"\r\n"
 
 
 def _write(call: Call, headers: Headers) -> bytes:
@@ -112,18 +129,18 @@ class HeadReader:
     """Reads one response head, skipping the informational ones before it."""
 
     def __init__(self) -> None:
+        # Whether any byte of an answer has arrived.
+        self.started = False
         self._parser: h11.Connection | None = None
         self._informational = 0
 
-    @property
-    def started(self) -> bool:
-        """Say whether any byte of an answer has arrived."""
-        return self._parser is not None
-
     def feed(self, data: bytes) -> ResponseHead | None:
         """Return the head once it is whole; raise `ProtocolViolation`."""
+        self.started = True
         parser = self._parser
         if parser is None:
+            if plain := plain_response(data):
+                return ResponseHead(plain.status, b"1.1", plain.headers, data[plain.end :])
             parser = self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
             # A final response is also taken unasked (h11's state machine has it so for early
             # 4xx), which saves 5 us: "HTTP/1.1 2" rules out an informational one.

@@ -10,7 +10,8 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 import httpx
 
 from .httpx_adapter import HttpxTransport
-from .transport import Response, Transport
+from .response import Response
+from .transport import Transport
 
 
 def http_client(transport: Transport) -> httpx.AsyncClient:

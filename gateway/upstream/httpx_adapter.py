@@ -26,7 +26,8 @@ from ..transport_errors import (
     StaleConnection,
     UpstreamFailure,
 )
-from .transport import CallPhase, Response, Transport
+from .response import Response
+from .transport import CallPhase, Transport
 
 # The nearest class that is here counts.
 _ERRORS: Final[dict[type[Exception], type[httpx.TransportError]]] = {

@@ -12,21 +12,25 @@ its reader has even asked for more, so the next request can have the connection 
 from __future__ import annotations
 
 import enum
-import types
 from collections.abc import Callable, Iterable
 from typing import Final
 
 import trio
 
-from ..core.routing.call import Call, Origin
-from ..core.wire.framing import BodyReader, frame
+from ..core.routing.call import BodySource, Call, Origin
+from ..core.wire.binary.socket_frames import SocketRefused
+from ..core.wire.framing import frame
 from ..stops import stops
-from ..transport_errors import ConnectionLost, ProtocolViolation, StaleConnection
+from ..transport_errors import ConnectionLost, StaleConnection
+from .body_sender import BodySender
 from .connection import UpstreamConnection
 from .dial import dial
 from .heads import HeadReader, RequestHeads, ResponseHead
 from .pool import Pool, PoolPolicy, PoolStats
+from .response import Response
 from .shortage import ShortageLog
+from .sockets.opening import open_socket
+from .sockets.socket import ProviderWebSocket
 
 # Seconds from sending within which the loss of a connection that had been idle says that the
 # provider had closed it before. Its reset needs one round trip, 0.3 s around the world, and as much
@@ -42,109 +46,6 @@ class CallPhase(enum.Enum):
 
 
 OnPhase = Callable[[CallPhase], None]
-
-
-class Response:
-    """An answer whose head has arrived; closed by `aclose`, `async with`, or read to its end."""
-
-    def __init__(
-        self,
-        pool: Pool,
-        connection: UpstreamConnection,
-        head: ResponseHead,
-        body: BodyReader,
-        keep: bool,
-        shortages: ShortageLog,
-    ) -> None:
-        self.status: Final = head.status
-        self.headers: Final = head.headers
-        self._pool = pool
-        self._connection: UpstreamConnection | None = connection
-        self._body = body
-        self._keep = keep
-        self._shortages = shortages
-        self._first = body.feed(head.rest) if head.rest else b""
-        if body.done:
-            self._settle(connection)
-
-    def __repr__(self) -> str:
-        state = "done" if self._body.done else "reading" if self._connection else "closed"
-        return f"<Response {self.status} {state}>"
-
-    async def __aenter__(self) -> Response:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: types.TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def receive_some(self) -> bytes:
-        """Return all of the body that one read brings, or b"" after its end.
-
-        Raises `ConnectionLost`, `LocalShortage`, `ProtocolViolation`, and
-        `trio.ClosedResourceError` if the response was closed. Doesn't pass a checkpoint if it has
-        what it needs already.
-        """
-        if self._first:
-            data, self._first = self._first, b""
-            return data
-        if self._body.done:
-            return b""
-        if (connection := self._connection) is None:
-            raise trio.ClosedResourceError("the response was closed before its body ended")
-        body = self._body
-        try:
-            while True:
-                received = await connection.receive()
-                if received:
-                    data = body.feed(received)
-                else:
-                    data = b""
-                    body.eof()
-                if body.done:
-                    self._settle(connection)
-                    return data
-                if data:
-                    return data
-        except BaseException as exc:
-            self._abandon()
-            self._shortages.note_if_it_is_one(exc)
-            raise
-
-    async def read(self, limit: int) -> bytes:
-        """Return the whole body; raise `ProtocolViolation` if it is over `limit` bytes."""
-        parts: list[bytes] = []
-        while part := await self.receive_some():
-            limit -= len(part)
-            if limit < 0:
-                self._abandon()
-                raise ProtocolViolation("the response is larger than it may be")
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def aclose(self) -> None:
-        """Close the connection unless the body was read to its end. Idempotent, never waits."""
-        self._first = b""
-        self._abandon()
-
-    def _settle(self, connection: UpstreamConnection) -> None:
-        if self._connection is not connection:
-            # Closed by another task while this one was reading.
-            return
-        self._connection = None
-        if self._keep and not self._body.excess:
-            self._pool.release(connection)
-        else:
-            self._pool.forfeit(connection)
-
-    def _abandon(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._pool.forfeit(connection)
 
 
 class Transport:
@@ -174,11 +75,7 @@ class Transport:
         the call can't be written as HTTP.
         """
         head = self._heads.render(call)
-        pool = self._pools.get(call.origin)
-        if pool is None:
-            pool = self._pools[call.origin] = Pool(call.origin.max_connections, self.policy)
-            if self._closed:
-                pool.close()
+        pool = self._pool(call.origin)
         connection = await pool.acquire(
             self.policy.timeout if pool_timeout is None else pool_timeout
         )
@@ -207,6 +104,63 @@ class Transport:
             pool.forfeit(connection)
             self._shortages.note_if_it_is_one(exc)
             raise
+
+    async def upload(
+        self, call: Call, body: BodySource, *, upload_nursery: trio.Nursery
+    ) -> Response:
+        """Send `call` with `body`, in `upload_nursery`; return its answer once the head has come.
+
+        The answer may come before the body's end, which then goes on being sent. Raises as
+        `request` does, and what `body` raises.
+        """
+        head = self._heads.render(call, body)
+        pool = self._pool(call.origin)
+        connection = await pool.acquire(self.policy.timeout)
+        try:
+            if connection is not None:
+                # A connection that has been idle may turn out to be closed, and what was sent of
+                # the body by then cannot be had again.
+                connection.close()
+                connection = None
+            connection = await dial(call.origin, call.connect_timeout)
+            sender = BodySender(connection, head, body)
+            upload_nursery.start_soon(sender.run)
+            try:
+                answer = await _read_head(connection, HeadReader())
+            except ConnectionLost:
+                if sender.failure is not None:
+                    raise sender.failure from None
+                raise
+            return self._response(pool, connection, call, answer, whole=sender.done)
+        except BaseException as exc:
+            pool.forfeit(connection)
+            self._shortages.note_if_it_is_one(exc)
+            raise
+
+    async def connect(
+        self, call: Call, subprotocols: tuple[str, ...], most: int
+    ) -> ProviderWebSocket | SocketRefused:
+        """Ask for a WebSocket by the head of `call`; return it, or the answer that refuses it.
+
+        Its messages may have `most` bytes. It has a slot of its own until it is closed. Raises as
+        `request` does.
+        """
+        pool = self._pool(call.origin)
+        connection = await pool.acquire(self.policy.timeout)
+        try:
+            if connection is not None:
+                # As with a body that cannot be had again: an idle one may turn out to be closed.
+                connection.close()
+                connection = None
+            connection = await dial(call.origin, call.connect_timeout)
+            opened = await open_socket(connection, call, subprotocols, most, pool.forfeit)
+        except BaseException as exc:
+            pool.forfeit(connection)
+            self._shortages.note_if_it_is_one(exc)
+            raise
+        if isinstance(opened, SocketRefused):
+            pool.forfeit(connection)
+        return opened
 
     async def maintain(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -258,18 +212,42 @@ class Transport:
             broken = exc
         if on_phase is not None:
             on_phase(CallPhase.WAITING)
-        answer: ResponseHead | None = None
-        while answer is None:
-            try:
-                received = await connection.receive()
-            except ConnectionLost:
-                if broken is not None:
-                    raise broken from broken.__cause__
-                raise
-            if not received:
-                where = "inside the head" if reader.started else "without an answer"
-                raise broken or ConnectionLost(f"the connection ended {where}")
-            answer = reader.feed(received)
+        try:
+            answer = await _read_head(connection, reader)
+        except ConnectionLost:
+            if broken is not None:
+                raise broken from broken.__cause__
+            raise
+        return self._response(pool, connection, call, answer, whole=broken is None)
+
+    def _pool(self, origin: Origin) -> Pool:
+        pool = self._pools.get(origin)
+        if pool is None:
+            pool = self._pools[origin] = Pool(origin.max_connections, self.policy)
+            if self._closed:
+                pool.close()
+        return pool
+
+    def _response(
+        self,
+        pool: Pool,
+        connection: UpstreamConnection,
+        call: Call,
+        answer: ResponseHead,
+        *,
+        whole: bool,
+    ) -> Response:
+        """Return the answer; `whole` says that all of the request was sent before it."""
         body, reusable = frame(call.method, answer.status, answer.http_version, answer.headers)
-        keep = reusable and broken is None
-        return Response(pool, connection, answer, body, keep, self._shortages)
+        return Response(pool, connection, answer, body, reusable and whole, self._shortages)
+
+
+async def _read_head(connection: UpstreamConnection, reader: HeadReader) -> ResponseHead:
+    answer: ResponseHead | None = None
+    while answer is None:
+        received = await connection.receive()
+        if not received:
+            where = "inside the head" if reader.started else "without an answer"
+            raise ConnectionLost(f"the connection ended {where}")
+        answer = reader.feed(received)
+    return answer

@@ -6,19 +6,22 @@ import csv
 import gzip
 import io
 import re
+import time
 from functools import partial
 
 import msgspec
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 import trio
+from sqlalchemy import insert
 
-from gateway.admin.exports import AT_ONCE, ExportEndpoints, accepts_gzip
-from gateway.admin.route import AdminRoute
-from gateway.api.client import Message
+from gateway.admin.exports import AT_ONCE, accepts_gzip
+from gateway.api.requests.served_request import Message
 from gateway.core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
+from gateway.core.records.periods import HOUR
 from gateway.errors import SendStalled, StoreUnavailable
 from gateway.store.engine.database import Database
+from gateway.store.engine.schema import team_rollups
 from gateway.store.export.export import Export
 from gateway.store.writing.chain import append
 from tests.api.asgi import Server, piece
@@ -118,8 +121,8 @@ async def test_a_head_is_no_export(filled: Database) -> None:
 
 
 async def test_who_began_it_can_watch_it(filled: Database) -> None:
-    exports, word = ExportEndpoints(), "a1" * 8
-    world = World(filled, routes=[AdminRoute("GET", "export/requests", exports.requests)])
+    word, world = "a1" * 8, World(filled)
+    exports = world.api._resources.exports
     held = Held()
     target = f"export/requests?format=jsonl&since=30h&track={word}"
     async with trio.open_nursery() as nursery:
@@ -256,3 +259,39 @@ async def test_a_format_that_is_not_installed(
 )
 def test_who_takes_gzip(header: str, accepted: bool) -> None:
     assert accepts_gzip(header) is accepted
+
+
+async def test_usage_by_team_has_a_column_with_it(filled: Database) -> None:
+    values: dict[str, object] = {each.name: 0 for each in team_rollups.columns}
+    hour = HOUR * 1_000_000
+    values |= {"period": HOUR, "start": round(time.time() * 1e6) // hour * hour, "team": "search"}
+    values |= {"model": "m", "provider": "p", "token": "k", "status": 200, "requests": 7}
+    filled.write_now(lambda connection: connection.execute(insert(team_rollups), [values]))
+    world = World(filled)
+    for query in ("by=team", "team=search", "by=team&team=search"):
+        server = await world.call(f"export/usage?{query}&since=2h")
+        (row,) = csv.DictReader(io.StringIO(server.body.decode("utf-8-sig")))
+        assert (row["team"], row["token"], row["requests"]) == ("search", "k", "7")
+    server = await world.call("export/usage?since=2h")
+    assert "team" not in (
+        csv.DictReader(io.StringIO(server.body.decode("utf-8-sig"))).fieldnames or ()
+    )
+    assert (await world.call("export/usage?by=colour")).status == 400
+    assert (await world.call("export/requests?by=team")).status == 400
+
+
+@pytest.mark.parametrize("format_", ["csv", "jsonl", "parquet"])
+async def test_pandas_opens_what_is_exported(filled: Database, format_: str) -> None:
+    world = World(filled)
+    server = await world.call(f"export/requests?format={format_}&since=30h")
+    import pandas  # type: ignore[import-untyped]  # takes a second
+
+    readers = {
+        "csv": pandas.read_csv,
+        "jsonl": partial(pandas.read_json, lines=True),
+        "parquet": pandas.read_parquet,
+    }
+    table = readers[format_](io.BytesIO(server.body))
+    assert len(table) == ROWS
+    assert {"time", "model", "cost_nano_usd", "latency_us"} <= {*table.columns}
+    assert table["latency_us"].sum() > 0

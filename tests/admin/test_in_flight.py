@@ -60,6 +60,7 @@ async def test_all_that_is_known_of_each(autojump_clock: MockClock) -> None:
                 "shared": False,
                 "started": 1_800_000_000_250_000,
                 "pid": os.getpid(),
+                "host": None,
             },
             {
                 "request_id": "req_2",
@@ -75,6 +76,7 @@ async def test_all_that_is_known_of_each(autojump_clock: MockClock) -> None:
                 "shared": False,
                 "started": 1_800_000_001_750_000,
                 "pid": os.getpid(),
+                "host": None,
             },
         ],
         "total": 2,

@@ -7,7 +7,6 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
 import trio
@@ -20,6 +19,7 @@ from gateway.core.records.audit import AuditAction
 from gateway.store.engine.database import Database
 from tests.end_to_end.provider import until
 
+from ..http_client import http_client
 from .world import World, fill_requests, served
 
 ROWS = 30_000
@@ -63,9 +63,7 @@ async def test_pages_and_files(filled: Database) -> None:
     world = World(filled)
     async with (
         served(world) as port,
-        httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}/admin/api/", headers=HEADERS, trust_env=False
-        ) as client,
+        http_client(base_url=f"http://127.0.0.1:{port}/admin/api/", headers=HEADERS) as client,
     ):
         page = await client.get("requests", params={"since": "30h", "limit": "7"})
         assert len(page.json()["rows"]) == 7
@@ -101,7 +99,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing_behind(filled: Database) 
             assert (await stream.receive_some(1000)).startswith(b"HTTP/1.1 200")
             assert world.lifecycle.in_flight == 1
             await stream.aclose()
-            await until(lambda: world.lifecycle.in_flight == 0, "the end of the export", 1.0)
+            await until(lambda: world.lifecycle.in_flight == 0, "the end of the export", 30.0)
             event = world.seen(AuditAction.EXPORTED)[number]
             assert event.details["aborted"] == "client_gone"
             assert event.details["rows"] < ROWS
@@ -111,6 +109,7 @@ async def test_who_leaves_in_the_middle_leaves_nothing_behind(filled: Database) 
         )
 
 
+@pytest.mark.slow
 async def test_who_reads_slowly_is_read_for_slowly(filled: Database) -> None:
     world = World(filled)
     async with served(world, send_timeout=1.0) as port:
@@ -126,6 +125,7 @@ async def test_who_reads_slowly_is_read_for_slowly(filled: Database) -> None:
     assert world.lifecycle.in_flight == 0
 
 
+@pytest.mark.slow
 async def test_who_leaves_while_the_database_works_frees_it(
     filled: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,8 +142,8 @@ async def test_who_leaves_while_the_database_works_frees_it(
             await stream.send_all(request("requests"))
             await trio.sleep(0.02)
             await stream.aclose()
-        with trio.fail_after(5):
-            async with httpx.AsyncClient(headers=HEADERS, trust_env=False) as client:
+        with trio.fail_after(30):
+            async with http_client(headers=HEADERS) as client:
                 answer = await client.get(f"http://127.0.0.1:{port}/admin/api/stats")
         assert answer.status_code == 200
 
@@ -193,9 +193,7 @@ async def test_handlers_take_bodies() -> None:
 
     async with (
         served(world) as port,
-        httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}/admin/api/", headers=HEADERS, trust_env=False
-        ) as client,
+        http_client(base_url=f"http://127.0.0.1:{port}/admin/api/", headers=HEADERS) as client,
     ):
         # All on one connection: what one request leaves of its body would be the next one's.
         assert (await client.post("greet", json={"name": "x"})).json() == {"hello": "x"}

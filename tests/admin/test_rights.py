@@ -73,6 +73,8 @@ REACHED_BY: Final = {
         *("POST keys", "PATCH keys/{id:path}", "DELETE keys/{id:path}"),
         *("POST keys/{id:path}/rotate", "POST keys/{id:path}/disable"),
         *("POST keys/{id:path}/enable", "POST deployments/{id:path}/drain"),
+        *("POST processes/{id:path}/drain", "POST processes/{id:path}/enable"),
+        *("POST hosts/{id:path}/drain", "POST hosts/{id:path}/enable"),
         *("POST deployments/{id:path}/enable", "POST deployments/{id:path}/reset"),
         *("POST in-flight/{id:path}/cancel", "POST teams"),
         *("PATCH teams/{id:path}", "DELETE teams/{id:path}"),
@@ -137,6 +139,7 @@ async def test_all_routes_with_each_key(database: Database, scope: str) -> None:
 
 
 @pytest.mark.parametrize("role", Role)
+@pytest.mark.slow
 async def test_all_routes_with_each_role(database: Database, role: Role) -> None:
     world = everyone(database)
     new_user(database, "root", "admin")

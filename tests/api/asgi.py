@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import trio
 
-from gateway.api.client import Message
+from gateway.api.requests.served_request import Message
 from gateway.errors import SendStalled
 
 DISCONNECT: Message = {"type": "http.disconnect"}

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
@@ -14,7 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from gateway.api.asgi_app import AsgiApp, Runtime
-from gateway.api.client import Message
+from gateway.api.requests.served_request import Message
 from gateway.config.catalog import Catalog, Names
 from gateway.config.cors import Cors
 from gateway.config.schema import Model
@@ -312,7 +313,7 @@ async def test_a_model_that_is_not_theirs_is_not_there(
     assert server.json["error"]["code"] == "model_not_found"
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/rerank", "/v2/models", "/%ff", "//"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/threads", "/v3/models", "/%ff", "//"])
 async def test_what_is_not_there_is_a_404_in_json(autojump_clock: MockClock, path: str) -> None:
     server = await App().call("GET", path)
     assert server.status == 404
@@ -412,7 +413,10 @@ async def test_a_start_that_fails_for_another_reason_fails_too(autojump_clock: M
 
 
 def test_a_server_that_is_not_on_trio_is_told_so() -> None:
-    said = asyncio.run(_failing_start(AssertionError("it was never started")))
+    # In a thread of its own: tests in a browser may have left a loop running in this one.
+    start = _failing_start(AssertionError("it was never started"))
+    with ThreadPoolExecutor(1) as pool:
+        said = pool.submit(asyncio.run, start).result()
     assert [each["type"] for each in said] == ["lifespan.startup.failed"]
     assert "hypercorn -k trio" in said[0]["message"]
 
@@ -450,8 +454,16 @@ async def test_a_websocket_is_closed_cleanly(autojump_clock: MockClock) -> None:
     async def send(message: Message) -> None:
         said.append(message)
 
-    await App().gateway({"type": "websocket"}, receive, send)
+    scope: Message = {"type": "websocket", "headers": [], "raw_path": b"/v1/nothing"}
+    await App().gateway(scope, receive, send)
     assert said == [{"type": "websocket.close", "code": 1000}]
+    # Where the server can answer the opening, it says why.
+    said.clear()
+    scope["extensions"] = {"websocket.http.response": {}}
+    await App().gateway(scope, receive, send)
+    assert [each["type"].rpartition(".")[2] for each in said] == ["start", "body"]
+    # The gateway is not started here.
+    assert said[0]["status"] == 503
 
 
 # Request ids...
@@ -648,7 +660,7 @@ async def test_what_is_not_served_is_counted() -> None:
     app = App()
     async with app.running():
         for method, path in (
-            ("POST", "/v1/rerank"),
+            ("POST", "/v1/threads"),
             ("GET", "/v1/chat/completions"),
             ("GET", "/.env"),
             ("GET", "/v1/models/nope"),
@@ -660,7 +672,7 @@ async def test_what_is_not_served_is_counted() -> None:
         running = app.gateway._running
         assert running is not None
         assert dict(running.services.unserved.counts) == {
-            ("POST", "/rerank", "404"): 1,
+            ("POST", "/threads", "404"): 1,
             ("GET", "/chat", "405"): 1,
             # A model that is not there is another matter.
             ("GET", "other", "404"): 1,

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import trio
 from trio.testing import MockClock
 
 from gateway.api.client import LINGER_BYTES, LINGER_SECONDS, AsgiClient
+from gateway.api.requests.served_request import Message
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.errors import (
     BodyTimeout,
@@ -271,3 +274,109 @@ async def test_an_answer_that_is_cut_before_its_head_has_not_begun(
     assert begun is None
     await client.refuse(NotFound("too late"))
     assert client.status == 404
+
+
+# What our own server tells...
+
+
+class Served:
+    """A request as `serve/cycle.py` tells of it."""
+
+    def __init__(self, body: bytes | None = None) -> None:
+        self.body = body
+        self.parts: list[bytes] = []
+        self.call: Callable[[Message], None] | None = None
+
+    def take_arrived(self) -> bytes | None:
+        body, self.body = self.body, None
+        return body
+
+    def when_gone(self, call: Callable[[Message], None] | None) -> None:
+        self.call = call
+
+    def send_part(self, body: bytes) -> bool | None:
+        self.parts.append(body)
+        return True
+
+    def leave(self, **members: str) -> None:
+        assert self.call is not None
+        self.call({"type": "http.disconnect", **members})
+
+
+def served_client(served: Served, *, length: int | None = 3, has_body: bool = True) -> AsgiClient:
+    server = Server()
+    return AsgiClient(
+        *(server.receive, server.send, b"req_1", Lifecycle(), OPENAI_CHAT),
+        has_body=has_body,
+        content_length=length,
+        served=served,
+    )
+
+
+@pytest.mark.parametrize(
+    ("length", "limit", "taken"),
+    [(3, 3, b"abc"), (3, 2, None), (None, 100, None), (1 << 20, 1 << 30, None)],
+)
+def test_a_short_body_that_has_arrived_is_handed_over(
+    length: int | None, limit: int, taken: bytes | None
+) -> None:
+    client = served_client(Served(b"abc"), length=length)
+    assert client.take_arrived(limit) == taken
+    assert client.when_gone(lambda _: None) == (taken is not None)
+
+
+def test_a_body_is_handed_over_once() -> None:
+    client = served_client(Served(b"abc"))
+    assert client.take_arrived(3) == b"abc"
+    assert client.take_arrived(3) is None
+
+
+def test_other_servers_do_not_tell() -> None:
+    client = client_of(Server(), content_length=3)
+    assert client.take_arrived(3) is None
+    assert not client.when_gone(lambda _: None)
+    client.stay()
+
+
+@pytest.mark.parametrize(
+    ("begun", "members", "error"),
+    [
+        (False, {}, ClientGone),
+        (True, {}, ClientGone),
+        (False, {"stalled": "took nothing"}, ClientGone),
+        (True, {"stalled": "took nothing"}, SendStalled),
+    ],
+)
+async def test_leaving_is_told_as_wait_gone_tells_it(
+    begun: bool, members: dict[str, str], error: type[Exception], autojump_clock: MockClock
+) -> None:
+    served = Served()
+    client = served_client(served, has_body=False)
+    told: list[Exception] = []
+    assert client.when_gone(told.append)
+    if begun:
+        await client.begin(200, ())
+    served.leave(**members)
+    assert [type(each) for each in told] == [error]
+    client.stay()
+    assert served.call is None
+
+
+async def test_an_end_behind_the_last_message_is_not_told(autojump_clock: MockClock) -> None:
+    served = Served()
+    client = served_client(served, has_body=False)
+    told: list[Exception] = []
+    assert client.when_gone(told.append)
+    await client.reply(200, (), b"all")
+    served.leave()
+    assert told == []
+
+
+def test_parts_that_need_no_wait_go_past_asgi() -> None:
+    served = Served()
+    client = served_client(served)
+    assert client.send_part is not None
+    assert client.send_part(b"data: 1\n\n")
+    assert served.parts == [b"data: 1\n\n"]
+    server = Server()
+    assert AsgiClient(server.receive, server.send, b"1", Lifecycle(), OPENAI_CHAT).send_part is None

@@ -3,6 +3,8 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.api.request import (
     api_key,
@@ -11,7 +13,9 @@ from gateway.api.request import (
     headers_of,
     request_id,
     request_timeout,
+    without_key,
 )
+from gateway.api.spoken_dialect import dialect_of
 from gateway.errors import InvalidRequest
 
 NAME = b"x-request-id"
@@ -58,10 +62,48 @@ def test_ids_are_new_each_time_and_trusted_only_if_so_configured() -> None:
         ({b"authorization": b"Bearer k", b"x-api-key": b"x"}, b"k"),
         ({b"authorization": b"Bearer ", b"x-api-key": b"x"}, b"x"),
         ({b"authorization": b"Basic k", b"x-api-key": b"x"}, b"x"),
+        ({b"x-goog-api-key": b" x "}, b"x"),
+        ({b"x-goog-api-key": b"g", b"x-api-key": b"x"}, b"x"),
+        ({b"x-goog-api-key": b"g", b"x-api-key": b""}, b"g"),
     ],
 )
 def test_api_key(headers: dict[bytes, bytes], key: bytes | None) -> None:
     assert api_key(headers) == key
+
+
+@pytest.mark.parametrize(
+    ("query", "key", "rest"),
+    [
+        (b"", None, b""),
+        (b"alt=sse", None, b"alt=sse"),
+        (b"key=k", b"k", b""),
+        (b"alt=sse&key=a%2Bb&x=%20", b"a+b", b"alt=sse&x=%20"),
+        (b"%6Bey=k&monkey=m", b"k", b"monkey=m"),
+        (b"monkey=m&a=%25", None, b"monkey=m&a=%25"),
+        (b"key=&alt=sse", None, b"key=&alt=sse"),
+        (b"$key=k&%24key=l&a=1", b"l", b"a=1"),
+        (b"key=k&%6bey=l", b"l", b""),
+        (b"x=%ff&key=%c3%a4%ff", b"\xc3\xa4\xff", b"x=%ff"),
+        (b"x=%ff", None, b"x=%ff"),
+        (b"\xff=\xff%", None, b"\xff=\xff%"),
+    ],
+)
+def test_a_key_in_an_address(query: bytes, key: bytes | None, rest: bytes) -> None:
+    assert api_key({}, query) == key
+    assert without_key(query) == rest
+    # A header goes before it.
+    assert api_key({b"x-goog-api-key": b"h"}, query) == b"h"
+
+
+@given(st.lists(st.sampled_from([b"key", b"%", b"%ff", b"=", b"&", b";", b"+", b"\xff", b"a"])))
+def test_no_address_is_too_odd(pieces: list[bytes]) -> None:
+    query = b"".join(pieces)
+    for path in ("/v1/models", "/v1beta/models/m:streamGenerateContent", "/model/m/converse"):
+        assert dialect_of(path, {}, query).name
+    if api_key({}, query) is None:
+        assert without_key(query) == query
+    else:
+        assert api_key({}, without_key(query)) is None
 
 
 @pytest.mark.parametrize(

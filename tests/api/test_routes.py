@@ -3,7 +3,10 @@ from __future__ import annotations
 import pytest
 
 from gateway.api.routes import Operation, decoded, match
+from gateway.api.spoken_dialect import dialect_of
+from gateway.core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from gateway.core.dialects.base import Dialect
+from gateway.core.dialects.gemini.dialect import GEMINI, METHODS
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from gateway.core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS, OPENAI_MODERATIONS
@@ -94,6 +97,54 @@ def test_what_cannot_be_done_with_it(path: str, allow: str) -> None:
 def test_what_else_is_below_it_is_not_there(path: str) -> None:
     with pytest.raises((NotFound, MethodNotAllowed)):
         match("GET", path)
+
+
+# Of Gemini's API a model is called by the path, which must not be taken for a model's.
+_GOOGLES = ("", "/v1", "/v1beta", "/v1alpha", "/v1beta/v1beta", "/v1/v1beta")
+
+
+@pytest.mark.parametrize("prefix", _GOOGLES)
+def test_a_method_of_a_model(prefix: str) -> None:
+    for model in ("m", "org/m", "llama3:8b"):
+        for method in METHODS:
+            path = f"{prefix}/models/{model}:{method}"
+            route, argument = match("POST", path, b"alt=sse")
+            assert (route.operation, argument) == (Operation.CHAT, "")
+            assert route.dialect.path.partition("?")[0] == path
+            assert route.dialect.read_request(b"{}").model == model
+            with pytest.raises(MethodNotAllowed) as caught:
+                match("GET", path)
+            assert caught.value.allow == "POST"
+        route, argument = match("GET", f"{prefix}/models/{model}")
+        assert (route.operation, argument) == (Operation.MODEL, model)
+        with pytest.raises(NotFound, match="streamGenerateContent"):
+            match("POST", f"{prefix}/models/{model}:predict")
+    assert match("GET", f"{prefix}/models")[0].operation is Operation.MODELS
+    assert match("GET", f"{prefix}/models/")[0].operation is Operation.MODELS
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "query", "dialect"),
+    [
+        ("/v1beta/models", {}, b"", GEMINI),
+        ("/v1beta/nothing", {}, b"", GEMINI),
+        ("/v1/models/m:generateContent", {}, b"", GEMINI),
+        ("/models/m:countTokens", {b"x-api-key": b"k"}, b"", GEMINI),
+        ("/v1/models", {b"x-goog-api-key": b"k"}, b"", GEMINI),
+        ("/v1/models", {b"x-goog-api-client": b"k"}, b"", GEMINI),
+        ("/models", {}, b"key=k", GEMINI),
+        ("/v1/models", {}, b"monkey=k", OPENAI_CHAT),
+        ("/v1/models", {b"x-api-key": b"k"}, b"", ANTHROPIC_MESSAGES),
+        ("/v1/messages", {b"x-goog-api-key": b"k"}, b"", ANTHROPIC_MESSAGES),
+        ("/v1/models", {}, b"", OPENAI_CHAT),
+    ],
+)
+def test_what_a_caller_speaks(
+    path: str, headers: dict[bytes, bytes], query: bytes, dialect: Dialect
+) -> None:
+    assert dialect_of(path, headers, query).error_reply(NotFound("x")) == dialect.error_reply(
+        NotFound("x")
+    )
 
 
 @pytest.mark.parametrize("name", ["live", "ready"])

@@ -105,6 +105,7 @@ def test_with_another_route_all_are_served_and_the_failing_one_is_left_alone(sha
         assert now.called("a", 10) < 0.1 * now.called("b", 10)
 
 
+@pytest.mark.slow
 def test_while_both_fail_the_better_one_is_what_counts() -> None:
     failing = {"a": steadily(1.0), "b": steadily(0.4)}
     found = Simulation(failing, seconds=300).run()
@@ -114,7 +115,7 @@ def test_while_both_fail_the_better_one_is_what_counts() -> None:
 # How soon a route has its share again...
 
 
-@pytest.mark.parametrize("size", rounds([2, 3], [2, 3, 5]))
+@pytest.mark.parametrize("size", rounds([3], [2, 3, 5]))
 @pytest.mark.parametrize("enabled", [True, False])
 @pytest.mark.parametrize(
     "strategy", ["lowest_latency", "least_busy", "round_robin", "weighted", "cheapest"]

@@ -75,6 +75,7 @@ class Server(threading.Thread):
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_waits_count_from_when_a_request_was_due() -> None:
     server = Server(0.02)
     server.start()
@@ -90,6 +91,7 @@ def test_waits_count_from_when_a_request_was_due() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_what_is_never_answered_is_not_left_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -44,6 +44,7 @@ def test_what_is_read_is_bounded_in_bytes(tmp_path: Path) -> None:
     assert texts(tmp_path, max_bytes=10) == ([], True)
 
 
+@pytest.mark.slow
 def test_nothing_is_inflated_beyond_the_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

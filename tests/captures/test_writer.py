@@ -308,6 +308,7 @@ trio.run(main)
 """
 
 
+@pytest.mark.slow
 def test_a_really_full_disk(tmp_path: Path) -> None:
     found = subprocess.run(  # noqa: S603  # ours
         [sys.executable, "-c", FULL_DISK, str(tmp_path)],

@@ -7,11 +7,11 @@ import pytest
 
 from gateway.cli.audit_entry import by_operator, record_action
 from gateway.core.records.audit import ActorKind, AuditAction, AuditResult
-from gateway.store.engine import migrate
-from gateway.store.engine.database import Database
 from gateway.store.writing import chain
 from gateway.store.writing.batch import decode
 from gateway.store.writing.journal import Journal
+
+from ..store.migrated import migrated_database
 
 CONFIG = (
     '[providers.p]\nkind = "demo"\n'
@@ -53,8 +53,7 @@ def test_the_environment_names_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_in_the_chain(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    database = Database("sqlite:///gateway.db", config.parent)
-    migrate.upgrade(database)
+    database = migrated_database(config.parent)
     for _ in range(2):
         record_action(config, by_operator(AuditAction.CAPTURE_VIEWED, AuditResult.OK, "req_1"))
     assert capsys.readouterr() == ("", "")
@@ -100,8 +99,7 @@ def test_without_a_database_it_waits_for_the_gateway(
 def test_no_error_of_a_database_is_one_of_the_action(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    database = Database("sqlite:///gateway.db", config.parent)
-    migrate.upgrade(database)
+    database = migrated_database(config.parent)
     database.write_now(lambda connection: connection.exec_driver_sql("DROP TABLE audit"))
     database.close()
     event = by_operator(AuditAction.CAPTURE_VIEWED, AuditResult.OK, "req_1")

@@ -12,6 +12,8 @@ from gateway import __version__
 from gateway.config.sources.shipped import SHIPPED
 from gateway.providers.registry import KINDS
 
+from ..fork_server.popen import run
+
 pytestmark = pytest.mark.slow
 
 KNOWN_KINDS = " or ".join(f'"{name}"' for name in KINDS)
@@ -30,7 +32,7 @@ def gateway(
     environ["PYTHONPATH"] = str(Path(__file__).parents[2])
     if config is not None:
         environ["GATEWAY_CONFIG"] = str(config)
-    return subprocess.run(  # noqa: S603  # ours
+    return run(
         [sys.executable, "-m", "gateway", *arguments],
         capture_output=True,
         text=True,

@@ -9,7 +9,8 @@ import pytest
 from gateway.cli.store import opened
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.store.engine import migrate
-from gateway.store.engine.database import Database
+
+from ..store.migrated import migrated_database
 
 
 @pytest.fixture
@@ -20,8 +21,7 @@ def file(tmp_path: Path) -> Path:
         '[providers.p]\nkind = "openai"\napi_key = "${KEY_THAT_IS_NOT_SET}"\n'
         '[store]\nurl = "sqlite:///gateway.db"\n'
     )
-    database = Database("sqlite:///gateway.db", tmp_path)
-    migrate.upgrade(database)
+    database = migrated_database(tmp_path)
     database.close()
     return path
 

@@ -1,4 +1,4 @@
-"""A model behind each of three APIs: it calls a tool once, and tells what came of it.
+"""A model behind each of four APIs: it calls a tool once, and tells what came of it.
 
 It reads what real clients send, so it looks at little: which tools there are, and what the last
 thing said is. What it answers is what each vendor's API says, event by event.
@@ -28,6 +28,8 @@ class ScriptedModel:
     def __init__(self, choose: Choose, *, thinks: bool = True) -> None:
         self.choose = choose
         self.thinks = thinks
+        # What it says of each prompt's length.
+        self.prompt_tokens = 19
         self.seen: list[str] = []
 
     def __call__(self, asked: Asked) -> Script:
@@ -38,6 +40,10 @@ class ScriptedModel:
             return self._messages(asked.json)
         if path.endswith("/responses"):
             return self._responses(asked.json)
+        if path.endswith(":generateContent"):
+            return [(0.0, whole(200, self._gemini(asked.json)))]
+        if path.endswith(":streamGenerateContent"):
+            return streamed(content_events(self._gemini(asked.json)))
         return [(0.0, whole(404, {"error": {"message": f"nothing at {path}"}}))]
 
     def _call(self, names: list[str], result: str | None) -> tuple[str, dict[str, Any]] | None:
@@ -51,7 +57,7 @@ class ScriptedModel:
         last = body["messages"][-1]
         result = _text(last["content"]) if last["role"] == "tool" else None
         call = self._call(names, result)
-        text = _said(result)
+        text = text_of(result)
         if not body.get("stream"):
             found = completion(text)
             if call is not None:
@@ -74,7 +80,7 @@ class ScriptedModel:
                 for piece in pieces(arguments)
             ]
         events.append(event({}, "stop" if call is None else "tool_calls"))
-        return streamed([*events, *([usage_event()] if asks else []), DONE])
+        return streamed([*events, *([usage_event(self.prompt_tokens, 10)] if asks else []), DONE])
 
     def _messages(self, body: dict[str, Any]) -> Script:
         names = [each["name"] for each in body.get("tools") or ()]
@@ -87,7 +93,7 @@ class ScriptedModel:
         blocks: list[dict[str, Any]] = []
         if self.thinks and asks and call is not None:
             blocks.append({"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE})
-        blocks.append({"type": "text", "text": _said(result)})
+        blocks.append({"type": "text", "text": text_of(result)})
         if call is not None:
             name, arguments = call
             blocks.append({"type": "tool_use", "id": "toolu_1", "name": name, "input": arguments})
@@ -99,7 +105,7 @@ class ScriptedModel:
             "content": blocks,
             "stop_reason": "end_turn" if call is None else "tool_use",
             "stop_sequence": None,
-            "usage": {"input_tokens": 19, "output_tokens": 10},
+            "usage": {"input_tokens": self.prompt_tokens, "output_tokens": 10},
         }
         if not body.get("stream"):
             return [(0.0, whole(200, message))]
@@ -116,7 +122,7 @@ class ScriptedModel:
         if self.thinks and body.get("reasoning") and call is not None:
             thought = {"type": "reasoning", "id": "rs_1", "summary": [], "status": "completed"}
             output.append({**thought, "encrypted_content": ENCRYPTED})
-        part = {"type": "output_text", "text": _said(result), "annotations": [], "logprobs": []}
+        part = {"type": "output_text", "text": text_of(result), "annotations": [], "logprobs": []}
         spoken = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed"}
         output.append({**spoken, "content": [part]})
         if call is not None:
@@ -132,12 +138,60 @@ class ScriptedModel:
                 }
             )
         response = response_of(output)
+        response["usage"]["input_tokens"] = self.prompt_tokens
+        response["usage"]["total_tokens"] = self.prompt_tokens + 10
         if not body.get("stream"):
             return [(0.0, whole(200, response))]
         return streamed(response_events(response))
 
+    def _gemini(self, body: dict[str, Any]) -> dict[str, Any]:
+        names = [
+            each["name"]
+            for tool in body.get("tools") or ()
+            for each in tool.get("functionDeclarations") or tool.get("function_declarations") or ()
+        ]
+        parts = body["contents"][-1]["parts"]
+        results = [each["functionResponse"] for each in parts if "functionResponse" in each]
+        result = None
+        if results:
+            response = results[-1]["response"]
+            result = str(response.get("output", response.get("result", json.dumps(response))))
+        call = self._call(names, result)
+        config = body.get("generationConfig") or {}
+        asks = (config.get("thinkingConfig") or {}).get("includeThoughts")
+        found: list[dict[str, Any]] = []
+        if self.thinks and asks and call is not None:
+            found.append({"text": THOUGHT, "thought": True})
+        found.append({"text": text_of(result)})
+        if call is not None:
+            name, arguments = call
+            part = {"functionCall": {"name": name, "args": arguments}}
+            found.append({**part, "thoughtSignature": SIGNATURE})
+        content = {"parts": found, "role": "model"}
+        counts = {"promptTokenCount": 19, "candidatesTokenCount": 10, "totalTokenCount": 29}
+        return {
+            "candidates": [{"content": content, "finishReason": "STOP", "index": 0}],
+            "usageMetadata": counts,
+            "modelVersion": "real-model",
+            "responseId": "r_1",
+        }
 
-def _said(result: str | None) -> str:
+
+def content_events(whole: dict[str, Any]) -> Iterator[bytes]:
+    """Yield the events of Gemini's API that say what `whole` does."""
+    [candidate] = whole["candidates"]
+    about = {name: value for name, value in whole.items() if name != "candidates"}
+    parts: list[dict[str, Any]] = []
+    for part in candidate["content"]["parts"]:
+        parts += [{**part, "text": each} for each in pieces(part.get("text", ""))]
+        parts += [] if part.get("text") else [part]
+    chunks = [{"content": {"parts": [part], "role": "model"}, "index": 0} for part in parts]
+    end = {**candidate, "content": {"parts": [{"text": ""}], "role": "model"}}
+    for chunk in (*chunks, end):
+        yield b"data: %b\r\n\r\n" % json.dumps({"candidates": [chunk], **about}).encode()
+
+
+def text_of(result: str | None) -> str:
     return "I will look." if result is None else f"The tool says: {result}"
 
 

@@ -97,6 +97,28 @@ def langchain(base: str, name: str, kind: str) -> str:
     return str(answer.text)
 
 
+def google(base: str, name: str, kind: str) -> str:
+    from google import genai
+    from google.genai import types
+
+    client = genai.Client(api_key=KEY, http_options=types.HttpOptions(base_url=base))
+    config = types.GenerateContentConfig(
+        tools=[weather], thinking_config=types.ThinkingConfig(include_thoughts=True)
+    )
+    if kind == "sync":
+        # It calls the function by itself.
+        chat = client.chats.create(model=name, config=config)
+        return "".join(each.text or "" for each in chat.send_message_stream("Weather in Oslo?"))
+
+    async def run() -> str:
+        chat = client.aio.chats.create(model=name, config=config)
+        answer = await chat.send_message("Weather in Oslo?")
+        await client.aio.aclose()
+        return str(answer.text)
+
+    return LOOP.run_until_complete(run())
+
+
 CLIENTS: dict[str, Any] = {
     "openai-agents": openai_agents,
     "pydantic-ai openai": lambda base, name: pydantic_ai(base, name, "openai"),
@@ -104,6 +126,8 @@ CLIENTS: dict[str, Any] = {
     "pydantic-ai anthropic": lambda base, name: pydantic_ai(base, name, "anthropic"),
     "langchain openai": lambda base, name: langchain(base, name, "openai"),
     "langchain anthropic": lambda base, name: langchain(base, name, "anthropic"),
+    "google-genai": lambda base, name: google(base, name, "sync"),
+    "google-genai async": lambda base, name: google(base, name, "async"),
 }
 
 

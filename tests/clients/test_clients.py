@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,10 @@ import trio
 from gateway.core.records.record import Record
 
 from ..end_to_end.harness import ROOT, in_process
-from ..end_to_end.provider import serving
-from .model import ScriptedModel
+from ..end_to_end.provider import Asked, serving
+from .any_model import AnyModel
+from .coding_agents import answer_of
+from .model import ENCRYPTED, SIGNATURE, THOUGHT
 from .page import check_table, table
 from .world import (
     APIS,
@@ -23,10 +26,9 @@ from .world import (
     config,
     need_node,
     need_python,
-    run_claude_code,
-    run_codex,
     run_node,
     run_python,
+    run_vendors,
     targets_of,
 )
 
@@ -37,11 +39,15 @@ QUESTION: Final = "What is the word in note.txt?"
 # By client: the API that it asks for by default, or as it is set up here.
 NODE_SDKS: Final = {
     "anthropic": "messages",
+    "google genai": "gemini",
     "openai chat": "chat",
     "openai responses": "responses",
     "vercel anthropic": "messages",
     "vercel openai": "responses",
     "vercel compatible": "chat",
+    "bedrock": "converse",
+    "cohere": "cohere",
+    "ollama": "ollama",
 }
 PYTHON_SDKS: Final = {
     "openai-agents": "responses",
@@ -50,13 +56,25 @@ PYTHON_SDKS: Final = {
     "pydantic-ai anthropic": "messages",
     "langchain openai": "chat",
     "langchain anthropic": "messages",
+    "google-genai": "gemini",
+    "google-genai async": "gemini",
 }
-AGENTS: Final = {"claude code": "messages", "codex": "responses"}
+VENDORS: Final = {
+    "boto3": "converse",
+    "boto3 stream": "converse",
+    "cohere python": "cohere",
+    "cohere async": "cohere",
+    "ollama python": "ollama",
+    "ollama async": "ollama",
+}
+AGENTS: Final = {"claude code": "messages", "codex": "responses", "gemini cli": "gemini"}
 # How the page calls them, and where their versions stand.
 NAMES: Final = {
     "claude code": ("Claude Code", "@anthropic-ai/claude-code"),
     "codex": ("Codex", "@openai/codex"),
+    "gemini cli": ("Gemini CLI", "@google/gemini-cli"),
     "anthropic": ("Anthropic SDK for Node", "@anthropic-ai/sdk"),
+    "google genai": ("Google Gen AI SDK for Node", "@google/genai"),
     "openai chat": ("OpenAI SDK for Node, chat", "openai"),
     "openai responses": ("OpenAI SDK for Node, Responses", "openai"),
     "vercel anthropic": ("Vercel AI SDK, Anthropic", "@ai-sdk/anthropic"),
@@ -68,6 +86,17 @@ NAMES: Final = {
     "pydantic-ai anthropic": ("pydantic-ai, Anthropic", "pydantic-ai-slim"),
     "langchain openai": ("LangChain, OpenAI (default)", "langchain-openai"),
     "langchain anthropic": ("LangChain, Anthropic", "langchain-anthropic"),
+    "google-genai": ("google-genai", "google-genai"),
+    "google-genai async": ("google-genai, async", "google-genai"),
+    "bedrock": ("AWS SDK for JavaScript, Bedrock Runtime", "@aws-sdk/client-bedrock-runtime"),
+    "cohere": ("Cohere SDK for Node", "cohere-ai"),
+    "ollama": ("Ollama SDK for Node", "ollama"),
+    "boto3": ("boto3", "boto3"),
+    "boto3 stream": ("boto3, streamed", "boto3"),
+    "cohere python": ("Cohere SDK for Python, streamed", "cohere"),
+    "cohere async": ("Cohere SDK for Python, async", "cohere"),
+    "ollama python": ("Ollama SDK for Python, streamed", "ollama"),
+    "ollama async": ("Ollama SDK for Python, async", "ollama"),
 }
 
 
@@ -78,6 +107,7 @@ def choose(folder: Path) -> Callable[[list[str]], tuple[str, dict[str, Any]] | N
         "weather": {"city": "Oslo"},
         "Read": {"file_path": note},  # Claude Code's
         "exec_command": {"cmd": f"cat {note}"},  # Codex's
+        "read_file": {"file_path": "note.txt"},  # Gemini CLI's, within its folder
     }
     return lambda names: next(((each, calls[each]) for each in names if each in calls), None)
 
@@ -88,19 +118,21 @@ def pairs(clients: dict[str, str]) -> list[tuple[str, str]]:
 
 async def works_through(
     tmp_path: Path, run: Callable[[str, list[tuple[str, str]]], Awaitable[list[str]]],
-    clients: dict[str, str], expected: str,
+    clients: dict[str, str], expected: str, *, run_replays: bool = False,
 ) -> list[Record]:  # fmt: skip
     """Run `clients` over all targets; hold that each has told what its tool came to."""
     (tmp_path / "note.txt").write_text(WORD + "\n")
     asked = pairs(clients)
-    model = ScriptedModel(choose(tmp_path))
-    # Codex offers tools that only OpenAI has, and Vercel's SDK refers to responses that are kept.
+    model = AnyModel(choose(tmp_path))
+    # Vercel's SDK refers to responses that are kept.
     async with serving(model) as provider:
-        made = config(provider.port, unsupported="drop", store=tmp_path)
+        made = config(provider.port, store=tmp_path)
         async with in_process(made) as gateway:
             said = await run(f"http://127.0.0.1:{gateway.port}", asked)
             await gateway.settled()
             records = list(gateway.records)
+        if run_replays:
+            _hold_replay(provider.asked)
     wrong = [(*pair, text) for pair, text in zip(asked, said, strict=True) if expected not in text]
     assert not wrong
     assert {record.end_reason.value for record in records} == {"complete"}
@@ -111,8 +143,28 @@ async def works_through(
     return records
 
 
+def _hold_replay(asked: list[Asked]) -> None:
+    """Hold that each provider with state of its own got it back, and no other provider's."""
+    for api, state, other in (
+        ("messages", SIGNATURE, ENCRYPTED),
+        ("responses", ENCRYPTED, SIGNATURE),
+    ):
+        bodies = [
+            json.dumps(each.json) for each in asked if each.target.split("?")[0].endswith(api)
+        ]
+        # Two agents at the least, of whose two turns the second brings it.
+        assert sum(f'"{state}"' in body for body in bodies) >= 2
+        assert not any(other in body or "GATEWAY~STATE" in body for body in bodies)
+    chats = [json.dumps(each.json) for each in asked if each.target.endswith("completions")]
+    assert chats
+    assert not any("GATEWAY~STATE" in body for body in chats)
+    # A chat's reasoning goes back to it as text.
+    assert sum(f'"reasoning_content": "{THOUGHT}"' in body for body in chats) >= 2
+
+
 def same_api(record: Record) -> bool:
-    return record.model == f"to-{record.operation}"
+    names = {"generate_content": "gemini"}
+    return record.model == f"to-{names.get(record.operation, record.operation)}"
 
 
 def told(seen: list[dict[str, Any]]) -> list[str]:
@@ -143,10 +195,36 @@ async def test_the_clients_of_python(tmp_path: Path) -> None:
     async def run(base: str, asked: list[tuple[str, str]]) -> list[str]:
         return told(await run_python(base, with_models(asked)))
 
-    await works_through(tmp_path, run, PYTHON_SDKS, "The tool says: 22 degrees in Oslo")
+    # Google's SDK hands a result on within an object.
+    await works_through(tmp_path, run, PYTHON_SDKS, "22 degrees in Oslo")
 
 
-async def test_claude_code_and_codex(tmp_path: Path) -> None:
+async def test_the_sdks_of_other_vendors(tmp_path: Path) -> None:
+    need_python()
+
+    async def run(base: str, asked: list[tuple[str, str]]) -> list[str]:
+        return told(await run_vendors(base, with_models(asked)))
+
+    await works_through(tmp_path, run, VENDORS, "22 degrees in Oslo")
+
+
+async def test_what_else_they_are_used_for(tmp_path: Path) -> None:
+    """Pictures, schemas, prompts, documents, lists of models, errors."""
+    need_python()
+    asked = [
+        (client, f"to-{target}")
+        for client, api in (("cohere, more", "cohere"), ("ollama, more", "ollama"))
+        for target in targets_of(api)
+    ]
+    model = AnyModel(lambda _: None)
+    async with serving(model) as provider, in_process(config(provider.port)) as gateway:
+        seen = await run_vendors(f"http://127.0.0.1:{gateway.port}", asked)
+    wrong = [(*pair, each) for pair, each in zip(asked, seen, strict=True) if "error" in each]
+    assert not wrong
+    assert {each["text"] for each in seen} == {"I will look."}
+
+
+async def test_the_agents(tmp_path: Path) -> None:
     need_node()
 
     async def run(base: str, asked: list[tuple[str, str]]) -> list[str]:
@@ -155,23 +233,25 @@ async def test_claude_code_and_codex(tmp_path: Path) -> None:
         async def one(client: str, target: str) -> None:
             folder = tmp_path / f"{client}-{target}".replace(" ", "-")
             folder.mkdir()
-            work = run_claude_code if client == "claude code" else run_codex
-            said[client, target] = await work(base, f"to-{target}", folder, QUESTION)
+            shutil.copy(tmp_path / "note.txt", folder)
+            model = f"to-{target}"
+            said[client, target] = await answer_of(client, base, model, folder, QUESTION)
 
         async with trio.open_nursery() as nursery:
             for pair in asked:
                 nursery.start_soon(partial(one, *pair))
         return [said[pair] for pair in asked]
 
-    records = await works_through(tmp_path, run, AGENTS, WORD)
-    assert {record.operation for record in records} == {"messages", "responses"}
+    records = await works_through(tmp_path, run, AGENTS, WORD, run_replays=True)
+    operations = {"messages", "responses", "generate_content"}
+    assert {record.operation for record in records} == operations
 
 
 def test_the_page_says_what_works() -> None:
     """The tests above have held every cell of it."""
     versions = _versions()
     rows = []
-    for client, api in (AGENTS | NODE_SDKS | PYTHON_SDKS).items():
+    for client, api in (AGENTS | NODE_SDKS | PYTHON_SDKS | VENDORS).items():
         name, package = NAMES[client]
         cells = ["works" if target in targets_of(api) else "no" for target in APIS.values()]
         rows.append([name, versions[package], api, *cells])

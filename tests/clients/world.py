@@ -26,6 +26,10 @@ APIS: Final = {
     "openai_chat": "chat",
     "anthropic_messages": "messages",
     "openai_responses": "responses",
+    "gemini": "gemini",
+    "bedrock_converse": "converse",
+    "cohere_chat": "cohere",
+    "ollama_chat": "ollama",
 }
 
 
@@ -40,7 +44,7 @@ def targets_of(api: str) -> list[str]:
 
 
 def config(port: int, *, unsupported: str = "refuse", store: Path | None = None) -> str:
-    """Return a configuration with the models `to-chat`, `to-messages` and `to-responses`.
+    """Return a configuration with a model for each API: `to-chat`, `to-messages` and so on.
 
     With a `store` the gateway keeps responses, which callers refer to who do not say otherwise.
     """
@@ -49,16 +53,27 @@ def config(port: int, *, unsupported: str = "refuse", store: Path | None = None)
     found += f'[translation]\nunsupported = "{unsupported}"\n'
     if store is not None:
         found += "[responses]\nstore = true\n"
-    for api, kind, path, more in (
-        ("chat", "openai", "/v1", ""),
-        ("messages", "anthropic", "", ""),
-        ("responses", "openai", "/v1", 'api = "responses"\n'),
+    return found + models(port)
+
+
+def models(port: int) -> str:
+    """Return those models and their providers, which all listen at `port`."""
+    found = ""
+    for api, kind, path, thinks, more in (
+        ("chat", "openai", "/v1", "effort", ""),
+        ("messages", "anthropic", "", "adaptive", ""),
+        ("responses", "openai", "/v1", "effort", 'api = "responses"\n'),
+        ("gemini", "gemini", "", "effort", ""),
+        ("converse", "bedrock", "", "adaptive", ""),
+        ("cohere", "cohere", "", "budget", ""),
+        ("ollama", "ollama", "", "effort", ""),
     ):
-        thinks = "adaptive" if api == "messages" else "effort"
+        # Bedrock's models differ in how they think: this is one of Anthropic's.
+        model = "anthropic.claude-opus-4-6-v1" if api == "converse" else "real-model"
         found += (
             f'[providers.{api}]\nkind = "{kind}"\nbase_url = "http://127.0.0.1:{port}{path}"\n'
             f'api_key = "sk-provider"\n{more}[[models]]\nname = "to-{api}"\n'
-            f'routes = [{{ provider = "{api}", model = "real-model", reasoning = "{thinks}", '
+            f'routes = [{{ provider = "{api}", model = "{model}", reasoning = "{thinks}", '
             "input_price = 1, output_price = 2 }]\n"
         )
     return found
@@ -92,54 +107,24 @@ async def run_python(base: str, asked: list[tuple[str, str]]) -> list[dict[str, 
     return await _seen([str(PYTHON), script, base, json.dumps(asked)], cwd=HERE)
 
 
-async def run_claude_code(base: str, model: str, folder: Path, question: str) -> str:
-    """Return what Claude Code answers in print mode; it may read files of `folder`."""
-    home = folder / ".home"
-    home.mkdir()
-    env = {
-        "HOME": str(home),
-        "ANTHROPIC_BASE_URL": base,
-        "ANTHROPIC_AUTH_TOKEN": "sk-any",
-        "ANTHROPIC_SMALL_FAST_MODEL": model,
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        "DISABLE_AUTOUPDATER": "1",
-    }
-    command = [str(NODE / "node_modules" / ".bin" / "claude"), "-p", question, "--model", model]
-    command += ["--output-format", "json", "--allowedTools", "Read"]
-    told = json.loads(await _run(command, cwd=folder, env=env))
-    assert told["subtype"] == "success", told
-    return str(told["result"])
-
-
-async def run_codex(base: str, model: str, folder: Path, question: str) -> str:
-    """Return what Codex answers in print mode; it may run commands in `folder`."""
-    home = folder / ".home"
-    home.mkdir()
-    (home / "config.toml").write_text(
-        f'model = "{model}"\nmodel_provider = "gateway"\n[model_providers.gateway]\n'
-        f'name = "gateway"\nbase_url = "{base}/v1"\nenv_key = "GATEWAY_KEY"\n'
-        'wire_api = "responses"\nrequest_max_retries = 0\nstream_max_retries = 0\n'
-        "[analytics]\nenabled = false\n"
-    )
-    env = {"HOME": str(home), "CODEX_HOME": str(home), "GATEWAY_KEY": "sk-any"}
-    command = [str(NODE / "node_modules" / ".bin" / "codex"), "exec", "--skip-git-repo-check"]
-    # The command that is run is the test's own.
-    command += ["--dangerously-bypass-approvals-and-sandbox", "--json", question]
-    lines = (await _run(command, cwd=folder, env=env)).decode().splitlines()
-    items = [event["item"] for line in lines if "item" in (event := json.loads(line))]
-    said = [item["text"] for item in items if item["type"] == "agent_message"]
-    assert said, lines
-    return str(said[-1])
+async def run_vendors(base: str, asked: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Return the same of the SDKs for Python of Cohere, Ollama and Amazon."""
+    script = str(HERE / "vendors.py")
+    return await _seen([str(PYTHON), script, base, json.dumps(asked)], cwd=HERE)
 
 
 async def _seen(command: list[str], *, cwd: Path, stdin: bytes = b"") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(await _run(command, cwd=cwd, env={}, stdin=stdin))
+    found: list[dict[str, Any]] = json.loads(await run(command, {}, cwd, stdin))
     return found
 
 
-async def _run(command: list[str], *, cwd: Path, env: dict[str, str], stdin: bytes = b"") -> bytes:
-    # Nothing of this machine's settings for clients, and no proxy, may reach them.
-    environ = {"PATH": os.environ["PATH"], "HOME": str(cwd), **env}
+def environ(env: dict[str, str], cwd: Path) -> dict[str, str]:
+    """Return the environment of a client: nothing of this machine's settings, and no proxy."""
+    return {"PATH": os.environ["PATH"], "HOME": str(cwd), **env}
+
+
+async def run(command: list[str], env: dict[str, str], cwd: Path, stdin: bytes = b"") -> bytes:
+    """Run a client; return what it writes."""
     with trio.fail_after(PATIENCE):
         done = await trio.run_process(
             command,
@@ -147,7 +132,7 @@ async def _run(command: list[str], *, cwd: Path, env: dict[str, str], stdin: byt
             capture_stdout=True,
             capture_stderr=True,
             check=False,
-            env=environ,
+            env=environ(env, cwd),
             cwd=cwd,
         )
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])

@@ -102,16 +102,30 @@ def test_every_example_in_the_shipped_file_is_valid(tmp_path: Path) -> None:
     authority = tmp_path / "private-ca.pem"
     authority.touch()
     text = uncommented(SHIPPED.read_text()).replace("/etc/ssl/private-ca.pem", str(authority))
+    # A pair needs a secret, which is not an example but a default.
+    text = text.replace('aws_secret = ""', f'aws_secret = "{"0" * 32}"')
     keys = (
         *("OPENAI_API_KEY", "OPENROUTER_API_KEY", "OPENROUTER_API_KEY_2", "MY_APP_KEY"),
-        "ANTHROPIC_API_KEY",
+        *("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GROQ_EU_API_KEY", "CO_API_KEY"),
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     )
     environ = {
         key: f"value-of-{key}"
         for key in (*keys, "GATEWAY_ADMIN_KEY", "GATEWAY_CLIENT_SECRET", "OIDC_CLIENT_SECRET")
     }
     config = parse(text, environ)
-    providers = ["demo", "openai", "anthropic", "openrouter", "company", "local"]
+    providers = [
+        "demo",
+        "openai",
+        "anthropic",
+        "cohere",
+        "bedrock",
+        "gemini",
+        "openrouter",
+        "groq-eu",
+        "company",
+        "local",
+    ]
     assert list(config.providers) == providers
     names = ["demo", "gpt-4o-mini", "llama", "openrouter/*", "fast", "or/*"]
     assert [model.name for model in config.models] == names
@@ -291,9 +305,9 @@ def test_the_faults_of_both_files_are_reported_at_once(tmp_path: Path, tokens: s
         ("[servr]\n", "[servr]: unknown key; did you mean 'server'?"),
         (
             "x = 1\n",
-            "[x]: unknown key; known keys: admin, admins, breaker, cache, cors, debug_log, limits, "
-            "log, metrics, models, overload, providers, responses, retention, retry, server, "
-            "store, teams, timeouts, tokens, tracing",
+            "[x]: unknown key; known keys: admin, admins, breaker, cache, catalog, cors, "
+            "debug_log, limits, log, metrics, models, overload, providers, responses, retention, "
+            "retry, server, state, store, teams, timeouts, tokens, tracing",
         ),
         (
             "[retry]\nbudget = { rate = 1 }\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 
 from ..admin.accounts.people import PASSWORD, new_user
+from ..fork_server.popen import ROOT, Popen
 from ..ports import lasting_port
 from .provider import MARKUP, ScriptedServer, make_provider
 
@@ -27,7 +29,7 @@ _CONFIG = """
 [server]
 bind = "127.0.0.1:{port}"
 drain_delay = 0
-drain_timeout = 5
+drain_timeout = 1
 [log]
 requests = false
 [store]
@@ -72,6 +74,7 @@ class LiveGateway:
     port: int
     folder: Path
     provider: ScriptedServer
+    pid: int
 
     @property
     def url(self) -> str:
@@ -113,15 +116,25 @@ class LiveGateway:
 
 @contextlib.contextmanager
 def live_gateway(
-    folder: Path, url: str = "sqlite:///gateway.db", workers: int = 1
+    folder: Path,
+    url: str = "sqlite:///gateway.db",
+    workers: int = 1,
+    *,
+    user: bool = True,
+    more: str = "",
 ) -> Iterator[LiveGateway]:
+    """Run a gateway with the user `NAME`, an admin; or with none, as when it is new.
+
+    `more` are other tables of its configuration.
+    """
     port, provider = lasting_port(), lasting_port()
     (folder / "config.toml").write_text(
-        _CONFIG.format(port=port, provider=provider, key=KEY, url=url)
+        _CONFIG.format(port=port, provider=provider, key=KEY, url=url) + more
     )
     database = Database(url, folder)
     migrate.upgrade(database)
-    new_user(database, NAME, "admin")
+    if user:
+        new_user(database, NAME, "admin")
     database.close()
     server = make_provider(provider)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -129,10 +142,11 @@ def live_gateway(
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(folder / "config.toml")]
     command += ["--workers", str(workers)]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)  # noqa: S603
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = Popen(command, stdout=log, stderr=log, cwd=folder, env=environ)
     try:
         _wait_ready(port, process)
-        yield LiveGateway(port, folder, server)
+        yield LiveGateway(port, folder, server, process.pid)
     finally:
         process.terminate()
         process.wait(20)

@@ -3,7 +3,7 @@
 sick      500, with HTML in its message
 tools     a stream of reasoning and a call of a tool
 slow      a stream that goes on for minutes, unless it is cut
-other     a whole answer with HTML in it
+other     a whole answer with HTML in it, of images, vectors or ranks if asked for these
 """
 
 from __future__ import annotations
@@ -19,6 +19,17 @@ USAGE = {
     "completion_tokens": 40,
     "total_tokens": 160,
     "prompt_tokens_details": {"cached_tokens": 64},
+}
+# By the end of a path: what is no chat.
+MADE: dict[str, Any] = {
+    "/images/generations": {"created": 1, "data": [{"b64_json": "QUJD", "revised_prompt": MARKUP}]},
+    "/embeddings": {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 1.5, 2.5]}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    },
+    "/rerank": {"results": [{"index": 0, "relevance_score": 0.75, "document": MARKUP}]},
+    "/audio/speech": {"sound": MARKUP},
 }
 
 
@@ -36,6 +47,8 @@ class Provider(BaseHTTPRequestHandler):
             self._stream()
         elif asked["model"] == "slow":
             self._go_on()
+        elif made := next((each for path, each in MADE.items() if self.path.endswith(path)), None):
+            self._whole(200, made)
         else:
             message = {"role": "assistant", "content": f"It is sunny. {MARKUP}"}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}

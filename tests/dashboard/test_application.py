@@ -188,6 +188,8 @@ async def test_every_page_has_an_empty_state(path: str, sqlite_database: Databas
     site = Site(sqlite_database)
     answer = await site.ask(f"/admin/{path}", cookie=await site.cookie())
     assert answer.status == 200, answer.body.decode()
+    # What is nothing now and was nothing before is no news.
+    assert b">new<" not in answer.body
 
 
 async def test_looks_are_written_down(sqlite_database: Database) -> None:
@@ -200,6 +202,7 @@ async def test_looks_are_written_down(sqlite_database: Database) -> None:
     assert {each.actor for each in site.seen(AuditAction.LOG_VIEWED)} == {"new-admin"}
 
 
+@pytest.mark.slow
 async def test_every_page_can_be_seen_by_those_with_its_right_and_no_others(site: Site) -> None:
     cookies = {role: await site.cookie(role.value) for role in Role}
     walked = set()
@@ -237,3 +240,15 @@ async def test_a_wrong_password_is_said_to_be_one_and_the_name_is_kept(site: Sit
 async def test_before_there_is_a_user_the_page_says_how_to_make_one(site: Site) -> None:
     assert b"gateway users create" in (await site.ask("/admin/sign-in")).body
     assert (await site.ask("/admin/setup?token=x")).status == 200
+
+
+async def test_where_nobody_can_be_known_the_page_to_sign_in_says_why() -> None:
+    """As in the demo, which has no configuration and keeps nothing."""
+    site = Site(admins=False)
+    for path in ("/admin/", "/admin/requests", "/admin/none"):
+        answer = await site.ask(path)
+        assert (answer.status, answer.headers[b"location"][:14]) == (303, b"/admin/sign-in"), path
+    door = await site.ask("/admin/sign-in?next=%2Fadmin%2F")
+    assert door.status == 200
+    assert b"gateway init" in door.body
+    assert (await site.ask("/admin/sign-out", "POST", "a=b")).status == 403

@@ -19,11 +19,20 @@ from gateway.dashboard import formats
         (100_000_000, "$0.10"),
         (1_234_567_890, "$1.23"),
         (1_234_567_890_000, "$1,235"),
-        (-500_000_000, "$-0.50"),
+        (-500_000_000, "-$0.50"),
     ],
 )
 def test_money(nano: int | None, text: str) -> None:
     assert formats.money(nano) == text
+
+
+@pytest.mark.parametrize(
+    ("dollars", "text"),
+    [(None, "\u2013"), (0, "$0.00"), (2.5, "$2.50"), (10, "$10.00"), (0.075, "$0.075"),
+     (1234.5, "$1,234.50"), (0.0000001, "$0.0000001"), (0.1 + 0.2, "$0.30")],
+)  # fmt: skip
+def test_rate(dollars: float | None, text: str) -> None:
+    assert formats.rate(dollars) == text
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from playwright.sync_api import Browser
 
@@ -35,13 +38,24 @@ PAGES = (
 MOST = 300
 
 
+@pytest.fixture(scope="module")
+def one_page(browser: Browser, gateway: LiveGateway, signed_in: Any) -> Iterator[Watched]:
+    """A page for all cases: a new one takes as long as what is looked at in it."""
+    context = browser.new_context(storage_state=signed_in)
+    yield Watched(context.new_page(), gateway.url)
+    context.close()
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_accessible_fits_a_phone_and_runs_nothing_foreign(
-    watched: Watched, path: str
+    one_page: Watched, path: str
 ) -> None:
     refused = path in ("no-such-page", "requests?range=nonsense", "playground?replay=none-such")
+    watched = one_page
+    watched.problems, watched.foreign = [], []
+    watched.page.set_viewport_size({"width": 1440, "height": 900})
+    watched.page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page = watched.goto(path)
-    page.emulate_media(color_scheme="light", reduced_motion="reduce")
     page.wait_for_timeout(200)
     assert page.locator("h1").count() == 1
     assert axe_violations(page) == []
@@ -55,6 +69,8 @@ def test_a_page_is_accessible_fits_a_phone_and_runs_nothing_foreign(
     if refused:
         # Chromium says so itself.
         watched.problems = [each for each in watched.problems if "status of 40" not in each]
+    assert watched.problems == []
+    assert watched.foreign == []
 
 
 def test_all_pages_together_are_small(watched: Watched) -> None:

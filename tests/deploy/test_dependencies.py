@@ -10,6 +10,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 ROOT: Final = Path(__file__).parents[2]
 PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
 # Not imported: it comes with hypercorn, and older ones have a hole.
@@ -41,6 +43,7 @@ def imported(folder: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_what_runs_is_what_is_imported() -> None:
     needed = named(PROJECT["project"]["dependencies"])
     extras = {

@@ -6,6 +6,8 @@ import re
 import shutil
 import subprocess
 import tomllib
+import zlib
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,6 +65,43 @@ def test_the_image_is_installed_by_hash_and_runs_as_a_user_of_its_own() -> None:
         assert f"!{name}" in ignored
         assert (ROOT / name).exists()
     assert (ROOT / ".dockerignore").read_text() == (ROOT / ".containerignore").read_text()
+
+
+@pytest.mark.slow
+def test_what_the_image_has_beside_its_base_is_small() -> None:
+    """Compressed, as registries count: 120 MB less some 45 of the base, less what is compiled."""
+    size = 0
+    for name in pins("container"):
+        try:
+            files = metadata.distribution(name).files or []
+        except metadata.PackageNotFoundError:
+            continue  # of other versions of Python
+        for file in files:
+            path = Path(str(file.locate()))
+            if path.suffix in (".py", ".so", ".3") or ".so." in path.name:
+                # Of each module there is what it is compiled to, beside its text.
+                twice = 2 if path.suffix == ".py" else 1
+                size += twice * len(zlib.compress(path.read_bytes(), 1)) if path.exists() else 0
+    assert 10e6 < size < 75e6, f"{size / 1e6:.1f} MB"
+
+
+def _tool(name: str) -> str | None:
+    own = ROOT / ".venv-tools" / "bin" / name
+    return str(own) if own.exists() else shutil.which(name)
+
+
+def needs(name: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(_tool(name) is None, reason=f"{name} is not installed")
+
+
+@needs("hadolint")
+def test_the_containerfile_is_sound() -> None:
+    program = _tool("hadolint")
+    assert program is not None
+    found = subprocess.run(  # noqa: S603
+        [program, str(DEPLOY / "Containerfile")], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("where", ["kubernetes", "container", "helm"])
@@ -136,6 +175,80 @@ def test_the_chart_waits_as_long() -> None:
     assert int(more) >= 10
     chart = yaml.safe_load((DEPLOY / "helm/gateway/Chart.yaml").read_text())
     assert chart["appVersion"] == __version__
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = _tool("helm")
+    assert program is not None
+    command = [program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def rendered(*settings: str) -> str:
+    chart = str(DEPLOY / "helm" / "gateway")
+    sets = [part for each in settings for part in ("--set", each)]
+    found = helm("template", "g", chart, *sets)
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+# Every branch of the templates, one way and the other.
+CHARTS: Final = (
+    ("secrets.GATEWAY_TOKEN=sk-x", "autoscaling.enabled=true", "ingress.enabled=true",
+     "ingress.host=x.example"),
+    ("existingSecret=keys", "state.existingClaim=claim", "podDisruptionBudget.enabled=false",
+     "image.digest=sha256:00", "imagePullSecrets[0].name=pull", "podAnnotations.a=b"),
+    ("existingSecret=keys", "nodeSelector.disk=ssd", "tolerations[0].key=a",
+     "service.annotations.a=b", "ingress.enabled=true", "ingress.host=x.example",
+     "ingress.className=nginx",
+     "ingress.tls[0].secretName=t", "ingress.annotations.a=b",
+     "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1",
+     "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference"
+     ".matchExpressions[0].key=a",
+     "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference"
+     ".matchExpressions[0].operator=Exists"),
+)  # fmt: skip
+
+
+@needs("helm")
+def test_the_chart_makes_the_same_as_the_manifests() -> None:
+    found = helm("lint", "--strict", str(DEPLOY / "helm" / "gateway"))
+    assert found.returncode == 0, found.stderr or found.stdout
+    made = {each["kind"]: each for each in yaml.safe_load_all(rendered(*CHARTS[0])) if each}
+    assert made.keys() == {*MANIFESTS, "HorizontalPodAutoscaler", "Ingress"}
+    assert made["Secret"]["stringData"] == {"GATEWAY_TOKEN": "sk-x"}
+    text = made["ConfigMap"]["data"]["config.toml"]
+    assert load.parse(text, "c.toml", StandIns({})).server.bind == "0.0.0.0:8080"
+    pod = made["Deployment"]["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] >= PATIENCE
+    (container,) = pod["containers"]
+    (plain,) = MANIFESTS["Deployment"]["spec"]["template"]["spec"]["containers"]
+    for same in ("args", "readinessProbe", "livenessProbe", "securityContext"):
+        assert container[same] == plain[same]
+
+
+@needs("helm")
+def test_a_chart_without_the_keys_that_its_config_has_is_refused() -> None:
+    chart = str(DEPLOY / "helm" / "gateway")
+    found = helm("template", "g", chart)
+    assert found.returncode != 0
+    assert "${GATEWAY_TOKEN}" in found.stderr
+    assert "existingSecret" in found.stderr
+    assert "kind: Secret" not in rendered("existingSecret=keys")
+
+
+@needs("kubernetes-validate")
+def test_kubernetes_knows_every_member(tmp_path: Path) -> None:
+    files = [str(each) for each in sorted((DEPLOY / "kubernetes").glob("*.yaml"))]
+    for number, settings in enumerate(CHARTS if _tool("helm") else ()):
+        made = tmp_path / f"chart{number}.yaml"
+        made.write_text(rendered(*settings))
+        files.append(str(made))
+    program = _tool("kubernetes-validate")
+    assert program is not None
+    command = [program, "--strict", "--quiet", *files]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    assert (found.returncode, found.stderr) == (0, ""), found.stderr or found.stdout
 
 
 def test_the_service_waits_as_long() -> None:

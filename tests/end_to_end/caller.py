@@ -49,10 +49,12 @@ class Caller:
     every HTTP client does (RFC 9112 section 9.6).
     """
 
-    def __init__(self, port: int, receive_buffer: int | None = None) -> None:
+    def __init__(
+        self, port: int, receive_buffer: int | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.stream: trio.SocketStream
         self.connections = 0
-        self._port = port
+        self._address = (host, port)
         self._receive_buffer = receive_buffer
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -100,6 +102,13 @@ class Caller:
         event = h11.Request(method=method, target=target, headers=all_headers)
         await self._reopen_if_closed()
         await self.stream.send_all(self._send(event))
+
+    async def send(self, data: bytes, *, end: bool = False) -> None:
+        """Send a part of a body whose head is sent; `end`: there is no more of it."""
+        written = self._send(h11.Data(data=data))
+        if end:
+            written += self._send(h11.EndOfMessage())
+        await self.stream.send_all(written)
 
     async def get(
         self, target: str, *, key: str | None = None, method: str = "GET", headers: Headers = ()
@@ -171,7 +180,7 @@ class Caller:
         try:
             if self._receive_buffer is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
-            await sock.connect(("127.0.0.1", self._port))
+            await sock.connect(self._address)
             self.stream = trio.SocketStream(sock)
         except BaseException:
             sock.close()
@@ -206,9 +215,11 @@ def chat_body(*, stream: bool = False, **more: Any) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def calling(port: int, *, receive_buffer: int | None = None) -> AsyncIterator[Caller]:
+async def calling(
+    port: int, *, receive_buffer: int | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Caller]:
     """Open a connection; `receive_buffer` bounds what the kernel takes for us, in bytes."""
-    caller = Caller(port, receive_buffer)
+    caller = Caller(port, receive_buffer, host)
     await caller.open()
     try:
         yield caller
@@ -216,15 +227,22 @@ async def calling(port: int, *, receive_buffer: int | None = None) -> AsyncItera
         await caller.stream.aclose()
 
 
-async def ask(port: int, *, key: str | None = None, headers: Headers = (), **body: Any) -> Reply:
+async def ask(
+    port: int,
+    *,
+    key: str | None = None,
+    headers: Headers = (),
+    host: str = "127.0.0.1",
+    **body: Any,
+) -> Reply:
     """Make one request on a connection of its own."""
-    async with calling(port) as caller:
+    async with calling(port, host=host) as caller:
         await caller.ask(key=key, headers=headers, **body)
         return await caller.reply()
 
 
-async def get(port: int, target: str, *, key: str | None = None) -> Reply:
-    async with calling(port) as caller:
+async def get(port: int, target: str, *, key: str | None = None, host: str = "127.0.0.1") -> Reply:
+    async with calling(port, host=host) as caller:
         return await caller.get(target, key=key)
 
 

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from ..postgres import PostgresServer
+from ..store.conftest import migrated_template
+from ..store.migrated import write_migrated
 from .store import Kept, kept
+
+__all__ = ["migrated_template"]
 
 
 @pytest.fixture
@@ -35,15 +39,27 @@ def refused_port() -> Iterator[int]:
 @pytest.fixture
 def on_sqlite(tmp_path: Path) -> Iterator[Kept]:
     """What a gateway keeps by default, in `gateway.db` beside its configuration."""
+    write_migrated(tmp_path)
     with kept("sqlite:///gateway.db", tmp_path) as found:
         yield found
 
 
 @pytest.fixture
-def on_postgresql(postgres: PostgresServer, tmp_path: Path) -> Iterator[Kept]:
-    """A database without any table."""
-    name = postgres.new_database()
-    with kept(postgres.url(name), tmp_path) as found:
+def on_postgresql(
+    postgres: PostgresServer, migrated_template: str, tmp_path: Path
+) -> Iterator[Kept]:
+    yield from _on_copy_of(migrated_template, postgres, tmp_path)
+
+
+@pytest.fixture
+def on_fresh_postgresql(postgres: PostgresServer, tmp_path: Path) -> Iterator[Kept]:
+    """A database without any table: the gateway makes them at its start."""
+    yield from _on_copy_of("template1", postgres, tmp_path)
+
+
+def _on_copy_of(template: str, postgres: PostgresServer, folder: Path) -> Iterator[Kept]:
+    name = postgres.new_database(template)
+    with kept(postgres.url(name), folder) as found:
         yield found
     if not postgres.is_running():
         postgres.start()

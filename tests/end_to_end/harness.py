@@ -26,15 +26,18 @@ from hypercorn.trio.tcp_server import TCPServer
 
 from gateway.api.asgi_app import AsgiApp, Runtime
 from gateway.config.load import parse
+from gateway.core.limits.prompt_text import TokenCounter
 from gateway.core.records.record import Record
 from gateway.core.records.traceparent import Trace
 from gateway.lifecycle import Lifecycle
 from gateway.process.application import Application
+from gateway.proxy.traffic.body_memory import BodyMemory
 from gateway.serve.install import install
 from gateway.serve.open_connections import OpenConnections
 from gateway.serve.sockets import listen
 from gateway.upstream.transport import Transport
 
+from ..fork_server.popen import NAME, open_process
 from .provider import until
 
 ROOT: Final = Path(__file__).parents[2]
@@ -42,8 +45,8 @@ ROOT: Final = Path(__file__).parents[2]
 # The records of a gateway in this process are kept instead.
 QUIET: Final = "\n[log]\nrequests = false\n"
 
-# A slow machine may need so long for what takes a fast one a tenth of a second.
-PATIENCE: Final = 20.0
+# A machine that does much else may need so long for what takes an idle one a tenth of a second.
+PATIENCE: Final = 60.0
 
 
 def config(
@@ -59,8 +62,11 @@ def config(
 ) -> str:
     """Return a configuration with the model `m` on providers `p0`, `p1`... at `ports`.
 
-    Requests are not shed because the machine is busy with other tests, and not kept.
+    Requests are not shed because the machine is busy with other tests, and not kept. No load
+    balancer has to notice that a gateway leaves.
     """
+    if "drain_delay" not in server:
+        server += "\ndrain_delay = 0"
     routes = ", ".join(
         f'{{ provider = "p{number}", model = "real-model", input_price = 1, output_price = 2 }}'
         for number in range(len(ports))
@@ -100,6 +106,8 @@ class InProcess:
     # Ids of the requests that reached the application.
     taken_up: set[str] = field(default_factory=set)
     transport: Transport | None = None
+    tokenizer: TokenCounter | None = None
+    bodies: BodyMemory | None = None
 
     @property
     def url(self) -> str:
@@ -130,10 +138,13 @@ class InProcess:
 
 
 @contextlib.asynccontextmanager
-async def in_process(text: str, file: Path | None = None) -> AsyncIterator[InProcess]:
+async def in_process(
+    text: str, file: Path | None = None, *, tokenizer: TokenCounter | None = None
+) -> AsyncIterator[InProcess]:
     """Serve in this loop with Hypercorn's worker; nothing may be left of it at the end.
 
-    A reload reads `file`, which must say `[log] requests = false` itself.
+    A reload reads `file`, which must say `[log] requests = false` itself. Tokens are counted by
+    `tokenizer`, whether or not there is a library.
     """
     application = Application()
     application.use(parse(text + QUIET, "test", os.environ), path=file)
@@ -141,6 +152,7 @@ async def in_process(text: str, file: Path | None = None) -> AsyncIterator[InPro
     sockets = listen([server.bind], send_timeout=server.send_timeout)
     connections = install(application.serving_policy, application.lifecycle)
     running = InProcess(application, application.lifecycle, connections)
+    running.tokenizer = tokenizer
     running.port = sockets[0].getsockname()[1]
     stop = trio.Event()
     quiet = Config()
@@ -180,7 +192,10 @@ def _watched(application: Application, running: InProcess) -> Any:
             upstream = started.services.upstream
             assert isinstance(upstream, Transport)
             running.transport = upstream
-            started.services = replace(started.services, recorder=running.kept)
+            running.bodies = started.services.traffic.bodies
+            started.services = replace(
+                started.services, recorder=running.kept, tokens=running.tokenizer
+            )
             yield started
 
     gateway = AsgiApp(application.lifecycle, start)
@@ -225,6 +240,8 @@ class Served:
 
 
 GATEWAY: Final = (sys.executable, "-m", "gateway", "serve")
+# The same by an interpreter of its own, and not as a fork (`tests/fork_server`).
+EXECUTED: Final = ("env", *GATEWAY)
 # Hypercorn's own command line, on whatever configuration GATEWAY_CONFIG names.
 HYPERCORN: Final = (
     *(sys.executable, "-m", "hypercorn", "-k", "trio", "-b", "127.0.0.1:0"),
@@ -234,12 +251,14 @@ _READY: Final = re.compile(rb"is ready at [^ ]*:(\d+)/v1|Running on https?://[^ 
 
 
 @contextlib.asynccontextmanager
-async def spawned(command: Sequence[str], file: Path | None = None) -> AsyncIterator[Served]:
+async def spawned(
+    command: Sequence[str], file: Path | None = None, **environment: str
+) -> AsyncIterator[Served]:
     """Run `command` on the configuration `file`; it is ready when this is entered.
 
     It is killed at the end, with all its children, unless it has left by itself.
     """
-    async with starting(command, file) as served:
+    async with starting(command, file, **environment) as served:
         await until(
             lambda: _READY.search(served.said) is not None or served.process.poll() is not None,
             f"a ready gateway, but it said {served.said.decode()}",
@@ -252,12 +271,14 @@ async def spawned(command: Sequence[str], file: Path | None = None) -> AsyncIter
 
 
 @contextlib.asynccontextmanager
-async def starting(command: Sequence[str], file: Path | None = None) -> AsyncIterator[Served]:
+async def starting(
+    command: Sequence[str], file: Path | None = None, **environment: str
+) -> AsyncIterator[Served]:
     """Like `spawned`, but entered at once."""
-    env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **environment}
     if file is not None:
         env["GATEWAY_CONFIG"] = str(file)
-    process = await trio.lowlevel.open_process(
+    process = await open_process(
         list(command),
         env=env,
         cwd=file.parent if file else None,
@@ -306,4 +327,4 @@ def children(pid: int) -> list[int]:
     """Return the ids of the processes that `pid` has started."""
     import psutil
 
-    return [child.pid for child in psutil.Process(pid).children()]
+    return [child.pid for child in psutil.Process(pid).children() if child.name() != NAME]

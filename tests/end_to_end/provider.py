@@ -204,7 +204,7 @@ def _script(
     return script(asked) if callable(script) else script
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     """Wait until `condition` holds; fail, naming `what`, if it does not come about."""
     with trio.move_on_after(seconds):
         while not condition():  # noqa: ASYNC110  # any condition, which no event tells

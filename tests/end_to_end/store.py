@@ -14,13 +14,15 @@ from typing import Any, Final
 
 import h11
 import trio
-from sqlalchemy import Table, select
+from sqlalchemy import Table, select, text
 
 from gateway.core.records.periods import DAY, HOUR, MINUTE
+from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from gateway.store.engine.schema import FIRST_EVENT, LATENCY, rollups
 from gateway.store.engine.schema import requests as requests_table
 
+from ..fork_server import popen
 from .caller import Caller, Reply, calling, get
 from .harness import PATIENCE, ROOT
 
@@ -40,6 +42,13 @@ class Kept:
         self.url = url
         self.store = f'url = "{url}"\nauto_migrate = true'
         self.database = Database(url, folder)
+
+    def execute(self, statement: str) -> None:
+        self.database.write_now(lambda connection: connection.execute(text(statement)))
+
+    def revision(self) -> str | None:
+        """Return the revision of the schema."""
+        return migrate.current(self.database)
 
     def rows(self, table: Table = requests_table) -> list[dict[str, Any]]:
         """Return all rows, in the order of their key."""
@@ -215,7 +224,7 @@ async def gateway_command(
     """Run `gateway ...` on the configuration `file`."""
     return await trio.to_thread.run_sync(
         partial(
-            subprocess.run,
+            popen.run,
             [sys.executable, "-m", "gateway", *arguments, "--config", str(file)],
             capture_output=True,
             text=True,

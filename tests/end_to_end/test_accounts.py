@@ -12,6 +12,7 @@ import pytest
 
 from gateway.store.engine.schema import audit, sessions, users
 
+from ..http_client import http_client
 from .harness import GATEWAY, PATIENCE, Served, spawned
 from .store import Kept, demo, gateway_command
 
@@ -41,8 +42,8 @@ class Person:
 
     async def call(self, method: str, path: str, **more: Any) -> httpx.Response:
         headers = {"x-csrf-token": self.csrf, **more.pop("headers", {})}
-        async with httpx.AsyncClient(
-            base_url=self._base, cookies=self.cookies, trust_env=False, timeout=PATIENCE
+        async with http_client(
+            base_url=self._base, cookies=self.cookies, timeout=PATIENCE
         ) as client:
             answer = await client.request(method, path, headers=headers, **more)
             self.cookies = client.cookies

@@ -16,6 +16,7 @@ import trio
 from gateway.dashboard.routes import ROUTES
 
 from ..admin.accounts.people import PASSWORD, new_user
+from ..http_client import http_client
 from ..ports import lasting_port
 from .caller import calling, get
 from .harness import GATEWAY, HYPERCORN, PATIENCE, Served, config, spawned, starting
@@ -98,7 +99,7 @@ async def test_a_socket_file(write: Write, tmp_path: Path, on_sqlite: Kept) -> N
     async with spawned((*GATEWAY, "--workers", "2"), write(text)) as served:
         assert pages(served) == (f"unix:{tmp_path}/a.sock", 0, "/admin/")
         transport = httpx.AsyncHTTPTransport(uds=f"{tmp_path}/a.sock")
-        async with httpx.AsyncClient(transport=transport, timeout=PATIENCE) as client:
+        async with http_client(transport=transport, timeout=PATIENCE) as client:
             headers = {"authorization": f"Bearer {ADMIN}"}
             answer = await client.get(f"http://gateway{STATUS}", headers=headers)
             assert answer.status_code == 200
@@ -150,7 +151,7 @@ async def test_below_another_path(write: Write, on_sqlite: Kept, own: bool) -> N
         assert path == "/ops/gate/"
         new_user(on_sqlite.database, "ann", "admin")
         base = f"http://127.0.0.1:{port}"
-        async with httpx.AsyncClient(base_url=base, timeout=PATIENCE, trust_env=False) as client:
+        async with http_client(base_url=base, timeout=PATIENCE) as client:
             assert (await client.get("/admin/")).status_code == 404
             assert (await client.get(STATUS)).status_code == 404
             assert (await client.get("/ops/gated/")).status_code == 404

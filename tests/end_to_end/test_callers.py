@@ -378,6 +378,7 @@ def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+@pytest.mark.slow
 async def test_crowd_that_leaves_while_it_queues_for_connections_leaves_the_pool_whole() -> None:
     """What ends a pool for good elsewhere (encode/httpcore issue 1093)."""
     limit, crowd = 5, 200

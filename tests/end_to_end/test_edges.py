@@ -180,6 +180,7 @@ async def busy() -> AsyncIterator[tuple[Provider, InProcess]]:
 
 
 @pytest.mark.parametrize("given_up", [2, 3, 6])
+@pytest.mark.measured
 async def test_who_leaves_several_times_in_a_row_is_let_in(given_up: int) -> None:
     """Their requests overlap: none of their ends has been noticed when the next one comes."""
     asking = request(chat_body(stream=True), b"authorization: Bearer sk-good-key")

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-import openai
 import pytest
 import trio
+
+from tests.late import openai
 
 from .harness import InProcess, in_process
 from .provider import Asked, Provider, serving, speaking

@@ -262,6 +262,7 @@ def test_the_table_has_each_fault_once() -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.measured
 async def test_a_fault_comes_to_what_the_table_says(name: str, refused_port: int) -> None:
     found = [
         await try_once(FAULTS[name], refused_port, both=both, stream=stream)

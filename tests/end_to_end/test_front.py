@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import ssl
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ import trustme
 
 from gateway.config.sources.shipped import SHIPPED
 
-from .harness import GATEWAY, HYPERCORN, Served, spawned
+from ..fork_server import popen
+from .harness import GATEWAY, HYPERCORN, PATIENCE, ROOT, Served, spawned
 from .provider import until
 
 pytestmark = pytest.mark.slow
@@ -111,16 +114,22 @@ async def test_certificates_that_cannot_be_used_are_said_at_once(
 ) -> None:
     file = configured(tmp_path, TLS)
     command = [*GATEWAY, "--workers", workers, "--config", str(file)]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     for each in (command, [*GATEWAY[:-1], "check", str(file)]):
-        found = await trio.run_process(each, capture_stdout=True, capture_stderr=True, check=False)
+        start = partial(popen.run, each, capture_output=True, env=environ, timeout=PATIENCE)
+        found = await trio.to_thread.run_sync(start)
         assert found.returncode == 1
         said = f"error: [server.tls] cert: {tmp_path}/tls.crt: cannot be read"
         assert found.stderr.decode().startswith(said)
 
 
-async def test_the_client_behind_proxies_is_on_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tls", [False, True])
+async def test_the_client_behind_proxies_is_on_record(tmp_path: Path, *, tls: bool) -> None:
     server = 'trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"]\nproxy_protocol = true'
-    file = configured(tmp_path, "", server)
+    file = configured(tmp_path, TLS if tls else "", server)
+    authority = trustme.CA()
+    issue(authority, tmp_path)
+    context = client(authority) if tls else None
     async with spawned(GATEWAY, file) as served:
         line = b"PROXY TCP4 %s 127.0.0.1 4711 443\r\n"
         for first, head in (
@@ -128,7 +137,7 @@ async def test_the_client_behind_proxies_is_on_record(tmp_path: Path) -> None:
             (line % b"198.51.100.2", b"x-forwarded-for: 203.0.113.9\r\n"),
             (line % b"10.0.0.7", b"x-forwarded-for: 1.1.1.1, 203.0.113.7, 10.1.1.1\r\n"),
         ):
-            answer, _ = await asked(served, None, head, first)
+            answer, _ = await asked(served, context, head, first)
             assert answer.startswith(b"HTTP/1.1 200 ")
         await until(lambda: served.lines.count(b"\n") == 3, "three records")
         addresses = [json.loads(line)["client"] for line in served.lines.splitlines()]

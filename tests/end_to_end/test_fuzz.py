@@ -94,7 +94,7 @@ VALUES: Final[dict[str, bytes]] = {
     "option twice": b'{"include_usage":true,"include_usage":false}',
     "option twice, escaped": b'{"include_usage":true,"include\\u005fusage":false}',
     "many members": b"{" + b",".join(b'"%d":0' % i for i in range(100_000)) + b"}",
-    "4,097 members": b"{" + b",".join(b'"%d":0' % i for i in range(4097)) + b"}",
+    "513 members": b"{" + b",".join(b'"%d":0' % i for i in range(513)) + b"}",
     "many equal members": b"{" + b",".join([b'"a":0'] * 5000) + b"}",
     "a twin beyond 256 KiB": b'{"a":"%b","a":1}' % (b"x" * 300_000),
     "many items": b"[" + b",".join([b"0"] * 100_000) + b"]",
@@ -264,12 +264,14 @@ def written(pairs: list[tuple[bytes, bytes]], space: bytes = b"") -> bytes:
 
 
 async def test_each_member_with_each_value(served: Served) -> None:
+    # All of them take ten seconds; another fifth each time but for a soak.
+    every = rounds(5, 1)
     async with sending(served) as sender:
-        for what, body in bodies():
+        for what, body in [*bodies()][random.randrange(every) :: every]:
             await sender.send(body, what)
     # Not all are refused, nor taken.
-    assert sender.statuses[200] > 100
-    assert sender.statuses[400] > 100
+    assert sender.statuses[200] > 100 // every
+    assert sender.statuses[400] > 100 // every
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
@@ -308,7 +310,7 @@ async def test_members_values_and_damage_at_random(served: Served) -> None:
     values = [*VALUES.values(), b'"m"', b"true", b'[{"role":"user","content":"Hi"}]']
     short = [each for each in values if len(each) < 5000]
     async with sending(served) as sender:
-        for number in range(rounds(600, 20_000)):
+        for number in range(rounds(400, 20_000)):
             pairs = [*USUAL] if rng.random() < 0.8 else []
             for _ in range(rng.randrange(4)):
                 name = rng.choice((*NAMES, *ODD_NAMES))
@@ -386,8 +388,8 @@ async def test_answers_of_providers_with_each_value(write: Write, stream: bool) 
         for what, value in VALUES.items()
         if len(value) < 200_000
     ]
-    # All of them take a minute.
-    every = rounds(4, 1)
+    # All of them take a minute; another seventh each time but for a soak.
+    every = rounds(7, 1)
     answers = answers[random.randrange(every) :: every]
 
     def answer(asked: Asked) -> Script:

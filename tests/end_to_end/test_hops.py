@@ -12,6 +12,7 @@ from ..ports import lasting_port
 from .caller import calling, chat_body
 from .harness import GATEWAY, Served, config, in_process, spawned
 from .provider import serving
+from .socket_peers import Refused, opened
 from .wire import completion, whole
 
 SMALL: Final = 12
@@ -43,6 +44,29 @@ async def test_other_operations() -> None:
             assert (await caller.reply()).status in (502, 503)
         await gateway.settled()
         assert len(gateway.records) <= 3 * SMALL
+
+
+async def test_what_is_passed_on_as_it_comes() -> None:
+    port = lasting_port()
+    text = at(port, port).replace("[server]", '[server]\npassthrough = ["p0"]', 1)
+    async with in_process(text) as gateway, calling(port) as caller:
+        for path in ("/v1/images/generations", "/v1/rerank", "/v1/files", "/v1/batches"):
+            await caller.post(
+                b'{"model":"m","prompt":"x","query":"x","documents":["x"]}', target=path
+            )
+            assert (await caller.reply()).status >= 500, path
+        with pytest.raises(Refused) as found:
+            async with opened(port, "/v1/realtime?model=m"):
+                pass
+        assert found.value.status >= 500
+        await gateway.settled()
+        assert len(gateway.records) <= 5 * SMALL
+    leading = text.replace(f"{port}/v1", f"{port}/passthrough/p0")
+    async with in_process(leading) as gateway, calling(port) as caller:
+        await caller.post(b"{}", target="/passthrough/p0/x")
+        assert (await caller.reply()).status >= 500
+        await gateway.settled()
+        assert 2 <= len(gateway.records) <= SMALL
 
 
 async def test_a_gateway_behind_another_is_none() -> None:

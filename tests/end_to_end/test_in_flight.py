@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import Any
 
 from .caller import calling, get
@@ -52,7 +53,8 @@ async def test_a_stream_is_in_the_list_until_its_caller_leaves() -> None:
             assert row["request_id"] == one.headers["x-request-id"]
             assert 0 < row["age_s"] < 10
             assert row["pid"] == os.getpid()
-            for each in ("request_id", "age_s", "pid", "started"):
+            assert row["host"] == (os.environ.get("GATEWAY_HOST") or socket.gethostname())
+            for each in ("request_id", "age_s", "pid", "host", "started"):
                 del row[each]
             assert row == {
                 "token": "app",

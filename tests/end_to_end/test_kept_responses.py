@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 import trio
+
+from tests.late import openai
 
 from ..core.dialects.anthropic_messages.events import STOP, end, start, text
 from .caller import Reply, calling
@@ -48,6 +49,7 @@ async def look(gateway: InProcess, path: str, *, key: str | None = None, how: st
         return await caller.get(path, key=key, method=how)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_conversation_by_ids_alone(tmp_path: Path, stream: bool) -> None:
     def talk(client: openai.OpenAI) -> list[Any]:

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-import openai
 import pytest
 import trio
 
 from gateway.core.records.record import EndReason
+from tests.late import openai
 
 from .caller import Reply, ask, calling, get
-from .harness import InProcess, config, in_process
+from .harness import PATIENCE, InProcess, config, in_process
 from .provider import Asked, serving, speaking, until
 from .wire import STALL, Script, event, failure, framed, stream_head
 
@@ -169,6 +169,7 @@ async def exhaust(port: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 async def test_sdk_tries_again_when_told_to() -> None:
     async with (
         serving(speaking) as provider,
@@ -302,7 +303,7 @@ async def test_open_streams_are_limited_and_free_again_when_closed(way: str) -> 
             if way == "reset":
                 second.reset()
         async with calling(gateway.port) as third:
-            with trio.fail_after(1):
+            with trio.fail_after(PATIENCE):
                 while third.status != 200:
                     await third.ask(key=KEY, stream=True)
                     if await third.head() != 200:
@@ -310,7 +311,7 @@ async def test_open_streams_are_limited_and_free_again_when_closed(way: str) -> 
                         third._h11.start_next_cycle()
                         await trio.sleep(0.02)
             assert len(provider.asked) == 3
-            await provider.wait_open(2, 1)
+            await provider.wait_open(2, 30)
 
 
 @BOTH_KINDS
@@ -337,6 +338,7 @@ def slow(seconds: float) -> Callable[[Asked], Script]:
 
 
 @BOTH_KINDS
+@pytest.mark.measured
 async def test_queue_is_served_in_turn(stream: bool) -> None:
     limits = "[limits]\nmax_concurrent = 1\nmax_queue = 4\nqueue_timeout = 5.0\n"
     async with (
@@ -386,6 +388,7 @@ async def test_queue_gives_each_token_its_turn() -> None:
     assert served[1:5].count("few") == 2, served
 
 
+@pytest.mark.measured
 async def test_nobody_waits_longer_than_the_queue_lets_them() -> None:
     limits = "[limits]\nmax_concurrent = 1\nqueue_timeout = 0.3\n" + token("rpm = 60")
     async with (
@@ -412,6 +415,7 @@ async def test_nobody_waits_longer_than_the_queue_lets_them() -> None:
         assert len(provider.asked) == 2
 
 
+@pytest.mark.measured
 async def test_providers_own_limit_sends_the_rest_elsewhere() -> None:
     async with (
         serving(begins, speaking) as first,

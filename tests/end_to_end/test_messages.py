@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import anthropic
 import pytest
 import trio
 
 from gateway.core.records.record import EndReason
+from tests.late import anthropic
 
 from ..core.dialects.anthropic_messages.events import PING, STOP, end, event, start, text
 from .caller import Headers, Reply, calling
@@ -190,7 +190,7 @@ async def test_overload_goes_to_the_next_provider() -> None:
         ("/v1/messages", {"model": "nope"}, "sk-good-key", 404, "not_found_error"),
         ("/v1/messages", {"stream": 3}, "sk-good-key", 400, "invalid_request_error"),
         ("/v1/messages", {}, "sk-wrong-key", 401, "authentication_error"),
-        ("/v1/messages/batches", {}, "sk-good-key", 404, "not_found_error"),
+        ("/v1/messages/drafts", {}, "sk-good-key", 404, "not_found_error"),
         ("/v1/nothing", {}, "sk-good-key", 404, "not_found_error"),
         ("/v1/messages/count_tokens", {"model": "nope"}, "sk-good-key", 404, "not_found_error"),
     ],

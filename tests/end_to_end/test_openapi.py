@@ -45,7 +45,6 @@ team = "search"
 async def test_it_answers_as_it_says_whatever_is_asked(
     write: Write, on_sqlite: Kept, tmp_path: Path
 ) -> None:
-    seconds = rounds(few=15, many=300)
     async with (
         serving(speaking) as provider,
         spawned(
@@ -54,28 +53,38 @@ async def test_it_answers_as_it_says_whatever_is_asked(
     ):
         for _ in range(3):
             assert (await ask(served.port, key="sk-app-of-the-tests")).status == 200
-        found = await trio.run_process(
-            [
-                *(sys.executable, "-m", "schemathesis.cli", "run"),
-                f"http://127.0.0.1:{served.port}/admin/api/openapi.json",
-                *("--header", f"authorization: Bearer {ADMIN}"),
-                *("--checks", ",".join(CHECKS)),
-                *("--phases", "coverage,fuzzing"),
-                *("--max-time", str(seconds)),
-                *("--continue-on-failure", "--no-color", "--warnings", "off"),
-                *(() if SOAK else ("--seed", "1")),
-            ],
-            cwd=tmp_path,
-            env={"PATH": "", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
-            capture_stdout=True,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        said = found.stdout.decode()
-        assert found.returncode == 0, said[-8000:]
-        cases = re.search(r"(\d+) generated", said)
-        # It did ask: a run that found nothing to ask passes, too.
-        assert cases is not None, said[-2000:]
-        assert int(cases[1]) > 50
+        cases = 0
+        for seconds in rounds((5, 60, 300), (300,)):
+            cases = await _asked(served.port, seconds, tmp_path)
+            # It did ask: a run that found nothing to ask passes, too. On a busy machine the first
+            # seconds go by before there is anything to ask.
+            if cases > 50:
+                break
+        assert cases > 50
         assert served.process.poll() is None
     assert b"Traceback" not in served.said, served.said.decode()[-4000:]
+
+
+async def _asked(port: int, seconds: int, folder: Path) -> int:
+    """Ask at random for so long; return how many requests that were, which all went well."""
+    found = await trio.run_process(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run"),
+            f"http://127.0.0.1:{port}/admin/api/openapi.json",
+            *("--header", f"authorization: Bearer {ADMIN}"),
+            *("--checks", ",".join(CHECKS)),
+            *("--phases", "coverage,fuzzing"),
+            *("--max-time", str(seconds)),
+            *("--continue-on-failure", "--no-color", "--warnings", "off"),
+            *(() if SOAK else ("--seed", "1")),
+        ],
+        cwd=folder,
+        env={"PATH": "", "HOME": str(folder), "PYTHONPATH": str(ROOT)},
+        capture_stdout=True,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    said = found.stdout.decode()
+    cases = re.search(r"(\d+) generated", said)
+    assert found.returncode == 0 or "Empty test suite" in said, said[-8000:]
+    return int(cases[1]) if cases else 0

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import pytest
 import trio
+
+from gateway.core.dialects import translators
+from gateway.proxy.attempts import provider_call
 
 from .caller import Reply, calling
 from .harness import InProcess, in_process
@@ -247,5 +251,29 @@ async def test_many_members_cost_little(gateway: InProcess, provider: Provider) 
     for more in (many, f'"stream_options":{{{many}}}'):
         with trio.fail_after(20):
             reply = await post(gateway, "/v1/chat/completions", f"{plain},{more}}}".encode())
-        assert (reply.status, "more than 4096 members" in reply.error["message"]) == (400, True)
+        assert (reply.status, "more than 512 members" in reply.error["message"]) == (400, True)
     assert provider.asked == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_many_messages_are_translated_beside_the_loop(
+    gateway: InProcess, provider: Provider, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    where = []
+
+    def translate(*arguments: Any) -> Any:
+        where.append(threading.current_thread())
+        return translators.translate_any(*arguments)
+
+    monkeypatch.setattr(provider_call, "translate_any", translate)
+    for number in (10, 3000):
+        body = {"model": "c", "stream": stream, "messages": TALK * number}
+        await post(gateway, "/v1/chat/completions", body)
+    assert [each is threading.current_thread() for each in where] == [True, False]
+    asked = len(provider.asked)
+    reply = await post(gateway, "/v1/chat/completions", {"model": "c", "messages": TALK * 20_001})
+    assert (reply.status, reply.error["code"]) == (400, "too_many_items")
+    assert len(provider.asked) == asked
+    # What its provider takes as it is nobody looks at one by one.
+    reply = await post(gateway, "/v1/chat/completions", {"model": "m", "messages": TALK * 20_001})
+    assert reply.status == 200

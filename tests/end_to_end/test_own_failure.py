@@ -84,6 +84,7 @@ class Broken:
 
 
 @pytest.mark.parametrize("patch", PATCHES)
+@pytest.mark.measured
 async def test_the_process_ends_quickly_and_says_why(
     tmp_path: Path, write: Write, patch: str
 ) -> None:
@@ -123,6 +124,7 @@ async def test_a_supervisor_starts_another_worker(tmp_path: Path, write: Write, 
     assert b"a worker left" in served.said
 
 
+@pytest.mark.measured
 async def test_under_hypercorn_the_process_ends_as_well(tmp_path: Path, write: Write) -> None:
     broken = Broken(tmp_path, "the lifespan", [*HYPERCORN, "--workers", "0"])
     async with (

@@ -23,13 +23,15 @@ FORMS: Final = {
 }
 
 
-def text(port: int) -> str:
-    return config(port).replace('"sk-provider"', f'"{KEY}"')
+def text(port: int, retry: str) -> str:
+    return config(port, retry=f"base = 0.01\ncap = 0.02\n{retry}").replace(
+        '"sk-provider"', f'"{KEY}"'
+    )
 
 
-async def answer(script: Script, **body: Any) -> bytes:
+async def answer(script: Script, retry: str = "", **body: Any) -> bytes:
     """Return head and body of what a caller gets."""
-    async with serving(script) as provider, in_process(text(provider.port)) as gateway:
+    async with serving(script) as provider, in_process(text(provider.port, retry)) as gateway:
         async with calling(gateway.port) as caller:
             await caller.post(chat_body(**body))
             reply = await caller.reply()
@@ -48,8 +50,16 @@ def assert_clean(shown: bytes) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500])
 async def test_errors(form: str, status: int) -> None:
     body = b'{"error":{"message":"no %b","code":"x"}}' % FORMS[form].encode()
-    assert_clean(await answer([(0.0, whole(status, body))]))
-    assert_clean(await answer([(0.0, whole(status, body))], stream=True))
+    # A key that is asked too often rests for seconds before it is tried again.
+    retry = "max_attempts = 1" if status == 429 else ""
+    for stream in (False, True):
+        assert_clean(await answer([(0.0, whole(status, body))], retry, stream=stream))
+
+
+@pytest.mark.slow
+async def test_errors_of_several_attempts() -> None:
+    body = b'{"error":{"message":"no %b","code":"x"}}' % FORMS["slash"].encode()
+    assert_clean(await answer([(0.0, whole(429, body))]))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "undeclared"])

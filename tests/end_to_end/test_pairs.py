@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import anthropic
-import openai
 import pytest
 import trio
+
+from tests.late import anthropic, openai
 
 from .harness import InProcess, in_process
 

@@ -16,7 +16,18 @@ import trio
 from gateway.config.sources.shipped import SHIPPED
 
 from .caller import Reply, ask, calling, chat_body, get
-from .harness import GATEWAY, HYPERCORN, PATIENCE, ROOT, Served, children, config, spawned, starting
+from .harness import (
+    EXECUTED,
+    GATEWAY,
+    HYPERCORN,
+    PATIENCE,
+    ROOT,
+    Served,
+    children,
+    config,
+    spawned,
+    starting,
+)
 from .provider import Asked, serving, speaking, until
 from .sdk import chat, run_sdk
 from .wire import DONE, LAST_CHUNK, STALL, Script, event, framed, stream_head
@@ -26,7 +37,7 @@ pytestmark = pytest.mark.slow
 Write = Callable[[str], Path]
 
 BOTH = pytest.mark.parametrize(
-    "command", [GATEWAY, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"]
+    "command", [EXECUTED, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"]
 )
 
 
@@ -66,7 +77,7 @@ async def test_sigterm_lets_a_stream_finish(command: Sequence[str], write: Write
             await caller.head()
             begun = await caller.until(b"first")
             served.terminate()
-            if command is GATEWAY:
+            if command is EXECUTED:
                 # Within the drain delay new requests are still answered, and told to move on.
                 await until_not_ready(served.port)
             await refuses_connections(served.port)
@@ -179,7 +190,7 @@ async def test_demo_answers_out_of_the_box(write: Write) -> None:
     shipped = SHIPPED.read_text()
     assert '"127.0.0.1:8080"' in shipped
     file = write(shipped.replace('"127.0.0.1:8080"', '"127.0.0.1:0"'))
-    async with spawned(GATEWAY, file) as served:
+    async with spawned(EXECUTED, file) as served:
         models = await get(served.port, "/v1/models")
         assert [model["id"] for model in models.json["data"]] == ["demo"]
         stream = await ask(served.port, model="demo", stream=True, max_tokens=5)
@@ -241,7 +252,7 @@ async def test_port_in_use_is_said_in_one_line(write: Write) -> None:
         file = write(config(provider.port).replace("127.0.0.1:0", f"127.0.0.1:{provider.port}"))
         # Else there is a note about the key in it.
         file.chmod(0o600)
-        async with starting(GATEWAY, file) as served:
+        async with starting(EXECUTED, file) as served:
             assert await served.exit_status() == 1
             await until(lambda: b"in use" in served.said, "the reason on stderr")
     assert served.said.count(b"\n") == 1
@@ -381,6 +392,7 @@ async def test_workers_leave_when_their_supervisor_is_killed(write: Write) -> No
 # Memory...
 
 
+@pytest.mark.measured
 async def test_stalled_readers_cost_a_bounded_amount_of_memory(write: Write) -> None:
     block = b"".join(event({"content": "x" * 1000}) for _ in range(800))
     readers = 8

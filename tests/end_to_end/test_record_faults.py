@@ -105,12 +105,14 @@ async def test_postgresql_is_away_under_load(
 
 
 async def test_postgresql_is_away_at_the_start(
-    postgres: PostgresServer, on_postgresql: Kept, write: Write
+    postgres: PostgresServer, on_fresh_postgresql: Kept, write: Write
 ) -> None:
     await in_thread(postgres.kill)
     # Otherwise it is closed until the database says whether it has keys.
     meant = "drain_delay = 0\nopen = true"
-    async with spawned(GATEWAY, write(demo(store=on_postgresql.store, server=meant))) as served:
+    async with spawned(
+        GATEWAY, write(demo(store=on_fresh_postgresql.store, server=meant))
+    ) as served:
         async with loading(served.port, pace=0.2) as load:
             await trio.sleep(1)
             # What it has of the store it says, and what it hasn't it says, too.
@@ -125,15 +127,15 @@ async def test_postgresql_is_away_at_the_start(
             return bool((await store_of(served))["written"] >= len(load.answered))
 
         await eventually(is_written, "written records")
-        await is_all_there(load, on_postgresql)
+        await is_all_there(load, on_fresh_postgresql)
         await stops(served)
 
 
 async def test_whether_there_are_keys_is_asked_before_anyone_is_let_in(
-    postgres: PostgresServer, on_postgresql: Kept, write: Write
+    postgres: PostgresServer, on_fresh_postgresql: Kept, write: Write
 ) -> None:
     await in_thread(postgres.kill)
-    async with spawned(GATEWAY, write(demo(store=on_postgresql.store))) as served:
+    async with spawned(GATEWAY, write(demo(store=on_fresh_postgresql.store))) as served:
         reply = await ask(served.port)
         assert (reply.status, reply.error["code"]) == (503, "store_unavailable")
         assert "retry-after" in reply.headers
@@ -236,6 +238,7 @@ def fill(file: Path) -> None:
 @pytest.mark.parametrize(
     ("engine", "kills"), [("sqlite", rounds(3, 10)), ("postgresql", rounds(2, 10))]
 )
+@pytest.mark.measured
 async def test_sigkill_loses_one_flush_interval(
     engine: str,
     kills: int,

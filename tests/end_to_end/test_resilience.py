@@ -24,11 +24,11 @@ from gateway.core.routing.target import Target
 
 from ..ports import lasting_port
 from .caller import Reply, ask, calling
-from .harness import InProcess, config, in_process
+from .harness import PATIENCE, InProcess, config, in_process
 from .provider import Asked, serving, speaking, until
 from .wire import RESET, STALL, Script, event, failure, framed, stream_head, streamed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 # The breaker's times, made short; as they come by default they are simulated below.
 BREAKER = """
@@ -141,16 +141,23 @@ def brown_out(rng: random.Random, share: float) -> Callable[[Asked], Script]:
 @both_kinds
 async def test_brown_out_costs_nobody_an_answer(stream: bool) -> None:
     async with serving(brown_out(random.Random(0), 0.4)) as sick, serving(speaking) as well:
-        text = config(sick.port, well.port, timeouts="first_event = 0.3", tokens=BREAKER)
+        text = config(sick.port, well.port, tokens=BREAKER)
+        # Only the sick one is so impatiently waited for: on a busy machine the other is slow, too.
+        key = 'api_key = "sk-provider"'
+        text = text.replace(key, f"{key}\ntimeouts = {{ first_event = 0.3 }}", 1)
+        by: Counter[str] = Counter()
+
+        def both_served() -> bool:
+            # It was asked, again and again, and has served some.
+            by.update(each.by for each in people.seen[by.total() :] if each.served)
+            return by["p0"] >= 5 and by["p1"] >= 5
+
         async with in_process(text) as gateway:
             async with crowd(gateway, stream=stream) as people:
                 await trio.sleep(1.5)
+                await until(both_served, "five answers of each", PATIENCE)
             await gateway.settled()
     people.check(within=3.0)
-    # It was asked, again and again, and has served some.
-    by = Counter(each.by for each in people.seen)
-    assert by["p0"] >= 5, by
-    assert by["p1"] >= 5, by
     assert all(record.end_reason is EndReason.COMPLETE for record in gateway.records)
 
 
@@ -165,25 +172,29 @@ async def test_flapping_primary_costs_nobody_an_answer() -> None:
         port = lasting_port()
         text = config(port, well.port, tokens=BREAKER)
         async with in_process(text) as gateway, crowd(gateway) as people:
-            came_back = []
+            came_back, left = [], []
             for _ in range(2):
                 await trio.sleep(1.0)
                 # Really away between the times: nobody listens, and connections are cut.
                 async with serving(at_once, port=port) as first:
                     came_back.append(trio.current_time())
                     await trio.sleep(1.0)
-                    assert len(first.asked) > 10
+                    # How many there are in that time, the machine decides.
+                    await until(lambda: len(first.asked) > 10, "some requests", PATIENCE)
+                    left.append(trio.current_time())
     people.check(within=3.0)
-    for moment in came_back:
-        up = [each for each in people.since(moment) if each.began < moment + 1.0]
+    for moment, gone in zip(came_back, left, strict=True):
+        up = [each for each in people.since(moment) if each.began < gone]
         assert any(each.by == "p0" for each in up)
 
 
 async def test_rate_limited_route_is_left_alone_until_its_reset() -> None:
     limited_until = trio.current_time() + 1.0
+    told: list[float] = []
 
     def limited(asked: Asked) -> Script:
         if trio.current_time() < limited_until:
+            told.append(trio.current_time())
             return [(0.0, failure(429, "slow down", "retry-after: 1"))]
         return speaking(asked)
 
@@ -194,12 +205,16 @@ async def test_rate_limited_route_is_left_alone_until_its_reset() -> None:
                 await trio.sleep(0.9)
                 # Each caller may have had one under way when the first 429 came.
                 assert len(first.asked) <= 6
-                assert len(second.asked) >= 50
-                await trio.sleep(0.4)
+                # How many there are in that time, the machine decides.
+                assert len(second.asked) >= 2 * len(first.asked) + 5
+                # The second that it was told last, and a moment in which that is noticed.
+                back = told[-1] + 1.0 + 0.25
+                await trio.sleep_until(back)
+                await until(lambda: bool(people.since(back)), "an answer", PATIENCE)
             await gateway.settled()
     people.check(within=2.0)
     # No failure of its breaker: all of it is back at once.
-    assert {each.by for each in people.since(limited_until + 0.25)} == {"p0"}
+    assert {each.by for each in people.since(back)} == {"p0"}
 
 
 async def test_rate_limited_key_is_left_alone_until_its_reset() -> None:
@@ -224,7 +239,8 @@ async def test_rate_limited_key_is_left_alone_until_its_reset() -> None:
             await gateway.settled()
     people.check(within=2.0)
     assert early["Bearer sk-one"] <= 6, early
-    assert early["Bearer sk-other"] >= 50, early
+    # How many there are in that time, the machine decides.
+    assert early["Bearer sk-other"] >= 5 * early["Bearer sk-one"] + 5, early
     # Each has its turn again.
     late = Counter(asked.headers["authorization"] for asked in provider.asked[-20:])
     # But for those that overtook each other on their way.
@@ -237,13 +253,15 @@ async def test_silent_primary_is_given_up_on_after_a_few() -> None:
         text = config(first.port, second.port, timeouts="first_event = 0.3", tokens=BREAKER)
         async with in_process(text) as gateway:
             async with crowd(gateway, stream=True) as people:
+                began = trio.current_time()
                 await trio.sleep(2.0)
+                await until(lambda: len(second.asked) >= 100, "a hundred requests", PATIENCE)
+                times = (trio.current_time() - began) / 2.0
             await gateway.settled()
     people.check(within=1.5)
     # One from each caller before it opens, then a probe at a time, each with its 0.3 s.
-    assert len(first.asked) <= 6 + 5
-    assert len(second.asked) >= 100
-    quick = [each for each in people.seen if each.seconds < 0.25]
+    assert len(first.asked) <= 6 + 5 * times
+    quick = [each for each in people.seen if each.reply.headers["x-gateway-attempts"] == "1"]
     assert len(quick) >= 0.9 * len(people.seen)
 
 
@@ -258,6 +276,8 @@ async def test_all_are_down_and_come_back() -> None:
             await trio.sleep(0.3)
             away, before = trio.current_time(), len(gateway.records)
             await trio.sleep(1.5)
+            await until(lambda: len(people.since(away)) >= 100, "a hundred answers", PATIENCE)
+            times = (trio.current_time() - away) / 1.5
             lost = people.since(away)
             asked = [one.attempts for one in gateway.records[before:] if one.attempts]
             async with serving(speaking, port=ports[0]), serving(speaking, port=ports[1]):
@@ -266,7 +286,6 @@ async def test_all_are_down_and_come_back() -> None:
                 people.leaving = True
                 await until(lambda: gateway.lifecycle.in_flight == 0, "the last answers")
         # While all were down: a probe now and then, and for everybody else an honest answer.
-        assert len(lost) >= 100
         assert {each.reply.status for each in lost} <= {502, 503}
         assert max(each.seconds for each in lost) < 1.5  # a busy machine takes a while
         refusals = [each for each in lost if each.reply.status == 503]
@@ -277,7 +296,7 @@ async def test_all_are_down_and_come_back() -> None:
             assert each.reply.headers["retry-after"] == "1"
             assert 0 <= int(each.reply.headers["retry-after-ms"]) <= 1000
         # Open for at least 0.16 s, then 0.32 s and from then on 0.48 s, each of the two.
-        assert len(asked) <= 2 * 6
+        assert len(asked) <= 2 * 6 * times
         # And back: first to one who probes, then to all, and by the end as if nothing had been.
         later = people.since(back + 0.6 * 1.2 + 0.3)
         assert later

@@ -7,13 +7,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import anthropic
-import openai
 import pydantic
 import pytest
 import trio
 
 from gateway.core.records.record import EndReason
+from tests.late import anthropic, openai
 
 from ..core.dialects.anthropic_messages.events import STOP, end, start, text
 from ..core.dialects.openai_responses.streams import STREAM, USAGE
@@ -157,7 +156,10 @@ async def test_what_a_provider_refuses_is_said_in_openai_s_words() -> None:
 @pytest.mark.parametrize(
     ("more", "param"),
     [
-        ({"tools": [{"type": "web_search"}]}, "tools.0 (web_search)"),
+        (
+            {"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}},
+            "tools.0 (web_search)",
+        ),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"background": True}, "background"),
@@ -173,6 +175,18 @@ async def test_what_a_chat_model_cannot_be_asked(more: dict[str, Any], param: st
     assert (reply.status, reply.error["param"]) == (400, param)
     if "_" in param and "tools" not in param:
         assert "[responses] store = true" in reply.error["message"]
+
+
+async def test_a_tool_that_is_merely_offered_is_left_out() -> None:
+    events = [chunk({"role": "assistant", "content": "Hi"}), chunk({}, "stop"), DONE]
+    async with serving(streamed(events)) as provider:
+        async with in_process(config("openai", provider.port)) as gateway:
+            tools = [{"type": "web_search"}, {"type": "function", "name": "f"}]
+            reply = await post(gateway, "/v1/responses", ASK | {"tools": tools})
+        [asked] = provider.asked
+    assert reply.status == 200
+    assert [tool["function"]["name"] for tool in asked.json["tools"]] == ["f"]
+    assert reply.headers["x-gateway-dropped"] == "tools.0 (web_search)"
 
 
 async def test_the_tokens_of_an_input_are_estimated_where_no_provider_counts_them() -> None:

@@ -15,8 +15,9 @@ from typing import Final
 import pytest
 import trio
 
+from ..fork_server import popen
 from .caller import ask, calling, generations
-from .harness import GATEWAY, HYPERCORN, PATIENCE, ROOT, Served, children, spawned
+from .harness import EXECUTED, GATEWAY, HYPERCORN, PATIENCE, ROOT, Served, children, spawned
 from .provider import until
 
 pytestmark = pytest.mark.slow
@@ -35,7 +36,7 @@ def models(*names: str, server: str = "drain_delay = 0", more: str = "") -> str:
         for name in names
     )
     return (
-        f'[server]\nbind = "127.0.0.1:0"\n{server}\n'
+        f'[server]\nbind = "127.0.0.1:0"\n{server}\n[overload]\nlag = 0\n'
         f'[providers.p]\nkind = "demo"\ntoken_interval = 0\n{tables}{more}'
     )
 
@@ -46,7 +47,7 @@ def listed(file: Path) -> list[int]:
 
 def reload(file: Path, *, unset: str = "") -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if name != unset}
-    return subprocess.run(  # noqa: S603  # ours
+    return popen.run(
         [*RELOAD, "--config", str(file)],
         capture_output=True,
         text=True,
@@ -81,7 +82,7 @@ async def gateway(command: Sequence[str], file: Path) -> AsyncIterator[Served]:
     assert b"Traceback" not in served.said
 
 
-@pytest.mark.parametrize("command", [GATEWAY, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"])
+@pytest.mark.parametrize("command", [EXECUTED, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"])
 async def test_sighup_to_whom_the_pid_file_names(command: Sequence[str], write: Write) -> None:
     file = write(models("m"))
     async with gateway(command, file) as served:

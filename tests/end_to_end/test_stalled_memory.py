@@ -11,11 +11,11 @@ import trio
 
 from ..rounds import rounds
 from .caller import ask, calling, chat_body
-from .harness import GATEWAY, PATIENCE, Served, config, spawned
+from .harness import EXECUTED, PATIENCE, Served, config, spawned
 from .provider import Asked, Provider, serving, speaking, until
 from .wire import Script, event, framed, stream_head
 
-pytestmark = [pytest.mark.slow, pytest.mark.soak]
+pytestmark = [pytest.mark.slow, pytest.mark.soak, pytest.mark.measured]
 
 Write = Callable[[str], Path]
 
@@ -59,7 +59,7 @@ async def test_stalled_readers_hold_what_is_promised(
     stream = script is not whole_answer
     async with serving(speaking, script) as provider:
         file = write(config(provider.port, server="send_timeout = 120"))
-        async with spawned(GATEWAY, file) as served:
+        async with spawned(EXECUTED, file) as served:
             await ask(served.port)
             before = resident(served)
             async with trio.open_nursery() as nursery:

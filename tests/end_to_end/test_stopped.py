@@ -17,7 +17,7 @@ from .harness import GATEWAY, Served, config, spawned
 from .provider import Provider, serving, speaking
 from .wire import DONE, LAST_CHUNK, Script, completion, event, framed, stream_head, streamed, words
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 Write = Callable[[str], Path]
 

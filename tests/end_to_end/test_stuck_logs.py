@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from ..fork_server.popen import open_process
 from ..ports import lasting_port
 from .caller import ask, get
 from .harness import GATEWAY, PATIENCE, ROOT, config
@@ -58,7 +59,7 @@ async def test_output_that_is_not_read_stops_nothing(stuck: str, write: Write) -
         )
         file = write(text + '\n[log]\nlevel = "debug"\n')
         reader, writer = full_pipe()
-        process = await trio.lowlevel.open_process(
+        process = await open_process(
             list(GATEWAY),
             env={**os.environ, "GATEWAY_CONFIG": str(file), "PYTHONPATH": str(ROOT)},
             cwd=file.parent,

@@ -7,12 +7,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import anthropic
-import openai
 import pytest
 import trio
 
 from gateway.core.records.record import EndReason
+from tests.late import anthropic, openai
 
 from ..core.dialects.anthropic_messages.events import PING, STOP, end, event, start, text
 from .caller import Reply, calling

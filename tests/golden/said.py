@@ -5,26 +5,23 @@ translations by the official SDKs' models, strictly.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import pairwise
 from typing import Any, Final
-
-from anthropic.lib.streaming._messages import accumulate_event
-from anthropic.types import Message, RawMessageStreamEvent
-from openai.types.chat import ChatCompletionChunk
-from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import TypeAdapter
 
 from gateway.core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from gateway.core.dialects.base import ForeignRecipient
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.translators import TranslatedRequest, translate
 from gateway.core.wire.sse import SseDecoder
+from tests.late import accumulate_event, anthropic, message_event, openai, response_event
 
 from ..core.dialects.canonical.recipient import To
 
-EVENTS: Final[TypeAdapter[Any]] = TypeAdapter(RawMessageStreamEvent)
-RESPONSE_EVENTS: Final[TypeAdapter[Any]] = TypeAdapter(ResponseStreamEvent)
+STEPS: Final = re.compile(r"\[(\d+)\]|\.([^.\[]+)")
 
 
 @dataclass
@@ -141,7 +138,9 @@ def said_in_chat(output: bytes) -> Said:
     calls: dict[int, list[str]] = {}
     assert output.endswith(b"data: [DONE]\n\n")
     for event in SseDecoder().feed(output.removesuffix(b"data: [DONE]\n\n")):
-        chunk = ChatCompletionChunk.model_validate_json(event.data or b"", strict=True)
+        chunk = openai.types.chat.ChatCompletionChunk.model_validate_json(
+            event.data or b"", strict=True
+        )
         assert chunk.model == "mine"
         if chunk.usage is not None:
             details = chunk.usage.prompt_tokens_details
@@ -161,21 +160,21 @@ def said_in_chat(output: bytes) -> Said:
     return said
 
 
-def said_in_message(message: Message) -> Said:
+def said_in_message(message: anthropic.types.Message) -> Said:
     said = Said(reason=message.stop_reason or "")
     blocks = [block.to_dict() for block in message.content]
     add_blocks(said, [dict(block) for block in blocks], message.usage.to_dict())
     return said
 
 
-def accumulated(output: bytes) -> Message:
+def accumulated(output: bytes) -> anthropic.types.Message:
     snapshot: Any = None
     buffers: dict[int, bytes] = {}
     for event in SseDecoder().feed(output):
-        found = EVENTS.validate_json(event.data or b"", strict=True)
+        found = message_event().validate_json(event.data or b"", strict=True)
         assert event.name.decode() == found.type
-        snapshot = accumulate_event(event=found, current_snapshot=snapshot, json_bufs=buffers)
-    assert isinstance(snapshot, Message)
+        snapshot = accumulate_event(found, snapshot, buffers)
+    assert isinstance(snapshot, anthropic.types.Message)
     assert snapshot.model == "mine"
     return snapshot
 
@@ -242,13 +241,13 @@ def said_by_response(response: dict[str, Any], streamed: Sequence[dict[str, Any]
     return said
 
 
-def last_response(output: bytes) -> Response:
+def last_response(output: bytes) -> openai.types.responses.Response:
     """Return the response that a stream ends with; all its events are as the SDK has them."""
     texts: dict[tuple[int, str], str] = {}
     final = None
     for number, event in enumerate(SseDecoder().feed(output)):
         assert final is None
-        found = RESPONSE_EVENTS.validate_json(event.data or b"", strict=True)
+        found = response_event().validate_json(event.data or b"", strict=True)
         assert event.name.decode() == found.type
         assert found.sequence_number == number
         if found.type.endswith(".delta"):
@@ -261,14 +260,77 @@ def last_response(output: bytes) -> Response:
             assert texts.pop((found.output_index, ""), "") == found.arguments
         elif found.type in ("response.completed", "response.incomplete"):
             final = found.response
-    assert isinstance(final, Response)
+    assert isinstance(final, openai.types.responses.Response)
     assert final.model == "mine"
     return final
 
 
-def said_in_response(response: Response) -> Said:
+def said_in_response(response: openai.types.responses.Response) -> Said:
     found: dict[str, Any] = response.to_dict()
     # What is shown as a call was one.
     named = [item for item in found["output"] if item["type"] == "custom_tool_call"]
     found["tools"] = [{"name": item["name"]} for item in named]
     return said_by_response(found)
+
+
+# Gemini...
+
+
+def said_by_gemini(lines: Sequence[bytes]) -> Said:
+    """Return what the events of a stream say, or the one of a whole answer."""
+    said, pieces = Said(), []
+    for line in lines:
+        event = json.loads(line)
+        for candidate in event.get("candidates") or []:
+            for part in (candidate.get("content") or {}).get("parts") or []:
+                if part.get("thought"):
+                    said.thinking += part["text"]
+                elif "text" in part:
+                    said.text += part["text"]
+                elif "functionCall" in part:
+                    pieces.append(part["functionCall"])
+            said.reason = candidate.get("finishReason") or said.reason
+            said.refusal = candidate.get("finishMessage", "") if said.reason == "SAFETY" else ""
+        usage = event.get("usageMetadata") or {}
+        if "candidatesTokenCount" in usage:
+            output = usage["candidatesTokenCount"] + usage.get("thoughtsTokenCount", 0)
+            cached = usage.get("cachedContentTokenCount", 0)
+            said.usage = (usage["promptTokenCount"], output, cached)
+    for piece in pieces:
+        if "name" in piece:
+            said.calls.append((piece["name"], piece.get("args", {})))
+        for each in piece.get("partialArgs", []):
+            put_argument(said.calls[-1][1], each)
+    if said.calls and said.reason == "STOP":
+        said.reason = "calls"
+    return said
+
+
+def put_argument(found: Any, piece: dict[str, Any]) -> None:
+    """Put a piece of arguments where its path says: `$.a[0].b`."""
+    steps = [int(n) if n else name for n, name in STEPS.findall(piece["jsonPath"])]
+    for step, following in pairwise(steps):
+        empty: Any = [] if isinstance(following, int) else {}
+        if isinstance(step, int):
+            found += [empty] if step == len(found) else []
+        else:
+            found.setdefault(step, empty)
+        found = found[step]
+    value = piece.get("numberValue")
+    if value is None:
+        value = found.get(steps[-1], "") + piece["stringValue"]
+    found[steps[-1]] = value
+
+
+def said_in_gemini(output: bytes) -> Said:
+    """Return what a stream says whose events are as google-genai has them, strictly."""
+    # It takes a second to import, and is a namespace that mypy finds in some environments only.
+    types = import_module("google.genai.types")
+    lines = [event.data or b"" for event in SseDecoder().feed(output)]
+    for line in lines:
+        answer = types.GenerateContentResponse.model_validate_json(line)
+        assert answer.model_version == "mine"
+        for candidate in answer.candidates or []:
+            assert candidate.content is not None
+            assert candidate.content.parts
+    return said_by_gemini(lines)

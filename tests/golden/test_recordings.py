@@ -13,12 +13,14 @@ from typing import Any, Final
 import pytest
 
 from gateway.core.dialects.base import Dialect
+from gateway.core.dialects.gemini.dialect import GEMINI
 from gateway.core.dialects.openai_chat.answer import rewrite_answer
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_chat.stream import ChatStreamRewriter
 from gateway.core.dialects.openai_completions.dialect import OPENAI_COMPLETIONS
 from gateway.core.dialects.openai_numbers.dialect import OPENAI_EMBEDDINGS
 from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
+from gateway.core.records.counting import UsageRule
 from gateway.core.wire.sse import SseDecoder
 
 FOLDER: Final = Path(__file__).parents[3] / "shared" / "recordings"
@@ -86,6 +88,7 @@ def test_answers(path: Path) -> None:
 class Recipient:
     model_json = b'"real"'
     stream_usage = True
+    usage_rule: UsageRule = "usual"
     dialect = OPENAI_CHAT
 
 
@@ -196,3 +199,51 @@ def test_whole_responses(path: Path) -> None:
     said = [each["delta"] for each in events if each["type"] == "response.output_text.delta"]
     parts = [part for item in given["output"] for part in item.get("content") or []]
     assert said == [part["text"] for part in parts if part.get("type") == "output_text"]
+
+
+GOOGLES: Final = FOLDER / "google"
+
+
+def with_version(event: dict[str, Any]) -> dict[str, Any]:
+    return event | {"modelVersion": "mine"} if "modelVersion" in event else event
+
+
+@pytest.mark.parametrize("path", sorted(GOOGLES.glob("*.chunks.txt")), ids=lambda path: path.name)
+@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+def test_streams_of_gemini(path: Path, size: int) -> None:
+    lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
+    events = [with_version(json.loads(line)) for line in lines]
+    stream = b"".join(b"data: %b\r\n\r\n" % line for line in lines)
+    asked = GEMINI.read_request(b'{"model":"m","contents":[],"stream":true}')
+    rewriter = asked.start_stream(Recipient(), b'"mine"', 1 << 24)
+    output = b"".join(rewriter.feed(stream[at : at + size]) for at in range(0, len(stream), size))
+    output += rewriter.end() + rewriter.finish()
+    assert [json.loads(event.data or b"") for event in SseDecoder().feed(output)] == events
+    # Byte for byte but for the name, and for the ends of lines.
+    names = {b'"%b"' % json.loads(line)["modelVersion"].encode() for line in lines}
+    assert len(output) == len(stream) - sum(2 + len(next(iter(names))) - 6 for _ in lines)
+    assert (rewriter.done, rewriter.finished, rewriter.meaningful) == (True, True, True)
+    assert (rewriter.error, rewriter.broken, rewriter.malformed) == (None, None, 0)
+    given = events[-1]["usageMetadata"]
+    assert rewriter.usage is not None
+    assert rewriter.usage.total == given["totalTokenCount"]
+    assert rewriter.usage.reasoning_tokens == given["thoughtsTokenCount"]
+    # The same sent instead of a whole answer gives one.
+    answer = asked.rewrite_answer(Recipient(), b'"mine"', stream)
+    assert answer.usage == rewriter.usage
+    assert json.loads(answer.body)["candidates"][0]["finishReason"] == "STOP"
+
+
+@pytest.mark.parametrize("path", sorted(GOOGLES.glob("*.json")), ids=lambda path: path.name)
+def test_whole_answers_of_gemini(path: Path) -> None:
+    body = path.read_bytes()
+    given = json.loads(body)
+    if "candidates" not in given:
+        pytest.skip("not an answer")
+    asked = GEMINI.read_request(b'{"model":"m","contents":[]}')
+    answer = asked.rewrite_answer(Recipient(), b'"mine"', body)
+    assert answer.body == body.replace(given["modelVersion"].encode(), b"mine")
+    rewriter = asked.start_stream(Recipient(), b'"mine"', 1 << 24)
+    [event] = SseDecoder().feed(rewriter.feed_answer(body))
+    assert json.loads(event.data or b"") == with_version(given)
+    assert rewriter.usage == answer.usage

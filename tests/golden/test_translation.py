@@ -10,11 +10,10 @@ import json
 from pathlib import Path
 
 import pytest
-from anthropic.types import Message
-from openai.types.chat import ChatCompletion
 
 from gateway.core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
+from tests.late import anthropic, openai
 
 from ..core.dialects.canonical.recipient import To
 from .said import (
@@ -60,7 +59,7 @@ def test_whole_messages_for_a_caller_of_chat(path: Path) -> None:
     add_blocks(expected, given["content"], given["usage"])
     request = chat_request(stream=False)
     answer = request.rewrite_answer(To(ANTHROPIC_MESSAGES), b'"mine"', path.read_bytes())
-    completion = ChatCompletion.model_validate_json(answer.body, strict=True)
+    completion = openai.types.chat.ChatCompletion.model_validate_json(answer.body, strict=True)
     choice = completion.choices[0]
     usage = completion.usage
     assert usage is not None
@@ -112,7 +111,7 @@ def test_whole_chats_for_a_caller_of_messages(path: Path) -> None:
         pytest.skip("not an answer")
     request = message_request(stream=False)
     answer = request.rewrite_answer(To(OPENAI_CHAT), b'"mine"', path.read_bytes())
-    message = Message.model_validate_json(answer.body, strict=True)
+    message = anthropic.types.Message.model_validate_json(answer.body, strict=True)
     found = said_in_message(message)
     choice = given["choices"][0]
     said = choice["message"]

@@ -57,7 +57,7 @@ async def listening(path: Path, answer: Any) -> AsyncIterator[Any]:
     respondent: Any = Scripted(answer)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Listener(path, respondent).run)
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while not os.path.exists(path):  # noqa: ASYNC110, ASYNC240  # nothing tells of it
                 await trio.sleep(0.001)
             await trio.sleep(0.01)
@@ -107,7 +107,7 @@ def left_behind(folder: Path) -> None:
 @pytest.mark.parametrize("before", [nobody, left_behind])
 async def test_one_that_is_dead_is_named(folder: Path, before: Callable[[Path], None]) -> None:
     before(folder)
-    with trio.fail_after(1):
+    with trio.fail_after(10):
         found = await Sisters(place(folder)).ask(StateQuestion(), ProcessState, 30)
     assert found == ({}, (1,))
     # Its successor takes its place.
@@ -116,6 +116,7 @@ async def test_one_that_is_dead_is_named(folder: Path, before: Callable[[Path], 
         assert found == ({1: process()}, ())
 
 
+@pytest.mark.measured
 async def test_one_that_hangs_is_waited_for_so_long_and_no_longer(folder: Path) -> None:
     own = place(folder, 0, 3)
     with socket.socket(socket.AF_UNIX) as sock:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from gateway.store.writing.journal import Journal
 from ..end_to_end.harness import PATIENCE
 from ..end_to_end.provider import until
 from ..end_to_end.store import eventually
+from ..valkey import ValkeyServer
 
 CONFIG = """
 [log]
@@ -210,6 +213,73 @@ async def begun_and_admitted(folder: Path) -> bool:
         nursery.cancel_scope.cancel()
     recording.close()
     return found
+
+
+async def test_databases_of_two_gateways_have_one_budget_together(
+    tmp_path: Path, valkey: ValkeyServer
+) -> None:
+    """Neither reconciler takes what the other's database has for too much."""
+    for name in "ab":
+        os.mkdir(tmp_path / name)
+    text = CONFIG + f'[state]\nurl = "{valkey.url}"\ntimeout = 5.0\n'
+    async with one_of_two(tmp_path / "a", text) as a, one_of_two(tmp_path / "b", text) as b:
+        for gateway in (a, b):
+            await gateway.spend(b"key-of-day", 0.4)
+        for _ in range(6):
+            for gateway in (a, b):
+                assert await gateway.sync.refresh()
+        for gateway in (a, b):
+            assert await gateway.spent(b"key-of-day") == 800_000_000
+        # Emptied, it is made up for by both.
+        valkey.command("FLUSHALL")
+        for gateway in (a, b):
+            assert await gateway.sync.refresh()
+        assert await a.spent(b"key-of-day") == 800_000_000
+        await a.spend(b"key-of-day", 0.2)
+        assert not await admitted(b.parts, b.taken, b"key-of-day")
+
+
+class OneOfTwo:
+    """A gateway's parts, and what keeps its budgets in step with its own database."""
+
+    def __init__(self, parts: Components, taken: Snapshot, recording: Recording) -> None:
+        assert recording.database is not None
+        self.parts, self.taken, self.recording = parts, taken, recording
+        self.sync = BudgetSync(recording.database, parts.services.limits, lambda: taken)
+
+    async def spend(self, key: bytes, usd: float) -> None:
+        """Spend so much, and wait until that is on record."""
+        caller = self.taken.authenticate(key)
+        assert caller is not None
+        limits = self.parts.services.limits
+        grant = await limits.admit(caller.scopes, Demand())
+        await limits.settle(grant, 0, round(usd * 1e9))
+        self.recording.record(paid(caller.name, usd), None)
+        gauges = self.recording.gauges
+        before = 0 if (found := gauges()) is None else found.written
+        await until(lambda: (found := gauges()) is not None and found.written > before, "it", 30)
+
+    async def spent(self, key: bytes) -> int:
+        caller = self.taken.authenticate(key)
+        assert caller is not None
+        (level,) = await self.parts.services.limits.status(caller.scopes, exact=True)
+        assert level.budget is not None
+        return level.budget.spent
+
+
+@asynccontextmanager
+async def one_of_two(folder: Path, text: str) -> AsyncIterator[OneOfTwo]:
+    config = parse(text, "test", os.environ)
+    recording = Recording(config, folder)
+    async with trio.open_nursery() as nursery:
+        with trio.fail_after(PATIENCE):
+            await recording.start(nursery)
+        parts = Components(config, Lifecycle(), recording, nursery)
+        await parts.start()
+        yield OneOfTwo(parts, parts.adopt(config, callers_of(config)), recording)
+        await parts.finish()
+        nursery.cancel_scope.cancel()
+    recording.close()
 
 
 async def test_a_database_that_is_away_changes_nothing(tmp_path: Path) -> None:

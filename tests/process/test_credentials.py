@@ -387,7 +387,7 @@ async def test_a_mistake_in_the_task_ends_nothing(autojump_clock: MockClock) -> 
         # It is started again each second.
         await trio.sleep(1.5)
         found.stop_old({})
-        with trio.fail_after(1):
+        with trio.fail_after(30):
             while nursery.child_tasks:  # noqa: ASYNC110  # it ends, and says so to nobody
                 await trio.sleep(0.01)
 
@@ -408,7 +408,7 @@ async def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None
         nursery.start_soon(token.run)
         with pytest.raises(CredentialUnavailable, match=r"has no token|no token yet"):
             await token.get()
-        with trio.fail_after(5):
+        with trio.fail_after(30):
             while "has no token" not in repr(token):  # noqa: ASYNC110  # the repr tells
                 await trio.sleep(0.01)
         nursery.cancel_scope.cancel()

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 import trio
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from gateway.config.keys.tables import Token
 from gateway.config.reload_status import ReloadOutcome
 from gateway.config.schema import Config, Log, Retention, Store, TracingConfig
 from gateway.core.records.record import EndReason, Record
 from gateway.errors import ConfigError
+from gateway.lifecycle import Lifecycle
 from gateway.process.recording import Recording
+from gateway.serve.crew.member import WORKER
 from gateway.store.engine.schema import audit, requests
+from gateway.store.held.jobs import RETENTION
 
 from ..end_to_end.harness import PATIENCE
 from ..end_to_end.provider import until
@@ -79,19 +82,30 @@ async def test_without_a_store_nothing_is_kept(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-async def test_a_database_of_a_newer_gateway_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("usable", [True, False])
+async def test_a_database_of_a_newer_gateway_is_refused_if_it_lacks_something(
+    tmp_path: Path, usable: bool
+) -> None:
     recording = Recording(Config(log=QUIET), tmp_path)
     async with trio.open_nursery() as nursery:
         await running(recording, nursery)
         nursery.cancel_scope.cancel()
     assert recording.database is not None
-    recording.database.write_now(
-        lambda connection: connection.exec_driver_sql(
-            "UPDATE alembic_version SET version_num = '9999'"
-        )
-    )
+
+    def upgrade(connection: Connection) -> None:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        if not usable:
+            connection.exec_driver_sql("DROP TABLE attempts")
+
+    recording.database.write_now(upgrade)
     recording.close()
     again = Recording(Config(log=QUIET), tmp_path)
+    if usable:
+        async with trio.open_nursery() as nursery:
+            await running(again, nursery)
+            nursery.cancel_scope.cancel()
+        again.close()
+        return
     with pytest.raises(ExceptionGroup) as caught:
         async with trio.open_nursery() as nursery:
             await running(again, nursery)
@@ -114,6 +128,9 @@ async def test_retention_follows_a_reload(tmp_path: Path) -> None:
         await running(recording, nursery)
         recording.record(finished(1), None)
         await until(lambda: rows(recording, requests.c.request_id) == ["req_1"], "it", PATIENCE)
+        # As the task does that asks who leads.
+        assert recording.leadership is not None
+        recording.leadership.set([RETENTION])
         nursery.start_soon(recording.maintain)
         # Its time is long ago, but nothing is old enough for ever.
         recording.configure(
@@ -127,4 +144,32 @@ async def test_retention_follows_a_reload(tmp_path: Path) -> None:
         recording.configure(Config(retention=Retention(interval=1)))
         await until(lambda: rows(recording, requests.c.request_id) == [], "nothing", PATIENCE)
         nursery.cancel_scope.cancel()
+    recording.close()
+
+
+@pytest.mark.parametrize(
+    ("worker", "retired", "noted"),
+    [(None, False, 1), ("0", False, 1), ("0", True, 0), ("1", False, 0)],
+)
+async def test_one_of_all_workers_puts_a_reload_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, worker: str | None, retired: bool, noted: int
+) -> None:
+    """In an upgrade two have the same place: the one that leaves says nothing any more."""
+    monkeypatch.delenv(WORKER, raising=False)
+    if worker is not None:
+        monkeypatch.setenv(WORKER, worker)
+    lifecycle = Lifecycle()
+    lifecycle.ready()
+    recording = Recording(Config(log=QUIET), tmp_path, lifecycle)
+    async with trio.open_nursery() as nursery:
+        await running(recording, nursery)
+        if retired:
+            lifecycle.retire()
+        recording.audit_reload(ReloadOutcome(2, changed=("tokens",)), "SIGHUP")
+        recording.audit_tokens({"app": ["rpm"]})
+        recording.record(finished(1), None)
+        await until(lambda: rows(recording, requests.c.request_id) == ["req_1"], "it", PATIENCE)
+        nursery.cancel_scope.cancel()
+    actions = rows(recording, audit.c.action)
+    assert actions.count("config_reloaded") == actions.count("token_changed") == noted
     recording.close()

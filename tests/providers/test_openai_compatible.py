@@ -93,7 +93,7 @@ def test_everything_else_of_provider_and_route() -> None:
     assert (found.provider, found.model) == ("p", 'o/"m"é')
     assert found.model_json == '"o/\\"m\\"é"'.encode()
     assert found.timeouts == Timeouts(idle=7, connect=1)
-    assert found.prices == Prices(1, 2, 0.5)
+    assert found.prices == Prices(1, 2, 0.5, source="route")
     assert (found.weight, found.stream_usage) == (3, False)
     assert (found.origin.max_connections, found.origin.ca_file) == (9, "ca.pem")
 
@@ -136,7 +136,12 @@ def test_a_health_check_without_a_key(key: str | None) -> None:
     assert b"authorization" not in dict(KIND.probe_call("p", provider, place_of(provider)).headers)
 
 
-OTHERS = {"openai_completions", "openai_embeddings", "openai_moderations"}
+OTHERS = {
+    *("openai_completions", "openai_embeddings", "openai_moderations", "rerank"),
+    *("openai_images", "openai_image_edits", "openai_image_variations"),
+    *("openai_speech", "openai_transcriptions", "openai_translations"),
+    *("openai_realtime", "openai_realtime_translations"),
+}
 RESPONSES = {"openai_responses", "openai_kept_responses", "openai_input_tokens"}
 
 
@@ -165,3 +170,13 @@ def test_what_is_spoken_and_what_is_taken_beside_it(
         assert found.targets["openai_chat"] == b"/v1/chat/completions"
     if "openai_responses" in expected:
         assert found.targets["openai_responses"] == b"/v1/responses"
+
+
+def test_reranks_of_cohere_are_asked_for_beside_its_api_like_openais() -> None:
+    for base, target in (
+        ("https://api.cohere.ai/compatibility/v1", b"/v2/rerank"),
+        ("https://api.cohere.com/v2", b"/v2/rerank"),
+        ("https://api.jina.ai/v1", b"/v1/rerank"),
+    ):
+        found = described(Route(provider="p", model="m"), base_url=base)
+        assert found.targets["rerank"] == target

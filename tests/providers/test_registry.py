@@ -14,7 +14,7 @@ from gateway.providers.settings import Provider
 def test_every_module_has_a_kind_and_every_kind_a_module() -> None:
     modules = [module.name for module in pkgutil.iter_modules(kinds.__path__)]
     assert len(KINDS) == len(modules)
-    assert {"demo", "openai"} <= KINDS.keys()
+    assert {"anthropic", "demo", "gemini", "openai"} <= KINDS.keys()
     assert all(name == kind.name for name, kind in KINDS.items())
 
 

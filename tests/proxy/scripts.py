@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 import trio
 
 from gateway.core.dialects.openai_chat.errors import error_reply
-from gateway.core.routing.call import Call
+from gateway.core.routing.call import BodySource, Call
+from gateway.core.wire.binary.socket_frames import SocketRefused
 from gateway.errors import BodyTimeout, BodyTooLarge, ClientGone, GatewayError, SendStalled
 from gateway.proxy.protocols import HeaderPairs
 from gateway.transport_errors import ConnectTimeout, UpstreamFailure
@@ -142,6 +143,20 @@ class ScriptedUpstream:
         self.responses.append(response)
         return response
 
+    async def upload(
+        self, call: Call, body: BodySource, *, upload_nursery: trio.Nursery
+    ) -> ScriptedResponse:
+        """Take the whole body, then answer."""
+        pieces = []
+        while piece := await body.receive_some():
+            pieces.append(piece)
+        return await self.request(msgspec.structs.replace(call, body=b"".join(pieces)))
+
+    async def connect(self, call: Call, subprotocols: tuple[str, ...], most: int) -> SocketRefused:
+        """Open no WebSocket."""
+        await trio.lowlevel.checkpoint()
+        return SocketRefused(404, [], b"")
+
     @property
     def called(self) -> list[tuple[float, str]]:
         """Return when which provider was called."""
@@ -163,7 +178,11 @@ class ScriptedClient:
     leaves_at   when it closes its connection
     pauses      by number of the write (the head is 0): how long it takes to read it
     stalls      the number of the write after which it reads nothing for `send_timeout`
+    tears       the numbers of the writes of which its socket takes a half without a wait
     """
+
+    # Whether it takes what needs no wait from whoever has it.
+    takes_parts = True
 
     def __init__(
         self,
@@ -174,6 +193,7 @@ class ScriptedClient:
         pauses: dict[int, float] | None = None,
         stalls: int | None = None,
         send_timeout: float = 30.0,
+        tears: Container[int] = (),
     ) -> None:
         self.status: int | None = None
         self.headers: dict[bytes, bytes] = {}
@@ -188,6 +208,10 @@ class ScriptedClient:
         self._pauses = pauses or {}
         self._stalls = math.inf if stalls is None else stalls
         self._send_timeout = send_timeout
+        self._tears = tears
+        self._torn = b""
+        if not self.takes_parts:
+            self.send_part = None  # type: ignore[method-assign, assignment]
         self._carried: Callable[[], Awaitable[HeaderPairs]] | None = None
         self._left = trio.Event()
         self.sealed = False  # the last write has begun
@@ -252,9 +276,29 @@ class ScriptedClient:
             self.faults.append("sent before the head")
         if self.sealed:
             self.faults.append("sent after the end")
-        if not data:
+        if not data and not self._torn:
             self.faults.append("sent nothing")
         await self._write()
+        self._show(data)
+
+    def send_part(self, data: bytes) -> bool | None:
+        if self.status is None or self.sealed or not data:
+            self.faults.append("sent a part before the head, after the end, or of nothing")
+        if self._busy:
+            self.faults.append("sent a part in the middle of a write")
+        if self._torn or self.writes >= self._stalls or self.writes in self._pauses:
+            return None
+        number, self.writes = self.writes, self.writes + 1
+        if number in self._tears:
+            half = len(data) // 2
+            self._show(data[:half])
+            self._torn = data[half:]
+            return False
+        self._show(data)
+        return True
+
+    def _show(self, data: bytes) -> None:
+        data, self._torn = self._torn + data, b""
         self.sent.append((trio.current_time(), data))
 
     async def keep_alive(self, data: bytes) -> None:
@@ -265,7 +309,7 @@ class ScriptedClient:
             self.faults.append("finished before the head, or twice")
         self.sealed = True
         await self._write()
-        self.sent.append((trio.current_time(), data))
+        self._show(data)
         self.finished_at = trio.current_time()
 
     async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:

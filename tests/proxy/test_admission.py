@@ -428,7 +428,6 @@ async def test_an_answer_at_no_known_price_has_no_cost(
 AT_MOST = 8_000_000 + estimate_tokens(body(max_tokens=1000), 0) * 2_000
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("says", [{"max_tokens": 1000}, {"max_tokens": 500, "n": 2}, {}])
 @pytest.mark.parametrize("end", ["complete", "gone", "failed"])
 async def test_only_what_a_budget_can_pay_is_let_in_at_once(

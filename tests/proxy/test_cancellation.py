@@ -21,6 +21,7 @@ from gateway.core.limits.ledger import Scope, ScopeLimits
 from gateway.core.records.record import EndReason
 from gateway.core.routing.hedging import HedgeCap, HedgePolicy
 
+from ..rounds import rounds
 from .scripts import DONE, EOF, JSON, STOP, Head, Play, ScriptedClient, Step, chunk, status
 from .striker import Striker
 from .world import KEY, World, body
@@ -204,7 +205,7 @@ def test_nothing_is_left_of_an_exchange_cancelled_at_any_step(
     make: Callable[[], World], way: str
 ) -> None:
     never = 10**9
-    for seed in range(3):
+    for seed in range(rounds(1, 3)):
         untouched, steps, _ = play(make, way, never, seed)
         usual = untouched.record.end_reason
         untouched.check()

@@ -79,7 +79,7 @@ class RemoteLimits(MemoryLimits):
         await self._ask("renew")
         await super().renew(grants, expires_in)
 
-    async def status(self, scopes: Sequence[Scope]) -> list[LimitStatus]:
+    async def status(self, scopes: Sequence[Scope], *, exact: bool = False) -> list[LimitStatus]:
         await self._ask("status")
         return await super().status(scopes)
 

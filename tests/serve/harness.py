@@ -145,7 +145,7 @@ async def visit(
         nursery.start_soon(run)
         yield guest
         await trio.aclose_forcefully(client)
-        with trio.fail_after(3):
+        with trio.fail_after(30):
             await guest.done.wait()
 
 

@@ -39,7 +39,7 @@ async def said_address(process: trio.Process) -> Address:
     """Return the address that the process prints once it listens."""
     assert process.stdout is not None
     line = b""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while not line.endswith(b"\n"):
             data = await process.stdout.receive_some()
             assert data, "the server left before it listened"
@@ -67,14 +67,14 @@ class Asking:
         self.got = b""
         self._stream = stream
 
-    async def wait_for(self, words: bytes, seconds: float = 5) -> None:
+    async def wait_for(self, words: bytes, seconds: float = 15) -> None:
         with trio.fail_after(seconds):
             while words not in self.got:
                 data = await self._stream.receive_some()
                 assert data, f"ended after {self.got!r}"
                 self.got += data
 
-    async def wait_end(self, seconds: float = 5) -> bytes:
+    async def wait_end(self, seconds: float = 15) -> bytes:
         with trio.fail_after(seconds), contextlib.suppress(trio.BrokenResourceError):
             while data := await self._stream.receive_some():
                 self.got += data

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import ssl
+import weakref
 from typing import Any
 
 import pytest
@@ -172,6 +174,7 @@ async def test_more_than_so_many_pipelined_requests_are_not_answered() -> None:
         assert got.lower().count(b"connection: close") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("limit", "closes"), [(None, True), (0, False)])
 async def test_a_connection_is_for_a_thousand_requests_or_for_ever(
     limit: int | None, closes: bool
@@ -709,7 +712,7 @@ async def test_tls_is_served_and_closed_cleanly() -> None:
     connection = ClientConnection(
         connections, wrapped, Config(), WorkerContext(None), state, server
     )
-    with trio.fail_after(3):
+    with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(connection.run)
             await client.send_all(post(b"secret"))
@@ -721,3 +724,86 @@ async def test_tls_is_served_and_closed_cleanly() -> None:
                 got += data
             assert got.endswith(b"\r\n\r\n/")
     assert not connections.members
+
+
+# What the server tells of a request besides ASGI...
+
+
+async def test_a_body_that_has_arrived_is_handed_over() -> None:
+    taken: list[bytes | None] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        served = scope["extensions"]["gateway.request"]["served"]
+        await trio.testing.wait_all_tasks_blocked()
+        taken.append(served.take_arrived())
+        if taken[-1] is None:
+            taken.append(await read_body(receive))
+        assert served.take_arrived() is None
+        await answer(send, b"done")
+
+    async with visit(app) as guest:
+        await guest.client.send_all(post(b"first") + post(b"second") + post(b"third")[:-2])
+        await guest.read_answers(2)
+        await trio.testing.wait_all_tasks_blocked()
+        await guest.client.send_all(b"rd")
+        await guest.read_answers(1)
+        assert taken == [b"first", b"second", None, b"third"]
+
+
+@pytest.mark.parametrize("leaves", ["before", "while waiting", "never"])
+async def test_a_caller_that_leaves_is_told_by_a_call(leaves: str) -> None:
+    told: list[Any] = []
+    ready, go, left = trio.Event(), trio.Event(), trio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        served = scope["extensions"]["gateway.request"]["served"]
+        if leaves == "before":
+            ready.set()
+            await left.wait()
+        with trio.CancelScope() as scope_of_work:
+
+            def note(message: Any) -> None:
+                told.append(message)
+                scope_of_work.cancel()
+
+            served.when_gone(note)
+            ready.set()
+            await go.wait()
+        served.when_gone(None)
+        await answer(send, b"done")
+
+    async with visit(app) as guest:
+        await guest.client.send_all(post(b"x"))
+        await ready.wait()
+        if leaves == "never":
+            go.set()
+            await guest.read_answers(1)
+        await guest.client.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        left.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert told == ([] if leaves == "never" else [{"type": "http.disconnect"}])
+
+
+async def test_what_is_told_does_not_keep_a_request_alive() -> None:
+    kept: list[Any] = []
+
+    class Body:
+        pass
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["extensions"]["gateway.request"]["served"].take_arrived() == b"x"
+        scope["body"] = Body()
+        kept.append(weakref.ref(scope["body"]))
+        await answer(send, b"done")
+
+    gc.disable()
+    try:
+        async with visit(app) as guest:
+            for _ in range(2):
+                await guest.client.send_all(post(b"x"))
+                await guest.read_answers(1)
+                await trio.testing.wait_all_tasks_blocked()
+            assert kept[0]() is None
+    finally:
+        gc.enable()

@@ -56,6 +56,8 @@ REFUSED = {
     "two encodings": (501, HOST + b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n"),
     "no host": (400, b""),
     "two hosts": (400, HOST * 2),
+    "two keys": (400, HOST + b"authorization: Bearer a\r\nAuthorization: Bearer b\r\n"),
+    "a key twice": (400, HOST + b"authorization: Bearer a\r\n" * 2),
     "path in host": (400, b"host: a/?x=\r\n"),
     "query in host": (400, b"host: a?x=\r\n"),
     "fragment in host": (400, b"host: a#b\r\n"),

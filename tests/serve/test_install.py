@@ -90,8 +90,8 @@ async def test_the_command_line_serves_and_drains(workers: str, ticks: int) -> N
             async with asking(address, "/a#b") as refused:
                 assert b"The request target must be a path" in await refused.wait_end()
             process.send_signal(signal.SIGTERM)
-            assert (await stream.wait_end(8)).endswith(b"done\r\n0\r\n\r\n")
-        assert await exit_status(process, 5) == 0
+            assert (await stream.wait_end(15)).endswith(b"done\r\n0\r\n\r\n")
+        assert await exit_status(process, 15) == 0
 
 
 async def test_a_worker_that_nobody_called_still_obeys_sigterm() -> None:
@@ -100,7 +100,7 @@ async def test_a_worker_that_nobody_called_still_obeys_sigterm() -> None:
     async with running(*HYPERCORN, "-w", "0", "-b", bind) as process:
         await eventually(lambda: _listens(process.pid), 10)
         process.send_signal(signal.SIGTERM)
-        assert await exit_status(process, 2) == -signal.SIGTERM
+        assert await exit_status(process, 15) == -signal.SIGTERM
 
 
 def _listens(pid: int) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,16 +11,13 @@ from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 
 from ..postgres import PostgresServer
+from .migrated import migrated_database, write_migrated
 
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An SQLite file to copy, which is faster than to migrate each time."""
-    folder = tmp_path_factory.mktemp("migrated")
-    database = Database("sqlite:///gateway.db", folder)
-    migrate.upgrade(database)
-    database.close()
-    return folder / "gateway.db"
+    """An SQLite file to copy."""
+    return write_migrated(tmp_path_factory.mktemp("migrated"))
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +43,9 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
 
 
 @pytest.fixture
-def sqlite_database(migrated_file: Path, tmp_path: Path) -> Iterator[Database]:
+def sqlite_database(tmp_path: Path) -> Iterator[Database]:
     """A migrated and empty SQLite file, `gateway.db` in `tmp_path`."""
-    shutil.copy(migrated_file, tmp_path / "gateway.db")
-    database = Database("sqlite:///gateway.db", tmp_path)
+    database = migrated_database(tmp_path)
     yield database
     database.close()
 

@@ -17,6 +17,7 @@ from gateway.telemetry.metrics.gauges import (
     EntryGauges,
     GapHistogram,
     Gauges,
+    LimitGauges,
     LogGauges,
     SlotGauges,
 )
@@ -75,6 +76,7 @@ def state(**changes: Any) -> Gauges:
         "unserved": {("GET", "/embeddings", "404"): 3},
         "entry": EntryGauges(7, 0.125, 11),
         "log": LogGauges(12, 100, 5, 1, False),
+        "limits": LimitGauges(False, 3),
         "budgets": [BudgetGauges("team", "search", "month", 10.0, 4.0, 5.5)],
         "cache_entries": 8,
         "cache_bytes": 4096,

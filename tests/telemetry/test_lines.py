@@ -52,6 +52,13 @@ def read_all(reader: int) -> list[Record]:
     return [msgspec.json.decode(line, type=Record) for line in data.splitlines()]
 
 
+async def until_taken(recorder: LineRecorder) -> None:
+    """Wait until the thread has all lines, and is at work on them."""
+    with trio.fail_after(30):
+        while recorder.waiting or not (recorder._batch and recorder._batch.begun):  # noqa: ASYNC110
+            await trio.sleep(0.001)
+
+
 async def run_briefly(recorder: LineRecorder, seconds: float = BATCH_SECONDS / 2) -> None:
     with trio.move_on_after(seconds):
         await recorder.run()
@@ -85,7 +92,7 @@ async def test_lines_are_written_while_it_runs(pipe: tuple[int, int]) -> None:
         nursery.start_soon(recorder.run)
         for number in range(3):
             recorder.record(record(number))
-            with trio.fail_after(5):
+            with trio.fail_after(30):
                 await trio.lowlevel.wait_readable(reader)
             line = os.read(reader, 4096)
             assert msgspec.json.decode(line)["request_id"] == f"req_{number}"
@@ -107,34 +114,33 @@ async def test_the_oldest_go_when_there_is_no_room(pipe: tuple[int, int], log: L
     ]
 
 
+@pytest.mark.measured
 async def test_a_reader_that_is_stuck_blocks_no_request(
     pipe: tuple[int, int], log: LogCapture
 ) -> None:
     reader, writer = pipe
     recorder = LineRecorder(writer, queue_lines=100)
+    running = trio.CancelScope()
+    found: list[Record] = []
+
+    async def run() -> None:
+        with running:
+            await recorder.run()
+        os.close(writer)
+
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(recorder.run)
+        nursery.start_soon(run)
         recorder.record(record(0, error="x" * 20_000))
-        await trio.sleep(0.05)  # The thread is stuck in its write by now.
+        await until_taken(recorder)
         started = trio.current_time()
         for number in range(1, 1001):
             recorder.record(record(number))
         assert trio.current_time() - started < 0.5
         assert recorder.dropped == 900
         # It comes back to life: all that was kept is there, each on its own line.
-        lines = trio.Event()
-        found: list[Record] = []
-
-        async def drain() -> None:
-            found.extend(await trio.to_thread.run_sync(read_all, reader))
-            lines.set()
-
-        nursery.start_soon(drain)
-        await trio.sleep(3 * BATCH_SECONDS)
-        os.close(writer)
-        with trio.fail_after(5):
-            await lines.wait()
-        nursery.cancel_scope.cancel("seen enough")
+        running.cancel("the end, at which all is written")
+        with trio.fail_after(30):
+            found += await trio.to_thread.run_sync(read_all, reader, abandon_on_cancel=True)
     assert [each.request_id for each in found] == [
         "req_0",
         *(f"req_{number}" for number in range(901, 1001)),
@@ -173,18 +179,20 @@ async def test_the_exit_waits_for_a_write_under_way(pipe: tuple[int, int]) -> No
     reader, writer = pipe
     recorder = LineRecorder(writer)
     recorder.record(record(1, error="x" * 50_000))
+    running = trio.CancelScope()
     found: list[Record] = []
     async with trio.open_nursery() as nursery:
 
         async def run() -> None:
-            with trio.move_on_after(0.05):
+            with running:
                 await recorder.run()
             os.close(writer)
 
         nursery.start_soon(run)
-        await trio.sleep(0.03)
+        await until_taken(recorder)
         recorder.record(record(2, error="y" * 50_000))
-        await trio.sleep(0.07)
+        running.cancel("the exit")
+        await trio.testing.wait_all_tasks_blocked()
         found += await trio.to_thread.run_sync(read_all, reader)
     assert [each.request_id for each in found] == ["req_1", "req_2"]
 
@@ -193,16 +201,19 @@ async def test_the_exit_waits_for_the_only_write_too(pipe: tuple[int, int]) -> N
     reader, writer = pipe
     recorder = LineRecorder(writer)
     recorder.record(record(1, error="x" * 50_000))
+    running = trio.CancelScope()
     found: list[Record] = []
     async with trio.open_nursery() as nursery:
 
         async def run() -> None:
-            with trio.move_on_after(0.05):
+            with running:
                 await recorder.run()
             os.close(writer)
 
         nursery.start_soon(run)
-        await trio.sleep(0.1)
+        await until_taken(recorder)
+        running.cancel("the exit")
+        await trio.testing.wait_all_tasks_blocked()
         found += await trio.to_thread.run_sync(read_all, reader)
     assert [each.request_id for each in found] == ["req_1"]
 

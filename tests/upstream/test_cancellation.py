@@ -14,7 +14,8 @@ import trustme
 from gateway.core.routing.call import Call
 from gateway.transport_errors import PoolTimeout, StaleConnection
 from gateway.upstream.pool import PoolPolicy, PoolStats
-from gateway.upstream.transport import Response, Transport
+from gateway.upstream.response import Response
+from gateway.upstream.transport import Transport
 
 from .servers import OK, Server, open_sockets, read_request, replying, serving
 

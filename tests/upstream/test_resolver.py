@@ -144,6 +144,7 @@ async def test_more_silent_names_than_threads_wait_in_the_order_they_came(names:
     assert repr(found) == "<Resolver 0 running, 0 waiting, 5 kept>"
 
 
+@pytest.mark.measured
 async def test_many_silent_names_keep_no_other_waiting_for_long(names: Names) -> None:
     found = Resolver(names, threads=4)
     async with trio.open_nursery() as nursery:
@@ -231,6 +232,7 @@ async def test_an_old_answer_does_not_hold_for_ever(names: Names, mock_clock: Mo
         await found.getaddrinfo(b"a", 443)
 
 
+@pytest.mark.measured
 async def test_a_name_server_that_falls_silent_delays_a_known_name_shortly(names: Names) -> None:
     found = Resolver(names)
     last = await asks(found, b"a")

@@ -425,6 +425,7 @@ async def test_sockets_are_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
 # The pool...
 
 
+@pytest.mark.measured
 async def test_the_bound_holds_and_waiting_ends_in_time() -> None:
     async with serving(replying(CHUNKED)) as server:
         transport = Transport(PoolPolicy(timeout=0.05))

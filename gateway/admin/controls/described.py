@@ -9,16 +9,18 @@ import msgspec
 
 from ...captures.search import FoundCaptures
 from ...control.configuration import CheckedConfig, ComparedConfig, PastedConfig
-from ...control.key_view import STATES, KeyView
+from ...control.key_order import SORTS
+from ...control.key_view import MOST_TEXT, STATES, KeyView
 from ...control.keys import KeyEdit, NewKey
 from ...control.paging import MAX_LIMIT, NamePage
 from ...control.team_view import TeamState
 from ...control.teams import NewTeam, TeamEdit
 from ...core.records.periods import BY_NAME
+from ...group.known.hosts import ProcessView
 from ...group.merging import GroupState
 from ...store.accounts.users import User
 from ...store.export.export import MEDIA_TYPES, ExportFormat
-from ...store.queries import request_log, usage
+from ...store.queries import agent_sessions, request_log, usage
 from ...store.queries.agent_sessions import SessionPage
 from ...store.queries.filters import CHOICES_OF, TRUTHS, AuditFilter, Filter
 from ...store.queries.request_log import RequestPage
@@ -26,6 +28,7 @@ from ...store.queries.rollup_sums import GROUPS
 from ...store.queries.session_thread import SessionSummary
 from ...store.queries.stats import MAX_HEALTH_MINUTES, Summary
 from ...store.queries.usage import CostReport, UsageReport
+from ...store.queries.user_usage import USER
 from ..accounts.session import OwnPassword, SessionView, SignInForm
 from ..accounts.setup import FirstUser
 from ..accounts.users import (
@@ -37,6 +40,7 @@ from ..accounts.users import (
     UserRemoved,
 )
 from ..control import ReloadAnswer
+from ..exports import WORD
 from ..in_flight import Cancelled, InFlightList
 from ..queries import MOST_TOP, HealthReport, RequestsOfId
 from ..rights import ROUTES, Right
@@ -44,7 +48,7 @@ from .capturing import CaptureRequest, WindowList, WindowView
 from .deployments import DeploymentAnswer, DeploymentView, DrainRequest
 from .grants import GrantAnswer
 from .keys import KeyAnswer, RotateRequest
-from .processes import ProcessView
+from .processes import HostAnswer, ProcessAnswer, ProcessDrainRequest
 from .teams import TeamAnswer
 
 RouteKey = tuple[str, str]
@@ -57,6 +61,8 @@ BODIES: Final[Mapping[RouteKey, Any]] = {
     ("POST", "teams"): NewTeam,
     ("PATCH", "teams/{id:path}"): TeamEdit,
     ("POST", "capturing/{id:path}/start"): CaptureRequest,
+    ("POST", "processes/{id:path}/drain"): ProcessDrainRequest,
+    ("POST", "hosts/{id:path}/drain"): ProcessDrainRequest,
     ("POST", "config/check"): PastedConfig,
     ("POST", "config/diff"): PastedConfig,
     ("POST", "session"): SignInForm,
@@ -67,7 +73,7 @@ BODIES: Final[Mapping[RouteKey, Any]] = {
     ("POST", "users/me/password"): OwnPassword,
 }
 # Bodies that may be left out, for what they say by default.
-OPTIONAL: Final = (RotateRequest, DrainRequest, CaptureRequest)
+OPTIONAL: Final = (RotateRequest, DrainRequest, CaptureRequest, ProcessDrainRequest)
 ANSWERS: Final[Mapping[RouteKey, Any]] = {
     ("GET", "keys"): NamePage[KeyView],
     **{
@@ -89,6 +95,8 @@ ANSWERS: Final[Mapping[RouteKey, Any]] = {
     ("GET", "deployments"): NamePage[DeploymentView],
     **{key: DeploymentAnswer for key in ROUTES if key[1].startswith("deployments/")},
     ("GET", "processes"): NamePage[ProcessView],
+    **{key: ProcessAnswer for key in ROUTES if key[1].startswith("processes/")},
+    **{key: HostAnswer for key in ROUTES if key[1].startswith("hosts/")},
     ("GET", "in-flight"): InFlightList,
     ("POST", "in-flight/{id:path}/cancel"): Cancelled,
     ("POST", "config/check"): CheckedConfig,
@@ -228,6 +236,9 @@ _PAGE: Final = (_query("cursor", _TEXT), _whole("limit", 1, MAX_LIMIT))
 _REQUESTS, _AUDIT = _filters(Filter), _filters(AuditFilter)
 _FIGURES: Final = _of_figures(_REQUESTS)
 _FORMAT: Final = _choice("format", ExportFormat)
+_TRACK: Final = _query("track", {"type": "string", "pattern": f"^{WORD}$"})
+_BY: Final = _choice("by", agent_sessions.KINDS)
+_NAME_PART: Final = _query("text", {"type": "string", "maxLength": MOST_TEXT})
 _PARAMETERS: Final[Mapping[RouteKey, tuple[dict[str, Any], ...]]] = {
     ("GET", "requests"): (
         *_REQUESTS,
@@ -238,24 +249,41 @@ _PARAMETERS: Final[Mapping[RouteKey, tuple[dict[str, Any], ...]]] = {
     ("GET", "audit"): (*_AUDIT, *_PAGE),
     ("GET", "usage"): (
         *_FIGURES,
-        _listed("group_by", *GROUPS),
+        # By user alone, and then without buckets: they are counted from the requests.
+        _listed("group_by", *GROUPS, USER),
         _choice("bucket", usage.BUCKETS),
     ),
     ("GET", "costs"): (*_FIGURES, _listed("group_by", *GROUPS)),
     ("GET", "stats"): (*_FIGURES, _whole("top", 1, MOST_TOP)),
     ("GET", "health"): (_whole("minutes", 1, MAX_HEALTH_MINUTES),),
-    ("GET", "export/requests"): (*_REQUESTS, _FORMAT),
-    ("GET", "export/usage"): (*_FIGURES, _FORMAT, _choice("period", BY_NAME)),
-    ("GET", "export/audit"): (*_AUDIT, _FORMAT),
+    ("GET", "export/requests"): (*_REQUESTS, _FORMAT, _TRACK),
+    ("GET", "export/usage"): (
+        *_FIGURES,
+        _FORMAT,
+        _choice("period", BY_NAME),
+        _choice("by", ("team",)),
+        _TRACK,
+    ),
+    ("GET", "export/audit"): (*_AUDIT, _FORMAT, _TRACK),
     ("GET", "in-flight"): _PAGE,
     ("GET", "keys"): (
-        _query("text", {"type": "string", "maxLength": 200}),
+        _NAME_PART,
         _listed("team"),
         _listed("state", *STATES),
         _choice("source", ("any", "store", "file")),
+        _choice("sort", SORTS),
+        _choice("order", ("asc", "desc")),
         *_PAGE,
     ),
-    **{("GET", name): _PAGE for name in ("teams", "deployments", "processes", "users")},
+    ("GET", "sessions"): (
+        *_REQUESTS,
+        _BY,
+        _query("cursor", _TEXT),
+        _whole("limit", 1, agent_sessions.MAX_LIMIT),
+    ),
+    ("GET", "sessions/{id:path}"): (_BY,),
+    ("GET", "teams"): (_NAME_PART, *_PAGE),
+    **{("GET", name): _PAGE for name in ("deployments", "processes", "users")},
     ("DELETE", "session"): (_choice("everywhere", ("true", "false")),),
     ("GET", "oidc/start"): (_query("next", _TEXT),),
     ("GET", "oidc/callback"): (_query("state", _TEXT), _query("code", _TEXT)),

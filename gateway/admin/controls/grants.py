@@ -8,8 +8,9 @@ import msgspec
 from starlette.responses import Response
 
 from ...control import grants
+from ...core.processes import GONE
 from ...store.control.generations import Transaction
-from ...store.control.processes import GONE, all_processes
+from ...store.control.processes import all_processes
 from ..request import AdminRequest, encoded
 from .audit import changed
 from .capturing import key_in_files

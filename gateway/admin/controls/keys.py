@@ -11,12 +11,13 @@ import msgspec
 from starlette.responses import Response
 
 from ...config.keys.stored import KeyState
-from ...control import key_view, keys
+from ...control import key_order, key_view, keys
 from ...control.changes import Actor, Precondition, etag
+from ...control.key_order import KeyQuery
 from ...control.key_view import KeyFilter, KeyView
 from ...control.keys import KeyChange, KeyEdit, NewKey
 from ...control.known_keys import KnownKeys
-from ...control.paging import LIMIT, MAX_LIMIT, page_of, read_cursor
+from ...control.paging import LIMIT, MAX_LIMIT, NamePage
 from ...core.admin_path import outside
 from ...errors import InvalidRequest, NotFound
 from ...store.control.generations import Transaction
@@ -43,8 +44,8 @@ class RotateRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 async def listed(request: AdminRequest) -> Response:
-    """Answer with a page of keys by name, as `rows` and `next`."""
-    request.only("text", "team", "state", "source", "cursor", "limit")
+    """Answer with a page of keys, by name or as `sort` says, as `rows` and `next`."""
+    request.only("text", "team", "state", "source", "sort", "order", "cursor", "limit")
     wanted = KeyFilter(
         text=name_text(request, "text"),
         team=_several(request, "team"),
@@ -57,16 +58,19 @@ async def listed(request: AdminRequest) -> Response:
             raise InvalidRequest(f"state must be of {states}; {state!r} is not.", param="state")
     limit = request.number("limit", LIMIT)
     check_limit(limit, MAX_LIMIT)
-    after = read_cursor(request.text("cursor", ""), wanted)
-    files = _known(request)
+    query = KeyQuery(
+        wanted=wanted,
+        sort=request.text("sort", "name", key_order.SORTS),
+        descending=request.text("order", "asc", ("asc", "desc")) == "desc",
+    )
+    files, cursor = _known(request), request.text("cursor", "")
 
-    def work(connection: Transaction) -> list[KeyView]:
-        return key_view.page(
-            connection, files, wanted, after=after, limit=limit + 1, now=request.now
-        )
+    def work(connection: Transaction) -> NamePage[KeyView]:
+        return key_order.page(connection, files, query, cursor=cursor, limit=limit, now=request.now)
 
-    found = await with_spending(request, await request.database.read(work))
-    return encoded(page_of(found, [each.name for each in found], limit, wanted))
+    page = await request.database.read(work)
+    rows = await with_spending(request, page.rows)
+    return encoded(msgspec.structs.replace(page, rows=rows))
 
 
 async def one(request: AdminRequest) -> Response:

@@ -16,6 +16,10 @@ Handler = Callable[[AdminRequest], Awaitable[ASGIApp]]
 # Names may hold slashes. So the paths with a word behind the name come first.
 CONTROLS: Final[tuple[tuple[str, str, Handler], ...]] = (
     ("GET", "processes", processes.listed),
+    ("POST", "processes/{id:path}/drain", processes.drain_process),
+    ("POST", "processes/{id:path}/enable", processes.enable_process),
+    ("POST", "hosts/{id:path}/drain", processes.drain_host),
+    ("POST", "hosts/{id:path}/enable", processes.enable_host),
     ("GET", "keys", keys.listed),
     ("POST", "keys", keys.create),
     ("POST", "keys/{id:path}/rotate", keys.rotate),

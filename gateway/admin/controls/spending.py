@@ -20,7 +20,7 @@ async def with_spending(request: AdminRequest, found: Sequence[Limited]) -> list
     limited = [each for each in found if each.budget is not None]
     if not limited:
         return [*found]
-    statuses = await request.resources.services.limits.status([*map(scope_of, limited)])
+    statuses = await request.resources.services.limits.status([*map(scope_of, limited)], exact=True)
     levels = {
         each.name: state_of(status.budget) for each, status in zip(limited, statuses, strict=False)
     }

@@ -18,7 +18,8 @@ from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError, InvalidRequest, StoreUnavailable
 from ..audit_entry import by_operator, record_action
 from ..options import ConfigFile, Flag
-from ..output.plain_text import printable_json, printable_line
+from ..output.columns import print_json
+from ..output.plain_text import printable_line
 from ..store import opened
 from .check import report
 
@@ -164,8 +165,7 @@ def _print_verdict(verdict: ChainVerdict) -> int:
 
 
 def _show_json(rows: list[dict[str, Any]]) -> None:
-    text = msgspec.json.format(msgspec.json.encode(rows), indent=2).decode()
-    sys.stdout.write(f"{printable_json(text)}\n")
+    print_json(rows)
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

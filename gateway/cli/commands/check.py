@@ -8,11 +8,14 @@ from pathlib import Path
 
 from ...config import load
 from ...config.checks.advice import advice
+from ...config.checks.facts import guessed_counts
 from ...config.checks.file_mode import readable_secrets
 from ...config.checks.oversights import of_tree
 from ...config.paths import config_path
+from ...config.sources.state import find_state
 from ...config.sources.text import parse_toml, read_text
 from ...errors import ConfigError
+from ...providers.facts.current import NAME, current_book
 
 
 def check_file(file: Path | None) -> int:
@@ -29,7 +32,12 @@ def check_file(file: Path | None) -> int:
         report(exc)
         return 1
     tree = parse_toml(read_text(path) or "", str(path))
-    for note in (*of_tree(tree), *advice(config, time.time())):
+    try:
+        book = current_book(find_state(path) or path.absolute().parent)
+    except (OSError, ValueError) as exc:
+        sys.stderr.write(f"note: {NAME}: {exc}; prices are those of the package\n")
+        book = None
+    for note in (*of_tree(tree), *advice(config, time.time(), book), *guessed_counts(config)):
         sys.stderr.write(f"note: {path}: {note}\n")
     if (exposed := readable_secrets(path)) is not None:
         sys.stderr.write(f"note: {path}: {exposed}\n")

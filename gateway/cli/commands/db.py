@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from ...config.paths import config_path
+from ...config.sources.state import find_state, make_folder
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError, StoreUnavailable
 from ..audit_entry import by_operator
@@ -38,7 +39,11 @@ def upgrade(*, config: ConfigFile = None) -> int:
     from ...store.engine import migrate
     from ...store.writing import chain
 
+    file = config or config_path()
+
     def work(database: Database) -> int:
+        # It may come before the first start.
+        make_folder(find_state(file) or file.absolute().parent, file)
         applied = migrate.upgrade(database)
         if applied:
             event = by_operator(
@@ -47,10 +52,14 @@ def upgrade(*, config: ConfigFile = None) -> int:
             database.write_now(lambda connection: chain.append(connection, [event]))
         for revision in applied:
             sys.stdout.write(f"{database.name}: applied revision {revision}\n")
-        sys.stdout.write(f"{database.name}: up to date at revision {migrate.HEAD}\n")
+        found = migrate.current(database)
+        newer = (
+            "" if found == migrate.HEAD else f", of a newer version; this one's is {migrate.HEAD}"
+        )
+        sys.stdout.write(f"{database.name}: up to date at revision {found}{newer}\n")
         return 0
 
-    return _run(config, work)
+    return _run(file, work)
 
 
 @app.command
@@ -88,7 +97,11 @@ def check(*, config: ConfigFile = None) -> int:
         if (lack := lacking(database)) is not None:
             sys.stdout.write(f"{database.name}: {lack}\n")
             return 1
-        sys.stdout.write(f"{database.name}: up to date at revision {migrate.HEAD}\n")
+        found = migrate.current(database)
+        newer = (
+            "" if found == migrate.HEAD else f", of a newer version; this one's is {migrate.HEAD}"
+        )
+        sys.stdout.write(f"{database.name}: up to date at revision {found}{newer}\n")
         return 0
 
     return _run(config, work)

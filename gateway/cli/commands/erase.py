@@ -70,10 +70,7 @@ def erase(
         details = msgspec.structs.asdict(erased)
         event = by_operator(AuditAction.ERASED, ended, _named(subject), **details)
         record_action(file, event)
-    sys.stdout.write(
-        f"deleted {erased.requests} requests, {erased.attempts} attempts, {erased.captures} debug"
-        f" files, {erased.journaled} requests in journals\n"
-    )
+    sys.stdout.write(_said(erased))
     if erased.in_use:
         sys.stderr.write(
             f"{erased.in_use} journals belong to a gateway that runs and holds requests that are"
@@ -85,6 +82,7 @@ def erase(
 
 def _erase(file: Path, subject: ErasureSubject, erased: Erased) -> None:
     from ...captures.erasure import erase_captures
+    from ...store.retention.erased_kept import erase_kept, erase_rejected
     from ...store.retention.erasure import erase_from_journals, erase_rows
 
     folder = find_state(file) or file.absolute().parent
@@ -99,6 +97,9 @@ def _erase(file: Path, subject: ErasureSubject, erased: Erased) -> None:
         with opened(file) as database:
             for each in subjects:
                 erase_rows(database, each, erased, ids.add)
+            erase_kept(database, subject, ids, erased)
+        for each in subjects:
+            erase_rejected(folder / load.store(file).journal, each, ids, erased)
         erased.captures = erase_captures(
             folder / load.table(file, DebugLog).folder,
             requests=ids,
@@ -107,6 +108,19 @@ def _erase(file: Path, subject: ErasureSubject, erased: Erased) -> None:
         )
     except OSError as exc:
         raise ConfigError([f"{exc.filename or folder}: {exc.strerror}"]) from exc
+
+
+def _said(erased: Erased) -> str:
+    text = (
+        f"deleted {erased.requests} requests, {erased.attempts} attempts, {erased.captures} debug"
+        f" files, {erased.journaled} requests in journals"
+    )
+    more = {
+        "kept responses": erased.responses,
+        "ids of objects, which their providers still have": erased.objects,
+        "records that could not be stored": erased.rejected,
+    }
+    return "".join([text, *(f", {count} {name}" for name, count in more.items() if count), "\n"])
 
 
 def _as_kept(file: Path, subject: ErasureSubject) -> list[ErasureSubject]:

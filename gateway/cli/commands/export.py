@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Kind = Literal["requests", "audit", "usage"]
 Format = Literal["csv", "jsonl", "parquet"]
 Period = Literal["minute", "hour", "day"]
+Dimension = Literal["model", "provider", "token", "team", "user", "status"]
 Names = Annotated[tuple[str, ...], Parameter(negative="", show_default=False)]
 
 _STDOUT: Final = "-"
@@ -49,12 +50,19 @@ def export(
     model: Names = (),
     provider: Names = (),
     token: Names = (),
+    team: Names = (),
     status: Names = (),
+    user: Names = (),
+    session: Names = (),
+    operation: Names = (),
+    end_reason: Names = (),
+    label: Names = (),
     action: Names = (),
     actor: Names = (),
     result: Names = (),
     text: str = "",
     period: Period | None = None,
+    by: Dimension | None = None,
     out: Annotated[str, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)] = _STDOUT,
     gzip: Flag = False,
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
@@ -80,8 +88,20 @@ def export(
         Only of this provider.
     token
         Only of the token of this name.
+    team
+        Only of the tokens of this team.
     status
         Three digits, a class such as 5xx, or error, which is what failed; error not for usage.
+    user
+        Of requests, only those of this user, as the caller said.
+    session
+        Of requests, only those of this session of an agent.
+    operation
+        Of requests, only this operation, such as chat or embeddings.
+    end_reason
+        Of requests, only those that ended in this way.
+    label
+        Of requests, only those of tokens with this label, written NAME=VALUE.
     action
         Of the audit log, only this action.
     actor
@@ -92,6 +112,9 @@ def export(
         Only rows in which this text is; not for usage.
     period
         Of usage, what one row is about: minute, hour or day. Default: hour.
+    by
+        Of usage, what rows are told apart by. That is always model, provider, token and status;
+        team has a column for the team, and rows of those requests alone that have one.
     out
         The file to write, or - for stdout.
     gzip
@@ -102,16 +125,15 @@ def export(
     path = None if out == _STDOUT else Path(out)
     packed = gzip or (path is not None and path.suffix == ".gz")
     chosen = format or _format_of(path)
+    if wrong := _unusable(kind, period, by, packed=packed and chosen == "parquet"):
+        return _usage_error(wrong)
     if path is None and sys.stdout.isatty() and (packed or chosen == "parquet"):
         return _usage_error("that is not for a terminal: give --out FILE, or a pipe")
-    if packed and chosen == "parquet":
-        return _usage_error("Parquet is compressed by itself: leave out --gzip and .gz")
-    if period is not None and kind != "usage":
-        return _usage_error("--period is for usage")
     given = {
         "since": (since,), "until": (until,), "model": model, "provider": provider,
-        "token": token, "status": status, "action": action, "actor": actor, "result": result,
-        "text": (text,),
+        "token": token, "team": team, "status": status, "user": user, "session": session,
+        "operation": operation, "end_reason": end_reason, "label": label, "action": action,
+        "actor": actor, "result": result, "text": (text,),
     }  # fmt: skip
     params = {name: [*values] for name, values in given.items() if any(values)}
     # Imported late: it takes longer than all the rest of a command.
@@ -126,6 +148,7 @@ def export(
             ExportFormat(chosen),
             gzip=packed,
             period=BY_NAME[period or "hour"],
+            by_team=by == "team",
         )
     except InvalidRequest as exc:
         return _usage_error(exc.message)
@@ -134,7 +157,20 @@ def export(
         return 1
     file = config or config_path()
     details = {"format": chosen, "gzip": packed, "filters": params, "to": out}
+    if by is not None:
+        details["by"] = by
     return _run(file, made, path, kind, details)
+
+
+def _unusable(kind: Kind, period: Period | None, by: Dimension | None, *, packed: bool) -> str:
+    """Return what is wrong with options that do not go together, else nothing."""
+    if packed:
+        return "Parquet is compressed by itself: leave out --gzip and .gz"
+    if kind != "usage" and (period is not None or by is not None):
+        return f"{'--by' if period is None else '--period'} is for usage"
+    if by == "user":
+        return "usage is not kept by user: gateway export requests has a column for the user"
+    return ""
 
 
 def _run(file: Path, export: Export, path: Path | None, kind: Kind, details: Any) -> int:

@@ -33,16 +33,8 @@ def reload_running(file: Path | None, patience: float = 30.0) -> int:
     They have `patience` seconds.
     """
     path = file or config_path()
-    try:
-        load.load(path)
-    except ConfigError as exc:
-        if not only_unset(exc.problems):
-            report(exc)
-            sys.stderr.write("nothing was sent: a running gateway keeps what it has\n")
-            return 1
-        for problem in exc.problems:
-            sys.stderr.write(f"note: {problem}\n")
-        sys.stderr.write("note: not set here; that does not tell what the gateway has\n")
+    if not usable(path):
+        return 1
     asked = time.monotonic()
     try:
         pids = signal_running(path)
@@ -55,6 +47,21 @@ def reload_running(file: Path | None, patience: float = 30.0) -> int:
         return 1
     deadline = asked + patience
     return max(_wait(pid_file, pid, asked, deadline, patience) for pid in pids)
+
+
+def usable(path: Path) -> bool:
+    """Say whether a gateway can use the file, and tell the person why not."""
+    try:
+        load.load(path)
+    except ConfigError as exc:
+        if not only_unset(exc.problems):
+            report(exc)
+            sys.stderr.write("nothing was sent: a running gateway keeps what it has\n")
+            return False
+        for problem in exc.problems:
+            sys.stderr.write(f"note: {problem}\n")
+        sys.stderr.write("note: not set here; that does not tell what the gateway has\n")
+    return True
 
 
 def _wait(pid_file: Path, pid: int, asked: float, deadline: float, patience: float) -> int:

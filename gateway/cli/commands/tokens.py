@@ -6,28 +6,35 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Final, Literal
+from pathlib import Path
+from typing import Final, Literal
 
-import msgspec
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from ...config import load
 from ...config.environment import only_unset
 from ...config.keys.tables import Token
+from ...config.listener.server import Server
 from ...config.paths import config_path, tokens_path
 from ...config.tokens import file as tokens_file
-from ...control.secret import new_secret
+from ...control.secret import new_key_id, new_secret
+from ...core.aws_signature import secret_of
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError
 from ..audit_entry import by_operator, record_action
 from ..moments import WRONG_EXPIRY, time_to_come
-from ..options import ConfigFile, Flag
-from ..output.columns import print_columns
+from ..options import ConfigFile, Flag, Several
+from ..output.columns import print_columns, print_json
+from ..output.plain_text import printable_line
 from .check import report
 from .reload import tell_running
 
 _PER: Final = {"day": "a day", "week": "a week", "month": "a month", "total": "in total"}
 _OWN: Final = ("name", "key")
+_NO_ROOT: Final = (
+    "--aws needs a secret that the pairs' secrets follow from: in [server] set"
+    ' aws_secret = "${GATEWAY_AWS_SECRET}", and the variable to the output of openssl rand -hex 32'
+)
 _COLUMNS: Final = ("name", "models", "limits", "budget", "expires", "file")
 
 
@@ -40,13 +47,15 @@ def create(
     /,
     *,
     models: str | None = None,
-    model: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
+    model: Several = (),
     rpm: int | None = None,
     tpm: int | None = None,
     max_concurrent: int | None = None,
     budget_usd: float | None = None,
     budget_window: Literal["day", "week", "month", "total"] | None = None,
     expires: str | None = None,
+    passthrough: Several = (),
+    aws: Flag = False,
     config: ConfigFile = None,
 ) -> int:
     """Make a key and print it, this once: only its hash is stored, in tokens.toml.
@@ -73,18 +82,28 @@ def create(
         The window of the budget. Default: month.
     expires
         A time such as 2027-01-01T00:00:00Z, or a while from now such as 90d, 12h or 2w.
+    passthrough
+        A provider that it may ask for anything, at /passthrough/PROVIDER/...; "*" for all of
+        them; may be repeated.
+    aws
+        Print a pair of access key and secret as well, for Amazon's SDKs, which sign their requests.
+        The configuration needs `aws_secret` in `[server]`.
     config
         The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     budget = {"usd": budget_usd, **({"window": budget_window} if budget_window else {})}
-    if budget_usd is None and budget_window is not None:
-        return _usage_error("--budget-window needs --budget-usd")
     allowed = [*(each.strip() for each in models.split(",")), *model] if models else list(model)
-    if models == "" or "" in allowed:
-        return _usage_error("--models has an empty name; leave it out to allow all")
+    wrong = None
+    if budget_usd is None and budget_window is not None:
+        wrong = "--budget-window needs --budget-usd"
+    elif models == "" or "" in allowed:
+        wrong = "--models has an empty name; leave it out to allow all"
     until = None
     if expires is not None and (until := time_to_come(expires, datetime.now(UTC))) is None:
-        return _usage_error(WRONG_EXPIRY)
+        wrong = wrong or WRONG_EXPIRY
+    if wrong:
+        return _usage_error(wrong)
+    file = config or config_path()
     key = new_secret()
     entry = {
         "name": name,
@@ -95,15 +114,18 @@ def create(
         "max_concurrent": max_concurrent,
         "expires_at": until,
         "budget": None if budget_usd is None else budget,
+        "passthrough": list(passthrough) or None,
     }
-    file = config or config_path()
     try:
-        first = tokens_file.add(file, entry)
+        pair = _new_pair(file) if aws else None
+        first = tokens_file.add(file, {**entry, "aws_access_key_id": pair and pair[0]})
     except ConfigError as exc:
         report(exc)
         return 1
     try:
         sys.stdout.write(f"{key}\n")
+        if pair is not None:
+            sys.stdout.write("AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\n".format(*pair))
         sys.stdout.flush()
     except OSError as exc:
         _say(f"error: the key could not be shown: {exc.strerror}; revoke {name!r} and try again")
@@ -193,6 +215,15 @@ def revoke(
     return tell_running(file)
 
 
+def _new_pair(file: Path) -> tuple[str, str]:
+    """Return a new id and its secret. Raises ConfigError if nothing is there to derive it from."""
+    root = load.table(file, Server).aws_secret
+    if not root:
+        raise ConfigError([f"{file}: {_NO_ROOT}"])
+    key_id = new_key_id()
+    return key_id, secret_of(root, key_id)
+
+
 # How tokens are shown...
 
 
@@ -209,7 +240,7 @@ def _row(token: Token, file: str) -> tuple[str, ...]:
         file,
     )
     # A name may hold what a terminal takes for a command.
-    return tuple("".join(c if c.isprintable() else "?" for c in cell) for cell in cells)
+    return tuple(map(printable_line, cells))
 
 
 def _usd(amount: float) -> str:
@@ -238,11 +269,14 @@ def _print_json(found: Sequence[tuple[Token, str]]) -> None:
             "max_concurrent": token.max_concurrent,
             "budget": token.budget,
             "expires_at": token.expires_at,
+            "overrides": token.overrides,
+            "passthrough": token.passthrough,
+            "aws_access_key_id": token.aws_access_key_id,
             "file": file,
         }
         for token, file in found
     ]
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode() + "\n")
+    print_json(shown)
 
 
 def _usage_error(what: str) -> int:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import msgspec
 from cyclopts import App
 
 from ...config.paths import config_path
@@ -17,7 +16,7 @@ from ...core.records.audit import AuditAction, AuditEvent, AuditResult
 from ...errors import ConfigError, InvalidRequest, StoreUnavailable
 from ..audit_entry import by_operator
 from ..options import ConfigFile, Flag
-from ..output.columns import print_columns
+from ..output.columns import print_columns, print_json
 from ..store import opened
 from .check import report
 
@@ -97,8 +96,7 @@ def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
 
         found = database.read_now(users.all_users)
         if json:
-            text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
-            sys.stdout.write(f"{text}\n")
+            print_json(found)
         elif found:
             print_columns([_COLUMNS, *map(_row, found)])
         else:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from ...core.capture.transcript import Content, EventLine, Line, Transcript
+from .columns import print_json
 from .plain_text import printable_json, printable_line
 
 _COLUMNS: Final = ("time", "id", "token", "model", "status", "end", "bytes")
@@ -36,8 +37,7 @@ def show(found: Sequence[Transcript]) -> None:
 
 def show_json(found: Sequence[Transcript]) -> None:
     """Print transcripts as an array of objects."""
-    text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode()
-    sys.stdout.write(f"{printable_json(text)}\n")
+    print_json(found)
 
 
 def show_raw(found: Sequence[Transcript]) -> None:

@@ -16,8 +16,18 @@ _PATH: Final = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 # What paths of the API for models begin with, on the same port.
 TAKEN: Final = frozenset(
     {
-        *("v1", "api", "health", "metrics", "models", "chat", "completions", "embeddings"),
-        *("messages", "moderations", "responses"),
+        *("v1", "v1beta", "v1alpha", "api", "health", "metrics", "models", "tunedModels", "chat"),
+        *(
+            "v2",
+            "model",
+            "foundation-models",
+            "inference-profiles",
+            "audio",
+            "images",
+            "rerank",
+            "passthrough",
+        ),
+        *("completions", "embeddings", "messages", "moderations", "responses"),
     }
 )
 

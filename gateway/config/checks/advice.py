@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...providers.facts.book import ModelBook
+from ...providers.facts.current import bundled_book
+from ...providers.presets.catalogue import presets
 from ...providers.registry import KINDS
 from ..schema import Config
+from .facts import retired_models, unpriced_routes
 from .openness import open_to_network
 from .oversights import oversights
 
 
-def advice(config: Config, epoch: float) -> Iterator[str]:
-    """Yield sentences that begin with the table and the key; `epoch` is Unix time."""
+def advice(config: Config, epoch: float, book: ModelBook | None = None) -> Iterator[str]:
+    """Yield sentences that begin with the table and the key; `epoch` is Unix time.
+
+    `book` are the data on models that the gateway goes by, if not those of the package.
+    """
     if config.retry.cap < config.retry.base:
         yield "[retry] cap: is less than base, which then has no effect"
     if 0 < config.cache.max_bytes < config.cache.max_entry_bytes:
         yield "[cache] max_entry_bytes: is more than max_bytes, the limit of all entries together"
     for name, provider in config.providers.items():
         probe = provider.probe
+        if provider.preset and (gone := presets()[provider.preset].deprecated):
+            yield f"[providers.{name}]: the preset {provider.preset!r} is deprecated: {gone}"
         for key, note in KINDS[provider.kind].notes(provider):
             yield f"[providers.{name}] {key}: {note}"
         if probe is not None and probe.timeout > probe.interval:
@@ -38,25 +47,5 @@ def advice(config: Config, epoch: float) -> Iterator[str]:
                 " name in the database, no limit of a team holds"
             )
     yield from oversights(config)
-    yield from _unpriced_routes(config)
-
-
-def _unpriced_routes(config: Config) -> Iterator[str]:
-    """Name every route whose answers, or a part of them, have no known cost."""
-    limited = any(token.budget for token in config.tokens) or any(
-        team.budget for team in config.teams
-    )
-    spent = ", and spends nothing of any budget" if limited else ""
-    for model in config.models:
-        for number, route in enumerate(model.routes):
-            known = {
-                "input_price": route.input_price,
-                "output_price": route.output_price,
-            }
-            missing = [name for name, price in known.items() if price is None]
-            if missing:
-                yield (
-                    f"[[models]] {model.name!r} routes[{number}] ({route.provider}/{route.model}): "
-                    f"has no {' and no '.join(missing)}: what it serves has an unknown cost (null)"
-                    f"{spent}; the price of what is free is 0"
-                )
+    yield from unpriced_routes(config, book or bundled_book())
+    yield from retired_models(config, book or bundled_book(), epoch)

@@ -23,15 +23,18 @@ from ..cors import Cors
 from ..header_syntax import HEADER_NAME, HEADER_VALUE
 from ..schema import Config, Model
 from .administration import check_admin, check_proxies
-from .keys import KeyCheck
+from .keys import KeyCheck, unknown_providers
 from .models import check_models
 from .observability import check_records
 from .plain_http import plain_http
+from .state_server import check_state
 
 # What a route may choose.
 _RESPONSES: Final = "responses"
 # To be matched in full: `$` would let a line break at the end pass.
 # It stands in a header of every answer.
+# Characters of a secret that nobody guesses: 32 hexadecimal digits are 128 bits.
+_SHORTEST: Final = 32
 _PROVIDER_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 # As browsers write it (RFC 6454 section 6.1): they are compared letter by letter.
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
@@ -73,6 +76,11 @@ def cross_check(
     """
     names = all_names(config, unread)
     yield from check_bind(config.server.bind)
+    if 0 < len(config.server.aws_secret) < _SHORTEST:
+        yield (
+            f"[server] aws_secret: has fewer than {_SHORTEST} characters, and whoever guesses it"
+            " can make keys; draw one with: openssl rand -hex 32"
+        )
     yield from check_proxies("[server]", config.server.trusted_proxies)
     yield from _cors(config.cors)
     yield from check_admin(config.admin, config.server.bind, _url)
@@ -91,9 +99,14 @@ def cross_check(
     yield from _apis(config)
     yield from _keeping(config)
     yield from check_records(config, names, bool(unread.models))
-    keys = keys or KeyCheck(names)
+    yield from check_state(config.state, on_disk=on_disk)
+    if config.cache.shared and not config.state.url:
+        yield "[cache] shared: answers are shared in the server of [state], and its url is empty"
+    keys = keys or KeyCheck(names, aws=bool(config.server.aws_secret))
     yield from keys.teams(config.teams)
-    yield from keys.tokens(config.tokens)
+    providers = config.providers.keys() | unread.providers
+    yield from unknown_providers("[server] passthrough", config.server.passthrough, providers)
+    yield from keys.tokens(config.tokens, providers)
     yield from keys.admins(config.admins)
 
 

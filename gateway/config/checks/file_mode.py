@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-_SECRETS: Final = frozenset({"api_key", "api_keys", "key", "client_secret", "authorization"})
+_SECRETS: Final = frozenset(
+    {"api_key", "api_keys", "key", "client_secret", "aws_secret", "authorization"}
+)
 
 
 def readable_secrets(path: Path) -> str | None:

@@ -6,7 +6,7 @@ Problems are sentences like those of `cross_check.py`, and never hold any of a k
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from ..callers import key_digest
@@ -23,15 +23,21 @@ _ONE: Final = {"token": "a token", "admin": "an admin"}
 class KeyCheck:
     """Remembers what it has seen: both may stand in two files, and no two have the same key."""
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, *, aws: bool = False) -> None:
         self._names = names
+        # Whether tokens may have a pair of Amazon's kind, and those that have been seen.
+        self._aws = aws
+        self._pairs: set[str] = set()
         # Of 10^5 tokens most may use the same models.
         self._fine: set[str] = {"*"}
         self._tokens: set[str] = set()
         self._admins: set[str] = set()
         self._digests: dict[bytes, str] = {}
 
-    def tokens(self, tokens: Iterable[Token]) -> Iterator[str]:
+    def tokens(
+        self, tokens: Iterable[Token], providers: Collection[str] | None = None
+    ) -> Iterator[str]:
+        """Yield the problems of `tokens`; `providers` are all that there are, if known."""
         for token in tokens:
             where = f"[[tokens]] {token.name!r}"
             if token.name in self._tokens:
@@ -39,8 +45,22 @@ class KeyCheck:
             self._tokens.add(token.name)
             if wrong := self._key(token.key, "token"):
                 yield f"{where} key: {wrong}"
+            yield from self._pair(where, token.aws_access_key_id)
             for name in self.unknown_models(token.models):
                 yield f'{where} models: there is no model {name!r}; use "*" for all'
+            yield from unknown_providers(f"{where} passthrough", token.passthrough, providers)
+
+    def _pair(self, where: str, key_id: str | None) -> Iterator[str]:
+        if key_id is None:
+            return
+        if key_id in self._pairs:
+            yield f"{where} aws_access_key_id: another token has the same; give each its own"
+        self._pairs.add(key_id)
+        if not self._aws:
+            yield (
+                f"{where} aws_access_key_id: its secret follows from [server] aws_secret, which is"
+                ' not set; for example aws_secret = "${GATEWAY_AWS_SECRET}"'
+            )
 
     def admins(self, admins: Iterable[Admin]) -> Iterator[str]:
         for admin in admins:
@@ -79,6 +99,15 @@ class KeyCheck:
             return f"belongs to {whose} too; each needs its own"
         self._digests[digest] = kind
         return None
+
+
+def unknown_providers(
+    where: str, named: Iterable[str], providers: Collection[str] | None
+) -> Iterator[str]:
+    """Yield those of `named` that are no providers."""
+    for name in named:
+        if providers is not None and name != "*" and name not in providers:
+            yield f'{where}: there is no provider {name!r}; use "*" for all'
 
 
 def malformed(key: str) -> str | None:

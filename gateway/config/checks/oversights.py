@@ -80,6 +80,10 @@ def _secrets(config: Config) -> Iterator[tuple[str, str]]:
         yield f"[[admins]] {admin.name!r} key", admin.key
     if config.admin.oidc is not None:
         yield "[admin.oidc] client_secret", config.admin.oidc.client_secret
+    if config.server.aws_secret:
+        yield "[server] aws_secret", config.server.aws_secret
+    yield "[state] url", config.state.url
+    yield "[state] password", config.state.password
     for header, value in config.tracing.headers.items():
         yield f"[tracing] headers.{header}", value
 
@@ -87,6 +91,8 @@ def _secrets(config: Config) -> Iterator[tuple[str, str]]:
 def _extras(config: Config) -> Iterator[str]:
     if config.store.url.startswith("postgres") and not _is_there("psycopg"):
         yield f"[store] url: PostgreSQL needs a driver; {how_to_add('postgres')}"
+    if config.state.url and not _is_there("coredis"):
+        yield f"[state] url: Valkey and Redis need a client; {how_to_add('redis')}"
     if config.tracing.endpoint and not _is_there(_OTLP):
         yield f"[tracing] endpoint: needs OpenTelemetry; {how_to_add('otel')}"
 
@@ -100,7 +106,7 @@ def _is_there(module: str) -> bool:
 
 def _has_no_key(provider: Provider) -> bool:
     """Say whether calls that leave this network go without a key."""
-    if provider.api_key or provider.api_keys or provider.oauth is not None:
+    if provider.api_key or provider.api_keys or provider.token_source is not None:
         return False
     # Whatever shows a key is in some header.
     if provider.headers or provider.base_url is None:

@@ -15,7 +15,7 @@ def plain_http(where: str, provider: Provider) -> Iterator[str]:
     if provider.allow_http:
         return
     secret = provider.api_key or provider.api_keys or any(map(is_credential, provider.headers))
-    urls = {"base_url": provider.base_url if secret or provider.oauth else None}
+    urls = {"base_url": provider.base_url if secret or provider.token_source else None}
     if provider.oauth is not None:
         urls["oauth.token_url"] = provider.oauth.token_url
     for key, url in urls.items():

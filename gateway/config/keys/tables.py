@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from ...core.limits.budget import Budget
 from ..value_types import Count, Labels, Moment, Name, TeamName
@@ -12,7 +15,8 @@ class TokenTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """What a key may do, and what it is for: all of a token beside its name and its key.
 
     The limits of its `team` hold for the keys of that team together. `labels` stand in the records
-    of its requests. `overrides` are members of a body by which it may choose at the provider.
+    of its requests. `overrides` are members of a body by which it may choose at the provider,
+    `passthrough` the providers that it may ask for anything at all.
     """
 
     models: tuple[str, ...] = ("*",)
@@ -24,11 +28,14 @@ class TokenTerms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     team: TeamName | None = None
     labels: Labels = {}
     overrides: tuple[str, ...] = ()
+    passthrough: tuple[str, ...] = ()
 
 
 class Token(TokenTerms, frozen=True, kw_only=True):
     name: Name
     key: str
+    # Of the pair that Amazon's SDKs sign with; `[server] aws_secret` has the other half.
+    aws_access_key_id: Annotated[str, Meta(pattern=r"^[A-Z0-9]{16,128}\Z")] | None = None
 
 
 class MadeToken(Token, frozen=True):

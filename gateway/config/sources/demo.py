@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from ...installation import IN_CONTAINER
 from .. import load
 from ..paths import config_path
 from ..schema import Config
 
-# Nothing of it lasts: no database, no pid file. It listens on loopback, as by default.
+# Nothing of it lasts: no database, no pid file. It listens on loopback, as by default. In our
+# image, whose loopback nobody reaches, whoever publishes the port decides for whom it is.
 _DEMO: Final = """\
 [server]
 pid_file = ""
-open = true
+open = {in_container}
 [store]
 url = ""
 [providers.demo]
@@ -36,6 +38,7 @@ class FileOrDemo:
     def __init__(self, file: Path | None, environ: Mapping[str, str] = os.environ) -> None:
         self.path: Final = file or config_path()
         self._named = file is not None or bool(environ.get("GATEWAY_CONFIG"))
+        self._in_container = IN_CONTAINER in environ
 
     def __repr__(self) -> str:
         return f"<FileOrDemo {'the demo' if self.is_demo else self.path}>"
@@ -48,6 +51,7 @@ class FileOrDemo:
     def read(self) -> Config:
         """Return what is in use. Raises ConfigError."""
         if self.is_demo:
-            return load.parse(_DEMO, "the demo", {})
+            is_open = "true" if self._in_container else "false"
+            return load.parse(_DEMO.replace("{in_container}", is_open), "the demo", {})
         self._named = True
         return load.load(self.path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import ConfigError
+from ...file_owner import give_to_owner, make_private_folder
 from ..environment import MissingVariable, expand
 
 # Overrules the file: `--state-dir` sets it, so that workers have it too.
@@ -68,9 +69,10 @@ def make_folder(folder: Path, config: Path) -> None:
     if folder == config.parent.absolute():
         return
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(folder)
         if not any(folder.iterdir()):
             (folder / _IGNORE).write_text("*\n")
+            give_to_owner(folder / _IGNORE, folder)
     except OSError as exc:
         raise ConfigError(
             [f"[server] {_KEY}: {folder}: cannot be used: {exc.strerror or exc}"]

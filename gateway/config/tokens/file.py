@@ -22,6 +22,7 @@ from ...errors import ConfigError
 from .. import load
 from ..environment import MissingVariable, expand, only_unset
 from ..paths import tokens_path
+from ..sources.state import make_folder
 from .text import with_entry, without_entry
 
 _NEW_MODE: Final = 0o600
@@ -161,9 +162,10 @@ class _File:
         """Give the file its owner and its mode: those it had, if it was there."""
         like = self._was
         if like is None and os.geteuid() == 0:
-            # The gateway runs as the owner of the configuration and could not read a file of
-            # root's.
-            like = self._config_file.stat()
+            # The gateway could not read a file of root's. It runs as the owner of the folder that
+            # it writes to; where that is the folder of the configuration, as the file's owner.
+            beside = self._target.parent == self._config_file.parent.absolute()
+            like = (self._config_file if beside else self._target.parent).stat()
         made = os.fstat(descriptor)
         if like is not None and (like.st_uid, like.st_gid) != (made.st_uid, made.st_gid):
             os.fchown(descriptor, like.st_uid, like.st_gid)
@@ -176,6 +178,8 @@ def _locked(path: Path, config_file: Path) -> Iterator[_File]:
         raise ConfigError([f"{path}: is the configuration file; give that another name"])
     # A symbolic link stays, and the file it points to is replaced.
     target = Path(os.path.realpath(path))
+    # The first key may be made before the first start.
+    make_folder(path.parent.absolute(), config_file)
     try:
         # The folder is locked, not the file: every writer replaces the file by another, so a writer
         # that waited for a lock on it would hold the lock of a file that is gone.

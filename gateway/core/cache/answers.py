@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -56,11 +56,13 @@ class CachePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     max_bytes        all entries, and what is recorded of answers under way
     max_entry_bytes  one answer's body; larger ones are not kept
     max_ttl          seconds; a request that asks for more gets this
+    shared           other processes' answers count too, through the server of `[state]`
     """
 
     max_bytes: Annotated[int, Meta(ge=0)] = 64 * 1024 * 1024
     max_entry_bytes: Annotated[int, Meta(ge=0)] = 1024 * 1024
     max_ttl: Annotated[float, Meta(ge=0)] = 86_400.0
+    shared: bool = False
 
 
 def cache_control(header: bytes | None, model: ModelCache | None, max_ttl: float) -> float | None:
@@ -142,6 +144,8 @@ class AnswerStore:
 
     def __init__(self, policy: CachePolicy) -> None:
         self.policy = policy
+        # Is told of what this process has kept, if others are to have it too.
+        self.kept: Callable[[bytes, CachedAnswer], None] | None = None
         self._entries: dict[bytes, CachedAnswer] = {}
         # A heap of when each entry is too old. The times of entries that are gone stay for a while.
         self._expiries: list[tuple[float, bytes]] = []
@@ -171,8 +175,11 @@ class AnswerStore:
         self._entries[key] = entry
         return entry
 
-    def put(self, key: bytes, entry: CachedAnswer, now: float) -> None:
-        """Keep `entry`, in place of an older one, if it is not too large."""
+    def put(self, key: bytes, entry: CachedAnswer, now: float, *, own: bool = True) -> None:
+        """Keep `entry`, in place of an older one, if it is not too large.
+
+        One that is not this process's `own` is known to the others.
+        """
         self._expire(now)
         self._drop(key)
         if len(entry.body) > self.policy.max_entry_bytes or not self._make_room(entry.size):
@@ -180,6 +187,8 @@ class AnswerStore:
         self._entries[key] = entry
         self.stored += entry.size
         heapq.heappush(self._expiries, (entry.created + entry.ttl, key))
+        if own and self.kept is not None:
+            self.kept(key, entry)
 
     # Answers under way...
 

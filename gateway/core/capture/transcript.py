@@ -19,9 +19,10 @@ from typing import Any, Final
 import msgspec
 
 from ..records.record import milliseconds
-from ..wire.sse import SseDecoder, SseEvent
+from ..wire.sse import SseEvent
 from .capture import Capture
 from .redaction import WITHHELD, Redacted, Redactor
+from .stream_events import StreamEvents
 
 VERSION: Final = 1
 # What stands for a body that was not kept, and why.
@@ -200,15 +201,10 @@ def _end(capture: Capture, redactor: Redactor) -> EndLine:
 
 
 def _stream(capture: Capture, redactor: Redactor) -> Iterator[Line]:
-    # No event is larger than all that was kept.
-    decoder = SseDecoder(max_event_bytes=len(capture.answer) + 1)
-    for at, piece in capture.pieces():
-        for event in decoder.feed(piece):
-            yield _event(event, _since(capture, at), redactor, capture.request.marks)
-    if pending := decoder.pending:
-        # Counted with LF line ends, so a CRLF may be twice as long here.
-        text = bytes(capture.answer[-2 * pending :])
-        rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")[-pending:]
+    events = StreamEvents(capture)
+    for at, event in events:
+        yield _event(event, _since(capture, at), redactor, capture.request.marks)
+    if rest := events.rest:
         found = WITHHELD if redactor.selective else Redacted(redactor.text(rest, whole=False))
         yield BodyLine(at_ms=_since(capture, capture.answered_at), body=_content(found, cut=True))
 

@@ -13,12 +13,14 @@ of the deployment: where a call goes, what an error says.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from ...errors import GatewayError
+from ..records.counting import UsageRule
 from ..wire.json_scan import JsonMember
+from .model_terms import ModelTerms, ReasoningForm
 from .needs import Needs
 from .rewriting import Answer, NotAnAnswer, StreamRewriter
 
@@ -38,9 +40,6 @@ __all__ = [
 ]
 
 HeaderList = list[tuple[bytes, bytes]]
-# By an effort, in words; by a budget of tokens; by an effort with thinking that the model doses
-# itself; or not at all.
-ReasoningForm = Literal["none", "effort", "budget", "adaptive"]
 
 # A stream that says nothing for so many bytes before its first meaningful event is let through:
 # the provider is alive, and what is held back takes memory.
@@ -63,12 +62,15 @@ class Recipient(Protocol):
     @property
     def model_json(self) -> bytes:
         """Return the provider's name of the model, as JSON."""
-        ...
 
     @property
     def stream_usage(self) -> bool:
         """Say whether the provider can be asked for usage in its streams."""
         ...
+
+    @property
+    def usage_rule(self) -> UsageRule:
+        """Return how its counts of tokens are to be added up."""
 
     @property
     def dialect(self) -> Dialect: ...
@@ -80,22 +82,23 @@ class ForeignRecipient(Recipient, Protocol):
     @property
     def provider(self) -> str:
         """Return the provider's name in the configuration."""
-        ...
 
     @property
     def reasoning(self) -> ReasoningForm:
         """Return how the model is asked to reason."""
+
+    @property
+    def terms(self) -> ModelTerms:
+        """Return what its model takes of what its API has a form for."""
         ...
 
     @property
     def default_max_tokens(self) -> int:
         """Return how long an answer may become where the caller does not say, but the API must."""
-        ...
 
     @property
     def max_output_tokens(self) -> int | None:
         """Return how many tokens of an answer may be asked for at most; None: not known."""
-        ...
 
     @property
     def drops(self) -> bool:
@@ -268,10 +271,7 @@ class Dialect(Protocol):
         ...
 
     def model_list(self, entries: Sequence[ModelEntry], query: str = "") -> bytes:
-        """Return the list of models, or the page of it that `query` asks for.
-
-        Raises InvalidRequest (400) for a page that there cannot be.
-        """
+        """Return the list of models, or its page that `query` asks for. Raises InvalidRequest."""
         ...
 
     def model_entry(self, entry: ModelEntry) -> bytes: ...

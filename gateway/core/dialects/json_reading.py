@@ -6,12 +6,19 @@ understood is shown as it came, and nothing here raises for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from .conversation import Part, PartKind, text_part
+from .conversation import (
+    MOST_PARTS,
+    Conversation,
+    ConversationTurn,
+    Part,
+    PartKind,
+    text_part,
+)
 
 
 def decoded(data: bytes) -> Any:
@@ -43,6 +50,37 @@ def as_json(value: Any) -> str:
 
 def other(value: Any) -> Part:
     return text_part(PartKind.OTHER, as_json(value))
+
+
+def inputs(value: Any) -> list[Part]:
+    """Return what a model was given that is no chat: a text, several, or numbers of tokens."""
+    if isinstance(value, str):
+        return [text_part(PartKind.TEXT, value)]
+    several = items(value)
+    if several and all(isinstance(each, int) for each in several):
+        return [text_part(PartKind.OTHER, as_json(value))]
+    return [
+        text_part(PartKind.TEXT, each) if isinstance(each, str) else other(each)
+        for each in several[:MOST_PARTS]
+    ] or ([] if value is None else [other(value)])
+
+
+def conversation_of(body: bytes, names: Sequence[str]) -> Conversation:
+    """Return what was asked, of which the members `names` are what the model was given.
+
+    An empty conversation if the body cannot be read, as of a form.
+    """
+    document = decoded(body)
+    if not isinstance(document, dict):
+        return Conversation()
+    turns = [
+        ConversationTurn(role=name, parts=inputs(document[name]))
+        for name in names
+        if name in document
+    ]
+    shown = {"model", *names}
+    settings = {name: value for name, value in document.items() if name not in shown}
+    return Conversation(turns=turns, settings=settings)
 
 
 def sized(data: Any) -> int | None:

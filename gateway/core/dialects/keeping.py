@@ -45,11 +45,16 @@ class ResponsesPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class KeptResponse(msgspec.Struct, frozen=True):
-    """`response` is the object as its caller got it, `input` a list of all items it was made of."""
+    """`response` is the object as its caller got it, `input` a list of all items it was made of.
+
+    `request_id` and `token` are those of the request, by which it is erased.
+    """
 
     id: str
     response: bytes
     input: bytes
+    request_id: str | None = None
+    token: str | None = None
 
     @property
     def size(self) -> int:

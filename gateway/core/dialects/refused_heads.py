@@ -22,12 +22,23 @@ from ...errors import (
 )
 from .anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from .base import Dialect, HeaderList
+from .bedrock_converse.dialect import BEDROCK_CONVERSE, LIST_PATH, MODEL_PATH, PROFILES_PATH
+from .cohere.dialect import COHERE_CHAT
+from .gemini.dialect import GEMINI, METHODS
+from .ollama.dialect import OLLAMA_CHAT
 from .openai_chat.dialect import OPENAI_CHAT
 
 _MESSAGES: Final = b"/messages"
+_OLLAMA_PATHS: Final = (b"/api/chat", b"/api/generate", b"/api/embed", b"/api/tags", b"/api/show")
+_COHERE_PATHS: Final = (b"/v2/chat", b"/v2/embed", b"/v2/rerank")
 # Only Anthropic's clients send these, whichever path they ask for.
 _VERSION: Final = b"\nanthropic-version:"
 _KEY: Final = b"\nx-api-key:"
+# Those of Google's.
+_GOOGLES: Final = (b"\nx-goog-api-key:", b"\nx-goog-api-client:")
+_GOOGLE_PATHS: Final = (b"/v1beta", b"/v1alpha")
+_GOOGLE_METHODS: Final = frozenset(method.encode() for method in METHODS)
+_AMAZON_PATHS: Final = tuple(each.encode() for each in (MODEL_PATH, LIST_PATH, PROFILES_PATH))
 _LONGEST_METHOD: Final = 32
 
 
@@ -63,7 +74,7 @@ _ERRORS: Final[dict[int, Callable[..., GatewayError]]] = {
 }
 
 
-def dialect_of_head(head: bytes) -> Dialect | None:
+def dialect_of_head(head: bytes) -> Dialect | None:  # noqa: PLR0911  # a row for each dialect
     """Return what the sender of `head` speaks; None if it has no line with a path.
 
     Without regular expressions: it is asked for each request that is turned away, thousands a
@@ -76,10 +87,26 @@ def dialect_of_head(head: bytes) -> Dialect | None:
     found = head.find(_MESSAGES, start, end if end >= 0 else len(head))
     if found >= 0 and head.find(b"?", start, found) < 0:
         return ANTHROPIC_MESSAGES
+    if head.startswith(_GOOGLE_PATHS, start) or _names_method(head, start, end):
+        return GEMINI
+    if head.startswith(_AMAZON_PATHS, start):
+        return BEDROCK_CONVERSE
+    if head.startswith(_OLLAMA_PATHS, start):
+        return OLLAMA_CHAT
+    if head.startswith(_COHERE_PATHS, start):
+        return COHERE_CHAT
     fields = head.lower()
     if fields.find(_VERSION, end) >= 0 or fields.find(_KEY, end) >= 0:
         return ANTHROPIC_MESSAGES
+    if any(fields.find(each, end) >= 0 for each in _GOOGLES):
+        return GEMINI
     return OPENAI_CHAT
+
+
+def _names_method(head: bytes, start: int, end: int) -> bool:
+    """Say whether the path that begins at `start` ends in a method of Gemini's API."""
+    line = head[start : end if end >= 0 else len(head)].partition(b" ")[0].partition(b"?")[0]
+    return line.rpartition(b":")[2] in _GOOGLE_METHODS
 
 
 def refused_head(

@@ -47,6 +47,11 @@ class StreamRewriter(Protocol):
     """
 
     @property
+    def by_lines(self) -> bool:
+        """Say whether the stream is a JSON object in each line, and no events."""
+        ...
+
+    @property
     def meaningful(self) -> bool: ...
 
     @property
@@ -120,3 +125,32 @@ class StreamRewriter(Protocol):
     def finish(self) -> bytes:
         """Return the bytes that make a whole stream complete; asked once, at its end."""
         ...
+
+
+class EventRewriter:
+    """The state of a `rewriting.StreamRewriter`.
+
+    With a `sink` the data of events go there, and their bytes nowhere: a translation reads them.
+    """
+
+    # Of streams in which the dialect has no use for it.
+    progressed = False
+    by_lines = False
+    kept_ids: tuple[str, ...] = ()
+    foreign_error = None
+
+    def __init__(self) -> None:
+        self.meaningful = False
+        self.done = False
+        self.finished = False
+        self.said = 0
+        self.error: bytes | None = None
+        self.broken: str | None = None
+        self.events = 0
+        self.malformed = 0
+        self.sink: list[bytes] | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Say whether there is nothing more to be had from the stream."""
+        return self.done or self.error is not None or self.broken is not None

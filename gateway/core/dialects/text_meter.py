@@ -28,6 +28,7 @@ _NO_TEXT: Final = frozenset(
         *("data", "url", "b64_json", "audio_url", "image_url", "images"),
         *("finish_reason", "stop_reason", "native_finish_reason", "logprobs", "annotations"),
         *("citations", "search_results", "usage", "expires_at", "executed_tools"),
+        *("thoughtSignature", "mimeType", "fileUri", "willContinue", "jsonPath"),
     }
 )
 # One text under two names, as servers have it that changed the name (vLLM).
@@ -36,6 +37,7 @@ _ONCE: Final = "reasoning"
 # The same in parts, beside one of these two or instead of them: OpenRouter's, Anthropic's as
 # LiteLLM has them, and LiteLLM's for what its providers send beside OpenAI's members.
 _IN_PARTS: Final = frozenset({"reasoning_details", "thinking_blocks", "provider_specific_fields"})
+_ARGUMENTS: Final = frozenset({"arguments", "args"})
 # Deeper than any message is.
 _DEPTH: Final = 12
 
@@ -113,6 +115,11 @@ class TextMeter:
         else:
             self._unseen = _EVERY
 
+    def add_piece(self, size: int) -> None:
+        """Count one piece of `size` bytes of text."""
+        self._size += size
+        self._pieces += 1
+
     def add_found(self, delta: object) -> None:
         """Count one delta that has been decoded."""
         size = text_size(delta)
@@ -146,13 +153,21 @@ def text_size(found: object, depth: int = _DEPTH) -> int:
                 continue
             if key in _IN_PARTS and (found.get(_ONCE) or found.get(_AGAIN)):
                 continue
-            if key == "arguments" and isinstance(value, dict):
-                # Some servers send a tool's arguments as an object, whose members are all text.
-                size += len(msgspec.json.encode(value))
+            if key in _ARGUMENTS and isinstance(value, dict):
+                # Some send a tool's arguments as an object, whose members are all text.
+                size += _json_size(value)
             else:
                 size += text_size(value, depth - 1)
         return size
     return 0
+
+
+def _json_size(value: dict[str, Any]) -> int:
+    try:
+        return len(msgspec.json.encode(value))
+    except UnicodeEncodeError:
+        # A lone surrogate, which JSON may have as an escape.
+        return len(json.dumps(value, separators=(",", ":")))
 
 
 def answer_tokens(choices: bytes | None) -> int:

@@ -7,7 +7,13 @@ In reading order:
     account     what one scope may use and has used: both buckets, its budget, its leases
     ledger      the accounts of all scopes: `admit` checks every limit of every scope and only then
                 reserves; `settle` puts the true usage in the reserve's place
+    grants      what a request asks for, and what it gets
+    refusals    sentences for callers whom a limit keeps out
+    operations  what processes say to the place where they share limits
+    sharing     such a place, for processes of one host
+    ledger_state  what it holds, for the program that goes on with it
     estimate    how many tokens a request will need, before a model has seen it
+    prompt_text  the texts of a prompt, and what a tokenizer's count of them comes to
     headers     OpenAI's `x-ratelimit-*`
     fair_queue  which request is next for a slot
     shedding    how much to turn away when the process has too much to do

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Iterator
 from typing import Annotated, Final
 
@@ -88,31 +87,24 @@ class Account(msgspec.Struct, gc=False):
 
     def obstacles(
         self, tokens: int, now: float, epoch: float
-    ) -> Iterator[tuple[float, LimitKind, str]]:
-        """Yield each limit that is in the way: seconds until it is not, which it is, a sentence."""
+    ) -> Iterator[tuple[float, LimitKind, bool]]:
+        """Yield each limit that is in the way: seconds until it is not, and which it is.
+
+        The last says of a budget that it is used up, and not only reserved.
+        """
         bucket = self.requests
         if bucket is not None and not bucket.admits(1, now):
-            message = f"rate limit reached for requests: limit {bucket.limit} per minute"
-            yield bucket.wait(1, now), LimitKind.REQUESTS, message
+            yield bucket.wait(1, now), LimitKind.REQUESTS, False
         bucket = self.tokens
         if bucket is not None and not bucket.admits(tokens, now):
-            wait = bucket.wait(tokens, now)
-            start = "rate limit reached for tokens" if wait < math.inf else "request too large"
-            message = f"{start}: limit {bucket.limit} per minute, about {tokens} requested"
-            yield wait, LimitKind.TOKENS, message
+            yield bucket.wait(tokens, now), LimitKind.TOKENS, False
         most = self.scope.limits.max_concurrent
         if most is not None and self.leases >= most:
-            yield CONCURRENT_WAIT, LimitKind.CONCURRENT, f"too many requests at once: limit {most}"
+            yield CONCURRENT_WAIT, LimitKind.CONCURRENT, False
         spending = self.spending
         if spending is not None and (spending := spending.at(epoch)).exhausted:
-            budget = spending.budget
-            window = "in total" if budget.window == "total" else f"per {budget.window}"
-            of = f"your budget of {budget.usd:.12g} USD {window}"
-            if spending.spent >= spending.limit:
-                yield spending.ends - epoch, LimitKind.BUDGET, f"you have used up {of}"
-            else:
-                message = f"what is left of {of} is reserved for your requests under way"
-                yield CONCURRENT_WAIT, LimitKind.BUDGET, message
+            used_up = spending.spent >= spending.limit
+            yield spending.ends - epoch if used_up else CONCURRENT_WAIT, LimitKind.BUDGET, used_up
 
 
 def open_account(scope: Scope, epoch: float) -> Account:

@@ -13,6 +13,9 @@ import re
 from typing import Final
 
 BYTES_PER_TOKEN: Final = 4  # of English text and of JSON, by OpenAI's rule of thumb
+# Prose has up to so many with the newest tokenizers, code and JSON have fewer: a text with more
+# bytes than this for each token of a context cannot be expected to fit into it.
+MOST_BYTES_PER_TOKEN: Final = 5
 
 # An image of 1024 x 1024 is 765 tokens to GPT-4o and about 1,400 to Claude; its base64 is a
 # megabyte, which by length would be 250,000.

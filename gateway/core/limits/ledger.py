@@ -24,11 +24,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 
-import msgspec
-
 from .account import Account, LimitKind, Scope, ScopeLimits, open_account
 from .bucket import BucketLevel
-from .budget import BudgetLevel, Spending, begin
+from .budget import begin
+from .grants import Charge, Demand, Grant, LimitRefusal, LimitStatus
+from .refusals import message_of
 
 __all__ = [
     "Demand",
@@ -40,62 +40,6 @@ __all__ = [
     "Scope",
     "ScopeLimits",
 ]
-
-
-class Demand(msgspec.Struct, frozen=True, gc=False):
-    """What one request will take: tokens of prompt and answer, and nano-dollars.
-
-    `cost` is the most that it can cost, if it is `bounded` by what the request says; otherwise an
-    estimate, and a budget reserves at least what the dearest of the caller's last requests cost.
-    """
-
-    tokens: int = 0
-    cost: int = 0
-    bounded: bool = True
-
-
-class LimitRefusal(msgspec.Struct, frozen=True):
-    """Why a request may not go on: of all limits in its way, the one that is so for longest.
-
-    `retry_after` is the seconds until the same request would be admitted if nothing else
-    happened; None if it never would. `message` is for the caller.
-    """
-
-    scope: Scope
-    kind: LimitKind
-    retry_after: float | None
-    message: str
-
-
-class LimitStatus(msgspec.Struct, frozen=True):
-    """What is left in one scope; None is a dimension that it does not limit."""
-
-    requests: BucketLevel | None
-    tokens: BucketLevel | None
-    budget: BudgetLevel | None = None
-
-
-# What a grant has taken from one account: seconds of both buckets, and where how much of its
-# budget is reserved.
-_Charge = tuple[Account, float, float, Spending | None, int]
-
-
-class Grant:
-    """One admitted request and its lease, to be settled or voided once. `expires` is a time."""
-
-    __slots__ = ("charges", "demand", "expires", "leased")
-
-    def __init__(
-        self, demand: Demand, charges: Sequence[_Charge], expires: float = math.inf
-    ) -> None:
-        self.demand = demand
-        self.charges = charges
-        self.expires = expires
-        self.leased = True
-
-    def __repr__(self) -> str:
-        scopes = ", ".join(charge[0].scope.key for charge in self.charges)
-        return f"<Grant of {self.demand} {f'by {scopes}' if scopes else 'that has ended'}>"
 
 
 class Ledger:
@@ -141,7 +85,7 @@ class Ledger:
             refused = not all(account.admits(tokens, now, epoch) for account in accounts)
         if refused:
             return _refusal(accounts, tokens, now, epoch)
-        charges: list[_Charge] = []
+        charges: list[Charge] = []
         for account in accounts:
             account.leases += 1
             requests, bucket, spending = account.requests, account.tokens, account.spending
@@ -157,6 +101,42 @@ class Ledger:
             self._expiring.add(grant)
             self._next_expiry = min(self._next_expiry, expires)
         return grant
+
+    def account(self, scope: Scope, now: float, epoch: float) -> Account:
+        """Return the account of `scope`, from now on with its limits."""
+        account = self._accounts.get(scope.key)
+        if account is None:
+            account = self._accounts[scope.key] = open_account(scope, epoch)
+        elif account.scope is not scope:
+            account.follow(scope, now, epoch)
+        return account
+
+    def put(self, account: Account) -> None:
+        """Take up an account that was opened elsewhere."""
+        self._accounts[account.scope.key] = account
+
+    def hold(self, grant: Grant) -> None:
+        """Take up a grant that was made elsewhere: count its lease and what it has reserved.
+
+        Its buckets are not charged: what it took of them is known there.
+        """
+        for account, _, _, spending, reserved in grant.charges:
+            account.leases += grant.leased
+            if spending is not None:
+                spending.reserved += reserved
+        if grant.expires != math.inf:
+            self._expiring.add(grant)
+            self._next_expiry = min(self._next_expiry, grant.expires)
+
+    def forfeit(self, grant: Grant) -> None:
+        """End the lease of a `grant` whose holder is gone, and give back what it had reserved."""
+        self._expiring.discard(grant)
+        self.release(grant)
+        for _, _, _, reserved_in, reserved in grant.charges:
+            if reserved_in is not None:
+                reserved_in.reserved -= reserved
+        # Settled late, it has no reserve to give back a second time.
+        grant.charges = [(*charge[:3], None, 0) for charge in grant.charges]
 
     def recall(self, scope: Scope, spent: int, epoch: float) -> None:
         """Take note that `spent` nano-dollars of the budget's window around `epoch` are on record.
@@ -254,7 +234,7 @@ class Ledger:
         """Return how many leases are held in all: each grant has one in each of its scopes."""
         return sum(account.leases for account in self)
 
-    def _end(self, grant: Grant) -> Sequence[_Charge]:
+    def _end(self, grant: Grant) -> Sequence[Charge]:
         """End the lease of `grant` and return what is still to be settled of it: once only."""
         self.release(grant)
         if grant.expires != math.inf:
@@ -268,19 +248,13 @@ class Ledger:
             return False
         expired = [grant for grant in self._expiring if grant.expires <= now]
         for grant in expired:
-            self._expiring.discard(grant)
-            self.release(grant)
-            for _, _, _, reserved_in, reserved in grant.charges:
-                if reserved_in is not None:
-                    reserved_in.reserved -= reserved
-            # Settled late, it has no reserve to give back a second time.
-            grant.charges = [(*charge[:3], None, 0) for charge in grant.charges]
+            self.forfeit(grant)
         self._next_expiry = min((grant.expires for grant in self._expiring), default=math.inf)
         return bool(expired)
 
 
 def _refusal(accounts: Sequence[Account], tokens: int, now: float, epoch: float) -> LimitRefusal:
-    wait, kind, message, scope = max(
+    wait, kind, used_up, scope = max(
         (
             (*obstacle, account.scope)
             for account in accounts
@@ -288,4 +262,5 @@ def _refusal(accounts: Sequence[Account], tokens: int, now: float, epoch: float)
         ),
         key=lambda each: each[0],
     )
+    message = message_of(scope, kind, tokens, wait, used_up=used_up)
     return LimitRefusal(scope, kind, None if wait == math.inf else wait, message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,6 +17,9 @@ from ...errors import (
     UpstreamError,
 )
 
+# provider: as it reported them; tokenizer: by a library on this machine, of requests that ask for a
+# count; estimated: by the length of the text. Of a mixture, the last.
+CountedBy = Literal["provider", "tokenizer", "estimated"]
 # The operation of requests that no model answers.
 COUNT_TOKENS: Final = "count_tokens"
 
@@ -107,6 +110,8 @@ class Record(msgspec.Struct, kw_only=True):
     `dropped` are the members of the request that the provider was not sent, since its API cannot
     say them.
     `team` and `labels` are those of the caller's key.
+    `price_source` says where the prices were from by which it was charged. `counted_by` says who
+    counted the tokens that it was charged for; the counts of the record are the provider's alone.
     """
 
     request_id: str
@@ -147,6 +152,9 @@ class Record(msgspec.Struct, kw_only=True):
     fallback_model: str | None = None
     skipped: list[SkipRecord] = []
     dropped: list[str] = []
+    price_source: str | None = None
+    counted_by: CountedBy | None = None
+    cache_write_1h_tokens: int | None = None
     team: str | None = None
     labels: dict[str, str] | None = None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -33,7 +35,8 @@ class Call(msgspec.Struct, frozen=True):
     """One HTTP request to a provider, complete but for the connection.
 
     `headers` hold everything except `host` and `content-length`, with lower-case names.
-    `connect_timeout` is in seconds, for DNS, TCP and TLS together; 0 means none.
+    `connect_timeout` is in seconds, for DNS, TCP and TLS together; 0 means none. `unlike` says that
+    no other call has the same head, so that nothing of it is worth remembering.
     """
 
     origin: Origin
@@ -42,3 +45,17 @@ class Call(msgspec.Struct, frozen=True):
     headers: Headers
     body: bytes
     connect_timeout: float = 5.0
+    unlike: bool = False
+
+
+class BodySource(Protocol):
+    """A body that is sent piece by piece, as it comes in or from where it is kept."""
+
+    @property
+    def length(self) -> int | None:
+        """Return how many bytes there will be; None if that is not known."""
+        ...
+
+    async def receive_some(self) -> bytes:
+        """Return the next bytes, b"" at the end."""
+        ...

@@ -182,6 +182,8 @@ class SkipReason(enum.Enum):
     NO_STREAMING = "no_streaming"
     CONTEXT_TOO_SMALL = "context_too_small"
     ANSWER_TOO_LONG = "answer_too_long"
+    # Its provider takes no body of that many bytes.
+    BODY_TOO_LARGE = "body_too_large"
 
 
 # The request is the reason, so that waiting changes nothing.
@@ -189,7 +191,11 @@ UNABLE: Final = frozenset(
     each
     for each in SkipReason
     if each.value.startswith("no_")
-    or each in (SkipReason.CANNOT_SERVE, SkipReason.CONTEXT_TOO_SMALL, SkipReason.ANSWER_TOO_LONG)
+    or each
+    in (
+        *(SkipReason.CANNOT_SERVE, SkipReason.CONTEXT_TOO_SMALL, SkipReason.ANSWER_TOO_LONG),
+        SkipReason.BODY_TOO_LARGE,
+    )
 )
 
 

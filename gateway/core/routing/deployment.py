@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import msgspec
 
 from ..dialects.base import Dialect, ReasoningForm
+from ..dialects.counting.counter import CountedAt
+from ..dialects.model_terms import USUAL, ModelTerms
+from ..records.counting import UsageRule
 from ..records.pricing import Prices
+from ..wire.body_fit import BodyFit
 from ..wire.hops import HOP
 from ..wire.overrides import NO_OVERRIDES, Overrides
 from .call import Call, Headers, Origin
@@ -34,6 +38,10 @@ class Credential(msgspec.Struct, frozen=True):
 Prepare = Callable[[Call, Credential, float], Awaitable[Call]]
 
 
+# Puts what an answer's headers say of it into its body, where those of its dialect have it.
+Completed = Callable[[Iterable[tuple[bytes, bytes]], bytes], bytes]
+
+
 # Is told that the provider has answered a call with 401; says whether the next call will have
 # another token.
 Renew = Callable[[Call], bool]
@@ -51,9 +59,12 @@ class Deployment(msgspec.Struct, frozen=True):
     adds cannot be replaced. `from_callers` are headers that go on from a caller's request, each
     with its value for a caller that has none (None: it is left out then). `count_target` is where a
     prompt's tokens are counted, if it does that. `capabilities` is None where none restricts what
-    it can serve. `overrides` are the members of a body by which its provider would let callers
-    choose for themselves. The last five are for requests in another dialect
-    (`dialects.base.ForeignRecipient`).
+    it can serve. `base_path` is what the paths of its API begin with. `overrides` are the members
+    of a body by which its provider would let callers choose for themselves. `reasoning` to `terms`
+    are for requests in another dialect (`dialects.base.ForeignRecipient`). `fit` is what a body
+    must be changed in, None where nothing, and `usage_rule` how its counts of tokens are added up.
+    `context` and `longest_answer` are its model's, in tokens, as far as they are known. `completed`
+    is None where an answer's body says all that is read of it.
     """
 
     provider: str
@@ -77,16 +88,28 @@ class Deployment(msgspec.Struct, frozen=True):
     from_callers: tuple[tuple[bytes, bytes | None], ...] = ()
     count_target: bytes | None = None
     capabilities: Capabilities | None = None
+    base_path: bytes = b""
     overrides: Overrides = NO_OVERRIDES
     reasoning: ReasoningForm = "none"
     default_max_tokens: int = 8192
     max_output_tokens: int | None = None
     drops: bool = False
     caches_prompts: bool = False
+    terms: ModelTerms = USUAL
+    fit: BodyFit | None = None
+    usage_rule: UsageRule = "usual"
+    context: int | None = None
+    longest_answer: int | None = None
+    completed: Completed | None = None
+    counter: CountedAt | None = None
 
     def takes(self, dialect: Dialect) -> bool:
         """Say whether a request in `dialect` can be sent to it."""
-        return dialect is self.dialect or dialect.name in self.targets
+        return dialect.name == self.dialect.name or dialect.name in self.targets
+
+    def counted_in(self, dialect: Dialect) -> Deployment:
+        """Return what would be asked in `dialect`, for a count of what a request can say in it."""
+        return msgspec.structs.replace(self, dialect=dialect, drops=True)
 
     @property
     def name(self) -> str:
@@ -96,7 +119,7 @@ class Deployment(msgspec.Struct, frozen=True):
     @property
     def answers_by(self) -> tuple[object, ...]:
         """Return what decides what it is asked: kept answers of one with other terms are others."""
-        terms = (self.reasoning, self.drops, self.caches_prompts, self.capabilities)
+        terms = (self.reasoning, self.drops, self.caches_prompts, self.terms, self.capabilities)
         return (self.name, self.origin, self.target, *terms)
 
     @property

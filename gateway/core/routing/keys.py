@@ -57,6 +57,12 @@ class Key:
         self.refused = why
         return seconds
 
+    def rest(self, now: float, seconds: float, why: str) -> None:
+        """Leave the key alone for `seconds`, since another process found it refused."""
+        self.bad_until = max(self.bad_until, now + seconds)
+        self.strikes = max(self.strikes, 1)
+        self.refused = why
+
     def accepted(self) -> None:
         """Take note that the provider took the key."""
         self.strikes = 0
@@ -178,6 +184,12 @@ class Keyring:
             self._rests[key.id] = until
         self._refused[key.id] = why
         return until - now
+
+    def rest(self, key: Key, now: float, seconds: float, why: str) -> None:
+        """Leave `key` alone here for `seconds`, since another process found it refused here."""
+        self._rests[key.id] = max(self._rests.get(key.id, 0.0), now + seconds)
+        self._strikes[key.id] = max(self._strikes.get(key.id, 0), 1)
+        self._refused[key.id] = why
 
     def doubt(self, key: Key, source: Source | None = None) -> Doubts:
         """Count a refusal that may not be the key's fault; return those in a row."""

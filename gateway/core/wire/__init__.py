@@ -7,6 +7,9 @@
     plain_text  whether bytes are text at all
     splice      rewrite some of them in the bytes, and leave every other byte alone
     model_name  the name of the model in a stream's events, by what they begin with
+    bounds/     how deep JSON may be nested, and how many members an object may have
+    heads/      heads in the form that nearly all have
+    binary/     event streams of frames with checksums, Amazon's
 
 Every decoder has `feed(data)` and gives the same result however its input is cut. Read `sse`,
 then `splice`.

@@ -13,6 +13,7 @@ from typing import Final
 _DECISIVE: Final = (
     *(b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade", b"te"),
     *(b"trailer", b"host", b"authorization", b"proxy-authorization", b"x-api-key"),
+    b"x-goog-api-key",
     *(b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"),
 )
 _SEPARATORS: Final = re.compile(rb"[^a-z0-9]+")

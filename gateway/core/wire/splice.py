@@ -16,12 +16,14 @@ from typing import Final
 
 import msgspec
 
-from .bounded_keys import decode_bounded
+from .bounds.bounded_keys import decode_bounded
+from .bounds.nesting import MOST_READ, nested_too_deeply
 from .json_scan import (
     MAX_MEMBERS,
     DuplicateKey,
     InvalidJSON,
     JsonMember,
+    NestedTooDeeply,
     NotAnObject,
     check_count,
     check_utf8,
@@ -42,7 +44,7 @@ _DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _EMPTY: Final[Mapping[str, bytes]] = {}
 
 # Bytes with so few members that a bound on them would save nothing.
-_UNCOUNTED: Final = 8192
+_UNCOUNTED: Final = 4096
 # `scan` makes Python objects of what it skips: 32 MiB of `[],` would take it 3 s and 770 MB.
 MAX_SCAN: Final = 256 * 1024
 _TWICE: Final = "a key stands more than once at the top level, or is very long"
@@ -54,12 +56,14 @@ _AFTER: Final = re.compile(rb"[ \t\n\r]*([,}])")
 _KEY: Final = re.compile(rb'([ \t\n\r]*)"[^"\\]*(?:\\.[^"\\]*){0,1000}"[ \t\n\r]*:[ \t\n\r]*')
 
 
-def members(body: bytes) -> list[JsonMember]:
+def members(body: bytes, depth: int = MOST_READ) -> list[JsonMember]:
     """Return the top-level members in order, duplicates included; at most `MAX_MEMBERS`.
 
-    Raises `InvalidJSON`, `NotAnObject`.
+    `depth` are the levels that may be nested. Raises `InvalidJSON`, `NotAnObject`.
     """
     check_utf8(body)  # msgspec does not look into the strings that it skips
+    if len(body) > depth and nested_too_deeply(body, depth):
+        raise NestedTooDeeply
     try:
         values = _decode(body)
     except (msgspec.DecodeError, RecursionError):
@@ -100,7 +104,7 @@ def _members_of_large(body: bytes) -> list[JsonMember]:
     except msgspec.DecodeError as error:
         raise InvalidJSON(str(error).removeprefix("JSON is malformed: ")) from None
     except RecursionError:
-        raise InvalidJSON("nested too deeply") from None
+        raise NestedTooDeeply from None
     if found is None:
         raise InvalidJSON(_TWICE)
     return [_with_own_key(member, body, plain) for member in found]

@@ -85,8 +85,9 @@ class SseDecoder:
         self._buffer = bytearray()
         self._skip_lf = False  # the last chunk ended in CR, already taken for a line end
         self._bom: bytes | None = b""  # what came of a byte order mark; None once decided
-        # Nothing is carried over from earlier chunks: the fast path may be taken.
-        self._idle = False
+        # Nothing is carried over from earlier chunks: the fast path may be taken. It takes no first
+        # chunk that has a byte order mark.
+        self._idle = True
 
     def __repr__(self) -> str:
         return f"<SseDecoder {self.pending} bytes pending>"
@@ -105,9 +106,11 @@ class SseDecoder:
             size = len(chunk)
             if len(body) == size - 8 and size <= self._limit and _CR not in body:
                 if _LF not in body:
+                    self._bom = None
                     return [SseEvent(body)]
                 datas = body.split(b"\n\ndata: ")
                 if body.count(b"\n") == 2 * len(datas) - 2:
+                    self._bom = None
                     return list(map(SseEvent, datas))
         return self._feed(chunk)
 
@@ -132,6 +135,7 @@ class SseDecoder:
         if self._skip_lf or _CR in chunk:
             chunk = self._normalise(chunk)
         if not chunk:
+            self._idle = False
             return []
         buffer = self._buffer
         # Only the new bytes are searched, and appending to a bytearray is amortised: a block

@@ -23,12 +23,12 @@ _LIMIT: Final = 50
 
 
 async def debug_log(request: PageRequest) -> Response:
-    request.admin.only("text", "start")
+    request.admin.only("text", "start", "key")
     text, start = request.admin.text("text", "").strip(), request.admin.number("start", 0)
     folder = request.resources.captures
     page = None if folder is None else await _page(request, folder, text, start)
     ids = [each.request_id for each in page.rows if each.request_id] if page else []
-    state = request.resources.debug_log
+    state = (await request.site.processes.state()).get("debug_log")
     config = request.site.config()
     request.admin.viewed("debug")
     template = "debug.html"
@@ -42,7 +42,8 @@ async def debug_log(request: PageRequest) -> Response:
         known=await _known(request, ids),
         text=text,
         ends=ENDS,
-        state=None if state is None else state(),
+        state=state,
+        key=request.admin.text("key", ""),
         settings=config.debug_log,
         retention=config.retention,
         windows=await _windows(request),

@@ -9,6 +9,8 @@ from ...admin.request import encoded
 from ..page_request import PageRequest
 
 _EXPORTS = ExportEndpoints()
+# As long as a word to watch one by may be.
+_LONGEST = 64
 
 
 async def requests(request: PageRequest) -> ASGIApp:
@@ -24,6 +26,7 @@ async def audit(request: PageRequest) -> ASGIApp:
 
 
 async def progress(request: PageRequest) -> ASGIApp:
-    """Say how far one's own export has come; null if another process serves it."""
+    """Say how far one's own export has come, whichever process sends it; null if none says so."""
     request.admin.only("track")
-    return encoded(_EXPORTS.progress(request.admin.who, request.admin.text("track", "")))
+    word = request.admin.text("track", "")[:_LONGEST]
+    return encoded(await request.resources.group.export(request.admin.who, word))

@@ -7,13 +7,12 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from ...admin.in_flight import exchanges
-from ...proxy.in_flight import InFlightRow
+from ...admin.in_flight import InFlightList
+from ..live.processes import GOOD, MOST
 from ..live.stream import EventStream
 from ..page_request import PageRequest
 
-# Looked at for one page, of which so many are shown.
-_MOST: Final = 2000
+# So many are shown of those that are looked at.
 _SHOWN: Final = 200
 _LOOK: Final = 2.0
 
@@ -29,24 +28,28 @@ async def in_flight(request: PageRequest) -> Response:
 async def live(request: PageRequest) -> ASGIApp:
     """Send the table again while it changes."""
     request.admin.only("text")
-    sent = b""
+    sent = ""
+    key = ("in-flight", request.may_operate, _text(request))
+
+    async def read() -> str:
+        return (await request.render("parts/in_flight.html", **await _found(request))).decode()
 
     async def next_event() -> tuple[str, Any] | None:
         nonlocal sent
-        body = await request.render("parts/in_flight.html", **await _found(request))
+        body = await request.site.processes.parts.get(key, GOOD, read)
         if body == sent:
             return None
         sent = body
-        return "update", {"parts": {"in-flight": body.decode()}}
+        return "update", {"parts": {"in-flight": body}}
 
     return EventStream(request.site.open_pages, next_event, _LOOK)
 
 
 async def _found(request: PageRequest) -> dict[str, Any]:
-    text = request.admin.text("text", "").strip()
-    found = await exchanges(request.resources, _MOST)
+    text = _text(request)
+    found = await request.site.processes.under_way(MOST)
     rows = found.rows
-    chosen = [each for each in rows if _has(each, text.lower())] if text else rows
+    chosen = _having(found, text.lower()) if text else rows
     return {
         "oldest": chosen[:_SHOWN],
         "in_flight": len(chosen) if text else found.total,
@@ -54,6 +57,15 @@ async def _found(request: PageRequest) -> dict[str, Any]:
     }
 
 
-def _has(row: InFlightRow, text: str) -> bool:
-    told = (row.request_id, row.token, row.model, row.provider, row.provider_model, row.client_ip)
-    return any(text in each.lower() for each in told if each)
+def _text(request: PageRequest) -> str:
+    return request.admin.text("text", "").strip()
+
+
+def _having(found: InFlightList, text: str) -> list[Any]:
+    """Return the requests that have `text` in their id, their key, their model or their place."""
+    chosen = []
+    for row in found.rows:
+        names = (row.request_id, row.token, row.model, row.provider, row.provider_model)
+        if any(text in each.lower() for each in (*names, row.client_ip, row.host) if each):
+            chosen.append(row)
+    return chosen

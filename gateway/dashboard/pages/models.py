@@ -7,7 +7,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from ...admin.status import group_state
 from ...errors import StoreUnavailable
 from ...store.control.deployments import DeploymentOrder, all_orders
 from ...store.queries import stats
@@ -25,7 +24,7 @@ async def models(request: PageRequest) -> Response:
     text = request.admin.text("text", "").lower()
     health, problem = await _health(request)
     orders = await _orders(request)
-    known = await group_state(request.resources)
+    known = await request.site.processes.state()
     every = list(request.resources.snapshot().models.everything())
     chosen = [
         model
@@ -45,6 +44,7 @@ async def models(request: PageRequest) -> Response:
         text=text,
         problem=problem,
         minutes=_MINUTES,
+        workers=max(1, len(known.get("processes", ()))),
         slots=[each for each in known["slots"] if each["limit"] is not None or each["waiting"]],
     )
 

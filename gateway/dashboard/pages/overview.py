@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import trio
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from ...admin.in_flight import InFlightList, exchanges
-from ...admin.resources import Resources
-from ...admin.status import group_state
 from ...errors import StoreUnavailable
 from ...store.queries import stats
 from ...store.queries.filters import Filter
+from ..live.processes import GOOD, OLDEST
 from ..live.stream import EventStream
 from ..page_request import PageRequest
 from ..views import series, time_range
@@ -28,13 +27,18 @@ _LOOK: Final = 2.0
 _TOP: Final = 8
 # Seconds that the page waits for its figures. Those of a month take longer where there are many.
 _PATIENCE: Final = 0.15
-_OLDEST: Final = 8
-# Seconds: all pages that look every two seconds share what the processes are asked.
-_GROUP_SECONDS: Final = 1.0
 _BUDGET_SECONDS: Final = 15.0
 # Places of the page that show what is, and their templates.
 _PRESENT: Final = {"present": "parts/present.html", "in-flight": "parts/in_flight.html"}
 _DIMENSIONS: Final = ("model", "provider", "token")
+
+
+class ShownFigures(NamedTuple):
+    """Figures, the place of the page that shows them, and its charts by column."""
+
+    summary: stats.Summary
+    part: str
+    columns: dict[str, list[float | None]]
 
 
 async def overview(request: PageRequest) -> Response:
@@ -47,9 +51,9 @@ async def overview(request: PageRequest) -> Response:
         ranges=RANGES,
         range=wanted,
         default=DEFAULT,
-        figures=figures,
+        figures=None if figures is None else figures.summary,
         problem=problem,
-        series=series.NONE if figures is None else series.columns(figures),
+        series=series.NONE if figures is None else figures.columns,
         chosen=[(name, each) for name in _DIMENSIONS for each in request.admin.several(name, ())],
         **await _present(request),
     )
@@ -60,25 +64,20 @@ async def live(request: PageRequest) -> ASGIApp:
     request.admin.only("range", *_DIMENSIONS)
     wanted = _range(request)
     shown: object = None
-    sent: dict[str, bytes] = {}
+    sent: dict[str, str] = {}
 
     async def next_event() -> tuple[str, Any] | None:
         nonlocal shown
         parts: dict[str, str] = {}
         value: dict[str, Any] = {"parts": parts}
-        present = await _present(request)
-        for place, template in _PRESENT.items():
-            body = await request.render(template, **present)
-            if body != sent.get(place):
-                sent[place] = body
-                parts[place] = body.decode()
+        for place, text in (await _present_parts(request)).items():
+            if text != sent.get(place):
+                sent[place] = parts[place] = text
         if request.database is not None:
             figures = await _figures(request, wanted)
             if figures is not shown:
                 shown = figures
-                body = await request.render("parts/figures.html", figures=figures, range=wanted)
-                parts["figures"] = body.decode()
-                value["series"] = series.columns(figures)
+                parts["figures"], value["series"] = figures.part, figures.columns
         return ("update", value) if parts else None
 
     return EventStream(request.site.open_pages, next_event, _LOOK)
@@ -90,7 +89,7 @@ def _range(request: PageRequest) -> TimeRange:
 
 async def _figures_or_problem(
     request: PageRequest, wanted: TimeRange
-) -> tuple[stats.Summary | None, str | None]:
+) -> tuple[ShownFigures | None, str | None]:
     """Return the figures, or why there are none: what is wrong now is shown in any case.
 
     The page does not wait for figures that take long: they are sent to it when they are there.
@@ -105,11 +104,11 @@ async def _figures_or_problem(
     return None, None
 
 
-async def _figures(request: PageRequest, wanted: TimeRange) -> stats.Summary:
+async def _figures(request: PageRequest, wanted: TimeRange) -> ShownFigures:
     chosen = {name: request.admin.several(name, ()) for name in _DIMENSIONS}
     key = (wanted.name, *chosen.values())
 
-    async def read() -> stats.Summary:
+    async def read() -> ShownFigures:
         now = time.time()
         filter_ = Filter(
             since=time_range.since(wanted, now),
@@ -117,37 +116,46 @@ async def _figures(request: PageRequest, wanted: TimeRange) -> stats.Summary:
             provider=chosen["provider"],
             token=chosen["token"],
         )
-        return await request.read(
+        found = await request.read(
             lambda connection: stats.summary(connection, filter_, top=_TOP, now=now)
         )
+        part = await request.render("parts/figures.html", figures=found, range=wanted)
+        return ShownFigures(found, part.decode(), series.columns(found))
 
-    found: stats.Summary = await request.site.shared.get(key, wanted.refresh, read)
+    found: ShownFigures = await request.site.shared.get(key, wanted.refresh, read)
+    return found
+
+
+async def _present_parts(request: PageRequest) -> Mapping[str, str]:
+    """Return the places of the page that show what is: one rendering for all who may the same."""
+
+    async def read() -> dict[str, str]:
+        present = await _present(request)
+        return {
+            place: (await request.render(template, **present)).decode()
+            for place, template in _PRESENT.items()
+        }
+
+    key = ("overview", request.may_operate)
+    found: Mapping[str, str] = await request.site.processes.parts.get(key, GOOD, read)
     return found
 
 
 async def _present(request: PageRequest) -> dict[str, Any]:
-    resources = request.resources
-    snapshot = resources.snapshot()
-    known, under_way = await request.site.shared.get(
-        "group", _GROUP_SECONDS, lambda: _group(resources)
-    )
-    oldest = under_way.rows
+    processes = request.site.processes
+    known, under_way = await processes.state(), await processes.under_way(OLDEST)
     models = {
         model.name: list(dict.fromkeys(each.state_key for each in model.deployments))
-        for model in snapshot.models
+        for model in request.resources.snapshot().models
     }
     closed = sum(each["state"] == "closed" for each in known["deployments"])
     return {
-        "troubles": troubles(known, models, await _budgets(request), oldest),
+        "troubles": troubles(known, models, await _budgets(request), under_way.rows),
         "state": known,
-        "oldest": oldest,
+        "oldest": under_way.rows,
         "in_flight": under_way.total,
         "closed": closed,
     }
-
-
-async def _group(resources: Resources) -> tuple[dict[str, Any], InFlightList]:
-    return await group_state(resources), await exchanges(resources, _OLDEST)
 
 
 async def _budgets(request: PageRequest) -> list[BudgetUse]:

@@ -15,7 +15,7 @@ from ...core.capture.transcript import Transcript
 from ...core.dialects.offered import OFFERED
 from ...errors import PermissionDenied
 from ..asking.captured import rows_of, transcript_of
-from ..asking.model_choices import MOST, api_of, model_choices
+from ..asking.model_choices import MOST, api_of, model_choices, strategy_of
 from ..asking.sendable import is_whole, sendable_headers
 from ..page_request import PageRequest
 from ..views.explanations import ENDS
@@ -47,7 +47,8 @@ async def trail(request: PageRequest) -> Response:
     """Answer with what is on record of a request that was just made, as a part of the page."""
     request.admin.only()
     row = (await rows_of(request, request.admin.argument))[0]
-    return await request.page("parts/trail.html", row=row, steps=timeline(row), ends=ENDS)
+    steps = timeline(row, strategy_of(request.site.config().models, row["model"]))
+    return await request.page("parts/trail.html", row=row, steps=steps, ends=ENDS)
 
 
 async def _replay(request: PageRequest, request_id: str) -> dict[str, Any] | None:

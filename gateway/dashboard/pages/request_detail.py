@@ -19,6 +19,7 @@ from ...store.queries.filters import Filter
 from ..asking.answer_diff import AnswerDiff, answer_text, diff
 from ..asking.captured import conversation_of, rows_of, transcript_of
 from ..asking.curl import as_curl
+from ..asking.model_choices import strategy_of
 from ..page_request import PageRequest
 from ..views.explanations import ENDS
 from ..views.timeline import timeline
@@ -51,7 +52,7 @@ async def one(request: PageRequest) -> Response:
         row=row,
         same=len(found),
         number=min(number, len(found) - 1),
-        steps=timeline(row),
+        steps=timeline(row, strategy_of(request.site.config().models, row["model"])),
         ends=ENDS,
         prices=_prices(request, row),
         captured=await _is_captured(request, request_id),

@@ -86,29 +86,54 @@ async def requests(request: PageRequest) -> Response:
 async def live(request: PageRequest) -> ASGIApp:
     """Send what comes in and passes the same filters."""
     wanted, _ = wanted_of(request)
-    started = time.time()
+    # A second before: what the page itself was made of may have missed it.
+    started = round((time.time() - 1.0) * 1_000_000)
     seen: dict[str, None] = {}
 
     async def next_event() -> tuple[str, Any] | None:
-        since = round((max(started, time.time() - _LATE) - 1.0) * 1_000_000)
-        narrowed = msgspec.structs.replace(wanted, since=since, until=None, written=("", ""))
-        page = await request.read(
-            lambda connection: request_log.page(connection, narrowed, limit=LIMIT)
-        )
-        fresh = [row for row in page.rows if row["id"] not in seen]
+        rows = await _newest(request, wanted)
+        fresh = [row for row in rows if row["id"] not in seen and _end(row) >= started]
         seen.update(dict.fromkeys(row["id"] for row in fresh))
         while len(seen) > _REMEMBERED:
             del seen[next(iter(seen))]
-        if not fresh:
-            return None
-        body = await request.render(
-            "parts/request_rows.html", rows=fresh, ends=ENDS, next=None, scanned_until=None
-        )
-        return "update", {"rows": body.decode()}
+        return ("update", {"rows": await _rendered(request, fresh)}) if fresh else None
 
     # Each open page of it counts as one look.
     request.admin.viewed("requests")
     return EventStream(request.site.open_pages, next_event, _TAIL_SECONDS)
+
+
+async def _newest(request: PageRequest, wanted: Filter) -> list[dict[str, Any]]:
+    """Return what has just ended and passes: one query for all open pages of the same filter."""
+    narrowed = msgspec.structs.replace(wanted, since=None, until=None, written=("", ""))
+
+    async def read() -> list[dict[str, Any]]:
+        since = round((time.time() - _LATE) * 1_000_000)
+        return await request.read(
+            lambda connection: request_log.just_ended(connection, narrowed, since, limit=LIMIT)
+        )
+
+    found: list[dict[str, Any]] = await request.site.shared.get(narrowed, _TAIL_SECONDS, read)
+    return found
+
+
+def _end(row: dict[str, Any]) -> int:
+    found: int = row["time"] + row["latency_us"]
+    return found
+
+
+async def _rendered(request: PageRequest, rows: list[dict[str, Any]]) -> str:
+    """Return the rows as the table has them: made once for all pages that lack the same."""
+
+    async def read() -> str:
+        body = await request.render(
+            "parts/request_rows.html", rows=rows, ends=ENDS, next=None, scanned_until=None
+        )
+        return body.decode()
+
+    key = ("rows", *(row["id"] for row in rows))
+    found: str = await request.site.shared.get(key, _TAIL_SECONDS, read)
+    return found
 
 
 def wanted_of(request: PageRequest) -> tuple[Filter, str]:

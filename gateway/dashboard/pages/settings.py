@@ -1,4 +1,4 @@
-"""The state of this process, its store and its configuration."""
+"""The state of all processes, their store and their configuration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Final
 from starlette.responses import Response
 
 from ... import __version__
-from ...admin.status import group_state
+from ...errors import StoreUnavailable
+from ...store.engine import migrate
 from ..page_request import PageRequest
 from ..views.masked_config import masked_tables, without_login
 
@@ -23,13 +24,14 @@ async def settings(request: PageRequest) -> Response:
     return await request.page(
         "settings.html",
         active="settings",
-        state=await group_state(request.resources),
+        state=await request.site.processes.state(),
+        database=await _database(request),
         tables=masked_tables(config),
         providers={
             name: {
                 "kind": each.kind,
                 "address": without_login(each.base_url) if each.base_url else "built in",
-                "keys": len(each.api_keys) or int(each.api_key is not None or bool(each.oauth)),
+                "keys": len(each.api_keys) or int(bool(each.api_key or each.token_source)),
                 "limits": [
                     f"{what} {limit}"
                     for what, limit in (("rpm", each.rpm), ("tpm", each.tpm))
@@ -50,3 +52,18 @@ async def settings(request: PageRequest) -> Response:
         },
         process=os.getpid(),
     )
+
+
+async def _database(request: PageRequest) -> dict[str, str] | None:
+    """Return what is known of the database; None where nothing is kept."""
+    database = request.database
+    if database is None:
+        return None
+    found = {"Database": "SQLite" if database.dialect == "sqlite" else "PostgreSQL"}
+    found["Address"] = database.name
+    try:
+        at = await request.read(migrate.revision)
+    except StoreUnavailable:
+        return {**found, "Migration": "not known now"}
+    newest = "the newest" if at == migrate.HEAD else f"the newest is {migrate.HEAD}"
+    return {**found, "Migration": f"{at}, {newest}"}

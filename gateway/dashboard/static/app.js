@@ -9,13 +9,17 @@
   // Times, in the viewer's zone. The text has as many characters as before: nothing moves.
   const two = (number) => String(number).padStart(2, "0");
   const clock = (at) => `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  const day = (at) => `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-  const narrow = matchMedia("(max-width: 760px)").matches;
+  const date = (at) => `${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  const day = (at) => `${at.getFullYear()}-${date(at)}`;
   const showTimes = (within) => {
     for (const each of $$("time[datetime]:not([data-done])", within)) {
       const at = new Date(each.dateTime);
       each.dataset.done = "";
-      each.textContent = each.dataset.show === "time" ? clock(at) : `${narrow ? day(at).slice(5) : day(at)} ${clock(at)}`;
+      if (each.dataset.show === "time") { each.textContent = clock(at); continue; }
+      const year = document.createElement("span");
+      year.className = "year";
+      year.textContent = `${at.getFullYear()}-`;
+      each.replaceChildren(year, `${date(at)} ${clock(at)}`);
     }
   };
 
@@ -53,6 +57,14 @@
     return found;
   };
   const plots = new Map();
+  // What a live page was sent last: charts are drawn again in another theme, and of a page that comes back.
+  let latest = null;
+  // A line of one point is none: what has no neighbour is drawn as a dot.
+  const alone = (u, at) => {
+    const known = (index) => u.data[at][index] !== null && u.data[at][index] !== undefined;
+    return [...u.data[at].keys()].filter((index) => known(index) && !known(index - 1) && !known(index + 1));
+  };
+  const days = [1, 2, 7, 14, 30].map((count) => count * 86400);
   const makeChart = (place, columns) => {
     const lines = JSON.parse(place.dataset.lines);
     const unit = units[place.dataset.unit];
@@ -70,7 +82,7 @@
     tip.hidden = true;
     const series = lines.map((line) => ({
       label: line.label, stroke: colour(line.colour), width: bars ? 0 : 1.5,
-      dash: line.dashed ? [2, 3] : undefined, points: { show: false }, spanGaps: false,
+      dash: line.dashed ? [2, 3] : undefined, points: bars ? { show: false } : { show: false, filter: alone, size: 4, fill: colour(line.colour) }, spanGaps: false,
       fill: bars ? colour(line.colour) : line.filled ? colour(line.colour).replace("rgb(", "rgba(").replace(")", ", .10)") : undefined,
       paths: bars ? uPlot.paths.bars({ size: [0.72, 48], radius: 0 }) : undefined,
     }));
@@ -83,7 +95,7 @@
       cursor: { sync: { key: "page" }, drag: { x: false, y: false }, points: { size: 5 }, y: false },
       scales: { x: { time: true, range: bars ? (u, low, high) => { const step = Number(place.dataset.step); return [low - step * 0.6, high + step * 0.6]; } : undefined }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
-        { ...axis, grid: { show: false }, size: 22, space: 60, values: (u, ticks, a, space, step) => ticks.map((tick) => { const at = new Date(tick * 1000); return step >= 86400 || (at.getHours() === 0 && at.getMinutes() === 0) ? at.toLocaleDateString(undefined, { day: "numeric", month: "short" }) : `${two(at.getHours())}:${two(at.getMinutes())}`; }) },
+        { ...axis, grid: { show: false }, size: 22, space: 60, incrs: bars && Number(place.dataset.step) >= 86400 ? days : undefined, values: (u, ticks, a, space, step) => ticks.map((tick) => { const at = new Date(tick * 1000); return step >= 86400 || (at.getHours() === 0 && at.getMinutes() === 0) ? at.toLocaleDateString(undefined, { day: "numeric", month: "short" }) : `${two(at.getHours())}:${two(at.getMinutes())}`; }) },
         { ...axis, size: 52, space: 30, gap: 4, values: (u, ticks) => ticks.map((tick) => unit(tick).replace("/s", "").replace("/h", "")) },
       ],
       series: [{}, ...order.map((at) => series[at])],
@@ -118,7 +130,7 @@
     plots.clear();
     const columns = $("[data-series]");
     if (!columns || !window.uPlot) return;
-    const found = JSON.parse(columns.dataset.series);
+    const found = latest || JSON.parse(columns.dataset.series);
     for (const place of $$(".chart")) { place.replaceChildren(); makeChart(place, found); }
   };
   let resizing;
@@ -147,7 +159,7 @@
         // Made by the server's templates, which escape whatever they show.
         if (place && !place.contains(document.activeElement)) { place.innerHTML = html; showTimes(place); place.removeAttribute("aria-busy"); }
       }
-      if (found.series) for (const each of plots.values()) each.update(found.series);
+      if (found.series) { latest = found.series; for (const each of plots.values()) each.update(latest); }
       if (found.rows) addRows(found.rows);
     });
     source.addEventListener("error", () => {

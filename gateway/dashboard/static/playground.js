@@ -245,6 +245,8 @@
       const text = await answer.text();
       mine.first = performance.now() - mine.began;
       let found = null;
+      // A grant ends when its owner signs out, in whichever browser: the next request gets a new one.
+      if (answer.status === 401) grants.clear();
       try { found = JSON.parse(text); } catch { /* shown as it came */ }
       if (answer.ok && found && typeof found === "object") { api.answer(got, found); got.whole = true; }
       else got.error = (found && found.error && found.error.message) || text.slice(0, 2000) || `status ${answer.status}`;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ...core.records.record import EndReason
+from ...core.routing.balancing.strategies import StrategyName
 from ...core.routing.causes import Cause, SkipReason
 
 ENDS: Final[dict[str, str]] = {
@@ -76,5 +77,16 @@ SKIPS: Final[dict[str, str]] = {
     SkipReason.NO_THINKING.value: "it does not think",
     SkipReason.NO_STREAMING.value: "it does not stream",
     SkipReason.CONTEXT_TOO_SMALL.value: "the prompt is longer than its context",
+    SkipReason.BODY_TOO_LARGE.value: "its provider takes no request of that many bytes",
     SkipReason.ANSWER_TOO_LONG.value: "more tokens are asked for than it answers",
+}
+# Why a deployment was asked first, by the strategy of its model.
+CHOICES: Final[dict[StrategyName, str]] = {
+    "priority": "first in the order of the configuration",
+    "weighted": "drawn by weight",
+    "round_robin": "next in turn",
+    "least_busy": "the least busy",
+    "lowest_latency": "the quickest lately",
+    "cheapest": "the cheapest",
+    "sticky": "where this caller's requests go",
 }

@@ -41,11 +41,15 @@ LABELS: Final = {
     "budget": "Budget",
     "expires_at": "Expires",
     "labels": "Labels",
+    "passthrough": "May ask for anything",
+    "overrides": "May choose",
 }
 _FIELDS: Final = (
     *("name", "models", "team", "rpm", "tpm", "max_concurrent", "budget_usd", "budget_window"),
     *("expires_at", "labels"),
 )
+# A page that was made before the form had them says nothing of them, and takes nothing away.
+_LISTS: Final = ("passthrough", "overrides")
 _WHILE: Final = re.compile(r"(\d{1,5})\s?(h|d|w)", re.ASCII)
 _HOURS: Final = {"h": 1, "d": 24, "w": 168}
 
@@ -70,6 +74,7 @@ def of_key(key: KeyView) -> TermForm:
             "team": key.team or "",
             "expires_at": "" if expires is None else _shown(expires),
             "labels": "\n".join(f"{name}={value}" for name, value in key.labels.items()),
+            **{name: ", ".join(getattr(key, name)) for name in _LISTS},
         }
     )
 
@@ -94,7 +99,8 @@ def empty(**values: str) -> TermForm:
 
 def written(form: Form) -> TermForm:
     """Return the form as a person has sent it."""
-    return TermForm({name: one(form, name) for name in _FIELDS})
+    lists = [name for name in _LISTS if name in form]
+    return TermForm({name: one(form, name) for name in (*_FIELDS, *lists)})
 
 
 def one(form: Form, name: str) -> str:
@@ -131,13 +137,13 @@ def limits_of(form: TermForm) -> dict[str, Any]:
 def terms_of(form: TermForm, now: float) -> dict[str, Any]:
     """Return all that a key may do as the admin API has it. Raises InvalidRequest."""
     values = form.values
-    models = [each.strip() for each in re.split(r"[,\n]", values["models"]) if each.strip()]
     return {
         **limits_of(form),
-        "models": models or ["*"],
+        "models": _names(values["models"]) or ["*"],
         "team": values["team"] or None,
         "expires_at": _moment(values["expires_at"], now),
         "labels": _labels(values["labels"]),
+        **{name: _names(values[name]) for name in _LISTS if name in values},
     }
 
 
@@ -149,6 +155,10 @@ def converted(fields: Mapping[str, Any], type: type[T]) -> T:
         message, where = explained(str(exc))
         field = (where or "").partition(".")[0].partition("[")[0]
         raise InvalidRequest(f"{LABELS.get(field, field)}: {message}", param=field) from exc
+
+
+def _names(text: str) -> list[str]:
+    return [each.strip() for each in re.split(r"[,\n]", text) if each.strip()]
 
 
 def _count(name: str, text: str, label: str) -> int | None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
-from .explanations import CAUSES, SKIPS
+from ...core.routing.balancing.strategies import StrategyName
+from ...core.routing.causes import Cause
+from .explanations import CAUSES, CHOICES, SKIPS
 
 _US = 1000  # in a millisecond
 
@@ -20,10 +22,11 @@ class Piece(msgspec.Struct, frozen=True):
     width: float
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class Step(msgspec.Struct, kw_only=True):
     """An attempt, or a deployment that was gone past. Times are in microseconds.
 
-    `starts` is None of an attempt whose record does not say when it began.
+    `starts` is None of an attempt whose record does not say when it began. `chosen` says why it was
+    this deployment that was asked.
     """
 
     name: str
@@ -34,13 +37,49 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     took: int | None
     pieces: list[Piece]
     error: str | None = None
+    chosen: str = ""
 
 
-def timeline(row: Mapping[str, Any]) -> list[Step]:
-    """Return the steps of a request as the store has it, with what was `tried`."""
+def timeline(row: Mapping[str, Any], strategy: StrategyName | None = None) -> list[Step]:
+    """Return the steps of a request as the store has it, with what was `tried`.
+
+    `strategy` is how its model's routes are ordered, None if it is not known any more.
+    """
     whole = max(1, row["latency_us"])
-    steps = [_skip(each, whole) for each in row["skipped"] or ()]
-    return sorted([*steps, *_attempts(row["tried"], whole)], key=lambda step: step.starts or 0)
+    attempts = _attempts(row["tried"], whole)
+    ends = [(step.starts or 0) + (step.took or 0) for step in attempts]
+    placed = [((number, 1, 0), step) for number, step in enumerate(attempts)]
+    for each in row["skipped"] or ():
+        step = _skip(each, whole)
+        at = step.starts or 0
+        # The record says of an attempt how long it waited, and not when it was chosen. What was
+        # skipped before it ended was skipped on the way to it.
+        number = next((number for number, end in enumerate(ends) if at < end), len(ends))
+        placed.append(((number, 0, at), step))
+    placed.sort(key=lambda each: each[0])
+    skipped_first = placed and placed[0][0][:2] == (0, 0)
+    for number, step in enumerate(attempts):
+        step.chosen = _chosen(row, number, strategy, after_skips=bool(skipped_first))
+    return [step for _, step in placed]
+
+
+def _chosen(
+    row: Mapping[str, Any], number: int, strategy: StrategyName | None, *, after_skips: bool
+) -> str:
+    tried = row["tried"]
+    fallback = row.get("fallback_model")
+    if fallback and number == len(tried) - 1:
+        return f"the fallback {fallback}"
+    if number == 0:
+        if after_skips:
+            return "next after what was skipped"
+        return "" if strategy is None else CHOICES[strategy]
+    # Of two that ran side by side one says that it lost; the later one was the hedge.
+    own, last = tried[number]["cause"], tried[number - 1]["cause"]
+    if last == Cause.HEDGED.value or (own == Cause.HEDGED.value and last is None):
+        return "a hedge: asked as well, since the answer was slow to come"
+    same = all(tried[number][name] == tried[number - 1][name] for name in ("provider", "model"))
+    return "tried again" if same else "next after the failure before"
 
 
 def _skip(skipped: Mapping[str, Any], whole: int) -> Step:

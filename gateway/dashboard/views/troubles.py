@@ -53,6 +53,7 @@ def troubles(
     found = [
         *_process(state),
         *_silent(state.get("silent", ())),
+        *_hosts(state.get("hosts", ()), state.get("hosts_error")),
         *_store(state.get("store"), state.get("debug_log")),
         *_models(state["deployments"], models),
         *_deployments(state["deployments"]),
@@ -105,6 +106,30 @@ def _silent(workers: Sequence[int]) -> Iterator[Trouble]:
             if one
             else "Busy, or just being replaced. What they do is missing in what is shown.",
         )
+
+
+def _hosts(hosts: Sequence[Mapping[str, Any]], error: str | None) -> Iterator[Trouble]:
+    """Yield what is wrong with other processes and hosts."""
+    link = links.to("settings")
+    if error:
+        yield Trouble(Severity.WARN, "Not all processes may be known", error, link)
+    known = [each for host in hosts for each in host["processes"]]
+    quiet = [f"{each['host']}/{each['pid']}" for each in known if not each["alive"]]
+    if quiet:
+        more = "They say" if len(quiet) > 1 else "It says"
+        title = f"{len(quiet)} of {len(known)} processes are silent"
+        yield Trouble(Severity.WARN, title, f"{', '.join(quiet)}. {more} nothing any more.", link)
+    alone = [each for each in known if each["alive"] and each["state"].get("limits") == "degraded"]
+    if alone:
+        title = f"{len(alone)} of {len(known)} processes cannot share their limits"
+        detail = "Each keeps to its share of them until it can ask again."
+        yield Trouble(Severity.WARN, title, detail, link)
+    drained = [each for each in known if each["drained"]]
+    if drained:
+        title = f"{len(drained)} of {len(known)} processes are drained"
+        yield Trouble(Severity.NOTE, title, "An operator wants them out of service.", link)
+    if len(versions := sorted({each["version"] for each in known if each["alive"]})) > 1:
+        yield Trouble(Severity.NOTE, "Processes are of several versions", ", ".join(versions), link)
 
 
 def _store(store: Mapping[str, Any] | None, debug: Mapping[str, Any] | None) -> Iterator[Trouble]:

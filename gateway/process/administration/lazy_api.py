@@ -19,6 +19,8 @@ from ...config.schema import Config
 from ...config.snapshot import Snapshot
 from ...core import admin_path
 from ...errors import ClientGone, InternalError
+from ...group.exports import ProcessExports
+from ...group.known.presence import ProcessPresence
 from ...group.sisters import Sisters
 from ...lifecycle import Lifecycle
 from ...proxy.protocols import Client
@@ -29,6 +31,7 @@ from .oidc_http import ProviderHttp
 if TYPE_CHECKING:
     from ...admin.application import AdminApi
     from ...dashboard.application import Dashboard
+    from ...state.redis.process_roll import ProcessRoll
 
 _API: Final = b"/admin/api/"
 
@@ -79,7 +82,13 @@ class LazyAdminApi:
         oidc_http: ProviderHttp | None = None,
         look: Callable[[], Awaitable[None]] | None = None,
         sisters: Sisters | None = None,
+        exports: ProcessExports | None = None,
+        presence: ProcessPresence | None = None,
+        roll: ProcessRoll | None = None,
     ) -> None:
+        self._presence = presence
+        self._roll = roll
+        self._exports = exports or ProcessExports()
         self._sisters = sisters
         self._oidc_http = oidc_http
         self._look = look
@@ -144,6 +153,9 @@ class LazyAdminApi:
             oidc_http=self._oidc_http,
             look=self._look,
             sisters=self._sisters,
+            exports=self._exports,
+            presence=self._presence,
+            roll=self._roll,
             debug_log=recording.debug_log,
             store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
         )

@@ -16,15 +16,16 @@ from ...api.admin_app import AdminApp
 from ...background import persist
 from ...config.schema import Config
 from ...config.snapshot import Snapshot
+from ...group.exports import ProcessExports
 from ...group.folder import membership
 from ...group.listener import Listener
 from ...group.respondent import Respondent
 from ...group.sisters import Sisters
 from ...lifecycle import Lifecycle
 from ...serve.beside.side_listener import SideListener
+from ...serve.crew.member import WORKER
 from ...serve.open_connections import PolicySource
 from ...serve.sockets import ListenError, describe, listen
-from ...serve.supervisor import WORKER
 from ..components import Components
 from ..memory import WORKERS
 from ..recording import Recording
@@ -61,6 +62,7 @@ class Administration:
         self._membership = membership(os.environ, WORKER, WORKERS)
         self._recording = recording
         writer = recording.writer
+        exports = ProcessExports()
         self._respondent = Respondent(
             parts.services,
             lifecycle,
@@ -69,7 +71,12 @@ class Administration:
             worker=None if self._membership is None else self._membership.number,
             store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
             debug_log=recording.debug_log,
+            exports=exports,
+            presence=parts.presence,
         )
+        sisters = None if self._membership is None else Sisters(self._membership)
+        if sisters is not None and sisters.count > 1:
+            parts.presence.others = sisters.in_service
         self.api = LazyAdminApi(
             control,
             parts.services,
@@ -78,7 +85,10 @@ class Administration:
             snapshot,
             ProviderHttp(parts.http_client),
             look,
-            None if self._membership is None else Sisters(self._membership),
+            sisters,
+            exports,
+            parts.presence,
+            parts.roll,
         )
 
     def __repr__(self) -> str:

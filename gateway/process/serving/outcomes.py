@@ -18,7 +18,10 @@ import structlog
 import trio
 
 from ...config.reload_status import ReloadOutcome
-from ...serve.supervisor import WORKER
+from ...serve.crew.member import WORKER
+
+# In the place of a worker's number: what a supervisor says of upgrades.
+UPGRADE: Final = "upgrade"
 
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +39,7 @@ class ToldReloads:
     def __init__(self, reload: Callable[[str], Awaitable[ReloadOutcome]]) -> None:
         self._reload = reload
         self._file: Path | None = None
+        self._written: os.stat_result | None = None
 
     def __repr__(self) -> str:
         return f"<ToldReloads {self._file}>"
@@ -58,32 +62,45 @@ class ToldReloads:
             self._file = file
 
     def end(self) -> None:
-        if self._file is not None:
+        """Write no more, and remove what was written; a successor's file stays."""
+        file, self._file = self._file, None
+        if file is not None and self._written is not None:
             with contextlib.suppress(OSError):
-                self._file.unlink()
-            self._file = None
+                if os.path.samestat(self._written, file.stat()):
+                    file.unlink()
 
     def _write(self, file: Path, told: ToldOutcome) -> bool:
-        beside = file.with_name(f"{file.name}.part")
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with open(os.open(beside, flags, 0o600), "wb") as out:
-                out.write(msgspec.json.encode(told))
-            beside.replace(file)
-        except OSError as exc:
-            _log.warning(
-                "`gateway reload` will not be told how it went",
-                file=str(file),
-                error=exc.strerror or str(exc),
-            )
-            return False
-        return True
+        self._written = write_beside(file, msgspec.json.encode(told))
+        return self._written is not None
+
+
+def write_beside(file: Path, data: bytes) -> os.stat_result | None:
+    """Write a file for this user at once, and return which it is; None, and a warning, if not."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(part, flags, 0o600), "wb") as out:
+            out.write(data)
+            written = os.fstat(out.fileno())
+        part.replace(file)
+    except OSError as exc:
+        _log.warning(
+            "`gateway reload` and `gateway upgrade` will not be told how it went",
+            file=str(file),
+            error=exc.strerror or str(exc),
+        )
+        return None
+    return written
 
 
 def files_of(pid_file: Path, pid: int) -> list[Path]:
     """Return the files of the process `pid` of a pid file, one for each of its workers."""
     prefix = f"{pid_file.name}.{pid}."
-    return sorted(file for file, _ in _files(pid_file) if file.name.startswith(prefix))
+    return sorted(
+        file
+        for file, _ in _files(pid_file)
+        if file.name.startswith(prefix) and file.suffix[1:].isdecimal()
+    )
 
 
 def read_told(file: Path) -> ToldOutcome | None:
@@ -108,6 +125,16 @@ def sweep(pid_file: Path | None) -> None:
             continue  # another user's, and so alive
 
 
+def clear(pid_file: Path | None) -> None:
+    """Remove what workers of this process have left behind, which all have left by now.
+
+    One that was killed has removed nothing.
+    """
+    for file in [] if pid_file is None else files_of(pid_file, os.getpid()):
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
 def _files(pid_file: Path) -> Iterator[tuple[Path, int]]:
     prefix: Final = f"{pid_file.name}."
     try:
@@ -116,5 +143,6 @@ def _files(pid_file: Path) -> Iterator[tuple[Path, int]]:
         return
     for name in names:
         pid, _, number = name.removeprefix(prefix).partition(".")
-        if name.startswith(prefix) and pid.isdecimal() and number.isdecimal():
+        known = number.isdecimal() or number == UPGRADE
+        if name.startswith(prefix) and pid.isdecimal() and known:
             yield pid_file.with_name(name), int(pid)

@@ -17,6 +17,7 @@ def serving_policy(config: Config) -> ServingPolicy:
         drain_timeout=server.drain_timeout,
         wait=overload.lag,
         burst_wait=overload.lag_max,
+        max_message_bytes=server.max_body_bytes,
         proxy_protocol=server.proxy_protocol,
         trusted_proxies=server.trusted_proxies,
     )

@@ -10,18 +10,25 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import structlog
 import trio
 
 from ...background import persist
 from ...config.callers import AllCallers, Caller, callers_of
 from ...config.schema import Config
 from ...config.snapshot import Snapshot
+from ...core.processes import ProcessRow
+from ...errors import StoreUnavailable
+from ...group.known.presence import ProcessPresence
 from ...proxy.in_flight import InFlight
 from ...state.health import LocalHealth
 from ..recording import Recording
+from .roll_call import RollCall
 
 if TYPE_CHECKING:
+    from ...state.redis.process_roll import ProcessRoll
     from ...store.control.grants import KeyGrant
+    from ...store.held.holder import Holder
     from .heartbeat import Heartbeat
     from .orders import Orders
     from .stored_keys import StoredKeys
@@ -29,12 +36,18 @@ if TYPE_CHECKING:
 
 # Seconds that a starting process waits for the first answer.
 _BEGIN: Final = 2.0
+# And for one order to be written.
+_TIMEOUT: Final = 2.0
+
+_log = structlog.get_logger(__name__)
 
 
 class Following:
     """`replace` puts what the given function makes of the snapshot in use into its place.
 
-    `state` returns how the process is, for the table of processes.
+    `row` returns how the process is, as it tells the others; `roll` is where it does so beside the
+    database, and what is ordered of processes is ordered there, if there is one. `reload` is called
+    when an administrator of another host has reloaded.
     """
 
     def __init__(
@@ -43,31 +56,45 @@ class Following:
         health: LocalHealth,
         in_flight: InFlight,
         replace: Callable[[Callable[[Snapshot], Snapshot]], None],
-        state: Callable[[], dict[str, object]],
+        row: Callable[..., ProcessRow],
+        presence: ProcessPresence,
+        roll: ProcessRoll | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
+        # Tells the other processes that an operator has changed something, if there are any.
+        self.tell: Callable[[], None] | None = None
+        # Tells them that an administrator has reloaded.
+        self.tell_reload: Callable[[], None] | None = None
+        self.presence = presence
         self._recording = recording
+        self._row = lambda: row(keys_generation=self._generation)
+        self._roll_call = None if roll is None else RollCall(roll, presence, in_flight, self._row)
         self._replace = replace
         self._keys: StoredKeys | None = None
         self._orders: Orders | None = None
         self._heartbeat: Heartbeat | None = None
+        self._holder: Holder | None = None
         self._grants: Sequence[KeyGrant] = ()
         # Before, there is no snapshot in use.
         self._started = False
         if recording.database is not None:
+            from ...store.held.holder import Holder
             from .heartbeat import Heartbeat
             from .orders import Orders
             from .stored_keys import StoredKeys
 
+            assert recording.leadership is not None
+            self._holder = Holder(recording.database, recording.leadership, self.hurry)
             self._keys = StoredKeys(recording.database, self._follow_keys)
-            self._heartbeat = Heartbeat(recording.database, lambda: {
-                **state(), "keys_generation": self._generation
-            })  # fmt: skip
+            self._heartbeat = Heartbeat(recording.database, self._row)
             self._orders = Orders(
                 recording.database,
                 health,
                 in_flight,
                 captures=recording.captures,
                 grant=self._follow_grants,
+                drain=presence.obey if roll is None else None,
+                reload=reload,
             )
 
     def __repr__(self) -> str:
@@ -102,19 +129,57 @@ class Following:
         return self._granted(self._keys.adopt(config, snapshot, found))
 
     async def look(self) -> None:
-        """Do what has been ordered up to now, without waiting for the next look."""
+        """Do what has been ordered up to now, without waiting for the next look.
+
+        What has changed of keys is read at once as well, but not awaited; and the others are told.
+        """
+        if self._keys is not None:
+            self._keys.hurry()
+        if self.tell is not None:
+            self.tell()
+        if self._roll_call is not None:
+            await self._roll_call.answer()
         if self._orders is not None:
             await self._orders.refresh()
+
+    async def order_reload(self) -> None:
+        """Have the processes of other hosts reload as well; those that cannot hear of it do not."""
+        database = self._recording.database
+        if self.tell_reload is not None:
+            self.tell_reload()
+        if database is None:
+            return
+        # Imported late: a gateway without a database needs none of it.
+        from ...store.control.generations import RELOADS, advance
+
+        try:
+            await database.write(lambda connection: advance(connection, RELOADS), _TIMEOUT)
+        except StoreUnavailable as exc:
+            _log.warning("other hosts are not told of a reload", error=exc.message)
+
+    def hurry(self) -> None:
+        """Look now, since another process says that there is something to see."""
+        if self._roll_call is not None:
+            self._roll_call.hurry()
+        if self._keys is not None:
+            self._keys.hurry()
+        if self._orders is not None:
+            self._orders.hurry()
 
     def start(self, nursery: trio.Nursery) -> None:
         """Begin to follow what changes, in `nursery`."""
         self._started = True
+        if self._holder is not None:
+            nursery.start_soon(persist, self._holder.run)
         if self._keys is not None:
             nursery.start_soon(persist, self._keys.run)
         if self._orders is not None:
             nursery.start_soon(persist, self._orders.run)
         if self._heartbeat is not None:
             nursery.start_soon(persist, self._heartbeat.run)
+        if self._roll_call is not None:
+            nursery.start_soon(persist, self._roll_call.run)
+        nursery.start_soon(persist, self.presence.run)
 
     @property
     def _generation(self) -> int | None:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import structlog
 import trio
 
+from ...core.processes import ProcessDrain
 from ...errors import StoreUnavailable
 from ...proxy.capture import CaptureLog
 from ...proxy.in_flight import InFlight
@@ -25,13 +26,17 @@ from ...store.control.generations import (
     CAPTURE_WINDOWS,
     DEPLOYMENTS,
     GRANTS,
+    PROCESS_DRAINS,
+    RELOADS,
     Transaction,
     current,
 )
 from ...store.control.grants import KeyGrant, valid_grants
+from ...store.control.process_drains import drains
 from ...store.engine.database import Database
 
-INTERVAL: Final = 1.0
+# So that what is ordered is done everywhere within a second, with what a look takes.
+INTERVAL: Final = 0.8
 _TIMEOUT: Final = 5.0
 
 _log = structlog.get_logger(__name__)
@@ -47,7 +52,8 @@ class _Kind(NamedTuple):
 class Orders:
     """`epoch` returns Unix seconds, which orders are in; `health` and `captures` go by Trio's.
 
-    `grant` is called with the grants that are valid.
+    `grant` is called with the grants that are valid, `drain` with the drains of processes and hosts
+    that are not over, and `reload` when the processes of all hosts are to reload.
     """
 
     def __init__(
@@ -58,6 +64,8 @@ class Orders:
         epoch: Callable[[], float] = time.time,
         captures: CaptureLog | None = None,
         grant: Callable[[Sequence[KeyGrant]], None] | None = None,
+        drain: Callable[[Sequence[ProcessDrain]], None] | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         self._database = database
         self._health = health
@@ -66,6 +74,7 @@ class Orders:
         self._captures = captures
         # By name, the generations of what has been read.
         self._known: dict[str, int] = {}
+        self._hurried = trio.Event()
         self._kinds: dict[str, _Kind] = {
             DEPLOYMENTS: _Kind(lambda connection, _: all_orders(connection), self._obey),
             CANCELLATIONS: _Kind(
@@ -76,6 +85,11 @@ class Orders:
             self._kinds[CAPTURE_WINDOWS] = _Kind(open_windows, self._capture)
         if grant is not None:
             self._kinds[GRANTS] = _Kind(valid_grants, grant)
+        if drain is not None:
+            self._kinds[PROCESS_DRAINS] = _Kind(drains, drain)
+        if reload is not None:
+            self._reload = reload
+            self._kinds[RELOADS] = _Kind(lambda _connection, _epoch: None, self._obey_reload)
         # Cancellations of the last minute.
         self._cancelled: set[tuple[str, int]] = set()
         self._resets: dict[str, int] = {}
@@ -87,8 +101,14 @@ class Orders:
     async def run(self) -> None:
         """Follow what is ordered, until cancelled."""
         while True:
+            self._hurried = trio.Event()
             await self.refresh()
-            await trio.sleep(INTERVAL)
+            with trio.move_on_after(INTERVAL):
+                await self._hurried.wait()
+
+    def hurry(self) -> None:
+        """Look now, not only when it is time."""
+        self._hurried.set()
 
     async def refresh(self) -> bool:
         """Look once, and say whether that worked. Never fails: what is known stays in force."""
@@ -114,6 +134,11 @@ class Orders:
                 if self._in_flight.cancel(request_id):
                     _log.info("request cancelled by an operator", request_id=request_id)
         self._cancelled = set(wanted)
+
+    def _obey_reload(self, _: None) -> None:
+        # What was ordered before this process began has read its configuration since.
+        if RELOADS in self._known:
+            self._reload()
 
     def _capture(self, windows: Sequence[CaptureWindow]) -> None:
         assert self._captures is not None

@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from ...core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
-from ...core.dialects.base import ReasoningForm
+from ...core.dialects.base import Dialect, ReasoningForm
+from ...core.dialects.counting.counter import CountedAt
+from ...core.dialects.counting.counters import MESSAGES
+from ...core.dialects.model_terms import ModelTerms
+from ...core.routing.capabilities.declared import Capabilities
 from .. import failures
 from ..http_kind import HttpKind
-from ..kind import ProviderKind
+from ..kind import ProviderKind, RouteTerms
+from ..model_terms import anthropic_terms
 from ..settings import Provider
 
 # docs.anthropic.com/en/api/versioning: the one version that there is; SDKs and Claude Code send
@@ -35,9 +40,14 @@ class Anthropic(HttpKind):
     dialect = ANTHROPIC_MESSAGES
     refusals = failures.ANTHROPIC
     base_url = "https://api.anthropic.com"
+    models_path = "/v1/models?limit=1000"  # the most of a page (docs.anthropic.com, "List Models")
     # A beta in the header and its members in the body are a pair: either one alone is refused
     # (code.claude.com/docs/en/llm-gateway-protocol). All values go on: their list is open.
-    from_callers = ((b"anthropic-version", _VERSION), (b"anthropic-beta", None))
+    passed_headers = frozenset({b"anthropic-beta", b"anthropic-version"})
+    from_callers: tuple[tuple[bytes, bytes | None], ...] = (
+        (b"anthropic-version", _VERSION),
+        (b"anthropic-beta", None),
+    )
 
     def problems(self, provider: Provider) -> Iterator[tuple[str, str]]:
         path = (provider.base_url or "").rstrip("/")
@@ -51,10 +61,24 @@ class Anthropic(HttpKind):
             return "none"
         return "budget" if _BUDGET.search(model) or "claude" not in model else "adaptive"
 
+    def terms_of(
+        self,
+        model: str,
+        host: str,
+        dialect: Dialect,
+        can: Capabilities,
+        refused: frozenset[str],
+    ) -> ModelTerms:
+        return anthropic_terms(model, host, searches=can.web_search)
+
     def usual_max_tokens(self, model: str) -> int:
         if _NO_THINKING.search(model):
             return 4096
         return 32_000 if "claude" in model else 8192
+
+    def counter(self, provider: Provider, terms: RouteTerms, path: bytes) -> CountedAt | None:
+        target = self.dialect.count_target(path, terms.model)
+        return None if target is None else CountedAt(target, MESSAGES)
 
     def authorization(self, key: str) -> tuple[bytes, bytes]:
         if key.startswith("sk-ant-oat"):

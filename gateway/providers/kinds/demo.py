@@ -1,4 +1,4 @@
-"""The built-in demo provider: a server of three APIs that the gateway starts itself.
+"""The built-in demo provider: a server of four APIs that the gateway starts itself.
 
 It listens on loopback and is called like any other provider, over TCP and through the same
 transport, so that what works with it works.
@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from ...core.dialects.base import Dialect
+from ...core.dialects.base import Dialect, ReasoningForm
 from ...core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from ...core.routing.deployment import Deployment
 from ...core.routing.timeouts import Seconds
@@ -20,13 +20,20 @@ from ..kind import Place, ProviderKind, RouteTerms, Serve
 from ..openai_compatible import RESPONSES, OpenAICompatible
 from ..settings import Provider
 from .anthropic import KIND as MESSAGES
+from .gemini import KIND as GEMINI
+
+# What it speaks by the rules of another kind, and how that is asked to think.
+_OTHERS: Final[dict[str, tuple[ProviderKind, ReasoningForm]]] = {
+    "messages": (MESSAGES, "adaptive"),
+    "gemini": (GEMINI, "effort"),
+}
 
 
 class DemoProvider(Provider, frozen=True):
     """`token_interval` is the seconds between two tokens, `speaks` the API that it is asked in."""
 
     token_interval: Seconds = 0.02
-    speaks: Literal["chat", "messages", "responses"] = "chat"
+    speaks: Literal["chat", "messages", "responses", "gemini"] = "chat"
 
 
 class Demo(OpenAICompatible):
@@ -50,16 +57,17 @@ class Demo(OpenAICompatible):
 
     def serve(self, provider: Provider) -> Serve:
         assert isinstance(provider, DemoProvider)
-        path = "" if provider.speaks == "messages" else "/v1"
+        path = "" if provider.speaks in _OTHERS else "/v1"
         return partial(_serve, provider.token_interval, path)
 
     def describe(
         self, name: str, provider: Provider, place: Place, terms: RouteTerms
     ) -> Deployment:
         assert isinstance(provider, DemoProvider)
-        if provider.speaks == "messages":
-            found = MESSAGES.describe(name, provider, place, terms)
-            return msgspec.structs.replace(found, reasoning=terms.reasoning or "adaptive")
+        if (other := _OTHERS.get(provider.speaks)) is not None:
+            kind, reasoning = other
+            found = kind.describe(name, provider, place, terms)
+            return msgspec.structs.replace(found, reasoning=terms.reasoning or reasoning)
         found = super().describe(name, provider, place, terms)
         return msgspec.structs.replace(found, reasoning=terms.reasoning or "effort")
 

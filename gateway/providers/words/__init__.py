@@ -6,6 +6,7 @@ In reading order:
     limits       rate limits, and requests that are too large for one of them
     length       the request is too long for the model
     content      a filter dislikes its content
+    google       which of Google's quotas is used up: a body's details say it
     unsupported  the model or its server cannot do what is asked
 
 Each module has marks for `failures.py`, which puts them into the tables of the kinds. A word counts

@@ -140,7 +140,7 @@ async def _attempt(
             if not isinstance(outcome, Committed):
                 await response.aclose()
     except UpstreamFailure as exc:
-        outcome = Failed(_CAUSES.get(type(exc), Cause.PROTOCOL_VIOLATION), str(exc))
+        outcome = failed_by(exc)
     if isinstance(outcome, Failed) and outcome.cause is Cause.AUTH_FAILED and outcome.status == 401:
         renew = prepared.deployment.renew
         if renew is not None and renew(call):
@@ -151,6 +151,11 @@ async def _attempt(
     return mask_of(call.headers).failed(outcome)
 
 
+def failed_by(exc: UpstreamFailure) -> Failed:
+    """Return what an exchange that failed in the transport means."""
+    return Failed(_CAUSES.get(type(exc), Cause.PROTOCOL_VIOLATION), str(exc))
+
+
 async def _read_stream(
     response: UpstreamResponse,
     deployment: Deployment,
@@ -159,7 +164,7 @@ async def _read_stream(
     preface: Preface | None,
 ) -> Committed | Failed:
     if (cause := deployment.refusals.of_status(response.status)) is not None:
-        return await _read_error(response, deployment, cause, limits)
+        return await read_refusal(response, deployment, cause, limits)
     return await read_stream(response, deployment, rewriter, limits.response, preface)
 
 
@@ -171,12 +176,14 @@ async def _read_answer(
     limits: SizeLimits,
 ) -> Committed | Failed:
     if (cause := deployment.refusals.of_status(response.status)) is not None:
-        return await _read_error(response, deployment, cause, limits)
+        return await read_refusal(response, deployment, cause, limits)
     idle = deployment.timeouts.idle
     body = await read_whole(response, limits.response, idle, reader)
     if body is None:
         message = f"the answer stalled for {idle:g} s"
         return Failed(Cause.IDLE_TIMEOUT, message, response.status)
+    if deployment.completed is not None:
+        body = deployment.completed(response.headers, body)
     try:
         answer = rewrite(body)
     except NotAnAnswer as exc:
@@ -193,11 +200,19 @@ async def _read_answer(
     )
 
 
-async def _read_error(
-    response: UpstreamResponse, deployment: Deployment, cause: Cause, limits: SizeLimits
+async def read_refusal(
+    response: UpstreamResponse,
+    deployment: Deployment,
+    cause: Cause,
+    limits: SizeLimits,
+    *,
+    whole: bool = False,
 ) -> Failed:
-    """Read a failed answer; all of it if it is to be relayed, a little for its message if not."""
-    relayed = cause is Cause.REJECTED
+    """Read a failed answer; all of it if it is to be relayed, a little for its message if not.
+
+    `whole` says that it is, whatever the cause.
+    """
+    relayed = whole or cause is Cause.REJECTED
     with running_after(ERROR_SECONDS):
         limit = min(limits.response, RELAYED_ERROR_BYTES)
         try:

@@ -17,6 +17,7 @@ import trio
 
 from ...config.snapshot import Snapshot
 from ...core.limits.ledger import Demand, LimitRefusal
+from ...core.routing.backoff import Rng
 from ...core.routing.blame.source import Source
 from ...core.routing.causes import Skipped, SkipReason
 from ...core.routing.deployment import Credential, Deployment
@@ -26,7 +27,7 @@ from ...core.routing.target import Target
 from ...errors import Overloaded
 from ..reservation import Reservation
 from ..services import Services
-from ..traffic.slots import SlotLease
+from ..traffic.slots import SlotLease, Slots
 
 # Seconds of the event loop's lag above which attempts say nothing of a deployment.
 LAGGING: Final = 0.25
@@ -130,13 +131,9 @@ async def acquire_lease(
         return skipped
     slots = services.traffic.provider(deployment.provider)
     if not slots.acquire_nowait():
-        if hedge:
-            # The request has an attempt already: this one would only keep others waiting.
-            return Skipped(SkipReason.BUSY)
-        try:
-            await slots.acquire(caller, deadline, services.rng)
-        except Overloaded as exc:
-            return Skipped(SkipReason.BUSY, trio.current_time() + (exc.retry_after or 0.0))
+        skipped = await _wait(slots, caller, deadline, services.rng, hedge=hedge)
+        if skipped is not None:
+            return skipped
     slot = SlotLease(slots)
     reservation: Reservation | None = None
     entered: Entered | Skipped | None = None
@@ -162,3 +159,17 @@ async def acquire_lease(
             slot.release()
             if reservation is not None:
                 await reservation.void()
+
+
+async def _wait(
+    slots: Slots, caller: str, deadline: float, rng: Rng, *, hedge: bool
+) -> Skipped | None:
+    """Take a slot that is not to be had at once, or say why not."""
+    if hedge:
+        # The request has an attempt already: this one would only keep others waiting.
+        return None if await slots.acquire_at_once() else Skipped(SkipReason.BUSY)
+    try:
+        await slots.acquire(caller, deadline, rng)
+    except Overloaded as exc:
+        return Skipped(SkipReason.BUSY, trio.current_time() + (exc.retry_after or 0.0))
+    return None

@@ -129,6 +129,8 @@ class AttemptLog:
         counts = self._settlement.record.operation == COUNT_TOKENS
         prices = FREE if counts else self.lease.deployment.prices
         tokens = self._settlement.attempt_ended(row, prices, outcome, cause)
+        if counts and cause is None:
+            self._settlement.record.counted_by = "provider"
         failed = outcome if isinstance(outcome, Failed) else None
         sample = Sample(
             cause,

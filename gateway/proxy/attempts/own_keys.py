@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, lru_cache, partial
 from typing import Final
 
@@ -17,10 +17,11 @@ import msgspec
 from ...core.capture.redaction import MIN_SECRET, is_credential
 from ...core.dialects.base import CUT
 from ...core.routing.call import Headers
+from ...core.wire.binary.event_stream import encode_frame, frames_in
 from ..outcomes import Failed
 from ..protocols import HeaderPairs
 
-_CREDENTIALS: Final = frozenset({b"authorization", b"api-key", b"x-api-key"})
+_CREDENTIALS: Final = frozenset({b"authorization", b"api-key", b"x-api-key", b"x-goog-api-key"})
 _HIDDEN: Final = b"***"
 # Where keys may be written otherwise: JSON, addresses, pages, and how Python and JavaScript show a
 # text.
@@ -38,7 +39,7 @@ class KeyMask:
     def __init__(self, keys: tuple[bytes, ...]) -> None:
         # The longest first: one may begin with another.
         self._keys = sorted(keys, key=len, reverse=True)
-        self._spellings = [(key, pattern(key), _in_base64(key)) for key in self._keys]
+        self._spellings = [(key, pattern(key), _encoded(key)) for key in self._keys]
         # What is short, or a word, is no secret beside the text of an answer.
         self._sought = [key for key in self._keys if len(key) >= MIN_SECRET]
         self._shortest = min(map(len, self._sought), default=0)
@@ -48,6 +49,9 @@ class KeyMask:
 
     def error(self, data: bytes) -> bytes:
         """Return the text of an error without the keys, however they are written."""
+        return _within(data, self._error)
+
+    def _error(self, data: bytes) -> bytes:
         escaped = any(each in data for each in _ESCAPES)
         for key, spelled, encoded in self._spellings:
             if key in data:
@@ -65,10 +69,20 @@ class KeyMask:
         """Return a part of an answer without the keys; most have none, and are returned as such."""
         for key in self._sought:
             if key in data:
-                return self._without(data)
+                return _within(data, self._without)
         if _JSON_ESCAPES[0] in data or _JSON_ESCAPES[1] in data:
-            return self._without(data) if self._is_in(_plain(data)) else data
+            return _within(data, self._without) if self._is_in(_plain(data)) else data
         return data
+
+    def unfinished(self, data: bytes) -> int:
+        """Return how many bytes at the end of `data` may be the beginning of a key."""
+        most = 0
+        for key in self._sought:
+            for size in range(min(len(key) - 1, len(data)), most, -1):
+                if data.endswith(key[:size]):
+                    most = size
+                    break
+        return most
 
     def headers(self, pairs: HeaderPairs) -> HeaderPairs:
         """Return the headers of an answer without those that have a key."""
@@ -117,6 +131,20 @@ class KeyMask:
         return data
 
 
+def _within(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return `data` changed; frames with checksums are whole frames afterwards."""
+    changed = change(data)
+    if changed == data or (frames := frames_in(data)) is None:
+        return changed
+    return b"".join(
+        encode_frame(
+            {name: change(value.encode()).decode() for name, value in each.headers.items()},
+            change(each.payload),
+        )
+        for each in frames
+    )
+
+
 def mask_of(sent: Headers) -> KeyMask:
     """Return the mask of a call with the headers `sent`."""
     return _mask(tuple(_secrets(sent)))
@@ -154,19 +182,21 @@ def _spellings(byte: int) -> bytes:
     two = b"(?i:%02x)" % byte
     escapes = [
         re.escape(char),
-        rb"\\u00" + two,
-        rb"\\x" + two,
-        b"%" + two,
+        # Once more for each text that is quoted in another.
+        rb"\\{1,8}u00" + two,
+        rb"\\{1,8}x" + two,
+        b"%(?:25){0,3}" + two,
         b"&#0*%d;" % byte,
         b"&#[xX]0*" + two + b";",
     ]
     if char in b'/"\\':
-        escapes.append(rb"\\" + re.escape(char))
+        escapes.append(rb"\\{1,8}" + re.escape(char))
     return b"(?:" + b"|".join(escapes) + b")"
 
 
-def _in_base64(key: bytes) -> tuple[bytes, ...]:
-    """Return how `key` looks inside Base64, at each of the three places where it may begin."""
+def _encoded(key: bytes) -> tuple[bytes, ...]:
+    """Return how `key` looks inside Base64, at each of the three places where it may begin, and in
+    hexadecimal digits."""
     found = []
     for before in range(3):
         whole = b64encode(bytes(before) + key).rstrip(b"=")
@@ -174,10 +204,12 @@ def _in_base64(key: bytes) -> tuple[bytes, ...]:
         skipped = -(-before * 8 // 6)
         inside = whole[skipped : (before + len(key)) * 8 // 6]
         found += [inside, inside.replace(b"+", b"-").replace(b"/", b"_")]
+    in_hex = key.hex().encode()
+    found += [in_hex, in_hex.upper()]
     return tuple(dict.fromkeys(each for each in found if len(each) >= MIN_SECRET))
 
 
-_JSON_ESCAPE: Final = re.compile(rb"\\u00([0-7][0-9a-fA-F])|\\/")
+_JSON_ESCAPE: Final = re.compile(rb"\\{1,8}(?:u00([0-7][0-9a-fA-F])|/)")
 
 
 def _plain(data: bytes) -> bytes:

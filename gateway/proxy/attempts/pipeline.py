@@ -43,7 +43,6 @@ class Pipeline:
         options: ServingOptions = DEFAULT,
     ) -> None:
         self._exchange = exchange
-        self._request = request
         self._model = model
         self._options = options
         self._services = exchange.services
@@ -65,6 +64,7 @@ class Pipeline:
         model, options, rng = self._model, self._options, self._services.rng
         now = trio.current_time()
         self._exchange.routed = True
+        await self._calls.look()
         self._attempts = attempts = Attempts(
             options.retry(model.retry),
             model.order(now, rng, options.sticky_key, probing=options.probing, home=options.home),
@@ -142,7 +142,7 @@ class Pipeline:
     async def _begin(self, step: Try, *, hedge: bool) -> AttemptLog | Skipped:
         """Take a place with a deployment and open the log of the attempt."""
         exchange, number = self._exchange, step.target
-        if (cannot := self._calls.cannot(number)) is not None:
+        if (cannot := await self._calls.cannot(number)) is not None:
             return cannot
         lease = await acquire_lease(
             self._services,

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from ...core.dialects.base import Dialect
+from ...core.records.record import COUNT_TOKENS
 from ...core.routing.causes import Cause
 from ...core.routing.deployment import Deployment
 from ...errors import InvalidRequest
@@ -19,6 +20,8 @@ from ..outcomes import Failed, RawAnswer
 from ..protocols import HeaderPairs
 from .answer_headers import refusal_headers
 
+# A provider with the caller's API says so of a counter that it does not have.
+_NO_COUNTER: Final = frozenset({404, 405, 501})
 # A refusal of the request itself is shown as it came.
 RELAYED: Final = frozenset(
     {
@@ -39,6 +42,8 @@ def shown_refusal(
     A caller that speaks another `dialect` than the provider gets the provider's words in its own.
     """
     answer = failed.answer
+    if answer is not None and dialect.operation == COUNT_TOKENS and answer.status in _NO_COUNTER:
+        return None
     if answer is None or not (failed.cause in RELAYED or failed.told):
         return None
     if failed.told:

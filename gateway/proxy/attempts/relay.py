@@ -1,6 +1,8 @@
 """From a committed stream to its caller: pump, bounded channel, relay.
 
     upstream --receive_some--> pump --channel--> relay --rewrite, send--> caller
+                                 |                                           ^
+                                 +------- rewrite, send what needs no wait --+
 
 The two are separate tasks because a write to a caller who reads slowly must not keep the
 provider's connection from being closed when the request is cancelled. The channel is bounded,
@@ -8,11 +10,15 @@ so a slow caller stops the pump, the socket's buffer fills, and TCP tells the pr
 
 The relay takes all that is waiting and sends it at once: the busier the gateway, the more
 events share one rewrite and one write, and the cost of an event falls under load.
+
+While the relay has nothing to do, and the caller's socket takes what comes at once, the pump does
+it: to wake the relay for it costs a fourth of an event that comes alone (measured). Everything
+else, the end first of all, is the relay's.
 """
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Callable
 from typing import Final
 
 import trio
@@ -26,6 +32,7 @@ from ...stops import RunningScope, running_after, stops
 from ...transport_errors import LocalShortage, UpstreamFailure
 from ..outcomes import Committed, RelayEnd
 from ..protocols import Client, UpstreamResponse
+from .reading.channel import ask_for_comment, receive_waiting, take_waiting
 from .reading.grace import END_GRACE, EndGrace
 from .silence import Silence
 
@@ -65,6 +72,13 @@ class Relay:
         self._gaps = gaps
         self._failure: RelayEnd | None = None
         self._grace = EndGrace(rewriter)
+        # What writes without waiting, where the client has it.
+        self._send_part: Callable[[bytes], bool | None] | None = getattr(client, "send_part", None)
+        # The relay waits for what comes next, so the pump may do its work.
+        self._resting = False
+        # Output that the pump has left to the relay, and whether half a part has been sent before.
+        self._left: bytes | None = None
+        self._torn = False
         self.sealed = False
         self.end: RelayEnd | None = None
 
@@ -92,7 +106,7 @@ class Relay:
             pumped = trio.Event()
             nursery.start_soon(self._pump, chunks_in, pumping, pumped)
             nursery.start_soon(
-                self._silence.watch, pumping.cancel, lambda: _ask_for_comment(chunks_in)
+                self._silence.watch, pumping.cancel, lambda: ask_for_comment(chunks_in)
             )
 
             async def relay() -> None:
@@ -139,9 +153,15 @@ class Relay:
             now = trio.current_time()
             add_gap(now - silence.heard)
             silence.heard = now
+            if self._resting:
+                to_relay = self._pass_on(chunk, now)
+                if to_relay is None:
+                    continue
+                chunk = to_relay
             try:
                 try:
                     chunks.send_nowait(chunk)
+                    self._resting = False
                 except trio.WouldBlock:
                     silence.blocked = True
                     await chunks.send(chunk)
@@ -151,6 +171,28 @@ class Relay:
                 # The relay has all it wants. Read on to the body's end, so that the connection
                 # can be used again; the relay bounds the time for that.
                 continue
+
+    def _pass_on(self, chunk: bytes, now: float) -> bytes | None:
+        """Do the relay's work on `chunk`; return what the relay is to get, None for nothing.
+
+        That is `chunk`, or b"" if it has become something that is `_left`.
+        """
+        send_part = self._send_part
+        if send_part is None or self._rewriter.finished:
+            return chunk
+        rewriter = self._rewriter
+        output = self._masked(rewriter.feed(chunk))
+        if rewriter.finished or rewriter.ended:
+            self._left = output
+            return b""
+        if not output:
+            return None
+        sent = send_part(output)
+        if sent:
+            self._silence.spoke = now
+            return None
+        self._left, self._torn = (output, False) if sent is None else (b"", True)
+        return b""
 
     async def _relay(self, chunks: trio.MemoryReceiveChannel[bytes]) -> RelayEnd:
         client, rewriter, silence = self._client, self._rewriter, self._silence
@@ -162,24 +204,44 @@ class Relay:
             if rewriter.finished:
                 data = await self._receive_last(chunks)
             else:
-                data = await _receive_waiting(chunks)
+                data = await self._rest(chunks)
             if data is None:
                 # What a lost connection leaves behind may be cut anywhere, even as whole JSON.
                 return await self._conclude(b"" if self._failure else self._masked(rewriter.end()))
-            output = self._masked(rewriter.feed(data))
+            left, self._left = self._left, None
+            output = (b"" if left is None else left) + self._masked(rewriter.feed(data))
             if rewriter.ended:
                 return await self._conclude(output)
-            if not data and silence.quiet():
+            if self._torn:
+                self._torn = False
+                await client.send(output)
+                silence.spoke = trio.current_time()
+                output = b""
+            elif not data and left is None and silence.quiet():
                 await client.keep_alive(self._keep_alive)
                 silence.spoke = trio.current_time()
+
+    async def _rest(self, chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | None:
+        """Return what comes next; meanwhile the pump may do what there is to do."""
+        try:
+            return take_waiting(chunks, [chunks.receive_nowait()])
+        except trio.EndOfChannel:
+            return None
+        except trio.WouldBlock:
+            # Between here and the wait nothing else runs: `receive` finds nothing either.
+            self._resting = True
+            try:
+                return await receive_waiting(chunks)
+            finally:
+                self._resting = False
 
     async def _receive_last(self, chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | None:
         """Return the next chunks of an answer that is whole; None if it has ended or shall end."""
         stopped = stops()
         with RunningScope(self._grace.over_at() + stopped.total):
-            return await _receive_waiting(chunks)
+            return await receive_waiting(chunks)
         # A caller who is slow to take the last write does not cost it what has come meanwhile.
-        return _take_waiting(chunks, []) or None
+        return take_waiting(chunks, []) or None
 
     async def _conclude(self, output: bytes) -> RelayEnd:
         """Send the last `output` and, only if the stream is whole, what makes it complete."""
@@ -223,29 +285,3 @@ class Relay:
             except UpstreamFailure:
                 # The answer is complete; only the connection is lost with it.
                 return
-
-
-def _ask_for_comment(chunks: trio.MemorySendChannel[bytes]) -> None:
-    """Wake the relay, the only one who writes, with a piece of nothing."""
-    with contextlib.suppress(trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
-        # Full or ended: then there is something better to say.
-        chunks.send_nowait(b"")
-
-
-async def _receive_waiting(chunks: trio.MemoryReceiveChannel[bytes]) -> bytes | None:
-    """Return the next chunk and all that waits behind it; None at the end."""
-    try:
-        waiting = [await chunks.receive()]
-    except trio.EndOfChannel:
-        return None
-    return _take_waiting(chunks, waiting)
-
-
-def _take_waiting(chunks: trio.MemoryReceiveChannel[bytes], waiting: list[bytes]) -> bytes:
-    """Return `waiting` and all that waits behind it, without waiting for more."""
-    try:
-        while True:
-            waiting.append(chunks.receive_nowait())
-    except (trio.WouldBlock, trio.EndOfChannel):
-        # Nothing more for now; an end is found again by the next `receive`.
-        return waiting[0] if len(waiting) == 1 else b"".join(waiting)

@@ -65,6 +65,7 @@ _WORDS: Final = {
     SkipReason.NO_STREAMING: "does not stream",
     SkipReason.CONTEXT_TOO_SMALL: "the prompt is too long for it",
     SkipReason.ANSWER_TOO_LONG: "the answer is too long for it",
+    SkipReason.BODY_TOO_LARGE: "takes no request of that many bytes",
 }
 
 # A deployment that was gone past, and why.

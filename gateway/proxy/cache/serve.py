@@ -54,8 +54,8 @@ async def serve(
     `work` runs the pipeline while its exchange's client listens. The `deadline`, in Trio's
     seconds, is the caller's own, for answers that are not made for it alone.
     """
-    store = exchange.services.cache.store
-    entry = store.get(request.key, trio.current_time(), request.ttl)
+    cache = exchange.services.cache
+    entry = await cache.find(request.key, request.ttl)
     if entry is not None:
         await exchange.cancel_on_disconnect(lambda: serve_from_cache(exchange, entry, deadline))
         return
@@ -64,7 +64,7 @@ async def serve(
             lambda: join(exchange, request.key, work, ttl=request.ttl, deadline=deadline)
         )
         return
-    recording = AnswerRecording(store, request.key, exchange.dialect.name, request.ttl)
+    recording = AnswerRecording(cache.store, request.key, exchange.dialect.name, request.ttl)
     exchange.client = RecordingClient(exchange.client, recording)
     try:
         await work(exchange)

@@ -5,57 +5,83 @@ from __future__ import annotations
 from ...config.snapshot import ServedModel
 from ...core.cache.answers import cache_control
 from ...core.cache.key import cache_key
-from ...core.capture.capture import CapturedRequest
 from ...core.dialects.base import DialectRequest
 from ...core.dialects.translators import translatable
 from ...core.limits.estimate import ANSWER_TOKENS, MOST_TOKENS, estimate_tokens
 from ...core.limits.ledger import Demand
 from ...core.records.pricing import most_cost
-from ...core.records.record import COUNT_TOKENS
+from ...core.records.record import COUNT_TOKENS, EndReason
 from ...core.records.shown_name import shortened
-from ...errors import InvalidRequest
+from ...errors import AuthenticationFailed, InvalidRequest, UpstreamError
 from ..access import authorize, check_overrides
 from ..admission import admit
 from ..attempts.pipeline import Pipeline
 from ..cache.serve import CacheRequest, serve
-from ..capture import CaptureLog, CapturingClient
 from ..exchange import Exchange
 from ..options import ClientOptions, ServingOptions, sticky_key
-from .count_tokens import estimate
+from .captured import keep
+from .count_tokens import count
+from .homes import home_of
+from .named_objects import pinned
 from .off_loop import beside
 from .own_responses import with_history
+from .prompt_size import estimate
 
 ASKED_NOTHING = ClientOptions()
 
 
-async def serve_chat(
-    exchange: Exchange, key: bytes | None, asked: ClientOptions = ASKED_NOTHING
-) -> None:
-    """Serve one request in the dialect of `exchange`. Raises GatewayError, ClientGone, SendStalled.
+async def received(exchange: Exchange, key: bytes | None) -> bytes:
+    """Return the body of a request. Raises GatewayError, ClientGone.
 
     The key is checked before the body is read, so that nobody unknown can make the gateway
     hold 32 MiB.
     """
-    snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
+    services = exchange.services
     services.traffic.overload.check(services.rng)
-    caller = exchange.caller = services.traffic.refused.authenticate(
-        snapshot, key, exchange.record.client
-    )
-    settlement.identify(caller)
-    body = await exchange.read_body()
-    request = await beside(len(body), lambda: exchange.dialect.read_request(body))
+    refused, address = services.traffic.refused, exchange.record.client
+    caller = refused.authenticate(exchange.snapshot, key, address)
+    if not exchange.signed:
+        exchange.caller = caller
+        exchange.settlement.identify(caller)
+    try:
+        body = await exchange.read_body()
+    except AuthenticationFailed as exc:
+        refused.refuse(exc, address)
+    if exchange.signed:
+        # Whoever knows the name of a pair could say it: only what has been read shows whose it is.
+        exchange.caller = caller
+        exchange.settlement.identify(caller)
+    return body
+
+
+async def serve_chat(
+    exchange: Exchange,
+    key: bytes | None,
+    asked: ClientOptions = ASKED_NOTHING,
+    body: bytes | None = None,
+) -> None:
+    """Serve one request in the dialect of `exchange`. Raises GatewayError, ClientGone, SendStalled.
+
+    `body` is what was `received` already.
+    """
+    if body is None:
+        body = await received(exchange, key)
+    snapshot, settlement, services = exchange.snapshot, exchange.settlement, exchange.services
+    caller = exchange.caller
+    request = await beside(exchange, len(body), lambda: exchange.dialect.read_request(body))
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
-    await beside(len(body), lambda: check_overrides(snapshot, caller, model, request))
+    await beside(exchange, len(body), lambda: check_overrides(snapshot, caller, model, request))
     taken = _is_taken(model, exchange)
     if exchange.record.operation == COUNT_TOKENS and not taken:
-        await estimate(exchange, request)
+        await count(exchange, request, model)
         return
     _check_served(model, exchange)
     request = await with_history(exchange, request, taken=taken)
-    captures = services.captures
-    if captures is not None and captures.selects(caller.name, request.model):
-        _capture(exchange, captures, request, key)
+    served = await pinned(exchange, request, model, home_of(exchange, request.continues))
+    model = served.model
+    if services.captures is not None:
+        keep(exchange, request.model, request.body, key)
     ttl = cache_control(asked.cache, model.cache, services.cache.store.policy.max_ttl)
     if request.once:
         ttl = None
@@ -66,7 +92,7 @@ async def serve_chat(
         repeated=asked.repeated,
         sticky_key=sticky_key(model, request, caller, exchange.headers),
         demand=demand,
-        home=_home(exchange, request.continues),
+        home=served.home,
     )
     until = exchange.started + asked.timeout
 
@@ -74,7 +100,19 @@ async def serve_chat(
         async with await admit(exchange, demand, until):
             await _answer(exchange, request, model, options, ttl, until)
 
-    await exchange.cancel_on_disconnect(work)
+    async def counting() -> None:
+        try:
+            await work()
+        except UpstreamError:
+            # Nobody whom it could have been asked of counts: the gateway says it by itself.
+            settlement.reason = settlement.record.error = None
+            await estimate(exchange, request, model)
+        else:
+            if settlement.reason is EndReason.COMPLETE:
+                exchange.record.counted_by = "provider"
+
+    counts = exchange.record.operation == COUNT_TOKENS
+    await exchange.cancel_on_disconnect(counting if counts else work)
 
 
 async def _answer(
@@ -123,27 +161,12 @@ def _check_served(model: ServedModel, exchange: Exchange) -> None:
         )
 
 
-def _home(exchange: Exchange, id: str | None) -> str | None:
-    """Return the state key of the deployment that keeps `id`, if that is known.
-
-    Raises InvalidRequest, in OpenAI's words, for what is kept for another caller.
-    """
-    home = None if id is None else exchange.services.homes.find(id)
-    if home is None:
-        return None
-    if home.caller != exchange.caller.digest:
-        raise InvalidRequest(
-            f"Previous response with id {shortened(id or '')!r} not found.",
-            code="previous_response_not_found",
-            param="previous_response_id",
-        )
-    return home.deployment
-
-
 def _cache_key(exchange: Exchange, request: DialectRequest, model: ServedModel) -> bytes | None:
     caller = exchange.caller
+    dialect = exchange.dialect
     return cache_key(
-        exchange.dialect.name,
+        # The path may say what the body of other APIs does: whether it is a stream, and how framed.
+        f"{dialect.name} {dialect.path}",
         caller.name,
         caller.digest,
         request.model,
@@ -156,32 +179,6 @@ def _forwarded(exchange: Exchange, model: ServedModel) -> bytes:
     """Return what goes on of the caller's headers: other betas give other answers."""
     sent = {each.forwarded(exchange.headers) for each in model.deployments if each.from_callers}
     return repr(sorted(sent)).encode() if sent else b""
-
-
-def _capture(
-    exchange: Exchange, captures: CaptureLog, request: DialectRequest, key: bytes | None
-) -> None:
-    """Keep the request and what is written to its caller for the debug log."""
-    record = exchange.record
-    capture = captures.begin(
-        CapturedRequest(
-            request_id=record.request_id,
-            time=record.time,
-            token=record.token,
-            model=record.model,
-            method="POST",
-            target=exchange.dialect.path,
-            headers=tuple(exchange.headers.items()),
-            body=request.body,
-            arrived=exchange.started,
-            secrets=() if key is None else (key,),
-            marks=exchange.dialect.stream_marks,
-        )
-    )
-    if capture is None:
-        return
-    exchange.settlement.capture = capture
-    exchange.client = CapturingClient(exchange.client, capture, exchange.dialect)
 
 
 def _demand(exchange: Exchange, request: DialectRequest, model: ServedModel) -> Demand:

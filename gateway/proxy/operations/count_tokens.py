@@ -9,14 +9,16 @@ counting").
 
 from __future__ import annotations
 
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 import msgspec
 import trio
 
 from ...config.snapshot import ServedModel
 from ...core.dialects.base import DialectRequest
-from ...core.limits.estimate import estimate_tokens
+from ...core.dialects.counting.asked import count_body
+from ...core.dialects.counting.counter import PromptCounter
 from ...core.records.record import EndReason
 from ...core.routing.deployment import Deployment
 from ...transport_errors import UpstreamFailure
@@ -24,13 +26,14 @@ from ..access import authorize, check_overrides
 from ..attempts.own_keys import mask_of
 from ..attempts.reading.body import read_up_to, readable
 from ..exchange import Exchange
-from .off_loop import beside
+from .named_objects import pinned
+from .off_loop import beside, beside_if_long
+from .prompt_size import estimate
 
 # Seconds for the provider: it only counts. Claude Code's own patience is longer.
 PATIENCE: Final = 5.0
 # The answer is one number.
 _MOST_BYTES: Final = 64 * 1024
-ESTIMATED: Final = (b"x-gateway-estimate", b"true")
 
 
 class _Count(msgspec.Struct):
@@ -48,12 +51,19 @@ async def serve_count(exchange: Exchange, key: bytes | None) -> None:
         snapshot, key, exchange.record.client
     )
     settlement.identify(caller)
-    settlement.costs_nothing(cached=False, operation="count_tokens")
     body = await exchange.read_body()
-    request = await beside(len(body), lambda: exchange.dialect.read_request(body))
+    request = await beside(exchange, len(body), lambda: exchange.dialect.read_request(body))
     settlement.asked(request)
     model = authorize(snapshot, caller, request.model)
-    await beside(len(body), lambda: check_overrides(snapshot, caller, model, request))
+    await beside(exchange, len(body), lambda: check_overrides(snapshot, caller, model, request))
+    served = await pinned(exchange, request, model)
+
+    await count(exchange, request, served.model)
+
+
+async def count(exchange: Exchange, request: DialectRequest, model: ServedModel) -> None:
+    """Answer a request for a count that no provider takes as it is."""
+    exchange.settlement.costs_nothing(cached=False, operation="count_tokens")
 
     async def work() -> None:
         with trio.CancelScope() as scope:
@@ -70,47 +80,63 @@ async def _answer(exchange: Exchange, request: DialectRequest, model: ServedMode
     with trio.move_on_after(PATIENCE):
         counted = await _counted(exchange, request, model)
     if counted is None:
-        await estimate(exchange, request)
+        await estimate(exchange, request, model)
         return
+    exchange.record.counted_by = "provider"
     await exchange.client.reply(200, exchange.dialect.answer_headers, counted)
     exchange.settlement.end(EndReason.COMPLETE)
 
 
-async def estimate(exchange: Exchange, request: DialectRequest) -> None:
-    """Answer with about how many tokens a prompt has, where no provider says it."""
-    dialect = exchange.dialect
-    exchange.settlement.costs_nothing(cached=False, operation="count_tokens")
-    body = dialect.token_count(estimate_tokens(request.body, 0))
-    await exchange.client.reply(200, (*dialect.answer_headers, ESTIMATED), body)
-    exchange.settlement.end(EndReason.COMPLETE)
-
-
 async def _counted(exchange: Exchange, request: DialectRequest, model: ServedModel) -> bytes | None:
-    """Return the answer of the first provider of the model that counts; None if there is none."""
+    """Return the answer of the first provider of the model that counts; None if there is none.
+
+    A provider of the caller's API is asked as the caller has asked, and answers the caller; one of
+    another API is asked about the same chat in its own.
+    """
     for deployment, target in zip(model.deployments, model.targets, strict=True):
-        if deployment.count_target is None or deployment.dialect is not exchange.dialect:
+        call = await beside_if_long(
+            exchange, request.body, partial(_call, exchange, request, deployment)
+        )
+        if call is None:
             continue
         if exchange.services.health.unavailable(target, trio.current_time()) is not None:
             continue
         try:
-            return await _ask(exchange, request, deployment, deployment.count_target)
+            return await _ask(exchange, deployment, call)
         except UpstreamFailure:
             return None
     return None
 
 
-async def _ask(
-    exchange: Exchange, request: DialectRequest, deployment: Deployment, target: bytes
-) -> bytes | None:
+class _CountCall(NamedTuple):
+    """`counter` is None where the answer is the caller's as it comes."""
+
+    target: bytes
+    body: bytes
+    counter: PromptCounter | None
+
+
+def _call(exchange: Exchange, request: DialectRequest, deployment: Deployment) -> _CountCall | None:
+    """Return what a deployment is asked; None if it does not count, or not such a chat."""
+    if deployment.count_target is not None and deployment.dialect is exchange.dialect:
+        return _CountCall(deployment.count_target, request.body_for(deployment), None)
+    if deployment.counter is None:
+        return None
+    body = count_body(request, exchange.dialect, deployment, exchange.record.time)
+    counter = deployment.counter
+    return None if body is None else _CountCall(counter.target, body, counter.api)
+
+
+async def _ask(exchange: Exchange, deployment: Deployment, asked: _CountCall) -> bytes | None:
     credential = deployment.credentials[0]
     call = deployment.call(
-        request.body_for(deployment),
+        asked.body,
         exchange.request_id,
         stream=False,
         credential=credential,
         extra=deployment.forwarded(exchange.headers),
     )
-    call = msgspec.structs.replace(call, target=target)
+    call = msgspec.structs.replace(call, target=asked.target)
     if deployment.prepare is not None:
         call = await deployment.prepare(call, credential, exchange.record.time)
     response = readable(await exchange.services.upstream.request(call))
@@ -121,8 +147,13 @@ async def _ask(
     if deployment.refusals.of_status(response.status) is not None:
         return None
     try:
-        _DECODER.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+        if asked.counter is None:
+            _DECODER.decode(body)
+            body = mask_of(call.headers).error(body)
+        else:
+            body = exchange.dialect.token_count(asked.counter.tokens(body))
+    except (ValueError, RecursionError):
+        # msgspec's errors are ValueErrors.
         return None
     exchange.settlement.shows(deployment)
-    return mask_of(call.headers).error(body)
+    return body

@@ -34,7 +34,7 @@ from ...core.records.record import EndReason
 from ...core.records.shown_name import shortened
 from ...errors import GatewayError, InvalidRequest, NotFound, StoreUnavailable
 from ..exchange import Exchange
-from ..protocols import Client, HeaderPairs
+from ..protocols import HeaderPairs
 
 # Seconds for the database. An answer waits for it with its last bytes.
 PATIENCE: Final = 5.0
@@ -68,7 +68,7 @@ async def with_history(
     if found:
         request = resolved(request, found)
     if is_kept(request):
-        exchange.client = KeepingClient(exchange.client, keeper, exchange.caller.digest, request)
+        exchange.client = KeepingClient(exchange, keeper, request)
     return request
 
 
@@ -139,12 +139,11 @@ def _page(kept: KeptResponse, query: bytes) -> bytes:
 class KeepingClient:
     """Passes an answer on, and keeps it if the gateway has made it and it is whole."""
 
-    def __init__(
-        self, client: Client, keeper: ResponseKeeper, owner: bytes, request: DialectRequest
-    ) -> None:
-        self._client = client
+    def __init__(self, exchange: Exchange, keeper: ResponseKeeper, request: DialectRequest) -> None:
+        self._client = exchange.client
         self._keeper = keeper
-        self._owner = owner
+        self._owner = exchange.caller.digest
+        self._made_for = {"request_id": exchange.request_id, "token": exchange.caller.name}
         self._request = request
         # The end of a stream from its last event on.
         self._end = b""
@@ -198,6 +197,7 @@ class KeepingClient:
         if kept is None:
             # A provider's own, which keeps it itself.
             return
+        kept = msgspec.structs.replace(kept, **self._made_for)
         if kept.size > self._keeper.policy.max_bytes:
             _log.warning("a response is too large to be kept", id=kept.id, bytes=kept.size)
             return

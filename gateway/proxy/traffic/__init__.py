@@ -3,6 +3,7 @@
 In reading order:
 
     slots     the right to be under way, for the gateway or one provider, and the queue for it
+    shared_slots  the same for all processes together
     turns     a short wait for a place that a caller is about to give up
     control   all slots of the process, and the configuration's limits for them
     body_memory  the bytes of request bodies that are held, and a short wait for room

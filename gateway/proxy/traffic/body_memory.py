@@ -5,7 +5,8 @@ makes a copy of it with the provider's name of the model. Without a bound, sixty
 are 3 GB, and the end of a process that may have less.
 
 The bytes are counted before they are read: a request whose body has no room waits shortly, and
-TCP makes its client wait, too.
+TCP makes its client wait, too. A session over WebSocket holds its message of now in the same way,
+frame by frame as it comes, and the first one for as long as it may have to be sent again.
 """
 
 from __future__ import annotations
@@ -162,6 +163,12 @@ class BodyHold:
                 await self._memory.take(self._caller, more, self._rng, self._bodies)
             self._size += more
 
+    def empty(self) -> None:
+        """Give the room back and stay: the next message of a session has a size of its own."""
+        if self._size:
+            self._memory.give(self._caller, self._size)
+            self._size = 0
+
     def shared(self) -> BodyHold:
         """Return this hold for one more exchange."""
         self._users += 1
@@ -170,6 +177,5 @@ class BodyHold:
     def release(self) -> None:
         """Give the room back with the last exchange that needs it; to be called once by each."""
         self._users -= 1
-        if not self._users and self._size:
-            self._memory.give(self._caller, self._size)
-            self._size = 0
+        if not self._users:
+            self.empty()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from ...config.schema import LimitsConfig
 from ...core.limits.shedding import OverloadPolicy
@@ -18,11 +19,27 @@ from .refused_keys import RefusedKeys
 from .slots import Slots
 from .turns import Turns
 
+# The scopes of places that processes share, by their keys.
+OF_GATEWAY: Final = "places:gateway"
+OF_PROVIDER: Final = "places:provider:"
+
+# From what slots are of, their key, how many may wait and how long, and what keeps their leases.
+ShareSlots = Callable[[str, str, int, float, Reservations], Slots]
+
 
 class TrafficControl:
-    """The slots of this process. They outlive every reload that keeps their provider."""
+    """The slots of this process. They outlive every reload that keeps their provider.
 
-    def __init__(self, lifecycle: Lifecycle, body_memory: float = math.inf) -> None:
+    `share` makes those that processes share; without it each process has slots of its own.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        body_memory: float = math.inf,
+        share: ShareSlots | None = None,
+    ) -> None:
+        self._share = share
         self.lag = LoopLag()
         self.gaps = GapCounts()
         self.turns = Turns()
@@ -30,11 +47,9 @@ class TrafficControl:
         self.reservations = Reservations()
         self.bodies = BodyMemory(body_memory)
         self.overload = Overload(OverloadPolicy(), self.lag, lifecycle)
-        self.everyone = Slots(
-            "the gateway", None, LimitsConfig().max_queue, LimitsConfig().queue_timeout
-        )
-        self._providers: dict[str, Slots] = {}
         self._limits = LimitsConfig()
+        self.everyone = self._made("the gateway", OF_GATEWAY)
+        self._providers: dict[str, Slots] = {}
         self._draining = False
         lifecycle.when_draining(self._drain)
 
@@ -62,12 +77,17 @@ class TrafficControl:
         """Return the slots of the provider `name`; unlimited if nothing says otherwise."""
         found = self._providers.get(name)
         if found is None:
-            limits = self._limits
-            found = Slots(f"provider {name}", None, limits.max_queue, limits.queue_timeout)
+            found = self._made(f"provider {name}", OF_PROVIDER + name)
             self._providers[name] = found
             if self._draining:
                 found.refuse_all()
         return found
+
+    def _made(self, what: str, key: str) -> Slots:
+        limits = self._limits
+        if self._share is not None:
+            return self._share(what, key, limits.max_queue, limits.queue_timeout, self.reservations)
+        return Slots(what, None, limits.max_queue, limits.queue_timeout)
 
     def _set(self, slots: Slots, limit: int | None) -> None:
         slots.max_queue = self._limits.max_queue

@@ -9,7 +9,7 @@ key is never refused for the bad ones beside it: many callers may have one addre
 from __future__ import annotations
 
 import time
-from typing import Final
+from typing import Final, Never
 
 import structlog
 import trio
@@ -33,7 +33,7 @@ _OTHERS: Final = "others"
 _CODES: Final = frozenset(
     {
         *("invalid_api_key", "expired_api_key", "disabled_api_key"),
-        "too_many_refused_keys",
+        *("invalid_signature", "signature_expired", "too_many_refused_keys"),
     }
 )
 
@@ -69,13 +69,18 @@ class RefusedKeys:
         try:
             return authenticate(snapshot, key, time.time())
         except AuthenticationFailed as exc:
-            now = trio.current_time()
-            if self._note(address, now) > FREE:
-                raise TooManyRefusedKeys(
-                    "too many keys from this address were refused; check the key",
-                    retry_after=max(1.0, self._since + PERIOD - now),
-                ) from exc
-            raise
+            self.refuse(exc, address)
+
+    def refuse(self, error: AuthenticationFailed, address: str | None) -> Never:
+        """Count a key or a signature that was refused, and raise what its sender is told."""
+        now = trio.current_time()
+        if self._note(address, now) > FREE:
+            raise TooManyRefusedKeys(
+                "too many keys from this address were refused; check the key",
+                retry_after=max(1.0, self._since + PERIOD - now),
+            ) from error
+        # Not from itself, which would be a cycle for the garbage collector.
+        raise error
 
     def keeps(self, record: Record) -> bool:
         """Say whether a request gets a record of its own: all but some that are refused for a key.

@@ -72,6 +72,16 @@ class Slots:
         self._serve()
 
     @property
+    def shared(self) -> bool:
+        """Say whether the limit is one of all processes together."""
+        return False
+
+    @property
+    def in_use(self) -> int:
+        """Return how many requests are under way with a slot."""
+        return self.held
+
+    @property
     def waiting(self) -> int:
         return len(self._queue)
 
@@ -88,13 +98,18 @@ class Slots:
             return True
         return False
 
+    async def acquire_at_once(self) -> bool:
+        """Take a slot if one is free, where `acquire_nowait` could not tell; wait for none."""
+        return False
+
     async def acquire(self, caller: str, deadline: float, rng: Rng) -> None:
         """Take a slot; awaits nothing if one is free.
 
         `deadline` is when it is too late to start, in Trio's time. Raises `Overloaded` if the
         queue is full or the wait gets too long, and `ShuttingDown` if a drain ends the wait.
         """
-        if self.acquire_nowait():
+        if self.held < self._most:
+            self.held += 1
             return
         now = trio.current_time()
         waiter = _SlotWaiter(caller, now, min(deadline, now + self.timeout))

@@ -5,6 +5,7 @@ entrance   so many requests begin in each pass of the event loop; the others wai
            turned away
 newcomer   a connection that was accepted and waits: no task runs on it yet
 acceptor   takes connections from the kernel, in the place of Trio's loop
+pausing    an operator has drained this process: others accept in its place
 threshold  what a request on an open connection has to pass
 crowd      open connections while many requests are turned away: watched by one task
 dismissal  the 503

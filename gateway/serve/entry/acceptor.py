@@ -20,6 +20,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Final, NoReturn, Protocol
 
@@ -31,6 +32,7 @@ from .dismissal import Dismissal
 from .entrance import FEWEST, Entrance
 from .lingering import Lingering
 from .newcomer import Newcomer
+from .pausing import resumed, serve_in_turn
 
 # How long accepting may take in a pass.
 _AT_ONCE: Final = 0.01
@@ -83,6 +85,11 @@ class Open(Protocol):
     @property
     def dismissal(self) -> Dismissal: ...
 
+    @property
+    def paused(self) -> bool: ...
+
+    def accepting(self) -> AbstractContextManager[None]: ...
+
 
 class Acceptor:
     """Stands in for `trio.serve_listeners`, with the same arguments."""
@@ -110,10 +117,19 @@ class Acceptor:
             nursery.start_soon(self._entrance.crowd.run)
             nursery.start_soon(self._lingering.run)
             for listener in listeners:
-                each = self._serve if isinstance(listener, trio.SocketListener) else _serve_tls
-                nursery.start_soon(each, listener, handler, handler_nursery or nursery)
+                nursery.start_soon(self._accept_from, listener, handler, handler_nursery or nursery)
             task_status.started(listeners)
+            await trio.sleep_forever()
         raise AssertionError("listeners are served until that is cancelled")
+
+    async def _accept_from(
+        self, listener: trio.abc.Listener[Any], handler: Handler, nursery: trio.Nursery
+    ) -> None:
+        with self._open.accepting():
+            if isinstance(listener, trio.SocketListener):
+                await self._serve(listener, handler, nursery)
+            else:
+                await serve_in_turn(listener, handler, nursery, self._open)
 
     async def _serve(
         self, listener: trio.SocketListener, handler: Handler, nursery: trio.Nursery
@@ -125,7 +141,10 @@ class Acceptor:
                 while True:
                     try:
                         await trio.lowlevel.wait_readable(listener.socket)
-                        self._accept(sock, begin)
+                        if self._open.paused:
+                            await resumed(self._open)
+                        else:
+                            self._accept(sock, begin)
                     except MemoryError:
                         self._say(OSError(errno.ENOMEM, ""))
                         await trio.sleep(_SHORTAGE_PAUSE)
@@ -224,11 +243,6 @@ async def _run(stream: trio.abc.AsyncResource, connection: Served) -> None:
         await connection.run()
     finally:
         await trio.aclose_forcefully(stream)
-
-
-async def _serve_tls(listener: Any, handler: Handler, nursery: trio.Nursery) -> None:
-    """Accept as Trio does: what TLS connections ask is not known before a handshake."""
-    await trio.serve_listeners(handler, [listener], handler_nursery=nursery)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 # Where API keys stand: `api/request.py` reads the same.
-_KEYS: Final = (b"\r\nauthorization:", b"\r\nx-api-key:")
+_KEYS: Final = (b"\r\nauthorization:", b"\r\nx-api-key:", b"\r\nx-goog-api-key:")
 _PROBES: Final = (b"GET /health/", b"HEAD /health/")
 _LENGTH: Final = b"\r\ncontent-length:"
 _CONNECTION: Final = b"\r\nconnection:"

@@ -129,11 +129,14 @@ class Threshold:
         if len(data) != known.size:
             return False
         now = time.monotonic()
-        held = _Held(known, now, self)
-        if self._entrance.line_up(held, probe=False, now=now):
-            self._held = held
-            self._stream.inbox += data
-            return True
+        if self._entrance.is_full_for(known.caller):
+            self._entrance.note_turned_away(now)
+        else:
+            held = _Held(known, now, self)
+            if self._entrance.line_up(held, probe=False, now=now):
+                self._held = held
+                self._stream.inbox += data
+                return True
         answer = self._dismissal.render(known.head, close=False, kind=known.kind)
         return self._stream.write_brief(answer)
 

@@ -39,6 +39,7 @@ class ProxiedListener(trio.abc.Listener[trio.SocketStream]):
 
     def __init__(self, listener: trio.SocketListener) -> None:
         self._listener = listener
+        self.socket: Final = listener.socket
 
     async def accept(self) -> trio.SocketStream:
         return await self._listener.accept()
@@ -98,6 +99,9 @@ async def _exactly(sock: Any, count: int) -> bytes:
 
 
 async def _line(sock: Any, line: bytes) -> Peer:
+    if b"\r" in line[:-1]:
+        # It ended before what has been read did, and no line is so short: nothing more will come.
+        raise trio.BrokenResourceError("a malformed PROXY line")
     while not line.endswith(b"\r\n"):
         if len(line) >= _LONGEST_LINE:
             raise trio.BrokenResourceError("a PROXY line that does not end")

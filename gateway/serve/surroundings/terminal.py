@@ -15,18 +15,22 @@ _TERMINAL: Final = "/dev/tty"
 
 
 class StartingTerminal:
-    """Make it before a handler for SIGHUP is set: under `nohup` the process is to outlive it."""
+    """Make it before a handler for SIGHUP is set: under `nohup` the process is to outlive it.
 
-    def __init__(self) -> None:
-        self._had_one = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _is_there()
+    `had_one` is what this process knew of it before it was another program.
+    """
+
+    def __init__(self, *, had_one: bool | None = None) -> None:
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        self.had_one: Final = not ignored and _is_there() if had_one is None else had_one
 
     def __repr__(self) -> str:
-        return f"<StartingTerminal {'' if self._had_one else 'none, '}closed={self.closed}>"
+        return f"<StartingTerminal {'' if self.had_one else 'none, '}closed={self.closed}>"
 
     @property
     def closed(self) -> bool:
         """Whether there was one, and is none any more."""
-        return self._had_one and not _is_there()
+        return self.had_one and not _is_there()
 
 
 def _is_there() -> bool:

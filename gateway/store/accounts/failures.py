@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ...core.sign_in import Counted, wait_after
 from ..engine.schema import sign_in_failures as table
+from ..engine.upsert import insert
 from . import users
 
 _MICROSECONDS: Final = 1_000_000
@@ -99,9 +99,8 @@ def _set(
     connection: Connection, subject: Subject, failures: int, last: int, locked_until: int
 ) -> None:
     values = {"failures": failures, "last": last, "locked_until": locked_until}
-    insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
     connection.execute(
-        insert(table)
+        insert(connection, table)
         .values(subject=subject.key, **values)
         .on_conflict_do_update(index_elements=["subject"], set_=values)
     )

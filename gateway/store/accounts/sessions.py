@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, or_, select, update
 
+from ..control import grants
 from ..engine.schema import sessions, users
 from . import users as accounts
 
@@ -110,10 +111,19 @@ def touch(connection: Connection, digest: str, now: int) -> None:
 
 
 def end(connection: Connection, digest: str) -> bool:
-    """End one session; say whether there was one."""
-    return bool(connection.execute(delete(sessions).where(sessions.c.digest == digest)).rowcount)
+    """End one session, and what its user was granted meanwhile; say whether there was one."""
+    return bool(_end(connection, sessions.c.digest == digest))
 
 
 def end_all(connection: Connection, user_id: str) -> int:
-    """End all sessions of a user, and return how many they were."""
-    return connection.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
+    """End all sessions of a user, and what they were granted; return how many sessions it were."""
+    return _end(connection, sessions.c.user_id == user_id)
+
+
+def _end(connection: Connection, those: ColumnElement[bool]) -> int:
+    whose = select(users.c.name).join(sessions, users.c.id == sessions.c.user_id).where(those)
+    names = connection.scalars(whose.distinct()).all()
+    ended = connection.execute(delete(sessions).where(those)).rowcount
+    for name in names:
+        grants.end_of(connection, name)
+    return ended

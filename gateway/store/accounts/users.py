@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, text, update
 
+from ..control import grants
 from ..engine.schema import sessions, users
 
 # "users" in ASCII: the advisory lock of transactions that decide about users, on PostgreSQL.
@@ -198,8 +199,7 @@ def change(
     connection.execute(update(users).where(users.c.id == user_id).values(**values))
     ended = 0
     if disabled or password is not None:
-        gone = delete(sessions).where(sessions.c.user_id == user_id)
-        ended = connection.execute(gone).rowcount
+        ended = _end_sessions(connection, before)
     after = by_id(connection, user_id)
     assert after is not None
     return UserChange(before, after, ended)
@@ -218,8 +218,14 @@ def remove(
     if _is_last_admin(connection, before):
         return Refused.LAST_ADMIN
     connection.execute(delete(users).where(users.c.id == user_id))
-    ended = connection.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount
-    return UserChange(before, before, ended)
+    return UserChange(before, before, _end_sessions(connection, before))
+
+
+def _end_sessions(connection: Connection, user: User) -> int:
+    """End a user's sessions and what they were granted; return how many sessions it were."""
+    ended = connection.execute(delete(sessions).where(sessions.c.user_id == user.id)).rowcount
+    grants.end_of(connection, user.name)
+    return ended
 
 
 def _is_last_admin(connection: Connection, user: User) -> bool:

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
 
 from ..engine.control_tables import grants
+from .generations import GRANTS, advance
 
 _of: Final = grants.c
 _MICRO: Final = 1_000_000
@@ -41,6 +42,14 @@ def count_of(connection: Connection, granted_to: str | None, now: float) -> int:
     query = select(func.count()).select_from(grants)
     query = query.where(_of.granted_to == granted_to, _of.until > round(now * _MICRO))
     return int(connection.scalar(query) or 0)
+
+
+def end_of(connection: Connection, granted_to: str) -> int:
+    """End what somebody was granted, and return how many there were; every process follows."""
+    if not connection.scalar(select(_of.digest).where(_of.granted_to == granted_to).limit(1)):
+        return 0
+    advance(connection, GRANTS)
+    return connection.execute(delete(grants).where(_of.granted_to == granted_to)).rowcount
 
 
 def add(connection: Connection, grant: KeyGrant, now: float) -> None:

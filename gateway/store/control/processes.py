@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import time
+from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, text, update
 
+from ...core.processes import ProcessRow
 from ..engine.control_tables import processes
 
 _of: Final = processes.c
 _MICRO: Final = 1_000_000
-# Seconds after which a process that says nothing is taken to be gone, and is forgotten.
-GONE: Final = 15.0
+_CLOCK: Final = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+# Seconds after which a process that says nothing is forgotten.
 FORGOTTEN: Final = 3600.0
 
 
-class ProcessRow(msgspec.Struct, frozen=True, kw_only=True):
-    """`started` and `seen` are Unix seconds, `state` is what the process says of itself."""
-
-    id: str
-    host: str
-    pid: int
-    version: str
-    started: float
-    seen: float
-    state: dict[str, Any]
-
-
 def beat(connection: Connection, row: ProcessRow) -> None:
-    """Say how a process is, and forget those that have said nothing for long."""
+    """Say how a process is, and forget those that have said nothing for long.
+
+    It is seen by the clock of the database: those of hosts differ.
+    """
+    now = _now(connection)
     values = {
         "host": row.host,
         "pid": row.pid,
         "version": row.version,
         "started": round(row.started * _MICRO),
-        "seen": round(row.seen * _MICRO),
+        "seen": now,
         "state": msgspec.json.encode(row.state).decode(),
     }
     if not connection.execute(update(processes).where(_of.id == row.id).values(**values)).rowcount:
         connection.execute(insert(processes).values(id=row.id, **values))
-        old = round((row.seen - FORGOTTEN) * _MICRO)
+        old = now - round(FORGOTTEN * _MICRO)
         connection.execute(delete(processes).where(_of.seen < old))
 
 
@@ -49,7 +43,8 @@ def leave(connection: Connection, process: str) -> None:
 
 
 def all_processes(connection: Connection) -> list[ProcessRow]:
-    """Return all that have not been forgotten, by host and age."""
+    """Return all that have not been forgotten, by host and age; `seen` is of the caller's clock."""
+    ahead = time.time() - _now(connection) / _MICRO
     query = select(processes).order_by(_of.host, _of.started, _of.id)
     return [
         ProcessRow(
@@ -58,8 +53,14 @@ def all_processes(connection: Connection) -> list[ProcessRow]:
             pid=row.pid,
             version=row.version,
             started=row.started / _MICRO,
-            seen=row.seen / _MICRO,
+            seen=row.seen / _MICRO + ahead,
             state=msgspec.json.decode(row.state),
         )
         for row in connection.execute(query)
     ]
+
+
+def _now(connection: Connection) -> int:
+    if connection.dialect.name == "postgresql":
+        return int(connection.scalar(_CLOCK) or 0)
+    return round(time.time() * _MICRO)

@@ -2,9 +2,12 @@
 
 In reading order:
 
-    schema                the tables and indexes, for both engines
+    schema                the tables, for both engines
     control_tables        those of what operators change while it runs
-    kept_tables           that of responses that are kept
+    kept_tables           those of responses and objects that are kept
+    condensed_table       sums of finished hours and days by one dimension
+    creation              their indexes, and all of it at once in a new SQLite file
+    upsert                an INSERT that may meet a row
     ids                   primary keys of requests, which begin with the time
     database              `Database`: transactions, from threads or from Trio
     transaction_deadline  the time of one transaction, and how it is ended early

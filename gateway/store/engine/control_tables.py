@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Integer, Table, Text
 
 from .schema import metadata
 
@@ -21,6 +21,7 @@ __all__ = [
     "generations",
     "grants",
     "metadata",
+    "process_drains",
     "processes",
     "teams",
 ]
@@ -130,7 +131,13 @@ processes: Final = Table(
     Column("state", Text, nullable=False),
 )
 
-Index("ix_api_keys_digest", api_keys.c.digest, unique=True)
-Index(None, api_keys.c.generation)
-Index(None, api_keys.c.team)
-Index(None, deployments.c.generation)
+# Processes and hosts that an operator wants out of service until then (µs): "host:NAME" or
+# "process:ID".
+process_drains: Final = Table(
+    "process_drains",
+    metadata,
+    Column("target", Text, primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("drained_by", Text),
+    Column("reason", Text),
+)

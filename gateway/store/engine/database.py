@@ -64,6 +64,17 @@ class Database:
         return self._backend.name
 
     @property
+    def connects_alone(self) -> Callable[[], Any] | None:
+        """Return what connects to PostgreSQL beside the pools; None for SQLite."""
+        backend = self._backend
+        return backend.connect_alone if isinstance(backend, Postgresql) else None
+
+    @property
+    def file(self) -> Path | None:
+        """Return the SQLite file; None for PostgreSQL."""
+        return self._backend.path if isinstance(self._backend, Sqlite) else None
+
+    @property
     def busy(self) -> int:
         """How many threads are at work for `read` and `write`, abandoned ones included."""
         return self._read_threads.busy + self._write_threads.busy

@@ -1,14 +1,14 @@
-"""The table of responses that the gateway keeps for providers that keep none."""
+"""What the gateway keeps for callers: responses, and where a provider keeps their objects."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text
 
 from .control_tables import metadata
 
-__all__ = ["kept_responses", "metadata"]
+__all__ = ["kept_objects", "kept_responses", "metadata"]
 
 kept_responses: Final = Table(
     "kept_responses",
@@ -21,7 +21,24 @@ kept_responses: Final = Table(
     Column("size", BigInteger, nullable=False),
     Column("response", LargeBinary, nullable=False),
     Column("input", LargeBinary, nullable=False),
+    # What it was made for; NULL of what was kept before there were these columns.
+    Column("request_id", Text),
+    Column("token", Text),
 )
 
-Index(None, kept_responses.c.created)
-Index(None, kept_responses.c.owner, kept_responses.c.created)
+kept_objects: Final = Table(
+    "kept_objects",
+    metadata,
+    # The provider's own id.
+    Column("id", Text, primary_key=True),
+    # The name of the key that it was made for.
+    Column("owner", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    # Which of the provider's keys, by its digest; "" where it needs none.
+    Column("account", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    # The batch whose results it is.
+    Column("part_of", Text),
+    # Of a batch: when its cost was put on record; null: it was not.
+    Column("charged", BigInteger),
+)

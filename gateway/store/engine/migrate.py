@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection, inspect, text
 
 from ...errors import ConfigError, StoreUnavailable
+from .condensed_table import metadata
 from .database import Database
-from .kept_tables import metadata
+from .newer import obstacles
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from alembic.script import Script
 
 # The revision that `schema.py` describes.
-HEAD: Final = "0012"
+HEAD: Final = "0018"
 FOLDER: Final = Path(__file__).parents[1] / "migrations"
 
 _AT_START: Final = 60.0
@@ -38,13 +39,13 @@ _NEWER: Final = "upgrade the gateway, or go back to a database of its own versio
 
 def current(database: Database) -> str | None:
     """Return the revision that the database is at; None if it has none."""
-    return database.read_now(_revision)
+    return database.read_now(revision)
 
 
 def check(database: Database) -> list[str]:
     """Return the revisions that an upgrade would apply.
 
-    Raises ConfigError if the database is not ours or newer, and StoreUnavailable.
+    Raises ConfigError if the database is not ours or too new, and StoreUnavailable.
     """
     found = current(database)
     return [] if found == HEAD else [each.revision for each in _pending(database)]
@@ -54,8 +55,8 @@ def upgrade(database: Database, timeout: float = _AT_LEISURE) -> list[str]:
     """Apply what is missing, however long it takes, and return the revisions applied.
 
     Each is one transaction, and of several processes one does it. Needs a direct connection to
-    PostgreSQL, or a pooler in session mode. Raises ConfigError if the database is not ours or
-    newer, and StoreUnavailable.
+    PostgreSQL, or a pooler in session mode. Raises ConfigError if the database is not ours or too
+    new, and StoreUnavailable.
     """
     database.create()
     if database.dialect == "sqlite":
@@ -66,16 +67,20 @@ def upgrade(database: Database, timeout: float = _AT_LEISURE) -> list[str]:
 def ensure(database: Database, *, auto_migrate: bool) -> list[str]:
     """Make sure, at the start, that the database has this code's schema.
 
-    Returns the revisions that were missing and have been applied. SQLite is upgraded, PostgreSQL
-    if `auto_migrate`. Raises ConfigError if there is more to do than a start should, or the
-    database is not ours or newer, and StoreUnavailable.
+    Returns the revisions that were missing and have been applied, of a new SQLite file the newest
+    only. SQLite is upgraded, PostgreSQL if `auto_migrate`; one of a newer version is used as it is
+    if it has all that this code needs. Raises ConfigError if there is more to do than a start
+    should, or the database is not ours or too new, and StoreUnavailable.
     """
     database.create()
-    if current(database) == HEAD:
+    found = current(database)
+    if found == HEAD:
         return []
+    if found is None and database.dialect == "sqlite":
+        return database.write_now(lambda connection: _make(connection, database.name), _AT_START)
     pending = _pending(database)
     if not pending:
-        # Another process was faster.
+        # Another process was faster, or a newer version was here.
         return []
     names = _listed([each.revision for each in pending])
     if database.dialect == "postgresql" and not auto_migrate:
@@ -98,7 +103,8 @@ def ensure(database: Database, *, auto_migrate: bool) -> list[str]:
 # The database...
 
 
-def _revision(connection: Connection) -> str | None:
+def revision(connection: Connection) -> str | None:
+    """Return the revision that the database is at; None if it has none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -111,8 +117,26 @@ def _has_requests(connection: Connection) -> bool:
     return connection.scalar(text("SELECT 1 FROM requests LIMIT 1")) is not None
 
 
-def _foreign_tables(connection: Connection) -> list[str]:
-    return sorted(metadata.tables.keys() & set(inspect(connection).get_table_names()))
+def _refuse_foreign_tables(connection: Connection, name: str) -> None:
+    if tables := sorted(metadata.tables.keys() & set(inspect(connection).get_table_names())):
+        raise ConfigError(
+            [
+                f"[store] url: {name} has tables that the gateway did not make"
+                f" ({', '.join(tables)}): give it a database of its own"
+            ]
+        )
+
+
+def _make(connection: Connection, name: str) -> list[str]:
+    """Make the tables of an SQLite file that has none, and return the revision that it is at."""
+    from .creation import create
+
+    # The write lock is held only from here on: another process may have been faster.
+    if revision(connection) is not None:
+        return []
+    _refuse_foreign_tables(connection, name)
+    create(connection, HEAD)
+    return [HEAD]
 
 
 # The revisions...
@@ -139,24 +163,20 @@ def _pending(database: Database) -> list[Script]:
 def _missing(connection: Connection, name: str) -> list[Script]:
     from alembic.script import ScriptDirectory
 
-    found = _revision(connection)
+    found = revision(connection)
     scripts = list(ScriptDirectory.from_config(_config()).walk_revisions())
     scripts.reverse()
     if found is None:
-        if tables := _foreign_tables(connection):
-            raise ConfigError(
-                [
-                    f"[store] url: {name} has tables that the gateway did not make"
-                    f" ({', '.join(tables)}): give it a database of its own"
-                ]
-            )
+        _refuse_foreign_tables(connection, name)
         return scripts
     known = [each.revision for each in scripts]
     if found not in known:
+        if not (lacking := obstacles(connection)):
+            return []
         raise ConfigError(
             [
                 f"[store] url: {name} is at revision {found!r}, which this gateway does not know;"
-                f" its own is {known[-1]!r}: {_NEWER}"
+                f" its own is {known[-1]!r}, and {lacking[0]}: {_NEWER}"
             ]
         )
     return scripts[known.index(found) + 1 :]

@@ -5,6 +5,8 @@ all as integers: both engines compare and add them exactly, and sort by them wit
 
 A request's `id` begins with its time (see `ids.py`), so that the primary key is the order of
 time, new rows go to its end, and a page of any filter is "the next n before this id".
+
+The indexes are in `creation.py`.
 """
 
 from __future__ import annotations
@@ -16,13 +18,11 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Index,
     Integer,
     MetaData,
     SmallInteger,
     Table,
     Text,
-    text,
 )
 
 from ...core.records.histogram import BUCKETS
@@ -94,6 +94,12 @@ requests: Final = Table(
     Column("labels", Text),
     # A JSON list of texts: the members of the request that the provider was not sent.
     Column("dropped", Text),
+    # The prices that it was charged by: "route", "litellm 1.110.2", ...
+    Column("price_source", Text),
+    # Who counted the tokens that it was charged for.
+    Column("counted_by", Text),
+    # Of `cache_write_tokens`, those to be kept for an hour.
+    Column("cache_write_1h_tokens", BigInteger),
 )
 
 attempts: Final = Table(
@@ -146,12 +152,13 @@ def _rollups(name: str, first: tuple[str, ...]) -> Table:
         Column("start", BigInteger, primary_key=True, autoincrement=False),
         *(Column(each, Text, primary_key=True) for each in (*first, "model", "provider", "token")),
         Column("status", SmallInteger, primary_key=True, autoincrement=False),
-        *_sums(),
+        *sum_columns(),
         sqlite_with_rowid=False,
     )
 
 
-def _sums() -> Iterator[Column[int]]:
+def sum_columns() -> Iterator[Column[int]]:
+    """Yield the columns of what is added up; each table needs its own."""
     yield from (
         Column("requests", BigInteger, nullable=False),
         # Those that failed.
@@ -249,41 +256,3 @@ setup_links: Final = Table(
     Column("created", BigInteger, nullable=False),
     Column("expires", BigInteger, nullable=False),
 )
-
-# Queries go by one of these and then by time. SQLite appends the row id to every index.
-Index(None, requests.c.request_id)
-Index(None, requests.c.model, requests.c.id)
-Index(None, requests.c.provider, requests.c.id)
-Index(None, requests.c.token, requests.c.id)
-# Sessions and users are added up from these alone, without a look at the rows; requests that have
-# neither take no room in them. The third one finds the sessions of a time.
-_SUMMED: Final = ("failed", "input_tokens", "output_tokens", "cached_tokens", "cost_nano_usd")
-for _name in ("session", "user"):
-    _given = requests.c[_name].is_not(None)
-    Index(
-        f"ix_requests_{_name}",
-        requests.c[_name],
-        requests.c.id,
-        *(requests.c[each] for each in _SUMMED),
-        sqlite_where=_given,
-        postgresql_where=_given,
-    )
-Index(
-    "ix_requests_id_session",
-    requests.c.id,
-    requests.c.session,
-    sqlite_where=requests.c.session.is_not(None),
-    postgresql_where=requests.c.session.is_not(None),
-)
-# What failed is looked for, and a status such as 429. Most rows are both, and both engines take
-# the index for either condition alone: sqlite.org/partialindex.html, section 3, rule 1, and
-# PostgreSQL's `predicate_implied_by`.
-_FAILURE: Final = text("failed OR status >= 400")
-Index("ix_requests_failed", requests.c.id, sqlite_where=_FAILURE, postgresql_where=_FAILURE)
-# The audit log is read newest first; of equal times the key tells the order.
-Index(None, audit.c.time, audit.c.id)
-Index(None, audit.c.action, audit.c.time, audit.c.id)
-Index("uq_users_name", users.c.name, unique=True)
-Index(None, sessions.c.user_id)
-Index(None, sessions.c.expires)
-Index(None, sign_in_failures.c.last)

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from ...errors import ConfigError, StoreUnavailable
+from ...file_owner import give_to_owner
 from .transaction_deadline import TransactionDeadline
 
 # SQLite's busy handler sleeps where nothing can interrupt it. So it may sleep for this many seconds
@@ -82,7 +83,11 @@ class Sqlite:
         try:
             # Only a file that is new may be closed here: closing any descriptor of a file drops
             # all locks that this process has on it (sqlite.org/howtocorrupt.html, 2.2).
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            try:
+                give_to_owner(descriptor, self.path.parent)
+            finally:
+                os.close(descriptor)
         except FileExistsError:
             return
         except _SETTINGS as exc:

@@ -75,9 +75,10 @@ class Export:
         *,
         gzip: bool = False,
         period: int = HOUR,
+        by_team: bool = False,
         page_rows: int = PAGE_ROWS,
     ) -> None:
-        source = _source(kind, wanted, period)
+        source = _source(kind, wanted, period, by_team=by_team)
         self.rows = 0
         self.finished = False
         self._format = _FORMATS[format](source.fields)
@@ -115,7 +116,9 @@ def export_chunks(database: Database, export: Export) -> Iterator[bytes]:
             yield chunk
 
 
-def _source(kind: ExportKind, wanted: Filter | AuditFilter, period: int) -> RowSource:
+def _source(
+    kind: ExportKind, wanted: Filter | AuditFilter, period: int, *, by_team: bool
+) -> RowSource:
     if isinstance(wanted, AuditFilter):
         assert kind is ExportKind.AUDIT
         return AuditSource(wanted)
@@ -123,4 +126,4 @@ def _source(kind: ExportKind, wanted: Filter | AuditFilter, period: int) -> RowS
         return RequestSource(wanted)
     assert kind is ExportKind.USAGE
     assert period in PERIODS
-    return UsageSource(wanted, period)
+    return UsageSource(wanted, period, by_team=by_team)

@@ -152,7 +152,8 @@ class UsageSource(RowSource):
     """The roll-ups of one period: sums, and of durations also quantiles and counts by bucket.
 
     The quantiles of several rows together come from the sum of their counts (see
-    `core/records/histogram.py`). Of chosen teams it is the roll-ups by team, with a column for it.
+    `core/records/histogram.py`). Of chosen teams, and `by_team`, it is the roll-ups by team, with a
+    column for it: those have nothing of requests whose key has no team.
     """
 
     fields = (
@@ -168,7 +169,7 @@ class UsageSource(RowSource):
     key = _key_of(rollups)
     stretch = _HOUR_US * 24
 
-    def __init__(self, wanted: Filter, period: int) -> None:
+    def __init__(self, wanted: Filter, period: int, *, by_team: bool = False) -> None:
         """Take a period of `PERIODS`; raises InvalidRequest for a filter that roll-ups lack."""
         self._wanted = wanted
         self._period = period
@@ -180,9 +181,10 @@ class UsageSource(RowSource):
                     f" {', '.join(_USAGE_FILTERS)} only.",
                     param=field.name,
                 )
-        self._table = table = team_rollups if wanted.team else rollups
+        self._by_team = by_team or bool(wanted.team)
+        self._table = table = team_rollups if self._by_team else rollups
         self.key = _key_of(table)
-        if wanted.team:
+        if self._by_team:
             self.fields = (*UsageSource.fields, _field(table.c.team))
         self._chosen = [table.c.period == period]
         self._chosen += [
@@ -211,7 +213,7 @@ class UsageSource(RowSource):
 
     def columns(self, connection: Connection, read: Columns) -> list[Column]:
         teams: list[Column] = []
-        if self._wanted.team:
+        if self._by_team:
             read = [*read]
             teams.append(read.pop(1))
         columns = [

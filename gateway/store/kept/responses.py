@@ -39,6 +39,8 @@ def keep(
             size=kept.size,
             response=zlib.compress(kept.response, _LEVEL),
             input=zlib.compress(kept.input, _LEVEL),
+            request_id=kept.request_id,
+            token=kept.token,
         )
     )
     mine = _of.owner == owner.hex()

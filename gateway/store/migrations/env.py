@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from gateway.store.engine.schema import metadata
+from gateway.store.engine.creation import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 with context.begin_transaction():

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, true, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select, true, union_all
 from sqlalchemy.sql.expression import literal_column
 
 from ..engine.schema import requests
@@ -42,10 +42,20 @@ _STRIDE: Final = 500
 
 
 class IndexScan:
-    """Requests from key `low` to before `high`, by the best index for the filter."""
+    """Requests from key `low` to before `high`, by the best index for the filter.
+
+    `also` are conditions beside those of the filter.
+    """
 
     def __init__(
-        self, connection: Connection, wanted: Filter, low: int, high: int, *, descending: bool
+        self,
+        connection: Connection,
+        wanted: Filter,
+        low: int,
+        high: int,
+        *,
+        descending: bool,
+        also: Sequence[ColumnElement[bool]] = (),
     ) -> None:
         self.connection = connection
         self.low, self.high = low, high
@@ -56,7 +66,7 @@ class IndexScan:
             self._index = indexes[name]
             # The index of failures also has rows that only have such a status, or only failed.
             others.pop(name, None)
-        self._others = [*others.values()]
+        self._others = [*others.values(), *also]
         self.budget = _BUDGETS[bool(self._index), bool(wanted.text)]
 
     def nth(self, count: int, index: Sequence[ColumnElement[bool]] | None = None) -> int | None:
@@ -96,6 +106,11 @@ class IndexScan:
             keys = self._keys(self._index, most).subquery()
             query = select(requests).select_from(keys.join(requests, keys.c.id == _id))
         return query.where(*self._others)
+
+    def all(self) -> list[ColumnElement[bool]]:
+        """Return the conditions of all of the filter's rows, as the index has them."""
+        return [_id >= self.low, _id < self.high, *([or_(*self._index)] if self._index else []),
+                *self._others]  # fmt: skip
 
     def _rows(self, count: int, most: int) -> list[Row[Any]]:
         if self._index and self.connection.dialect.name == "postgresql":

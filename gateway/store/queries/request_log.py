@@ -35,6 +35,10 @@ _KEYS: Final[dict[str, ColumnElement[Any]]] = {
 SORTS: Final = ("time", *_KEYS)
 # A caller that sends its own request ids may send one again.
 _MAX_EQUAL: Final = 10
+# Keys are times of arrival, and an answer may take minutes. So what has just ended is looked for
+# among what came within an hour, and a busy hour's newest rows: 5,000 take some 5 ms.
+_LONGEST_US: Final = 3_600_000_000
+_LOOKED_AT: Final = 5000
 
 
 class RequestPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +84,17 @@ def page(
         since = until - _DAY_US if wanted.since is None else wanted.since
         start = Cursor(query, -1, -1, first_id(max(0, since)), first_id(until))
     return _by_value(connection, wanted, start, sort, descending, limit)
+
+
+def just_ended(
+    connection: Connection, wanted: Filter, since: int, *, limit: int = 100
+) -> list[dict[str, Any]]:
+    """Return what passes the filter and has ended since then (µs), by arrival, newest first."""
+    ended = _of.time + _of.latency_us >= since
+    low, high = id_range(msgspec.structs.replace(wanted, since=since - _LONGEST_US, until=None))
+    scan = IndexScan(connection, wanted, low, high, descending=True, also=[ended])
+    rows, _ = scan.read(limit, _LOOKED_AT)
+    return [as_dict(row) for row in rows]
 
 
 def one(connection: Connection, request_id: str) -> list[dict[str, Any]]:
@@ -167,15 +182,26 @@ def _by_value(
             param="sort",
         )
     key = _KEYS[sort]
-    query = found.rows(MAX_SORTED)
+    if connection.dialect.name == "postgresql":
+        # Joined to the keys of an index, PostgreSQL's planner reads all requests beside them.
+        keys = select(_of.id).where(*found.all())
+    else:
+        keys = found.rows(MAX_SORTED).with_only_columns(_of.id)
     if start.id >= 0:
-        query = query.where(
+        keys = keys.where(
             or_(key < start.key, and_(key == start.key, _of.id < start.id))
             if descending
             else or_(key > start.key, and_(key == start.key, _of.id > start.id))
         )
     order = (key.desc(), _of.id.desc()) if descending else (key, _of.id)
-    query = query.add_columns(key.label("sort_key")).order_by(*order).limit(limit + 1)
+    # Only what is shown is read whole: to sort whole rows takes three times as long.
+    shown = keys.add_columns(key.label("sort_key")).order_by(*order).limit(limit + 1).subquery()
+    by = (shown.c.sort_key, shown.c.id)
+    query = (
+        select(requests, shown.c.sort_key)
+        .select_from(shown.join(requests, shown.c.id == _of.id))
+        .order_by(*(each.desc() for each in by) if descending else by)
+    )
     rows = connection.execute(query).all()
     after = None
     if len(rows) > limit:

@@ -8,30 +8,24 @@ began before that lacks the minutes up to its first full hour.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import add, sub
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Table,
-    and_,
-    cast,
-    func,
-    select,
-    union_all,
-)
-from sqlalchemy.sql.expression import literal_column
+from sqlalchemy import Connection, Table
 
 from ...core.records.periods import DAY, MINUTE
 from ...errors import InvalidRequest
-from ..engine.schema import PERIODS, rollups, team_rollups
+from ..engine.condensed_table import ALONE, WHOLE
+from ..engine.schema import rollups, team_rollups
+from ..rollups import statements
+from ..rollups.agreement import stretches
+from ..rollups.spans import SECOND, RollupSpan
+from ..rollups.stamps import RollupPart
+from ..rollups.statements import SumForm
 from .conditions import status_is
 from .filters import LATEST, Filter, Window
 
-SECOND: Final = 1_000_000
 DIMENSIONS: Final = ("model", "provider", "token", "status")
 # In the order of the key that roll-ups by team have.
 TEAM: Final = "team"
@@ -56,21 +50,31 @@ COUNTS: Final = (
 Sums = dict[tuple[Any, ...], list[int]]
 
 
-class RollupSpan(NamedTuple):
-    """Roll-ups of `period` seconds that start from `start` to before `end`, in microseconds."""
+class Chosen(NamedTuple):
+    """What is added up, but for the time: those of these values by dimension, all of the others."""
 
-    period: int
-    start: int
-    end: int
+    values: Mapping[str, Sequence[str]] = {}
+    status: Sequence[str] = ()
+
+    def among(self, dimension: str, values: Sequence[str]) -> Chosen:
+        """Return the same with only these values of a dimension."""
+        return self._replace(values={**self.values, dimension: values})
+
+    def alone(self, by: Sequence[str] = ()) -> str | None:
+        """Return the only dimension that this and a grouping are about; None if there are more."""
+        about = {*self.values, *by}
+        if self.status or len(about) > 1 or not about <= {*ALONE}:
+            return None
+        return about.pop() if about else WHOLE
 
 
-def counts_of(sums: Sequence[int]) -> dict[str, int | None]:
-    """Return the sums of `COUNTS` by name, which are the first of `sums`.
+def counts_of(sums: Sequence[int], names: Sequence[str] = COUNTS) -> dict[str, int | None]:
+    """Return the sums of `names` by name, which are the first of `sums`.
 
     `cost_nano_usd` is None where costs are unknown and none is known.
     """
-    counts: dict[str, int | None] = dict(zip(COUNTS, sums, strict=False))
-    if counts["cost_unknown"] and not counts["cost_nano_usd"]:
+    counts: dict[str, int | None] = dict(zip(names, sums, strict=False))
+    if counts.get("cost_unknown") and not counts["cost_nano_usd"]:
         counts["cost_nano_usd"] = None
     return counts
 
@@ -89,31 +93,13 @@ def whole_minutes(window: Window, now: float | None) -> tuple[int, int]:
     return max(0, since // minute * minute), min(-(-until // minute) * minute, LATEST)
 
 
-def spans(since: int, until: int, coarsest: int = DAY) -> list[RollupSpan]:
-    """Divide the time (µs, full minutes) into the fewest spans of roll-ups, in their order."""
-    if since >= until:
-        return []
-    width = coarsest * SECOND
-    first, last = -(-since // width) * width, until // width * width
-    if coarsest == MINUTE:
-        return [RollupSpan(MINUTE, since, until)]
-    finer = PERIODS[PERIODS.index(coarsest) - 1]
-    if first >= last:
-        return spans(since, until, finer)
-    return [
-        *spans(since, first, finer),
-        RollupSpan(coarsest, first, last),
-        *spans(last, until, finer),
-    ]
-
-
 def table_of(wanted: Filter) -> Table:
     """Return the roll-ups to add up: those by team if a team is asked for."""
     return team_rollups if wanted.team else rollups
 
 
-def conditions(wanted: Filter, table: Table = rollups) -> list[ColumnElement[bool]]:
-    """Return the filter's conditions, except those on the time.
+def chosen(wanted: Filter) -> Chosen:
+    """Return what a filter chooses, except for the time.
 
     Raises InvalidRequest for a field that is no dimension of roll-ups, and for a status `error`.
     """
@@ -124,18 +110,41 @@ def conditions(wanted: Filter, table: Table = rollups) -> list[ColumnElement[boo
                 f"{name} is not counted by: only {CHOICES} can be chosen here.",
                 param=name,
             )
-    found: list[ColumnElement[bool]] = [
-        table.c[name].in_(values)
-        for name in (TEAM, "model", "provider", "token")
-        if name in table.c and (values := getattr(wanted, name))
+    if wanted.status:
+        status_is(rollups.c.status, wanted.status)
+    values = {
+        name: given for name in (TEAM, "model", "provider", "token")
+        if (given := getattr(wanted, name))
+    }  # fmt: skip
+    return Chosen(values, wanted.status)
+
+
+def condensed(
+    connection: Connection, parts: Sequence[RollupSpan], about: Chosen, table: Table = rollups
+) -> list[RollupSpan]:
+    """Divide spans into those that can be read by one dimension and those that cannot.
+
+    Worth it for whoever reads much of them: it is known by adding up a little of all.
+    """
+    alone = about.alone()
+    if table is not rollups or alone is None:
+        return [*parts]
+    part = RollupPart(alone, tuple(about.values.get(alone, ())))
+    return [
+        RollupSpan(span.period, *each)
+        for span in parts
+        for each in (
+            [(span.start, span.end, False)]
+            if span.period == MINUTE
+            else stretches(connection, span.period, span.start, span.end, part)
+        )
     ]
-    return [*found, status_is(table.c.status, wanted.status)] if wanted.status else found
 
 
 def read(
     connection: Connection,
     parts: Sequence[RollupSpan],
-    where: Sequence[ColumnElement[bool]],
+    about: Chosen,
     by: Sequence[str],
     sums: Sequence[str],
     width: int = 0,
@@ -150,20 +159,20 @@ def read(
     """
     found: Sums = {}
     step = width * SECOND
-    totals = [_total(table.c[name]) for name in sums]
-    dimensions = [table.c[name] for name in by]
+    # A span's groups are all in the answer, so more of them than `most` are too many.
+    limit = most and most + 1
     for span in parts:
-        at = _bucket(table, span, step, by)
-        keys = dimensions if at is None else [at, *dimensions]
-        query = select(*keys, *totals).where(_within(table, span), *where).group_by(*keys)
-        # A span's groups are all in the answer, so more of them than `most` are too many.
-        for row in connection.execute(query.limit(most and most + 1)).all():
-            time_us = span.start if at is None else row[0]
-            values = row[len(keys) :]
+        form = _form(table, span, about, by)._replace(step=_bucket(span, step, by))
+        query = statements.sums(form, tuple(sums), limit, status_is)
+        keys = len(by) + (form.step is not None)
+        given = statements.parameters(form, span, about.values)
+        for row in connection.execute(query, given).all():
+            time_us = span.start if form.step is None else row[0]
+            values = row[keys:]
             if values[0] is None:
                 # A query without groups has one row, even if nothing matches.
                 continue
-            key = (time_us // step * step if step else 0, *row[len(keys) - len(by) : len(keys)])
+            key = (time_us // step * step if step else 0, *row[keys - len(by) : keys])
             if known := found.get(key):
                 found[key] = [*map(add, known, values)]
             else:
@@ -179,36 +188,28 @@ def read(
 def busiest(
     connection: Connection,
     parts: Sequence[RollupSpan],
-    where: Sequence[ColumnElement[bool]],
+    about: Chosen,
     dimension: str,
     count: int,
     *,
     table: Table = rollups,
 ) -> list[Any]:
     """Return those values of the dimension that have most requests, most first."""
-    column, requests = table.c[dimension], _total(table.c.requests).label("requests")
-    of_spans = union_all(
-        *(
-            select(column, requests).where(_within(table, span), *where).group_by(column)
-            for span in parts
-        )
-    ).subquery()
-    value: ColumnElement[Any] = of_spans.c[dimension]
-    # Equal counts are ordered the same way on both engines.
-    by_code = value if connection.dialect.name == "sqlite" else value.collate("C")
-    query = (
-        select(value)
-        .group_by(value)
-        .order_by(func.sum(of_spans.c.requests).desc(), by_code)
-        .limit(count)
-    )
-    return [*connection.execute(query).scalars()]
+    forms = tuple(_form(table, span, about, (dimension,)) for span in parts)
+    by_code = connection.dialect.name != "sqlite"
+    query = statements.busiest(forms, dimension, by_code, status_is)
+    given: dict[str, Any] = {"count": count}
+    for number, (form, span) in enumerate(zip(forms, parts, strict=True)):
+        given |= statements.parameters(form, span, about.values, number)
+    return [*connection.execute(query, given).scalars()]
 
 
-def _within(table: Table, span: RollupSpan) -> ColumnElement[bool]:
-    # The period is in the statement's text: there are only three, and their plans differ.
-    of_period = table.c.period == literal_column(str(span.period))
-    return and_(of_period, table.c.start >= span.start, table.c.start < span.end)
+def _form(table: Table, span: RollupSpan, about: Chosen, by: Sequence[str]) -> SumForm:
+    """Return where a span is read, and which of it."""
+    alone = about.alone(by) if span.condensed else None
+    known = (alone,) if alone is not None else table.c
+    chosen = tuple(name for name in about.values if name in known)
+    return SumForm(table, span.period, alone, tuple(by), chosen, tuple(about.status))
 
 
 def without_team(all_of_them: Sums, of_teams: Sums, at: int) -> Sums:
@@ -224,19 +225,10 @@ def without_team(all_of_them: Sums, of_teams: Sums, at: int) -> Sums:
     return {(*key[:at], "", *key[at:]): values for key, values in left.items() if any(values)}
 
 
-def _total(column: ColumnElement[Any]) -> ColumnElement[int]:
-    # PostgreSQL makes a NUMERIC of such a sum, and the driver a Decimal of that.
-    return cast(func.sum(column), BigInteger)
-
-
-def _bucket(
-    table: Table, span: RollupSpan, step: int, by: Sequence[str]
-) -> ColumnElement[Any] | None:
+def _bucket(span: RollupSpan, step: int, by: Sequence[str]) -> int | None:
     """Return what the span is grouped by for times of `step` µs; None if it is within one."""
     if not step or span.start // step == (span.end - 1) // step:
         return None
     # Grouped by the key's own columns, rows are in order already. Otherwise SQLite sorts them,
     # which takes most of the time.
-    if span.period * SECOND == step or not by:
-        return table.c.start
-    return table.c.start // step * step
+    return 0 if span.period * SECOND == step or not by else step

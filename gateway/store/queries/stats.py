@@ -14,9 +14,10 @@ from ...core.records.periods import DAY, HOUR, MINUTE
 from ...errors import InvalidRequest
 from ..engine.ids import first_id
 from ..engine.schema import FIRST_EVENT, LATENCY, attempts, team_rollups
+from ..rollups.spans import SECOND, RollupSpan, spans
 from . import rollup_sums
 from .filters import Filter
-from .rollup_sums import COUNTS, SECOND
+from .rollup_sums import COUNTS
 
 _SUMS: Final = (*COUNTS, *LATENCY, *FIRST_EVENT)
 _NOTHING: Final = [0] * len(_SUMS)
@@ -111,29 +112,26 @@ def summary(
     Raises InvalidRequest for a filter that roll-ups do not tell apart.
     """
     table = rollup_sums.table_of(wanted)
-    where = rollup_sums.conditions(wanted, table)
+    about = rollup_sums.chosen(wanted)
     since, until = rollup_sums.whole_minutes(wanted, now)
     width = _width(since, until)
     coarsest = max(each for each in (MINUTE, HOUR, DAY) if each <= width)
-    points = rollup_sums.read(
-        connection,
-        rollup_sums.spans(since, until, coarsest),
-        where,
-        (),
-        _SUMS,
-        width,
-        table=table,
-    )
-    parts = rollup_sums.spans(since, until)
+
+    def condensed(spans: list[RollupSpan]) -> list[RollupSpan]:
+        return rollup_sums.condensed(connection, spans, about, table)
+
+    of_groups, of_points = spans(since, until), spans(since, until, coarsest)
+    parts = condensed(of_groups)
+    finer = parts if of_groups == of_points else condensed(of_points)
+    points = rollup_sums.read(connection, finer, about, (), _SUMS, width, table=table)
     # Minutes are the first to be deleted: points may be gone that the groups still count.
     whole = points
     if coarsest == MINUTE:
-        whole = rollup_sums.read(connection, parts, where, (), _SUMS, table=table)
+        whole = rollup_sums.read(connection, parts, about, (), _SUMS, table=table)
     models, providers, tokens = (
-        _busiest(connection, table, parts, where, name, top)
+        _busiest(connection, table, parts, about, name, top)
         for name in ("model", "provider", "token")
     )
-    of_teams = rollup_sums.conditions(wanted, team_rollups)
     return Summary(
         since=since,
         until=until,
@@ -141,7 +139,7 @@ def summary(
         models=models,
         providers=providers,
         tokens=tokens,
-        teams=_busiest(connection, team_rollups, parts, of_teams, rollup_sums.TEAM, top),
+        teams=_busiest(connection, team_rollups, parts, about, rollup_sums.TEAM, top),
         width=width,
         series=[TimePoint(time, _figures(sums)) for (time,), sums in sorted(points.items())],
     )
@@ -203,15 +201,15 @@ def _width(since: int, until: int) -> int:
 def _busiest(
     connection: Connection,
     table: Table,
-    parts: Sequence[rollup_sums.RollupSpan],
-    where: Sequence[ColumnElement[bool]],
+    parts: Sequence[RollupSpan],
+    about: rollup_sums.Chosen,
     dimension: str,
     count: int,
 ) -> list[GroupFigures]:
     # Callers can make up names where a pattern allows it, so never are all of them read: which are
     # shown is found out by one column, their figures by all.
-    names = rollup_sums.busiest(connection, parts, where, dimension, count, table=table)
-    chosen = [*where, table.c[dimension].in_(names)]
+    names = rollup_sums.busiest(connection, parts, about, dimension, count, table=table)
+    chosen = about.among(dimension, names)
     found = rollup_sums.read(connection, parts, chosen, (dimension,), _SUMS, table=table)
     return [GroupFigures(name, _figures(found[0, name])) for name in names]
 

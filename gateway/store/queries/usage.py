@@ -11,9 +11,10 @@ from sqlalchemy import Connection, Table
 from ...core.records.periods import BY_NAME, DAY
 from ...errors import InvalidRequest
 from ..engine.schema import rollups, team_rollups
+from ..rollups.spans import SECOND, RollupSpan, spans
 from . import rollup_sums
 from .filters import Filter
-from .rollup_sums import CHOICES, COUNTS, GROUPS, SECOND, TEAM, RollupSpan, Sums
+from .rollup_sums import CHOICES, COUNTS, GROUPS, TEAM, Sums
 
 Bucket = Literal["none", "minute", "hour", "day"]
 BUCKETS: Final[dict[str, int]] = {"none": 0, **BY_NAME}
@@ -57,8 +58,9 @@ def usage(
     group_by: Sequence[str] = (),
     bucket: Bucket = "none",
     now: float | None = None,
+    counts: Sequence[str] = COUNTS,
 ) -> UsageReport:
-    """Add up what was used, by default in the last 24 hours.
+    """Add up `counts` of what was used, by default in the last 24 hours.
 
     Raises InvalidRequest for a filter or a group that roll-ups do not tell apart, and for more
     than `MAX_TIMES` times or `MAX_ROWS` rows.
@@ -79,14 +81,20 @@ def usage(
         )
     # In their own order, which is the key's: that saves sorting.
     by = [name for name in GROUPS if name in group_by]
-    parts = rollup_sums.spans(since, until, width or DAY)
-    found = _sums(connection, wanted, parts, by, width)
+    parts = spans(since, until, width or DAY)
+    found = _sums(connection, wanted, parts, by, width, counts)
     rows = []
     for key, sums in found.items():
         row = {"time": key[0]} if width else {}
         rows.append({**row, **dict(zip(by, key[1:], strict=True)),
-                     **rollup_sums.counts_of(sums)})  # fmt: skip
-    rows.sort(key=lambda row: (row.get("time", 0), -(row["cost_nano_usd"] or 0), -row["requests"]))
+                     **rollup_sums.counts_of(sums, counts)})  # fmt: skip
+    rows.sort(
+        key=lambda row: (
+            row.get("time", 0),
+            -(row.get("cost_nano_usd") or 0),
+            -row.get("requests", 0),
+        )
+    )
     return UsageReport(since=since, until=until, rows=rows)
 
 
@@ -116,13 +124,17 @@ def _sums(
     parts: Sequence[RollupSpan],
     by: Sequence[str],
     width: int,
+    counts: Sequence[str],
 ) -> Sums:
     """Return the sums by time and by `by`; of a team, what none has used is what is left of all."""
 
+    about = rollup_sums.chosen(wanted)
+    if about.alone(by) is not None:
+        parts = rollup_sums.condensed(connection, parts, about, rollup_sums.table_of(wanted))
+
     def read(table: Table, names: Sequence[str]) -> Sums:
-        where = rollup_sums.conditions(wanted, table)
         return rollup_sums.read(
-            connection, parts, where, names, COUNTS, width, MAX_ROWS, table=table
+            connection, parts, about, names, counts, width, MAX_ROWS, table=table
         )
 
     if TEAM not in by:

@@ -41,6 +41,10 @@ class Erased(msgspec.Struct):
     attempts: int = 0
     journaled: int = 0
     captures: int = 0
+    # Kept responses, ids of objects that providers keep, and records that could not be stored.
+    responses: int = 0
+    objects: int = 0
+    rejected: int = 0
     in_use: int = 0
 
 

@@ -27,6 +27,8 @@ from zlib import crc32
 
 import structlog
 
+from ...file_owner import give_to_owner, make_private_folder
+
 _HEAD: Final = Struct(">4sIIQ")
 _NUMBER: Final = Struct(">Q")
 # Reading goes on at the next mark after a damaged frame. UTF-8 has no byte 0xFF.
@@ -70,6 +72,7 @@ class Journal:
             flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
             descriptor = os.open(path, flags, 0o600)
             try:
+                give_to_owner(descriptor, folder)
                 journal = cls._locked(path, descriptor)
             except BaseException:
                 # Where files cannot be locked, each attempt would leave one more.
@@ -214,7 +217,7 @@ def framed(frame: JournalFrame) -> bytes:
 
 def make_folder(folder: Path) -> None:
     """Make the folder if it is missing. Raises OSError, also if it cannot be written."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, "it cannot be written", str(folder))
 

@@ -93,6 +93,9 @@ def request_row(record: Record, row_id: int) -> Row:
         text(record.team, NAME),
         None if not record.labels else _metadata(record.labels),
         None if not record.dropped else _names(record.dropped),
+        text(record.price_source, NAME),
+        text(record.counted_by, NAME),
+        clamped(record.cache_write_1h_tokens, MOST_TOKENS),
     )
 
 

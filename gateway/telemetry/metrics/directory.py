@@ -6,29 +6,25 @@ variable; under Hypercorn's command line the operator has to.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from ...private_folder import kept_directory
+
 VARIABLE: Final = "GATEWAY_METRICS_DIR"
 
 
 @contextmanager
-def shared_directory() -> Iterator[Path]:
-    """Make a private directory for workers, and remove it at the end. Raises OSError."""
-    with tempfile.TemporaryDirectory(prefix="gateway-metrics-") as name:
-        # The lock keeps systemd-tmpfiles away, which otherwise removes what looks unused for ten
-        # days (tmpfiles.d(5)).
-        descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-            yield Path(name)
-        finally:
-            os.close(descriptor)
+def shared_directory(adopted: Path | None = None) -> Iterator[Path]:
+    """Make a private directory for workers, and remove it at the end. Raises OSError.
+
+    One that was `adopted` is there already, made by this process when it was another program.
+    """
+    with kept_directory(adopted or Path(tempfile.mkdtemp(prefix="gateway-metrics-"))) as folder:
+        yield folder
 
 
 def named_directory(environment: Mapping[str, str]) -> Path | None:

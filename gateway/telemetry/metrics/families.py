@@ -153,6 +153,14 @@ UNSERVED: Final = _counter(
 REFUSED_KEYS: Final = _counter(
     "gateway_refused_keys", "Requests whose key was refused, those without a record included."
 )
+LIMITS_DEGRADED: Final = _gauge(
+    "gateway_limits_degraded",
+    "1 while a worker keeps to its share of the limits, since it cannot ask those it shares with.",
+    merge=MergeRule.MAX,
+)
+LIMITS_ALONE: Final = _counter(
+    "gateway_limits_decided_alone", "Requests that a worker let in or refused by its share."
+)
 _BUDGET: Final = ("of", "name", "window")
 BUDGET_LIMIT: Final = _gauge(
     "gateway_budget_limit_usd",

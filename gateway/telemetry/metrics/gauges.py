@@ -68,6 +68,13 @@ class EntryGauges(msgspec.Struct, frozen=True):
     turned_away: int
 
 
+class LimitGauges(msgspec.Struct, frozen=True):
+    """Limits that processes share: whether this one cannot, and what it has decided by itself."""
+
+    degraded: bool
+    alone: int
+
+
 class BudgetGauges(msgspec.Struct, frozen=True):
     """The budget of a "token" or a "team", in US dollars of its present window."""
 
@@ -100,6 +107,7 @@ class Gauges(msgspec.Struct, frozen=True, kw_only=True):
     unserved: Mapping[tuple[str, str, str], int] = {}
     budgets: Sequence[BudgetGauges] = ()
     refused_keys: int = 0
+    limits: LimitGauges | None = None
 
 
 class GapHistogram(msgspec.Struct, frozen=True):
@@ -164,6 +172,9 @@ class GaugeBoard:
         for budget in gauges.budgets:
             self._budget(budget)
         self._follow(families.REFUSED_KEYS, gauges.refused_keys)
+        if gauges.limits is not None:
+            self._put(families.LIMITS_DEGRADED, gauges.limits.degraded)
+            self._follow(families.LIMITS_ALONE, gauges.limits.alone)
         if gauges.log is not None:
             self._log(gauges.log)
         if gaps is not None and family is not None:

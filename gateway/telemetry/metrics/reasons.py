@@ -18,6 +18,8 @@ REASONS: Final = {
     "invalid_api_key": "auth",
     "expired_api_key": "auth",
     "disabled_api_key": "auth",
+    "invalid_signature": "auth",
+    "signature_expired": "auth",
     "permission_denied": "permission",
     "too_many_refused_keys": "auth",
     "override_not_allowed": "permission",

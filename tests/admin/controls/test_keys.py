@@ -222,3 +222,16 @@ async def test_without_a_database_there_is_nothing_to_change(database: Database)
     status, answer, headers = await call(away, "keys", "POST", {"name": "k"})
     assert (status, answer["error"]["code"]) == (503, "store_unavailable")
     assert b"retry-after" in headers
+
+
+async def test_keys_can_be_asked_for_in_another_order(sqlite_database: Database) -> None:
+    world = world_of(sqlite_database)
+    for name in ("x", "y"):
+        await make(world, name)
+    status, found, _ = await call(world, "keys?sort=made&order=desc&source=store&limit=1")
+    assert (status, found["rows"][0]["name"]) == (200, "y")
+    _, found, _ = await call(
+        world, f"keys?sort=made&order=desc&source=store&limit=1&cursor={found['next']}"
+    )
+    assert (found["rows"][0]["name"], found["next"]) == ("x", None)
+    assert (await call(world, "keys?sort=colour"))[0] == 400

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+import pytest
+
 from gateway.admin.controls.openapi import document
+from gateway.admin.request import AdminRequest
 from gateway.admin.rights import ROUTES
 from gateway.admin.routes import all_routes
 from gateway.store.engine.database import Database
+from gateway.store.queries import filters
+from gateway.store.queries.filters import AuditFilter, Filter
+from tests.admin.world import ADMIN
 
 from .test_keys import CONFIG, call, make, world_of
 
@@ -43,6 +51,50 @@ def test_every_route_is_in_it_and_every_reference_leads_somewhere() -> None:
 def test_it_is_written_down_as_it_is() -> None:
     """`python -m gateway.admin.controls` writes it."""
     assert json.loads(WRITTEN.read_text()) == json.loads(json.dumps(document(all_routes())))
+
+
+async def test_every_parameter_that_a_list_takes_is_in_it(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a handler takes is what it lets pass; a new one comes with its description."""
+    taken: set[str] = set()
+    only, parse, parse_audit = AdminRequest.only, filters.parse, filters.parse_audit
+
+    def noting_only(self: AdminRequest, *names: str) -> None:
+        taken.update(names)
+        only(self, *names)
+
+    def fields(kind: Any) -> set[str]:
+        return {each.name for each in msgspec.structs.fields(kind)} - {"written"}
+
+    def noting(params: Any, now: float, also: Collection[str] = ()) -> Filter:
+        taken.update(fields(Filter), also)
+        return parse(params, now, also)
+
+    def noting_audit(params: Any, now: float, also: Collection[str] = ()) -> AuditFilter:
+        taken.update(fields(AuditFilter), also)
+        return parse_audit(params, now, also)
+
+    monkeypatch.setattr(AdminRequest, "only", noting_only)
+    monkeypatch.setattr(filters, "parse", noting)
+    monkeypatch.setattr(filters, "parse_audit", noting_audit)
+    world = world_of(sqlite_database, CONFIG)
+    described = document(all_routes())["paths"]
+    # Of figures, which are kept by few things, the filter's other fields are refused by name.
+    figures = {"usage", "costs", "stats", "export/usage"}
+    for method, path in ROUTES:
+        # The identity provider adds to the way back what it likes.
+        if method != "GET" or path in ("oidc/callback", "metrics"):
+            continue
+        taken.clear()
+        await world.call(path.replace("{id:path}", "x").replace("{id}", "x"), key=ADMIN)
+        told = described["/admin/api/" + path.replace("{id:path}", "{id}")]["get"]
+        names = {each["name"] for each in told.get("parameters", ()) if each["in"] == "query"}
+        if path in figures:
+            assert names <= taken, path
+            assert names >= taken - fields(Filter), path
+        else:
+            assert names == taken, path
 
 
 def fits(value: Any, schema: Any, schemas: dict[str, Any]) -> bool:

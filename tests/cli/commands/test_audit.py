@@ -11,9 +11,10 @@ import pytest
 
 from gateway.cli.commands.audit import app
 from gateway.core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
-from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from gateway.store.writing import chain
+
+from ...store.migrated import migrated_database
 
 pytestmark = pytest.mark.slow
 
@@ -46,8 +47,7 @@ def file(tmp_path: Path) -> Path:
     """A configuration whose database has three rows in its audit log."""
     path = tmp_path / "config.toml"
     path.write_text(CONFIG)
-    database = Database("sqlite:///gateway.db", tmp_path)
-    migrate.upgrade(database)
+    database = migrated_database(tmp_path)
     events = [event(0), event(1), event(2, action=AuditAction.EXPORTED, actor="a\x1b[31m")]
     database.write_now(lambda connection: chain.append(connection, events))
     database.close()

@@ -94,6 +94,16 @@ def test_a_newer_database(file: Path, capsys: Captured) -> None:
     run("upgrade", file, capsys)
     with sqlite3.connect(file.with_name("gateway.db")) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("ALTER TABLE requests ADD COLUMN tomorrow TEXT")
+    connection.close()
+    # It has all that this version needs.
+    status, out, err = run("check", file, capsys)
+    assert (status, err) == (0, "")
+    assert f"up to date at revision 9999, of a newer version; this one's is {migrate.HEAD}" in out
+    status, out, err = run("upgrade", file, capsys)
+    assert (status, err) == (0, "")
+    with sqlite3.connect(file.with_name("gateway.db")) as connection:
+        connection.execute("ALTER TABLE requests RENAME COLUMN model TO served")
     connection.close()
     for command in ("check", "upgrade"):
         status, out, err = run(command, file, capsys)
@@ -139,6 +149,15 @@ def test_no_file(tmp_path: Path, capsys: Captured) -> None:
     status, _, err = run("check", tmp_path / "none.toml", capsys)
     assert status == 1
     assert "no such file" in err
+
+
+def test_an_upgrade_comes_before_the_first_start(tmp_path: Path, capsys: Captured) -> None:
+    file = configured(tmp_path)
+    file.write_text(f'[server]\nstate_dir = "var/state"\n{file.read_text()}')
+    status, out, _ = run("upgrade", file, capsys)
+    assert status == 0
+    assert "up to date" in out
+    assert (tmp_path / "var" / "state" / "gateway.db").exists()
 
 
 def test_an_upgrade_is_on_record(file: Path, capsys: Captured) -> None:

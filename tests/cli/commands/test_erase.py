@@ -5,19 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Column, Connection, select
 
 from gateway.captures.files import list_captures
 from gateway.cli.commands.erase import erase
+from gateway.config import load
+from gateway.core.dialects.keeping import KeptResponse
+from gateway.core.objects.kept import KeptObject
 from gateway.core.records.minimised import Minimising
 from gateway.core.records.record import Record
 from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
+from gateway.store.engine.kept_tables import kept_objects, kept_responses
+from gateway.store.kept import objects, responses
 from gateway.store.writing import chain
-from gateway.store.writing.batch import Batch, decode, encode
+from gateway.store.writing.batch import Batch, Rejected, decode, encode
 from gateway.store.writing.journal import Journal
+from gateway.store.writing.rejected import write_rejected
 
 from ...captures.test_files import NOON, write
+from ...postgres import PostgresServer
 from ...store.exported import attempt, request, store
+from ...store.migrated import migrated_database
 
 pytestmark = pytest.mark.slow
 
@@ -30,12 +39,24 @@ def journaled(number: int, user: str | None, token: str) -> Record:
     return found
 
 
+SQLITE = "sqlite:///gateway.db"
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
+    return laid_out(tmp_path, SQLITE)
+
+
+@pytest.fixture
+def on_postgresql(tmp_path: Path, postgres: PostgresServer) -> Path:
+    return laid_out(tmp_path, postgres.url(postgres.new_database()))
+
+
+def laid_out(tmp_path: Path, url: str) -> Path:
     """600 requests of ann's with the key app, ten of bob's with the key other, and journals."""
     path = tmp_path / "config.toml"
-    path.write_text('[providers.p]\nkind = "not yet known"\n')
-    database = Database("sqlite:///gateway.db", tmp_path)
+    path.write_text(f'[providers.p]\nkind = "not yet known"\n[store]\nurl = "{url}"\n')
+    database = migrated_database(tmp_path) if url == SQLITE else Database(url, tmp_path)
     migrate.upgrade(database)
     rows = [request(number, user="ann", token="app") for number in range(600)]
     rows += [request(number, user="bob", token="other") for number in range(600, 610)]
@@ -63,7 +84,7 @@ def file(tmp_path: Path) -> Path:
 
 def on_record(file: Path) -> tuple[int, int, list[str], list[str]]:
     """Return how many requests and attempts are left, the captures, and what journals have."""
-    database = Database("sqlite:///gateway.db", file.parent)
+    database = Database(load.store(file).url, file.parent)
 
     def counted(table: str) -> int:
         query = f"SELECT count(*) FROM {table}"  # noqa: S608  # a name of ours
@@ -87,7 +108,7 @@ def on_record(file: Path) -> tuple[int, int, list[str], list[str]]:
 
 
 def last_audit(file: Path) -> tuple[str, str, str]:
-    database = Database("sqlite:///gateway.db", file.parent)
+    database = Database(load.store(file).url, file.parent)
     query = "SELECT action, result, target FROM audit ORDER BY id DESC LIMIT 1"
     row = database.read_now(lambda one: one.exec_driver_sql(query).one())
     database.close()
@@ -133,6 +154,25 @@ def test_of_one_request(file: Path, capsys: Captured) -> None:
     assert on_record(file) == (610, 1220, ["elsewhere", "req_605"], ["req_j1", "req_j2"])
 
 
+def test_on_postgresql(on_postgresql: Path, capsys: Captured) -> None:
+    file = on_postgresql
+    for user in ("An", "%", "_nn", "ann' OR 1=1 --", "\0"):
+        assert erase(user=user, config=file) == 0
+    assert on_record(file) == (611, 1222, ALL_CAPTURES, ["req_j1", "req_j2", "req_j3"])
+    capsys.readouterr()
+    assert erase(request="req_605", config=file) == 0
+    assert capsys.readouterr().out.startswith("deleted 1 requests, 2 attempts, 1 debug files, 0 ")
+    assert erase(user="ann", config=file) == 0
+    assert capsys.readouterr().out == (
+        "deleted 600 requests, 1200 attempts, 2 debug files, 2 requests in journals\n"
+    )
+    assert on_record(file) == (10, 20, ["unread"], ["req_j2"])
+    assert erase(token="other", config=file) == 0
+    assert capsys.readouterr().out.startswith("deleted 9 requests, 18 attempts, 0 debug files, 1 ")
+    assert on_record(file) == (1, 2, ["unread"], [])
+    assert last_audit(file) == ("erased", "ok", "token other")
+
+
 @pytest.mark.parametrize("user", ["", "An", "ann ", "%", "ann' OR 1=1 --", "_nn", "\0", "x" * 9999])
 def test_of_nobody(file: Path, capsys: Captured, user: str) -> None:
     assert erase(user=user, config=file) == (0 if user else 2)
@@ -160,6 +200,72 @@ def test_journals_of_a_gateway_that_runs(file: Path, capsys: Captured) -> None:
     # All else is gone, and the rest is once the gateway has left.
     assert erase(user="ann", config=file) == 0
     assert "0 debug files, 1 requests in journals" in capsys.readouterr().out
+
+
+def keep_more(file: Path) -> None:
+    """Keep three responses, an object, and two records that could not be stored."""
+    database = Database(load.store(file).url, file.parent)
+
+    def work(connection: Connection) -> None:
+        for id, body, made_for in (
+            ("resp_1", b'{"id":"resp_1"}', {"request_id": "req_5", "token": "app"}),
+            ("resp_2", b'{"id":"resp_2"}', {"request_id": "req_pruned", "token": "other"}),
+            # Of before responses were kept with their request.
+            ("resp_3", b'{"id":"resp_3","safety_identifier":"ann"}', {}),
+        ):
+            kept = KeptResponse(id, body, b"[]", **made_for)
+            responses.keep(connection, b"key", kept, 0.0, 1 << 20)
+        objects.keep(connection, [KeptObject("file-1", "other", "p", "")], 0.0)
+
+    database.write_now(work)
+    database.close()
+    rejected = [
+        Rejected({"request_id": "req_x", "user": "ann", "token": "app"}, "too large"),
+        Rejected({"request_id": "req_y", "user": "bob", "token": "other"}, "too large"),
+        Rejected("ann", "no record"),
+    ]
+    write_rejected(file.with_name("gateway.journal"), rejected)
+
+
+def what_is_kept(file: Path) -> tuple[list[str], list[str], list[str]]:
+    database = Database(load.store(file).url, file.parent)
+
+    def read(column: Column[str]) -> list[str]:
+        return list(database.read_now(lambda one: one.execute(select(column)).scalars().all()))
+
+    kept, ids = read(kept_responses.c.id), read(kept_objects.c.id)
+    database.close()
+    lines = file.with_name("gateway.journal").joinpath("rejected.jsonl").read_text().splitlines()
+    return sorted(kept), ids, [each for each in lines if each.strip()]
+
+
+def test_of_what_was_kept_for_callers(file: Path, capsys: Captured) -> None:
+    keep_more(file)
+    assert erase(user="ann", config=file) == 0
+    assert capsys.readouterr().out.endswith(
+        ", 2 kept responses, 1 records that could not be stored\n"
+    )
+    kept, ids, lines = what_is_kept(file)
+    assert (kept, ids) == (["resp_2"], ["file-1"])
+    assert [("req_x" in each, "req_y" in each) for each in lines] == [(False, True), (False, False)]
+    assert erase(token="other", config=file) == 0
+    assert capsys.readouterr().out.endswith(
+        ", 1 kept responses, 1 ids of objects, which their providers still have,"
+        " 1 records that could not be stored\n"
+    )
+    assert what_is_kept(file)[:2] == ([], [])
+    # The others can still be written after.
+    write_rejected(file.with_name("gateway.journal"), [Rejected({"user": "cy"}, "late")])
+    assert '"cy"' in what_is_kept(file)[2][-1]
+
+
+def test_of_the_response_of_one_request(on_postgresql: Path, capsys: Captured) -> None:
+    keep_more(on_postgresql)
+    assert erase(request="req_pruned", config=on_postgresql) == 0
+    assert ", 1 kept responses" in capsys.readouterr().out
+    assert what_is_kept(on_postgresql)[0] == ["resp_1", "resp_3"]
+    assert erase(user="ann", config=on_postgresql) == 0
+    assert what_is_kept(on_postgresql)[0] == []
 
 
 def test_without_a_database(tmp_path: Path, capsys: Captured) -> None:

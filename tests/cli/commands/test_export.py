@@ -17,13 +17,15 @@ from typing import Any, Final
 
 import pytest
 from cyclopts import App
+from sqlalchemy import insert
 
 from gateway.cli.commands.export import export
-from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
+from gateway.store.engine.schema import team_rollups
 
 from ...store.exported import event, request, rollup, store
 from ...store.filling import fill
+from ...store.migrated import migrated_database
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +60,7 @@ def slow(self, connection):
 Export.step = slow
 {PROGRAM}"""
 HOUR_US: Final = 3600 * 1_000_000
+LABELS: Final = '{"env":"prod"}'
 
 
 @pytest.fixture
@@ -65,8 +68,7 @@ def file(tmp_path: Path) -> Path:
     """A configuration; its database has three requests, an audit event and a roll-up."""
     path = tmp_path / "config.toml"
     path.write_text(CONFIG)
-    database = opened(path)
-    migrate.upgrade(database)
+    database = migrated_database(path.parent)
     rows = [request(n, model=f"m{n}", error="=1" if n else None) for n in range(3)]
     store(database, requests_=rows, events=[event()], rollups_=[rollup(HOUR_US, period=60)])
     database.close()
@@ -78,8 +80,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration; its database has 20,000 requests, which take a second or more."""
     path = tmp_path_factory.mktemp("filled") / "config.toml"
     path.write_text(CONFIG)
-    database = opened(path)
-    migrate.upgrade(database)
+    database = migrated_database(path.parent)
     end = 10**6 * HOUR_US
     database.write_now(lambda connection: fill(connection, 20_000, end=end, days=50), 60)
     database.close()
@@ -183,6 +184,31 @@ def test_every_kind_and_its_filters(file: Path, tmp_path: Path) -> None:
     assert rows("requests", "--since", "2026-05-28T00:00:00Z", "--status", "error") == 0
 
 
+def test_usage_by_team_as_the_dashboard_downloads_it(file: Path, tmp_path: Path) -> None:
+    database = migrated_database(tmp_path)
+    kept = rollup(HOUR_US) | {"team": "search", "token": "k"}
+    database.write_now(lambda connection: connection.execute(insert(team_rollups), [kept]))
+    store(database, requests_=[request(9, team="search", user="u", session="s", labels=LABELS)])
+    database.close()
+    out = tmp_path / "out.jsonl"
+
+    def rows(*arguments: str) -> list[dict[str, Any]]:
+        assert run(file, *arguments, "--out", str(out)) == 0
+        return [json.loads(line) for line in out.read_bytes().splitlines()]
+
+    for asked in (["--by", "team"], ["--team", "search"], ["--by", "team", "--model", "m"]):
+        (row,) = rows("usage", *asked)
+        assert (row["team"], row["token"], row["requests"]) == ("search", "k", 1)
+    assert rows("usage", "--team", "other") == []
+    for by in ("model", "provider", "token", "status"):
+        assert rows("usage", "--by", by, "--period", "hour") == []
+    for asked in (["--user", "u"], ["--session", "s"], ["--team", "search"],
+                  ["--label", "env=prod"], ["--user", "u", "--operation", "chat"]):  # fmt: skip
+        (row,) = rows("requests", *asked)
+        assert row["request_id"] == "req_9"
+    assert rows("requests", "--label", "env=test") == []
+
+
 def test_parquet_by_the_name(file: Path, tmp_path: Path) -> None:
     pq: Any = pytest.importorskip("pyarrow.parquet")
     out = tmp_path / "out.parquet"
@@ -196,6 +222,9 @@ def test_parquet_by_the_name(file: Path, tmp_path: Path) -> None:
         (["requests", "--since", "yesterday"], "since must be a time"),
         (["requests", "--status", "9"], "status must be"),
         (["requests", "--period", "day"], "--period is for usage"),
+        (["requests", "--by", "team"], "--by is for usage"),
+        (["usage", "--by", "user"], "gateway export requests has a column"),
+        (["usage", "--session", "s"], "Usage cannot be filtered by session"),
         (["requests", "--action", "sign_in"], "There is no parameter 'action'"),
         (["requests", "--gzip", "--format", "parquet", "-o", "x"], "Parquet is compressed"),
         (["usage", "--text", "x"], "Usage cannot be filtered by text"),
@@ -219,6 +248,8 @@ def test_what_is_not_there_is_said(file: Path, capsys: pytest.CaptureFixture[str
     assert "cannot be written" in said("-o", str(file.parent))
     database = opened(file)
     database.write_now(lambda one: one.exec_driver_sql("UPDATE alembic_version SET version_num=9"))
+    # A newer database is read as long as all is there that is known here.
+    database.write_now(lambda one: one.exec_driver_sql("DROP TABLE attempts"))
     database.close()
     assert "9" in said("-o", str(out))
     file.with_name("gateway.db").unlink()

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.commands.db import app
-from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from gateway.store.writing import chain
 
 from ...store.exported import EPOCH, attempt, event, request, store
+from ...store.migrated import migrated_database
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +35,7 @@ def file(tmp_path: Path) -> Path:
     """A configuration; all that its database and its debug log have is old."""
     path = tmp_path / "config.toml"
     path.write_text(CONFIG)
-    database = opened(path)
-    migrate.upgrade(database)
+    database = migrated_database(path.parent)
     rows = [request(number, error="x" * 1000) for number in range(1500)]
     store(
         database,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import pty
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +18,12 @@ from gateway.admin.accounts.passwords import matches_now
 from gateway.cli.commands.users import app
 from gateway.store.accounts import failures, sessions, users
 from gateway.store.accounts.sessions import StoredSession
-from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from gateway.store.engine.schema import audit
 
 from ...end_to_end.harness import PATIENCE, ROOT
+from ...fork_server.popen import Popen
+from ...store.migrated import migrated_database
 
 pytestmark = pytest.mark.slow
 
@@ -42,8 +42,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(file: Path) -> Iterator[Database]:
-    database = Database("sqlite:///gateway.db", file.parent)
-    migrate.upgrade(database)
+    database = migrated_database(file.parent)
     yield database
     database.close()
 
@@ -222,7 +221,7 @@ def test_at_a_terminal_it_is_asked_for_twice_and_not_shown(
 ) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "gateway", "users", "create", "ann", "--config", str(file)]
-    with subprocess.Popen(  # noqa: S603  # ours
+    with Popen(
         command,
         stdin=theirs,
         stdout=theirs,

@@ -26,6 +26,32 @@ def models(config: schema.Config) -> dict[str, schema.Model]:
     return {model.name: model for model in config.models}
 
 
+def test_vendors_by_their_own_apis(tmp_path: Path) -> None:
+    config, _ = converted(
+        tmp_path,
+        """
+model_list:
+  - {model_name: a, litellm_params: {model: gemini/gemini-2.5-flash}}
+  - {model_name: b, litellm_params: {model: gemini-3-pro}}
+  - model_name: c
+    litellm_params: {model: gemini/x, api_key: k, api_base: "https://proxy/v1beta/openai/"}
+  - {model_name: d, litellm_params: {model: cohere/command-a, api_base: "https://api.cohere.ai/v2"}}
+  - {model_name: e, litellm_params: {model: cohere_chat/command-a}}
+""",
+    )
+    routes = {name: model.routes[0] for name, model in models(config).items()}
+    found = {
+        name: (config.providers[route.provider].kind, config.providers[route.provider].base_url)
+        for name, route in routes.items()
+    }
+    google = ("gemini", "https://generativelanguage.googleapis.com")
+    assert (found["a"], found["b"]) == (google, google)
+    assert routes["b"].model == "gemini-3-pro"
+    assert found["c"] == ("gemini", "https://proxy")
+    assert found["d"] == ("cohere", "https://api.cohere.ai")
+    assert found["e"] == ("cohere", "https://api.cohere.com")
+
+
 def test_models_keys_and_groups(tmp_path: Path) -> None:
     config, lines = converted(
         tmp_path,

@@ -12,9 +12,8 @@ from ...end_to_end.caller import Caller, Reply
 from ...end_to_end.harness import InProcess
 from ...end_to_end.provider import Asked as Request
 from ...end_to_end.provider import Provider
-from ...end_to_end.wire import EOF, STALL, Script, framed, stream_head, streamed, whole
-from ..model import ENCRYPTED, SIGNATURE
-from .spoken import Api, Asked, Call, Said, Turn
+from ...end_to_end.wire import EOF, STALL, Script, framed, stream_head, whole
+from .spoken import Asked, Call, Said, Spoken, Turn
 
 URL: Final = ("url", "https://example.com/a.png")
 DATA: Final = ("image/png", "iVBORw0KGgo=")
@@ -33,7 +32,13 @@ class Cell:
     """One feature between a caller's API and a provider's, streamed or whole."""
 
     def __init__(
-        self, gateway: InProcess, provider: Provider, caller: Api, target: Api, *, stream: bool
+        self,
+        gateway: InProcess,
+        provider: Provider,
+        caller: Spoken,
+        target: Spoken,
+        *,
+        stream: bool,
     ) -> None:
         self.gateway = gateway
         self.provider = provider
@@ -52,15 +57,40 @@ class Cell:
         record = await self.gateway.record(kept + 1)
         reply = Reply(caller.status, caller.headers, body, complete)
         assert len(self.provider.asked) == before + 1, reply
-        return reply, self.provider.asked[-1].json, record
+        last = self.provider.asked[-1]
+        sent = last.json
+        if "tream" in last.target:
+            # It stands in the path.
+            sent["stream"] = True
+        return reply, sent, record
 
     async def post(self, asked: Asked) -> Caller:
         asked.stream = self.stream
-        body = self.caller.request(asked) | {"model": f"to-{self.target.name}"}
+        model = f"to-{self.target.name}"
+        body = self.caller.request(asked)
+        if "{model}" not in self.caller.path:
+            body |= {"model": model}
+        path = self.caller.asks(model, stream=self.stream)
         caller = Caller(self.gateway.port)
         await caller.open()
-        await caller.post(json.dumps(body).encode(), target=self.caller.path)
+        await caller.post(json.dumps(body).encode(), target=path)
         return caller
+
+    async def refused(self, asked: Asked) -> None:
+        """Hold that the gateway refuses what the provider's API cannot say, and says so."""
+        before, kept = len(self.provider.asked), len(self.gateway.records)
+        caller = await self.post(asked)
+        reply = await caller.reply()
+        await caller.stream.aclose()
+        assert reply.status == 400, reply
+        assert self.caller.told(reply.json)[0]
+        assert len(self.provider.asked) == before
+        await self.gateway.record(kept + 1)
+
+    @property
+    def same(self) -> bool:
+        """Say whether both sides speak one API: its bytes go through."""
+        return self.caller is self.target
 
     async def exchange(self, asked: Asked, said: Said) -> tuple[Asked, Said, Record]:
         """Return how the request came, how the answer came back, and the record."""
@@ -76,8 +106,17 @@ class Cell:
 
     def play(self, said: Said) -> Script:
         if self.stream:
-            return streamed(self.target.events(said))
+            return [*self.parts(self.target.events(said)), (0.0, b"0\r\n\r\n")]
         return [(0.0, whole(200, self.target.answer(said)))]
+
+    def parts(self, events: list[bytes]) -> Script:
+        """Return a stream that has begun, in the API's framing."""
+        head = stream_head().replace(b"text/event-stream; charset=utf-8", self._kind)
+        return [(0.0, head), *((0.0, framed(each)) for each in events)]
+
+    @property
+    def _kind(self) -> bytes:
+        return self.target.streams_as.encode()
 
 
 async def text(cell: Cell) -> None:
@@ -89,7 +128,13 @@ async def text(cell: Cell) -> None:
 async def system_placement(cell: Cell) -> None:
     turns = [Turn("system", "A"), HELLO, Turn("assistant", "Hi"), Turn("system", "B")]
     turns.append(Turn("user", "Go"))
+    in_front = cell.caller.name in ("gemini", "converse")
+    if in_front:
+        # They have one instruction, in front of all.
+        del turns[3]
     got, _, _ = await cell.exchange(Asked(turns), Said("ok"))
+    if not in_front and not cell.target.later_instructions and not cell.same:
+        turns[3].role = "user"
     assert got.said == [each for turn in turns for each in [(turn.role, turn.text)]]
 
 
@@ -112,12 +157,29 @@ async def parallel_tools(cell: Cell) -> None:
     calls = [("g", {}), ("f", {"x": 2}), ("f", {"x": 3})]
     said = Said("", calls=calls, stop="calls")
     got, read, _ = await cell.exchange(Asked(turns, tools=TOOLS), said)
-    assert got.calls == CALLS
-    assert got.results == results.results
+    _hold_calls(cell, got, CALLS, results)
     assert (read.calls, read.stop) == (calls, "calls")
+    if not (cell.caller.parallel and cell.target.parallel):
+        return  # one of the two cannot say how many at once
     for parallel in (False, True):
         got, _, _ = await cell.exchange(Asked([HELLO], tools=TOOLS, parallel=parallel), Said("ok"))
-        assert got.parallel is parallel
+        # Several at once are what all of them do without a word.
+        assert (got.parallel is not False) is parallel
+
+
+def _hold_calls(cell: Cell, got: Asked, calls: list[Call], results: Turn) -> None:
+    """Hold that calls and their results came, each result with its call."""
+    if cell.caller.ids and cell.target.ids:
+        assert got.calls == calls
+        assert got.results == results.results
+        return
+    assert [each[1:] for each in got.calls] == [each[1:] for each in calls]
+    assert [each[1:] for each in got.results] == [each[1:] for each in results.results]
+    if cell.target.ids:
+        assert [each[0] for each in got.results] == [each[0] for each in got.calls]
+    else:
+        # Which are named by their tools there.
+        assert [each[0] for each in got.results] == [each[1] for each in calls]
 
 
 async def results(cell: Cell) -> None:
@@ -125,26 +187,35 @@ async def results(cell: Cell) -> None:
     failed = Turn("results", results=[("call_a", "no such f", True)])
     turns = [HELLO, Turn("assistant", calls=CALLS[:1]), failed]
     got, _, _ = await cell.exchange(Asked(turns, tools=TOOLS), Said("ok"))
-    assert [each[:2] for each in got.results] == [("call_a", "no such f")]
-    if cell.caller.name == cell.target.name == "messages":
-        assert got.results[0][2]
-    if cell.caller.name == "chat":
+    both = {cell.caller.name, cell.target.name}
+    shown = both <= {"messages", "converse", "gemini"}
+    assert [each[1:] for each in got.results] == [("no such f", shown)]
+    if not cell.caller.result_images:
         return  # its results are text
     seen = Turn("results", images=[DATA], results=[("call_a", "see", False)])
     got, _, _ = await cell.exchange(Asked([*turns[:2], seen], tools=TOOLS), Said("ok"))
-    assert (got.results, got.images) == ([("call_a", "see", False)], [DATA])
+    assert ([each[1:] for each in got.results], got.images) == ([("see", False)], [DATA])
 
 
 async def tool_choice(cell: Cell) -> None:
-    for choice in ("auto", "none", "any", "g"):
-        got, _, _ = await cell.exchange(Asked([HELLO], tools=TOOLS, choice=choice), Said("ok"))
-        assert (got.choice, got.tools) == (choice, TOOLS)
+    for choice in cell.caller.choices:
+        asked = Asked([HELLO], tools=TOOLS, choice=choice)
+        told = (choice, TOOLS) if cell.same else cell.target.chosen(choice, TOOLS)
+        if told is None:
+            await cell.refused(asked)
+            continue
+        got, _, _ = await cell.exchange(asked, Said("ok"))
+        assert (got.choice, got.tools) == told
 
 
 async def images(cell: Cell) -> None:
-    turn = Turn("user", "See", images=[URL, DATA])
+    by_url = cell.caller.url_images and cell.target.url_images
+    pictures = [URL, DATA] if by_url else [DATA]
+    turn = Turn("user", "See", images=pictures)
     got, _, _ = await cell.exchange(Asked([turn]), Said("ok"))
-    assert (got.images, got.said) == ([URL, DATA], [("user", "See")])
+    assert (got.images, got.said) == (pictures, [("user", "See")])
+    if cell.caller.url_images and not by_url:
+        await cell.refused(Asked([Turn("user", "See", images=[URL])]))
 
 
 async def structured_output(cell: Cell) -> None:
@@ -166,39 +237,36 @@ async def thinking(cell: Cell) -> None:
     _, sent, _ = await cell.ask(again, cell.play(Said("ok")))
     text = json.dumps(sent)
     assert "~GATEWAY" not in text
-    state = {"messages": SIGNATURE, "responses": ENCRYPTED}.get(cell.target.name)
-    assert state is None or state in text
+    if cell.caller.carries or cell.same:
+        assert cell.target.state in text
 
 
 def result_of(cell: Cell, raw: Any) -> Turn:
-    if cell.caller.name == "chat":
-        id = raw["tool_calls"][0]["id"]
-    elif cell.caller.name == "messages":
-        id = raw[-1]["id"]
-    else:
-        id = raw[-1]["call_id"]
-    return Turn("results", results=[(id, "done", False)])
+    return Turn("results", results=[(cell.caller.call_id(raw), "done", False)])
 
 
 async def stop_reasons(cell: Cell) -> None:
     _, said, _ = await cell.exchange(Asked([HELLO]), Said("Cut sh", stop="length"))
     assert (said.stop, said.text) == ("length", "Cut sh")
-    if "responses" in (cell.caller.name, cell.target.name):
-        return  # which has no stop sequences
+    if not (cell.caller.stops and cell.target.stops):
+        return
     got, said, _ = await cell.exchange(Asked([HELLO], stop=["END"]), Said("a", stop="sequence"))
-    both = cell.caller.name == cell.target.name == "messages"
-    assert (got.stop, said.stop) == (["END"], "sequence" if both else "end")
+    told = cell.caller.tells_sequence and cell.target.tells_sequence
+    assert (got.stop, said.stop) == (["END"], "sequence" if told else "end")
 
 
 async def usage(cell: Cell) -> None:
     """With a cache: one arithmetic, and a cost that is known."""
-    _, said, record = await cell.exchange(Asked([HELLO]), Said("ok", usage=(100, 20, 60)))
-    assert said.usage == (100, 20, 60)
-    assert (record.input_tokens, record.output_tokens, record.cached_tokens) == (100, 20, 60)
+    cached = 60 if cell.target.caches else 0
+    _, said, record = await cell.exchange(Asked([HELLO]), Said("ok", usage=(100, 20, cached)))
+    assert said.usage == (100, 20, cached if cell.caller.caches else 0)
+    assert (record.input_tokens, record.output_tokens, record.cached_tokens) == (100, 20, cached)
     assert record.cost_nano_usd
 
 
 async def refusal(cell: Cell) -> None:
+    if not cell.target.refuses:
+        return  # its answers say no more than their text
     said = Said("", refusal="I will not.", stop="refusal")
     _, read, _ = await cell.exchange(Asked([HELLO]), said)
     assert read.stop == "refusal"
@@ -222,10 +290,10 @@ async def errors_inside(cell: Cell) -> None:
         return
     begun = cell.target.events(Said("Some text that is long enough"))[:6]
     broken = [*begun, cell.target.broken("It broke")]
-    reply, _, record = await cell.ask(Asked([HELLO]), [*_parts(broken), (0.0, b"0\r\n\r\n")])
+    reply, _, record = await cell.ask(Asked([HELLO]), [*cell.parts(broken), (0.0, b"0\r\n\r\n")])
     assert "It broke" in (cell.caller.breaks(reply.body) or "")
     assert record.end_reason is EndReason.UPSTREAM_BROKE
-    reply, _, record = await cell.ask(Asked([HELLO]), [*_parts(begun), (0.0, EOF)])
+    reply, _, record = await cell.ask(Asked([HELLO]), [*cell.parts(begun), (0.0, EOF)])
     assert cell.caller.breaks(reply.body)
     assert record.end_reason is EndReason.UPSTREAM_BROKE
 
@@ -236,7 +304,7 @@ async def cancellation(cell: Cell) -> None:
     said = Said("Some text that is long enough")
     script: Script = [(0.0, STALL)]
     if cell.stream:
-        script = [*_parts(cell.target.events(said)[:6]), (0.0, STALL)]
+        script = [*cell.parts(cell.target.events(said)[:6]), (0.0, STALL)]
     cell.provider.answer = lambda _: script
     before = len(cell.provider.asked)
     caller = await cell.post(Asked([HELLO]))
@@ -248,10 +316,6 @@ async def cancellation(cell: Cell) -> None:
     await asked.peer_left.wait()
     record = await cell.gateway.record(kept + 1)
     assert record.end_reason is EndReason.CLIENT_GONE
-
-
-def _parts(events: list[bytes]) -> list[tuple[float, bytes]]:
-    return [(0.0, stream_head()), *((0.0, framed(each)) for each in events)]
 
 
 FEATURES: Final[dict[str, Callable[[Cell], Awaitable[None]]]] = {
@@ -272,3 +336,25 @@ FEATURES: Final[dict[str, Callable[[Cell], Awaitable[None]]]] = {
     "errors in the stream": errors_inside,
     "cancellation": cancellation,
 }
+
+
+def shown(feature: str, caller: Spoken, target: Spoken) -> str:
+    """Return what the page says of a feature between two APIs, as the cells above hold it."""
+    if caller is target:
+        return "yes" if _asks(feature, caller) else "-"
+    if not _asks(feature, caller):
+        return "-"
+    if feature == "images by URL and data" and not (caller.url_images and target.url_images):
+        return "data"
+    if feature == "forced, no and any tool" and None in (
+        target.chosen(choice, TOOLS) for choice in caller.choices
+    ):
+        return "no force"
+    has = {"usage with a cache": target.caches, "refusals": target.refuses}
+    return "yes" if has.get(feature, True) else "-"
+
+
+def _asks(feature: str, caller: Spoken) -> bool:
+    """Say whether the caller's API has a word for a feature."""
+    has = {"usage with a cache": caller.caches, "forced, no and any tool": bool(caller.choices)}
+    return has.get(feature, True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from tests.late import openai
 
 from ...end_to_end.wire import DONE, completion, event
 from ..model import chat_call, pieces
-from .spoken import Asked, Said, Turn, data_of
+from .spoken import Asked, Said, Spoken, Turn, data_of
 
 _STOPS: Final = {
     "stop": "end",
@@ -20,9 +20,10 @@ _STOPS: Final = {
 _REASONS: Final = {"end": "stop", "sequence": "stop", "length": "length", "calls": "tool_calls"}
 
 
-class Chat:
+class Chat(Spoken):
     name = "chat"
     path = "/v1/chat/completions"
+    result_images = False
 
     def request(self, asked: Asked) -> dict[str, Any]:
         body: dict[str, Any] = {"model": f"to-{self.name}", "messages": []}
@@ -100,7 +101,7 @@ class Chat:
         return [*found, event(choices=[], usage=_usage(said)), DONE]
 
     def said(self, answer: dict[str, Any]) -> Said:
-        ChatCompletion.model_validate(answer, strict=True)
+        openai.types.chat.ChatCompletion.model_validate(answer, strict=True)
         choice = answer["choices"][0]
         message: dict[str, Any] = choice["message"]
         usage = answer["usage"]
@@ -125,7 +126,7 @@ class Chat:
         said, calls, reason = Said(), dict[int, list[Any]](), ""
         for line in chunks:
             chunk = json.loads(line)
-            ChatCompletionChunk.model_validate(chunk, strict=True)
+            openai.types.chat.ChatCompletionChunk.model_validate(chunk, strict=True)
             if chunk.get("usage"):
                 said.usage = _counted(chunk["usage"])
             for choice in chunk["choices"]:
@@ -159,6 +160,9 @@ class Chat:
     def breaks(self, body: bytes) -> str | None:
         last = data_of(body)[-1]
         return None if last == "[DONE]" else json.loads(last).get("error", {}).get("message")
+
+    def call_id(self, raw: Any) -> str:
+        return str(raw["tool_calls"][0]["id"])
 
 
 def _messages(turn: Turn) -> list[dict[str, Any]]:

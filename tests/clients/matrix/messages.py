@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from anthropic.lib.streaming._messages import accumulate_event
-from anthropic.types import Message, RawMessageStreamEvent
-from pydantic import TypeAdapter
+from tests.late import accumulate_event, anthropic, message_event
 
 from ..model import SIGNATURE, message_events
-from .spoken import Asked, Said, Turn, data_of
+from .spoken import Asked, Said, Spoken, Turn, data_of
 
 _STOPS: Final = {
     "end_turn": "end",
@@ -20,14 +18,15 @@ _STOPS: Final = {
     "refusal": "refusal",
 }
 _REASONS: Final = {stop: reason for reason, stop in _STOPS.items()}
-_EVENTS: Final[TypeAdapter[Any]] = TypeAdapter(RawMessageStreamEvent)
 # Half of what the cache has to do with is read from it.
 _CREATED: Final = 3
 
 
-class Messages:
+class Messages(Spoken):
     name = "messages"
     path = "/v1/messages"
+    tells_sequence = True
+    state = SIGNATURE
 
     def request(self, asked: Asked) -> dict[str, Any]:
         turns = list(asked.turns)
@@ -107,8 +106,10 @@ class Messages:
         return list(message_events(self.answer(said)))
 
     def said(self, answer: dict[str, Any]) -> Said:
-        message = Message.model_validate(answer)
+        message = anthropic.types.Message.model_validate(answer)
         said = Said(stop=_STOPS[message.stop_reason or ""], raw=answer["content"])
+        if message.stop_details is not None:
+            said.refusal = message.stop_details.explanation or ""
         for block in message.content:
             if block.type == "text":
                 said.text += block.text
@@ -127,8 +128,8 @@ class Messages:
         message: Any = None
         buffers: dict[int, bytes] = {}
         for line in data_of(body):
-            event = _EVENTS.validate_python(json.loads(line))
-            message = accumulate_event(event=event, current_snapshot=message, json_bufs=buffers)
+            event = message_event().validate_python(json.loads(line))
+            message = accumulate_event(event, message, buffers)
         return self.said(message.to_dict(mode="json"))
 
     def error(self, message: str, *, too_long: bool = False) -> dict[str, Any]:
@@ -147,6 +148,9 @@ class Messages:
     def breaks(self, body: bytes) -> str | None:
         last = json.loads(data_of(body)[-1])
         return last["error"]["message"] if last["type"] == "error" else None
+
+    def call_id(self, raw: Any) -> str:
+        return str(raw[-1]["id"])
 
 
 def _message(turn: Turn) -> dict[str, Any]:

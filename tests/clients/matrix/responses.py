@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any
 
-from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import TypeAdapter
+from tests.late import openai, response_event
 
 from ..model import ENCRYPTED, response_events, response_of
-from .spoken import Asked, Said, Turn, data_of
-
-_EVENTS: Final[TypeAdapter[Any]] = TypeAdapter(ResponseStreamEvent)
+from .spoken import Asked, Said, Spoken, Turn, data_of
 
 
-class Responses:
+class Responses(Spoken):
     name = "responses"
     path = "/v1/responses"
+    stops = False
+    state = ENCRYPTED
 
     def request(self, asked: Asked) -> dict[str, Any]:
         turns = list(asked.turns)
@@ -67,7 +66,8 @@ class Responses:
             choice="any" if choice == "required" else choice,
             parallel=body.get("parallel_tool_calls"),
             schema=form.get("schema"),
-            thinks=(body.get("reasoning") or {}).get("effort") not in (None, "none"),
+            # Without an effort it is that of the model.
+            thinks=(body.get("reasoning") or {"effort": "none"}).get("effort") != "none",
             stream=bool(body.get("stream")),
         )
 
@@ -109,7 +109,7 @@ class Responses:
         return list(response_events(self.answer(said)))
 
     def said(self, answer: dict[str, Any]) -> Said:
-        response = Response.model_validate(answer)
+        response = openai.types.responses.Response.model_validate(answer)
         said = Said(raw=answer["output"])
         for item in response.output:
             if item.type == "message":
@@ -141,7 +141,7 @@ class Responses:
     def streamed(self, body: bytes) -> Said:
         events = [json.loads(line) for line in data_of(body)]
         for number, event in enumerate(events):
-            _EVENTS.validate_python(event)
+            response_event().validate_python(event)
             assert event["sequence_number"] == number
         last = events[-1]
         assert last["type"] == f"response.{last['response']['status']}", last
@@ -170,6 +170,9 @@ class Responses:
             return None
         message: str = last["response"]["error"]["message"]
         return message
+
+    def call_id(self, raw: Any) -> str:
+        return str(raw[-1]["call_id"])
 
 
 def _items(turn: Turn) -> list[dict[str, Any]]:

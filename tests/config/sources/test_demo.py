@@ -7,6 +7,7 @@ import pytest
 from gateway.config.sources.demo import FileOrDemo
 from gateway.config.sources.shipped import SHIPPED
 from gateway.errors import ConfigError
+from gateway.installation import IN_CONTAINER
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +25,11 @@ def test_an_empty_folder_gives_the_demo_which_keeps_nothing() -> None:
     assert (config.store.url, config.server.pid_file) == ("", "")
     assert config.server.bind == "127.0.0.1:8080"
     assert not config.debug_log.on
+
+
+def test_the_demo_is_for_this_machine_and_in_our_image_for_its_port() -> None:
+    assert not FileOrDemo(None, {}).read().server.open
+    assert FileOrDemo(None, {IN_CONTAINER: "1"}).read().server.open
 
 
 @pytest.mark.parametrize("environ", [{}, {"GATEWAY_CONFIG": ""}])

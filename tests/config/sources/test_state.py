@@ -93,12 +93,28 @@ def test_a_file_of_tokens_that_is_read_no_more_is_a_fault(tmp_path: Path) -> Non
     )
 
 
-@pytest.mark.parametrize("name", [".", "", "./"])
-def test_the_folder_of_the_file_itself(tmp_path: Path, name: str) -> None:
-    file = tmp_path / "config.toml"
-    file.write_text(f'[server]\nstate_dir = "{name}"\n{ENOUGH}')
+@pytest.mark.parametrize("name", [".", "", "./", "../here", "{folder}", "{folder}/"])
+def test_the_folder_of_the_file_itself(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    file = folder / "config.toml"
+    file.write_text(f'[server]\nstate_dir = "{name.format(folder=folder)}"\n{ENOUGH}')
+    (folder / "tokens.toml").write_text(TOKEN)
+    monkeypatch.chdir(folder)
+    for path in (file, Path("config.toml"), Path("../here/config.toml")):
+        assert [each.name for each in load.load(path, {}).tokens] == ["t"]
+
+
+def test_without_a_folder_of_its_own_it_is_that_of_the_file_however_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text(ENOUGH)
     (tmp_path / "tokens.toml").write_text(TOKEN)
-    assert [each.name for each in load.load(file, {}).tokens] == ["t"]
+    monkeypatch.chdir(tmp_path)
+    for path in ("config.toml", "./config.toml", f"../{tmp_path.name}/config.toml"):
+        assert [each.name for each in load.load(Path(path), {}).tokens] == ["t"]
 
 
 def test_a_new_folder_is_private_and_ignored_by_git(tmp_path: Path) -> None:

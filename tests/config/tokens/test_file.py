@@ -215,6 +215,26 @@ def test_files_stay_readable_for_whom_the_gateway_runs_as(config: Path, beside: 
     assert mode(beside) == 0o600
 
 
+def test_the_first_entry_makes_the_folder_of_the_state(config: Path) -> None:
+    config.write_text(f'[server]\nstate_dir = "var/state"\n{config.read_text()}')
+    assert add(config, entry("a"))
+    state = config.parent / "var" / "state"
+    assert sorted(os.listdir(state)) == [".gitignore", "tokens.toml"]
+    assert mode(state) == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_in_a_folder_of_its_own_they_are_for_its_owner(config: Path) -> None:
+    """Of a configuration in /etc the owner is root, whoever the gateway runs as."""
+    config.write_text(f'[server]\nstate_dir = "state"\n{config.read_text()}')
+    state = config.parent / "state"
+    state.mkdir()
+    os.chown(state, 1234, 1235)
+    add(config, entry("a"))
+    made = (state / "tokens.toml").stat()
+    assert (made.st_uid, made.st_gid) == (1234, 1235)
+
+
 # Removing...
 
 

@@ -127,6 +127,7 @@ def test_of_two_secrets_the_longer_goes_whole() -> None:
         assert text == b"[redacted] [redacted]"
 
 
+@pytest.mark.measured
 def test_a_long_secret_is_looked_for_as_it_is_and_costs_little() -> None:
     # Where no tokens are configured, callers choose their keys.
     for key in (b"k" * 60_000, random.Random(1).randbytes(30_000).hex().encode()):

@@ -126,6 +126,28 @@ def test_how_a_stream_was_cut_makes_no_difference() -> None:
                 )
 
 
+LINES = (
+    b'{"message":{"content":"hidden three"},"done":false}\n'
+    b'\r\n{"message":{"content":"a: b\\n"}}\r\n{"done":true}\n'
+)
+
+
+def test_a_stream_of_lines_of_json_is_events_however_it_is_cut() -> None:
+    for size in (1, 5, 30, len(LINES)):
+        pieces = [LINES[at : at + size] for at in range(0, len(LINES), size)]
+        _, found = written(make(*pieces, paths=("message.content",)))
+        hidden = f'{{"message":{{"content":"{REDACTED}"}}'
+        assert [each.data for each in found.events] == [
+            hidden + ',"done":false}', hidden + "}", '{"done":true}',
+        ]  # fmt: skip
+        assert found.body is None
+    _, cut = written(make(LINES[:60]))
+    assert len(cut.events) == 1
+    assert cut.body is not None
+    assert cut.body.body.text == LINES[54:60].decode()
+    assert len(found.events) == 3
+
+
 def test_paths_are_taken_out_everywhere_however_a_stream_is_cut() -> None:
     record = Record(request_id="req_1", time=1.0, user="hidden two")
     for size in range(1, len(STREAM) + 1):

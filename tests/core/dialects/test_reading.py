@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.dialects.conversation import Conversation, PartKind
+from gateway.core.dialects.conversation import Conversation, ConversationTurn, PartKind
 from gateway.core.dialects.reading import read_conversation
 
 MESSAGES, RESPONSES = "/v1/messages", "/v1/responses"
@@ -194,4 +194,117 @@ def test_nothing_raises_for_parts_of_a_known_type(target: str, parts: list[Any])
 
 
 def test_another_path_is_no_conversation() -> None:
-    assert read_conversation("/v1/embeddings", b"{}") is None
+    assert read_conversation("/v1/batches", b"{}") is None
+    assert read_conversation("/v1/audio", b"{}") is None
+
+
+def shown(turns: list[ConversationTurn]) -> list[tuple[str, ...]]:
+    """Return who says what: the role, the kind of each part, and its text."""
+    return [
+        (turn.role, *(each for part in turn.parts for each in (part.kind.value, part.text)))
+        for turn in turns
+    ]
+
+
+def test_a_chat_of_ollama_and_its_answer_whole_and_streamed() -> None:
+    found = read("/api/chat", {
+        "model": "m", "stream": False, "options": {"num_predict": 9},
+        "tools": [{"type": "function", "function": {"name": "f"}}],
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Look", "images": ["QUJD"]},
+            {"role": "assistant", "content": "", "thinking": "hm",
+             "tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]},
+            {"role": "tool", "tool_name": "f", "content": "42"},
+        ],
+    })  # fmt: skip
+    assert found.settings == {"stream": False, "options": {"num_predict": 9}}
+    assert found.tools == ["f"]
+    assert shown(found.turns) == [
+        ("system", "text", "Be brief."),
+        ("user", "text", "Look", "image", ""),
+        ("assistant", "reasoning", "hm", "tool_call", '{"a":1}'),
+        ("tool", "tool_result", "42"),
+    ]
+    assert (found.turns[1].parts[1].bytes, found.turns[3].name) == (3, "f")
+    call = {"function": {"name": "f", "arguments": {"city": "x"}}}
+    lines = [{"message": {"role": "assistant", "content": "", "thinking": "h"}},
+             {"message": {"content": "It is ", "thinking": "m"}}, {"message": {"content": "sunny"}},
+             {"message": {"content": "", "tool_calls": [call]}, "done": True,
+              "done_reason": "stop"}]  # fmt: skip
+    whole = {"message": {"content": "It is sunny", "thinking": "hm", "tool_calls": [call]},
+             "done_reason": "stop"}  # fmt: skip
+    expected = [("assistant", "reasoning", "hm", "text", "It is sunny", "tool_call",
+                 '{"city":"x"}')]  # fmt: skip
+    for answers in (
+        read("/api/chat", {}, lines).answers,
+        read("/api/chat", {}, body=whole).answers,
+    ):
+        assert shown(answers) == expected
+        assert answers[0].note == "stop"
+
+
+# What is asked and answered that is no chat: the path, the request, the answer, and how each reads.
+OTHERS: Any = [
+    ("/api/generate", {"prompt": "Go on", "system": "S", "suffix": "end", "images": ["QUJD"]},
+     {"response": "on", "thinking": "t", "done_reason": "length"},
+     [("system", "text", "S"), ("user", "text", "Go on", "image", ""), ("suffix", "text", "end")],
+     [("assistant", "reasoning", "t", "text", "on")]),
+    ("/v1/completions", {"prompt": ["One", "Two"], "suffix": "!"},
+     {"choices": [{"index": 1, "text": "b"}, {"index": 0, "text": "a", "finish_reason": "stop"}]},
+     [("prompt", "text", "One", "text", "Two"), ("suffix", "text", "!")],
+     [("assistant", "text", "a"), ("assistant", "text", "b")]),
+    ("/v1/embeddings", {"input": [1, 2]}, {"data": [{"embedding": [0.5, 1.5]}]},
+     [("input", "other", "[1,2]")], [("vectors", "text", "1 vector of 2 numbers")]),
+    ("/v1/embeddings", {"input": ["a", "b"]}, {"data": [{"embedding": "AAAAAAAAAAA="}] * 2},
+     [("input", "text", "a", "text", "b")], [("vectors", "text", "2 vectors of 2 numbers")]),
+    ("/v2/embed", {"texts": ["a"], "input_type": "x"}, {"embeddings": {"float": [[1, 2, 3]]}},
+     [("texts", "text", "a")], [("vectors", "text", "1 vector of 3 numbers")]),
+    ("/api/embed", {"input": "a"}, {"embeddings": [[1, 2]]},
+     [("input", "text", "a")], [("vectors", "text", "1 vector of 2 numbers")]),
+    ("/v1/moderations", {"input": "a"}, {"results": [{"flagged": True}]},
+     [("input", "text", "a")], [("result", "other", '{"flagged":true}')]),
+    ("/v1/rerank", {"query": "q", "documents": ["a", {"text": "b"}]},
+     {"results": [{"index": 1, "relevance_score": 0.75}]},
+     [("query", "text", "q"), ("document", "text", "a"), ("document", "text", "b")],
+     [("rank", "text", "document 1: 0.75")]),
+    ("/v1/images/generations", {"prompt": "A cat", "size": "1x1"},
+     {"data": [{"b64_json": "QUJD", "revised_prompt": "A red cat"}, {"url": "https://e.org/i"}]},
+     [("prompt", "text", "A cat")],
+     [("assistant", "image", "", "text", "A red cat", "image", "https://e.org/i")]),
+    ("/v1/audio/transcriptions", "no JSON but a form", {"text": "Hello"},
+     [], [("assistant", "text", "Hello")]),
+    ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": "a"}]},
+     {"input_tokens": 3}, [("user", "text", "a")], []),
+    ("/v1/responses/input_tokens", {"input": "a"}, {"input_tokens": 3},
+     [("user", "text", "a")], []),
+    ("/v1beta/models/m:countTokens", {"contents": [{"role": "user", "parts": [{"text": "a"}]}]},
+     {"totalTokens": 3}, [("user", "text", "a")], []),
+]  # fmt: skip
+
+
+def test_what_is_no_chat_is_readable() -> None:
+    for target, request, body, asked, answered in OTHERS:
+        found = read(target, request, body=body)
+        assert shown(found.turns) == asked, target
+        assert shown(found.answers) == answered, target
+    spoken = read_conversation("/v1/audio/speech", b'{"input":"Hi"}', (), b"ID3\xff\0")
+    assert spoken is not None
+    assert shown(spoken.turns) == [("input", "text", "Hi")]
+    assert [(each.kind.value, each.bytes) for each in spoken.answers[0].parts] == [("sound", 5)]
+
+
+NO_CHATS = [*{each[0] for each in OTHERS}, "/api/chat", "/v2/chat", "/model/m/converse"]
+
+
+@given(
+    values=st.lists(JSON, min_size=4, max_size=4),
+    raw=st.binary(max_size=20),
+    target=st.sampled_from(NO_CHATS),
+)
+def test_nothing_raises_for_what_is_no_chat(values: list[Any], raw: bytes, target: str) -> None:
+    one, two, three, four = values
+    read(target, dict.fromkeys(("prompt", "input", "documents", "query", "images", "texts"), one))
+    read(target, one, [{"message": two, "response": three, "choices": four}, two],
+         {"data": three, "results": four, "embeddings": two})  # fmt: skip
+    read_conversation(target, raw, [raw], raw)

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from gateway.core.dialects.base import Dialect
+from gateway.core.dialects.gemini.dialect import GEMINI
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.refused_heads import dialect_of_head, refused_head
 
@@ -26,6 +27,13 @@ from gateway.core.dialects.refused_heads import dialect_of_head, refused_head
         (b"GET /v1/models HTTP/1.1\r\nAnthropic-Version: 1\r\n", ANTHROPIC_MESSAGES),
         (b"GET /v1/models HTTP/1.1\r\nX-API-Key: 1\r\n", ANTHROPIC_MESSAGES),
         (b"GET /v1/models?a=/messages HTTP/1.1\r\n", OPENAI_CHAT),
+        (b"POST /v1beta/models/m:generateContent HTTP/1.1\r\n", GEMINI),
+        (b"POST /v1/models/m:streamGenerateContent?alt=sse HTTP/1.1\r\n", GEMINI),
+        (b"POST /models/m:countTokens", GEMINI),
+        (b"GET /v1beta/models HTTP/1.1\r\n", GEMINI),
+        (b"GET /v1/models HTTP/1.1\r\nX-Goog-Api-Key: 1\r\n", GEMINI),
+        (b"POST /v1/models/m:predict HTTP/1.1\r\n", OPENAI_CHAT),
+        (b"GET /v1/models?a=:countTokens HTTP/1.1\r\n", OPENAI_CHAT),
         (b"GET / HTTP/1.1\r\nreferer: /messages\r\n", OPENAI_CHAT),
         (b"\x16\x03\x01\x02\x00", None),
         (b"", None),

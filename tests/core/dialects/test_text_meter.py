@@ -138,3 +138,9 @@ def test_lone_surrogates_are_text() -> None:
 )
 def test_answer_tokens(choices: bytes | None, tokens: int) -> None:
     assert answer_tokens(choices) == tokens
+
+
+def test_arguments_with_half_a_character() -> None:
+    for name in ("arguments", "args"):
+        assert text_size({name: {"a": "\ud800"}}) > 8
+        assert answer_tokens(b'[{"%b":{"a":"\\ud800"}}]' % name.encode()) > 2

@@ -53,7 +53,6 @@ def sent(request: TranslatedRequest) -> dict[str, Any]:
         ({"frequency_penalty": 0.5}, "frequency_penalty"),
         ({"temperature": 1.5}, "temperature"),
         ({"response_format": {"type": "json_object"}}, "response_format"),
-        ({"web_search_options": {}}, "web_search_options"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"brand_new": 1}, "brand_new"),
         ({"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "A", "format": "wav"}}]}]}, "messages.0 (audio)"),  # noqa: E501
@@ -70,9 +69,9 @@ def test_what_messages_cannot_say(body: dict[str, Any], member: str) -> None:
 @pytest.mark.parametrize(
     ("body", "member"),
     [
-        ({"mcp_servers": []}, "mcp_servers"),
         ({"container": "c"}, "container"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools.0 (web_search_20250305)"),  # noqa: E501
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}], "tool_choice": {"type": "tool", "name": "web_search"}}, "tools.0 (web_search_20250305)"),  # noqa: E501
+        ({"tools": [{"type": "bash_20250124", "name": "bash"}], "tool_choice": {"type": "any"}}, "tool_choice"),  # noqa: E501
         ({"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]}, "messages.0.content.0 (container_upload)"),  # noqa: E501
         ({"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}]}]}, "messages.0.content.0.source"),  # noqa: E501
     ],

@@ -16,6 +16,7 @@ from gateway.core.limits.account import (
 )
 from gateway.core.limits.bucket import BucketLevel
 from gateway.core.limits.budget import Budget
+from gateway.core.limits.refusals import message_of
 
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC).timestamp()
 NOON = MIDNIGHT + 43_200
@@ -90,7 +91,11 @@ OBSTACLES: list[tuple[Account, list[tuple[float, LimitKind, str]]]] = [
 @pytest.mark.parametrize(("account", "obstacles"), OBSTACLES)
 def test_obstacles(account: Account, obstacles: list[tuple[float, LimitKind, str]]) -> None:
     assert account.admits(50, 1.0, NOON + 1) is (obstacles == [])
-    assert list(account.obstacles(50, 1.0, NOON + 1)) == obstacles
+    found = [
+        (wait, kind, message_of(account.scope, kind, 50, wait, used_up=used_up))
+        for wait, kind, used_up in account.obstacles(50, 1.0, NOON + 1)
+    ]
+    assert found == obstacles
 
 
 def test_every_obstacle_is_told_of() -> None:

@@ -65,6 +65,7 @@ def test_more_files_than_anyone_takes_count_by_their_length() -> None:
     assert estimate_tokens(one * (MOST_FILES + 1), 0) == most + len(one) // 4
 
 
+@pytest.mark.measured
 def test_large_bodies_do_not_take_long() -> None:
     # A second at the least, if each of the marks were looked at or each byte by Python.
     bodies = [b'";base64,' * 3_000_000, request(image(30_000_000)), b";base64," * 3_000_000]

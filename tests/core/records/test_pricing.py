@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.records.pricing import Prices, cost, most_cost
-from gateway.core.records.usage import Usage
+from gateway.core.records.pricing import FREE, Prices, Rate, cost, most_cost
+from gateway.core.records.usage import Usage, summed
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,12 @@ from gateway.core.records.usage import Usage
         (Usage(1000, 0, 400), Prices(input=1, cached_input=0), 600_000),
         # More cached than there was: a provider's fault, not a negative cost.
         (Usage(10, 0, 50), Prices(input=1, cached_input=0.5), 5_000),
+        # Web searches: USD a thousand, beside the tokens.
+        (Usage(1000, 0, web_searches=3), Prices(1, web_search=10), 1_000_000 + 30_000_000),
+        (Usage(1000, 0, web_searches=3), Prices(1), None),
+        (Usage(1000, 0, web_searches=None), Prices(1, web_search=10), None),
+        (Usage(1000, 0, web_searches=None), Prices(1, web_search=0), 1_000_000),
+        (Usage(1000, 0), Prices(1), 1_000_000),
         # Reasoning tokens are part of the output.
         (Usage(0, 10, 0, 8), Prices(output=1), 10_000),
         (Usage(32, 103, 0, 94), Prices(1, 10), 1_062_000),
@@ -128,3 +137,85 @@ def test_cost_lies_between_its_bounds(
     assert found is not None
     assert found >= int((tokens * min(prices) + output * output_price) * 999.999)
     assert found <= round((tokens * max(prices) + output * output_price) * 1000.001) + 1
+
+
+@pytest.mark.parametrize(
+    ("tokens", "rate", "nano_dollars"),
+    [
+        # Decimal digits, not binary fractions: 0.1 + 0.2 is 0.3.
+        (3, 0.1, 300),
+        (1, 0.0375, 38),  # 37.5: a half goes to the even one
+        (1, 0.0385, 38),
+        (7, 0.07, 490),
+        (10**9, 0.000000001, 1_000),
+        (1_000_003, Decimal("2.96"), 2_960_008_880),
+        (10**12, Decimal("0.15"), 150_000_000_000_000),
+        (333_333_333, 2.7, 899_999_999_100),
+    ],
+)
+def test_money_is_exact(tokens: int, rate: Rate, nano_dollars: int) -> None:
+    assert cost(Usage(tokens, 0), Prices(input=rate)) == nano_dollars
+
+
+TIERED = Prices(
+    input=Decimal("1.25"),
+    output=Decimal(10),
+    cached_input=Decimal("0.125"),
+    tiers=((200_000, Prices(input=Decimal("2.5"), output=Decimal(15), source="x, above")),),
+    source="x",
+)
+
+
+def test_a_long_prompt_has_its_price_for_all_tokens() -> None:
+    """ai.google.dev/gemini-api/docs/pricing: prompts up to 200,000 tokens, and above."""
+    assert cost(Usage(200_000, 10), TIERED) == 250_000_000 + 100_000
+    assert cost(Usage(200_001, 10), TIERED) == 500_002_500 + 150_000
+    # What came from the cache is part of the prompt (Anthropic counts it so, too).
+    assert cost(Usage(200_000, 0, 200_000), TIERED) == 25_000_000
+    assert cost(Usage(200_001, 0, 200_001), TIERED) == 500_002_500
+    assert most_cost(200_001, 10, TIERED) == 500_002_500 + 150_000
+    several = Prices(input=1, output=1, tiers=((10, Prices(2, 2)), (20, Prices(3, 3))))
+    found = [cost(Usage(prompt, 1), several) for prompt in (10, 11, 20, 21)]
+    assert found == [11_000, 24_000, 42_000, 66_000]
+
+
+def test_a_price_of_the_route_goes_before_the_whole_of_its_side() -> None:
+    known = msgspec.structs.replace(TIERED, input_audio=Decimal(3))
+    route = Prices(input=1, source="route").over(known)
+    assert (route.input, route.cached_input, route.input_audio) == (1, None, None)
+    assert (route.output, route.source) == (Decimal(10), "route over x")
+    assert cost(Usage(300_000, 10), route) == 300_000_000 + 150_000
+    assert route.at(300_000).source == "route over x, above 200000 tokens"
+    # One of a special kind goes before that alone.
+    special = Prices(cached_input=0, source="route").over(known)
+    assert (special.input, special.cached_input) == (Decimal("1.25"), 0)
+    assert special.at(300_000).cached_input == 0
+    both = Prices(input=1, output=2, source="route")
+    assert both.over(known) == both
+    assert both.over(None) is both
+    assert Prices().over(known).source == "x"
+    free = Prices(input=0, output=0, source="route")
+    assert free.over(known).free
+
+
+def test_cached_sound_has_a_price_of_its_own_or_none() -> None:
+    usage = Usage(100, 0, cached_tokens=60, input_audio_tokens=50, cached_audio_tokens=40)
+    prices = Prices(input=4, output=0, cached_input=1, input_audio=32)
+    assert cost(usage, prices) is None
+    known = msgspec.structs.replace(prices, cached_input_audio=2)
+    # 30 of text and 20 of it cached, 10 of sound and 40 of it cached.
+    assert cost(usage, known) == (30 * 4 + 20 * 1 + 10 * 32 + 40 * 2) * 1000
+    assert cost(usage, FREE) == 0
+
+
+def test_each_part_of_a_sum_is_priced_by_itself() -> None:
+    tiered = Prices(input=1, output=1, tiers=((100, Prices(input=2, output=2)),))
+    turn = Usage(80, 10)
+    total = summed([turn, turn], partial=False)
+    assert total is not None
+    assert (total.input_tokens, cost(total, tiered)) == (160, 2 * 90_000)
+    searched = turn.with_searches(1)
+    mixed = summed([turn, searched], partial=True)
+    assert mixed is not None
+    assert mixed.partial
+    assert cost(mixed, tiered) is None

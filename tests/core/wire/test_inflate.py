@@ -51,6 +51,7 @@ def test_every_split_gives_the_same(name: bytes, pack: Pack, body: bytes) -> Non
     assert b"".join([*found, reader.end()]) == body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
 def test_a_bomb_is_read_in_bounded_pieces(pack: Pack) -> None:
     packed = pack(bytes(64 * 1024 * 1024))

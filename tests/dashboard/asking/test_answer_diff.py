@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +56,7 @@ def test_what_is_equal_and_far_away_is_folded() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.measured
 def test_long_answers_are_cut_and_take_no_time() -> None:
     old = "\n".join(f"one {number} line" for number in range(2 * MOST_LINES))
     new = "\n".join(f"another {number} line" for number in range(2 * MOST_LINES))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+import trio
+from playwright.sync_api import Browser, Page, expect
 
+from ...clients.any_model import AnyModel
+from ...clients.world import APIS, models
+from ...end_to_end.provider import Asked, serving
+from ...end_to_end.wire import Script
 from ..conftest import Watched, axe_violations
-from ..live_gateway import KEY, LiveGateway
+from ..live_gateway import KEY, LiveGateway, live_gateway
 from ..provider import MARKUP
 
 pytestmark = pytest.mark.slow
@@ -139,3 +147,72 @@ def test_a_captured_request_is_sent_again_and_compared(watched: Watched) -> None
     page.goto(f"{watched.url}/admin/audit?action=capture_replayed")
     expect(page.locator("tbody tr").first).to_contain_text(original)
     assert page.locator("img").count() == 0
+
+
+class Unhurried(AnyModel):
+    """Takes a while between events: what comes all at once has no speed."""
+
+    def __call__(self, asked: Asked) -> Script:
+        return [(0.05, each) for _, each in super().__call__(asked)]
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[int]:
+    """The port of a provider that speaks seven APIs, in a loop of its own."""
+    ready, ended = threading.Event(), trio.Event()
+    running: list[Any] = []
+
+    async def run() -> None:
+        async with serving(Unhurried(lambda _: None)) as provider:
+            running.extend((trio.lowlevel.current_trio_token(), provider.port))
+            ready.set()
+            await ended.wait()
+
+    thread = threading.Thread(target=trio.run, args=(run,), daemon=True)
+    thread.start()
+    assert ready.wait(60)
+    yield running[1]
+    running[0].run_sync_soon(ended.set)
+    thread.join(60)
+
+
+@pytest.fixture(scope="module")
+def kinds(
+    browser: Browser, provider: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Page]:
+    """The playground of a gateway with a model of each kind of provider."""
+    folder: Path = tmp_path_factory.mktemp("playground")
+    with live_gateway(folder, more=models(provider)) as gateway:
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        watched = Watched(context.new_page(), gateway.url)
+        watched.sign_in()
+        yield watched.goto("playground")
+        context.close()
+        assert watched.problems == []
+        assert watched.foreign == []
+
+
+def answered(page: Page, model: str) -> None:
+    ask(page, model)
+    expect(page.locator("#trail")).to_contain_text(f"{model.removeprefix('to-')}/", timeout=30_000)
+    expect(page.locator("#state")).to_contain_text("whole answer")
+    expect(page.locator("#output")).to_contain_text("I will look.")
+
+
+@pytest.mark.parametrize("api", APIS.values())
+def test_a_model_of_each_kind_of_provider_answers(kinds: Page, api: str) -> None:
+    answered(kinds, f"to-{api}")
+    assert "tokens/s" in kinds.inner_text("#f-speed")
+    assert "out" in kinds.inner_text("#f-tokens")
+    expect(kinds.locator("#heads")).to_contain_text("x-gateway-provider")
+    # 19 tokens at a dollar and 10 at two for a million.
+    expect(kinds.locator("#trail")).to_contain_text("$0.0000")
+
+
+@pytest.mark.parametrize("asked", ["Messages", "Responses"])
+def test_gemini_is_asked_by_the_other_apis_of_the_playground(kinds: Page, asked: str) -> None:
+    kinds.click(f"text={asked}")
+    for stream in (True, False):
+        kinds.set_checked("#stream", stream)
+        answered(kinds, "to-gemini")
+    kinds.check("#stream")

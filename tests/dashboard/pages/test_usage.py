@@ -34,3 +34,8 @@ def test_a_team_s_budget_stands_beside_what_it_used(watched: Watched) -> None:
     page = watched.goto("usage?period=today&group_by=team")
     assert page.locator("th:has-text('Team')").count() >= 1
     assert "none" in page.locator("tbody").first.inner_text()
+    # The file tells teams apart as the page does.
+    with page.expect_download() as download:
+        page.click("a:has-text('CSV')")
+    with download.value.path().open(encoding="utf-8-sig", newline="") as file:
+        assert "team" in (csv.DictReader(file).fieldnames or ())

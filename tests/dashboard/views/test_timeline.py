@@ -31,6 +31,41 @@ def test_attempts_follow_each_other_after_their_waits_and_skips_stand_between() 
         ("wait", 200, 300), ("before", 500, 100), ("after", 600, 400)]  # fmt: skip
 
 
+def test_each_attempt_says_why_it_was_this_deployment() -> None:
+    tried = [
+        attempt("a", 0, 10, cause="server_error"),
+        attempt("a", 0, 10, cause="hedged"),
+        attempt("b", 0, 10, cause="server_error"),
+        attempt("c", 0, 10),
+    ]
+    row = {"latency_us": 100, "skipped": None, "tried": tried}
+    assert [each.chosen for each in timeline(row, "cheapest")] == [
+        "the cheapest",
+        "tried again",
+        "a hedge: asked as well, since the answer was slow to come",
+        "next after the failure before",
+    ]
+    won = [attempt("a", 0, 10), attempt("b", 0, 10, cause="hedged")]
+    assert timeline({**row, "tried": won})[1].chosen.startswith("a hedge")
+    again = {**row, "tried": [tried[0], attempt("a", 0, 10)], "fallback_model": None}
+    assert [each.chosen for each in timeline(again)] == ["", "tried again"]
+    fallback = {**row, "tried": [tried[0], tried[3]], "fallback_model": "small"}
+    assert timeline(fallback)[-1].chosen == "the fallback small"
+    skips = [{"provider": "q", "model": "m", "reason": "drained", "at_ms": 0.0}]
+    skipped, asked = timeline({**row, "skipped": skips, "tried": [attempt("a", 0, 10)]}, "priority")
+    assert (skipped.chosen, asked.chosen) == ("", "next after what was skipped")
+    # The time of a skip is exact, that of an attempt is counted from its waits.
+    late = [{**skips[0], "at_ms": 0.005}]
+    after = [attempt("a", 0, 10, cause="server_error"), attempt("b", 0, 10)]
+    names = [each.name for each in timeline({**row, "skipped": late, "tried": after}, "priority")]
+    assert names == ["q/m", "p/a", "p/b"]
+    between = [{**skips[0], "at_ms": 0.012}]
+    names = [each.name for each in timeline({**row, "skipped": between, "tried": after})]
+    assert names == ["p/a", "q/m", "p/b"]
+    none = {**row, "skipped": between, "tried": []}
+    assert [each.name for each in timeline(none)] == ["q/m"]
+
+
 def test_nothing_reaches_beyond_the_end_and_everything_can_be_seen() -> None:
     # Hedged attempts overlap, so that their durations are more than the whole.
     row = {"latency_us": 100, "skipped": None,

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config.reload_status import ReloadOutcome
 from gateway.process.serving.outcomes import ToldReloads, files_of, read_told, sweep
-from gateway.serve.supervisor import WORKER
+from gateway.serve.crew.member import WORKER
 
 OUTCOME = ReloadOutcome(2, ("server.bind",), (), ("models.m",), ("half is gone",))
 
@@ -79,6 +79,8 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
     with subprocess.Popen(["true"]) as gone:  # noqa: S607
         gone.wait()
     own = f"gateway.pid.{os.getpid()}.0"
+    killed = f"gateway.pid.{gone.pid}.upgrade"
+    (tmp_path / killed).touch()
     others = ["gateway.pid", own, "gateway.pid.x.0", "gateway.pid.1", "other.pid.1.0"]
     for name in (*others, f"gateway.pid.{gone.pid}.0", f"gateway.pid.{gone.pid}.1"):
         (tmp_path / name).touch()
@@ -86,3 +88,18 @@ def test_what_killed_processes_left_is_removed(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == sorted(others)
     sweep(None)
     sweep(tmp_path / "none" / "gateway.pid")
+
+
+async def test_a_successor_s_file_stays(tmp_path: Path) -> None:
+    pid_file = tmp_path / "gateway.pid"
+    old, new = ToldReloads(reload), ToldReloads(reload)
+    old.begin(pid_file)
+    new.begin(pid_file)
+    old.end()
+    await old("SIGHUP")
+    (file,) = files_of(pid_file, os.getpid())
+    told = read_told(file)
+    assert told is not None
+    assert told.began == 0.0
+    new.end()
+    assert os.listdir(tmp_path) == []

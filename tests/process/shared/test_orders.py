@@ -26,9 +26,10 @@ from gateway.proxy.capture import CaptureLog
 from gateway.proxy.in_flight import InFlight
 from gateway.state.health import LocalHealth
 from gateway.store.control.grants import KeyGrant
-from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from tests.proxy.world import deployment
+
+from ...store.migrated import migrated_database
 
 NOW: Final = 1_790_000_000.0
 A: Final = deployment("a")
@@ -37,8 +38,7 @@ KNOWN: Final = {A.state_key}
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    found = Database("sqlite:///gateway.db", tmp_path)
-    migrate.upgrade(found)
+    found = migrated_database(tmp_path)
     yield found
     found.close()
 

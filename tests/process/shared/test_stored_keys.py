@@ -28,6 +28,8 @@ from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from tests.proxy.world import deployment, snapshot_of
 
+from ...store.migrated import migrated_database
+
 OPEN: Final = (
     '[providers.p]\nkind = "demo"\n'
     '[[models]]\nname = "m"\nroutes = [{ provider = "p", model = "x" }]\n'
@@ -39,8 +41,7 @@ ANY: Final = Precondition()
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    found = Database("sqlite:///gateway.db", tmp_path)
-    migrate.upgrade(found)
+    found = migrated_database(tmp_path)
     yield found
     found.close()
 

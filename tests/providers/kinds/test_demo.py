@@ -36,6 +36,8 @@ def test_it_can_be_asked_in_its_other_api() -> None:
     place = msgspec.structs.replace(PLACE, base_url="http://127.0.0.1:4321")
     found = KIND.describe("d", table, place, TERMS)
     assert (found.target, found.reasoning) == (b"/v1/messages", "adaptive")
+    found = KIND.describe("d", DemoProvider(kind="demo", speaks="gemini"), place, TERMS)
+    assert (found.target, found.reasoning) == (b"/v1beta/models/m:generateContent", "effort")
 
 
 def test_it_is_checked_where_it_is_called() -> None:

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway.core.dialects.bedrock_converse.frames import event_frame, exception_frame
+from gateway.core.wire.binary.event_stream import frames_in
 from gateway.proxy.attempts.own_keys import KeyMask, mask_of
 from gateway.proxy.outcomes import Failed, RawAnswer
 from gateway.proxy.protocols import HeaderPairs
@@ -26,12 +28,16 @@ SPELLINGS = {
     "capitals": KEY.replace(b"-", b"\\u002D"),
     "all of it": in_json(),
     "all of it in capitals": in_json(upper=True),
+    "quoted twice": KEY.replace(b"-", b"\\\\u002d").replace(b"/", b"\\\\\\/"),
     "mixed": KEY.replace(b"-", b"\\u002d").replace(b"/", b"\\/"),
 }
 ERRORS_ONLY = {
     "python": KEY.replace(b"-", b"\\x2d"),
     "address": quote(KEY).encode().replace(b"/", b"%2F"),
     "whole address": b"".join(b"%%%02x" % byte for byte in KEY),
+    "address in an address": quote(quote(KEY, safe="")).encode(),
+    "hexadecimal": KEY.hex().encode(),
+    "hexadecimal in capitals": (b"x" + KEY).hex().upper().encode(),
     "page": escape(KEY.decode()).encode().replace(b"/", b"&#47;").replace(b"=", b"&#x3D;"),
     "base64": b64encode(KEY),
     "base64 behind one": b64encode(b"x" + KEY + b"yz"),
@@ -53,6 +59,24 @@ def test_errors(spelled: bytes) -> None:
 def test_answers(spelled: bytes) -> None:
     for frame in (b'data: {"content":"%b"}\n\n', b": %b\n\n", b'{"id":"%b","n":"\\n\\u003c"}'):
         assert MASK.answer(frame % spelled) == frame % b"***"
+
+
+def test_frames_with_checksums_stay_whole() -> None:
+    said = [
+        event_frame("contentBlockDelta", b'{"delta":{"text":"%b"}}' % KEY),
+        event_frame("x", b"{}"),
+    ]
+    said.append(exception_frame("validationException", b'{"message":"' + KEY + b'"}', KEY.decode()))
+    for mask in (MASK.answer, MASK.error):
+        found = frames_in(mask(b"".join(said)))
+        assert found is not None
+        assert [each.payload for each in found] == [
+            b'{"delta":{"text":"***"}}', b"{}", b'{"message":"***"}'
+        ]  # fmt: skip
+        assert found[2].headers[":error-message"] == "***"
+        assert found[1].raw == said[1]
+    # What only begins like one is no frame.
+    assert MASK.answer(said[0][:-1]) == said[0][:-1].replace(KEY, b"***")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ from gateway.core.dialects.openai_chat.request import ChatRequest
 from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from gateway.core.routing.attempts import RetryPolicy
 from gateway.core.routing.capabilities.declared import Capabilities
+from gateway.core.routing.causes import Cause
 from gateway.core.routing.deployment import Deployment
+from gateway.providers.quirks.fitting import fit_of
+from gateway.providers.quirks.settings import Quirks
 
 from ..scripts import ScriptedClient, ok, status
 from ..world import State, World, deployment
@@ -87,6 +90,139 @@ async def test_one_that_lacks_it_is_passed_over(
     assert alone.client.headers[b"x-gateway-attempts"] == b"0"
     assert record.end_reason == "rejected"
     assert "cannot serve this request" in alone.client.error["message"]
+
+
+def known(name: str, context: int | None, longest: int | None = None) -> Deployment:
+    return msgspec.structs.replace(deployment(name), context=context, longest_answer=longest)
+
+
+async def test_a_prompt_that_cannot_fit_is_not_sent(autojump_clock: MockClock) -> None:
+    """By the data on models: five bytes of text a token are more than any prose has."""
+    long = body_with({"type": "text", "text": "word " * 2000})
+    for context, passed in ((1900, True), (2100, False)):
+        world = World(
+            [("b" if passed else "a", ok())],
+            routes=[known("a", context), known("b", None)],
+            client=ScriptedClient(long),
+        )
+        await world.run()
+        assert world.client.status == 200
+        assert past(world) == ([("a", "context_too_small")] if passed else [])
+    # A picture is no text, however long its base64 is.
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 40_000}}
+    world = World([("a", ok())], routes=[known("a", 4000)], client=asked(image))
+    await world.run()
+    assert (world.client.status, past(world)) == (200, [])
+    alone = World([], routes=[known("a", 1000)], client=ScriptedClient(long))
+    await alone.run()
+    assert (alone.client.status, alone.upstream.calls) == (400, [])
+    assert alone.client.error["code"] == "context_length_exceeded"
+
+
+async def test_a_longer_answer_than_the_model_has_is_not_asked_for(
+    autojump_clock: MockClock,
+) -> None:
+    for most, passed in ((10, True), (11, False)):
+        world = World(
+            [("b" if passed else "a", ok())],
+            routes=[known("a", None, most), known("b", None)],
+            client=ScriptedClient(body_with(max_tokens=11)),
+        )
+        await world.run()
+        assert past(world) == ([("a", "answer_too_long")] if passed else [])
+
+
+async def test_after_one_that_was_too_short_only_longer_contexts_are_asked(
+    autojump_clock: MockClock,
+) -> None:
+    refused = status(400, body=b'{"error":{"code":"context_length_exceeded"}}')
+    world = World(
+        [("a", refused), ("d", ok())],
+        routes=[known("a", 1000)],
+        fallbacks=[known("b", 500), known("c", 1000), known("d", 1001), known("e", None)],
+        client=asked(),
+        switch_on=frozenset({Cause.CONTEXT_LENGTH}),
+        retry=RetryPolicy(max_attempts=2),
+    )
+    await world.run()
+    assert world.client.status == 200
+    skipped = [("b", "context_too_small"), ("c", "context_too_small")]
+    assert [each for each in past(world) if each[0] != "a"] == skipped
+
+
+QUIRKY = Quirks(
+    refuses=("logprobs", "store"),
+    renames={"max_completion_tokens": "max_tokens"},
+    tool_ids="9 letters and digits",
+    max_body_bytes=4096,
+)
+
+
+def quirky(name: str, **more: Any) -> Deployment:
+    return msgspec.structs.replace(deployment(name), fit=fit_of(QUIRKY), **more)
+
+
+async def test_what_a_provider_refuses_is_left_out_if_it_changes_nothing(
+    autojump_clock: MockClock,
+) -> None:
+    body = body_with(store=True, logprobs=False, max_completion_tokens=7)
+    world = World([("a", ok())], routes=[quirky("a")], client=ScriptedClient(body))
+    record = await world.run()
+    sent = json.loads(world.upstream.calls[0][1].body)
+    assert (world.client.status, sent["max_tokens"]) == (200, 7)
+    assert not sent.keys() & {"store", "logprobs", "max_completion_tokens"}
+    assert record.dropped == ["store"]
+    assert world.client.headers[b"x-gateway-dropped"] == b"store"
+
+
+async def test_what_a_provider_refuses_goes_to_another_if_it_matters(
+    autojump_clock: MockClock,
+) -> None:
+    client = ScriptedClient(body_with(logprobs=True))
+    world = World([("b", ok())], routes=[quirky("a"), able("b")], client=client)
+    record = await world.run()
+    assert (world.client.status, past(world)) == (200, [("a", "cannot_serve")])
+    assert (json.loads(world.upstream.calls[0][1].body)["logprobs"], record.dropped) == (True, [])
+    alone = World([], routes=[quirky("a")], client=ScriptedClient(body_with(logprobs=True)))
+    await alone.run()
+    assert (alone.client.status, alone.upstream.calls) == (400, [])
+    assert alone.client.error["param"] == "logprobs"
+    assert alone.client.error["code"] == "unsupported"
+    dropping = World(
+        [("a", ok())],
+        routes=[quirky("a", drops=True)],
+        client=ScriptedClient(body_with(logprobs=True)),
+    )
+    record = await dropping.run()
+    assert (dropping.client.status, record.dropped) == (200, ["logprobs"])
+
+
+async def test_a_body_that_a_provider_does_not_take_goes_to_another(
+    autojump_clock: MockClock,
+) -> None:
+    body = body_with(user="x" * 5000)
+    world = World([("b", ok())], routes=[quirky("a"), able("b")], client=ScriptedClient(body))
+    await world.run()
+    assert (world.client.status, past(world)) == (200, [("a", "body_too_large")])
+    alone = World([], routes=[quirky("a")], client=ScriptedClient(body))
+    await alone.run()
+    assert alone.client.status == 400
+    assert "at most 4096" in alone.client.error["message"]
+
+
+async def test_ids_of_another_provider_are_made_to_fit(autojump_clock: MockClock) -> None:
+    messages = [{"role": "tool", "tool_call_id": "call_1234567890", "content": "x"}]
+    body = json.dumps({"model": "m", "messages": messages, "stream": True}).encode()
+    world = World(
+        [("a", status(500)), ("b", ok())],
+        routes=["a", quirky("b")],
+        client=ScriptedClient(body),
+        retry=RetryPolicy(max_attempts=2, per_target=0),
+    )
+    await world.run()
+    first, second = (json.loads(call.body)["messages"][0] for _, call in world.upstream.calls)
+    assert first["tool_call_id"] == "call_1234567890"
+    assert len(second["tool_call_id"]) == 9
 
 
 async def test_what_is_not_asked_for_does_not_matter(autojump_clock: MockClock) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import msgspec
 import pytest
 import trio
@@ -19,6 +21,12 @@ from ..scripts import DONE, EOF, ROLE, STALL, STOP, TOTALS, Head, ScriptedClient
 from ..world import World, body, deployment
 
 LOST = ConnectionLost("reset by peer")
+
+
+@pytest.fixture(autouse=True, params=["parts at once", "each by the relay"])
+def _parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a caller that takes what needs no wait from the pump, and with one that does not."""
+    monkeypatch.setattr(ScriptedClient, "takes_parts", request.param == "parts at once")
 
 
 def seen(data: bytes) -> bytes:
@@ -480,3 +488,56 @@ async def test_an_event_that_cannot_be_read_is_told(
     assert (record.end_reason, record.error) == ("upstream_broke", message)
     assert record.malformed_events == 1
     assert world.causes == ["truncated"]
+
+
+# What the pump sends itself...
+
+
+@pytest.mark.parametrize("tears", [(), {1}, {2}, {1, 2, 3}, range(1, 100)])
+@pytest.mark.parametrize("end", WHOLE.values(), ids=WHOLE)
+@pytest.mark.parametrize("pause", [0, 1])
+async def test_what_the_socket_takes_in_part_comes_whole_and_in_order(
+    autojump_clock: MockClock, end: list[Step], tears: Container[int], pause: float
+) -> None:
+    pieces: list[Step] = [(pause, chunk(f"piece {number}")) for number in range(6)]
+    client = ScriptedClient(body(), tears=tears)
+    world = World([("a", [(0, Head()), (0, chunk("hi")), *pieces, *end])], client=client)
+    record = await world.run()
+    expected = b"".join(data for _, data in pieces if isinstance(data, bytes))
+    assert client.text == seen(chunk("hi") + expected + STOP) + DONE
+    assert (record.end_reason, client.faults) == ("complete", [])
+
+
+@pytest.mark.parametrize("tears", [(), {2}, {3}, {2, 3}])
+async def test_a_broken_stream_ends_behind_what_was_torn(
+    autojump_clock: MockClock, tears: Container[int]
+) -> None:
+    client = ScriptedClient(body(), tears=tears)
+    steps: list[Step] = [(0, Head()), *[(1, chunk(text)) for text in "abc"], (1, LOST)]
+    world = World([("a", steps)], client=client)
+    await world.run()
+    shown = seen(b"".join(map(chunk, "abc")))
+    assert client.text.startswith(shown)
+    assert error_of(world)["code"] == "upstream_broke"
+    assert client.faults == []
+
+
+async def test_what_was_torn_is_sent_before_more_comes(autojump_clock: MockClock) -> None:
+    client = ScriptedClient(body(), tears={2})
+    steps: list[Step] = [(0, Head()), (0, chunk("a")), (1, chunk("b")), (5, STOP), (0, DONE)]
+    world = World([("a", [*steps, (0, EOF)])], client=client)
+    await world.run()
+    times = {round(at): client.text for at, _ in client.sent}
+    assert 1 in times
+    whole = b"".join(data for at, data in client.sent if at < 2)
+    assert whole == seen(chunk("a") + chunk("b"))
+
+
+async def test_comments_come_when_the_pump_has_been_quiet(autojump_clock: MockClock) -> None:
+    pieces: list[Step] = [(1.5, chunk("b"))] * 3
+    steps: list[Step] = [(0, Head()), (0, chunk("a")), *pieces, (5, STOP), (0, EOF)]
+    start = trio.current_time()
+    world = World([("a", steps)], server=Server(keep_alive_comment=2))
+    await world.run()
+    comments = [round(at - start, 1) for at, data in world.client.sent if data.startswith(b":")]
+    assert comments == [6.5, 8.5]

@@ -76,6 +76,7 @@ async def test_without_a_watch_there_is_no_lag(autojump_clock: MockClock) -> Non
     assert lag.current(trio.current_time()) == 0.0
 
 
+@pytest.mark.measured
 async def test_a_blocked_loop_is_noticed_for_real() -> None:
     lag = LoopLag()
     async with trio.open_nursery() as nursery:

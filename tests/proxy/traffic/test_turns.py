@@ -121,6 +121,7 @@ async def test_a_loop_that_is_late_shortens_no_wait() -> None:
     assert late < LONGEST
 
 
+@pytest.mark.measured
 async def test_there_is_a_longest_wait_all_the_same() -> None:
     key = Key()
     granted = await key.limits.admit(key.scopes, Demand())

@@ -1,7 +1,8 @@
-"""Run one worker: `python -m tests.serve.apps.one_worker POLICY_JSON [FD,FD... LIFELINE]`."""
+"""Run one worker: `python -m tests.serve.apps.one_worker POLICY_JSON [FD,FD... LIFELINE WORDS]`."""
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 
@@ -31,6 +32,13 @@ def main() -> None:
     else:
         sockets = listen(["127.0.0.1:0"], send_timeout=policy.send_timeout)
         lifeline = None
+    words = int(sys.argv[4]) if len(sys.argv) > 4 else None
+
+    def on_ready(addresses: list[str]) -> None:
+        print(*addresses, flush=True)  # noqa: T201
+        if words is not None:
+            os.write(words, b"ready 1\n")
+
     lifecycle = Lifecycle()
     trio.run(
         partial(
@@ -40,7 +48,7 @@ def main() -> None:
             policy=lambda: policy,
             lifecycle=lifecycle,
             hangups=SighupReloads(reload),
-            on_ready=lambda addresses: print(*addresses, flush=True),  # noqa: T201
+            on_ready=on_ready,
             lifeline=lifeline,
         )
     )

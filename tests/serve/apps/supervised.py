@@ -8,25 +8,25 @@ from functools import partial
 
 import trio
 
+from gateway.serve.crew.crew import Crew
+from gateway.serve.crew.supervisor import supervise
 from gateway.serve.sockets import describe, listen
-from gateway.serve.supervisor import supervise
 
 POLICY = '{"drain_delay": 0.1, "drain_timeout": 5}'
 
 
-def command(listeners: Sequence[int], lifeline: int) -> list[str]:
+def command(listeners: Sequence[int], lifeline: int, words: int) -> list[str]:
     descriptors = ",".join(map(str, listeners))
     module = "tests.serve.apps.one_worker"
-    return [sys.executable, "-m", module, POLICY, descriptors, str(lifeline)]
+    return [sys.executable, "-m", module, POLICY, descriptors, str(lifeline), str(words)]
 
 
 def main() -> None:
     sockets = listen(["127.0.0.1:0"], send_timeout=30)
     print(describe(sockets[0]), flush=True)  # noqa: T201
-    run = partial(
-        supervise, command, sockets=sockets, workers=int(sys.argv[1]), kill_after=float(sys.argv[2])
-    )
-    sys.exit(trio.run(run))
+    kill_after = float(sys.argv[2])
+    crew = Crew(command, sockets, int(sys.argv[1]), kill_after)
+    sys.exit(trio.run(partial(supervise, crew, sockets=sockets, kill_after=kill_after)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import socket
@@ -27,10 +28,14 @@ class Connections:
 
     def __init__(self) -> None:
         self.number = 0
+        self.paused = False
         self.room = self
 
     def has_room(self, host: str, most: int) -> bool:
         return self.number < most
+
+    def accepting(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
 
 
 class Begun:
@@ -89,6 +94,32 @@ async def test_what_was_sent_comes_with_the_connection() -> None:
     assert listener.fileno() < 0
     for client in clients:
         client.close()
+
+
+async def test_what_is_new_is_left_to_others_while_that_is_wanted() -> None:
+    found: list[tuple[bytes, float | None]] = []
+    connections = Connections()
+    accept = Acceptor(Entrance(ServingPolicy, EntryCounts()), connections)
+    listener = listening()
+    connections.paused = True
+    with connect(listener, GET), listener.dup() as other:
+        async with trio.open_nursery() as nursery:
+            trio_listener = trio.SocketListener(trio.socket.from_stdlib_socket(listener))
+            serve = lambda stream: Begun(stream, found)  # noqa: E731
+            await nursery.start(accept, serve, [trio_listener])
+            await trio.sleep(0.2)
+            assert found == []
+            # Another process behind the same socket has it.
+            other.accept()[0].close()
+            with connect(other, GET):
+                await trio.sleep(0.1)
+                assert found == []
+                connections.paused = False
+                with trio.fail_after(20):
+                    while not found:  # noqa: ASYNC110
+                        await trio.sleep(0.01)
+            nursery.cancel_scope.cancel()
+    assert [data for data, _ in found] == [GET]
 
 
 async def test_serves_unix_sockets(tmp_path: Path) -> None:

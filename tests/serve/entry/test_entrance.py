@@ -75,6 +75,33 @@ async def test_one_that_floods_displaces_itself_alone(entrance: Entrance) -> Non
     assert began.count("flood") == LEAST_ROOM - 3
 
 
+async def test_who_was_turned_away_last_is_known_until_the_line_changes(entrance: Entrance) -> None:
+    log: list[str] = []
+    fill(entrance, "flood", LEAST_ROOM, log)
+    assert not entrance.is_full_for("flood")
+    assert fill(entrance, "flood", 2, log) == 0
+    assert entrance.is_full_for("flood")
+    assert not entrance.is_full_for("other")
+    # One of the others displaces it: with that its share is smaller, and yet it may come.
+    assert fill(entrance, "other", 1, log) == 1
+    assert not entrance.is_full_for("flood")
+    fill(entrance, "flood", 2, log)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not entrance.is_full_for("flood")
+    assert fill(entrance, "flood", 1, log) == 1
+
+
+async def test_one_that_gives_up_makes_room(entrance: Entrance) -> None:
+    now = time.monotonic()
+    given_up = Noted("flood", [])
+    assert entrance.line_up(given_up, probe=False, now=now)
+    fill(entrance, "flood", LEAST_ROOM, [])
+    assert entrance.is_full_for("flood")
+    entrance.forget(given_up)
+    assert not entrance.is_full_for("flood")
+    assert fill(entrance, "flood", 1, []) == 1
+
+
 async def test_probes_go_first_and_are_not_displaced(entrance: Entrance) -> None:
     log: list[str] = []
     fill(entrance, "a", LEAST_ROOM, log)

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
+import pytest
+from sqlalchemy import Connection
 
 from gateway.store.accounts import sessions, users
 from gateway.store.accounts.sessions import OpenSession, StoredSession
 from gateway.store.accounts.users import User
+from gateway.store.control import grants
+from gateway.store.control.generations import GRANTS, current
+from gateway.store.control.grants import KeyGrant
 from gateway.store.engine.database import Database
 
 IDLE = 100
@@ -84,3 +91,31 @@ def test_ends(database: Database) -> None:
     assert [database.write_now(lambda c: sessions.end(c, "d0")) for _ in range(2)] == [True, False]
     assert database.write_now(lambda c: sessions.end_all(c, "u1")) == 2
     assert find(database, 1001) is None
+
+
+ENDING: dict[str, Callable[[Connection], object]] = {
+    "signed out": lambda connection: sessions.end(connection, "d1"),
+    "signed out everywhere": lambda connection: sessions.end_all(connection, "u1"),
+    "disabled": lambda connection: users.change(connection, "u1", now=2, disabled=True),
+    "a new password": lambda connection: users.change(connection, "u1", now=2, password="new"),
+    "removed": lambda connection: users.remove(connection, "u1"),
+}
+
+
+@pytest.mark.parametrize("how", ENDING)
+def test_what_somebody_was_granted_ends_with_their_sessions(database: Database, how: str) -> None:
+    user(database)
+    begin(database)
+    mine, other = (
+        KeyGrant(digest=bytes([number]), token="k", until=100.0, granted_to=name)
+        for number, name in enumerate(("ann", "eve"))
+    )
+    for each in (mine, other):
+        database.write_now(lambda connection, each=each: grants.add(connection, each, 1.0))  # type: ignore[misc]
+    database.write_now(lambda connection: users.change(connection, "u1", now=2, role="operator"))
+    assert database.read_now(lambda c: len(grants.valid_grants(c, 1.0))) == 2
+    before = database.read_now(current).get(GRANTS, 0)
+    database.write_now(ENDING[how])
+    assert database.read_now(lambda c: grants.valid_grants(c, 1.0)) == [other]
+    # Which every process looks at each second.
+    assert database.read_now(current)[GRANTS] == before + 1

@@ -22,10 +22,10 @@ from sqlalchemy import Connection, MetaData, Table, inspect, select, text
 
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.store.engine import migrate
+from gateway.store.engine.creation import metadata
 from gateway.store.engine.database import Database
-from gateway.store.engine.schema import metadata
 
-from ...postgres import PostgresServer
+from ...postgres import PATIENCE, PostgresServer
 
 REVISIONS: Final = sorted(
     path.stem.partition("_")[0]
@@ -148,7 +148,7 @@ def test_each_revision_with_rows_in_it(
     code(revision)
     migrate.upgrade(database)
     assert migrate.current(database) == revision
-    database.write_now(fill)
+    database.write_now(fill, PATIENCE)
     before = database.read_now(contents)
     assert before["requests"]
     monkeypatch.undo()
@@ -167,7 +167,7 @@ def test_each_revision_with_rows_in_it(
 
 
 def test_one_field_more_is_one_revision(database: Database, code: FolderOf) -> None:
-    database.write_now(fill)
+    database.write_now(fill, PATIENCE)
     before = database.read_now(contents)["requests"]
     code(migrate.HEAD, 'op.add_column("requests", sa.Column("region", sa.Text()))')
     # Nothing of it takes long, so that it is done at the start.
@@ -179,11 +179,38 @@ def test_one_field_more_is_one_revision(database: Database, code: FolderOf) -> N
 # At the start...
 
 
-def test_the_start_makes_an_sqlite_file(tmp_path: Path) -> None:
-    database = Database("sqlite:///new.db", tmp_path)
-    migrate.ensure(database, auto_migrate=False)
-    assert differences(database) == []
-    database.close()
+def _shape(database: Database) -> dict[str, Any]:
+    """Return what an SQLite file has: tables by their columns, indexes and triggers as SQL."""
+
+    def work(connection: Connection) -> dict[str, Any]:
+        asked = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+        found: dict[str, Any] = {}
+        for kind, name, sql in connection.exec_driver_sql(asked):
+            if kind == "table":
+                # In the order of names: revisions add columns at the end. And without defaults,
+                # which only columns have that were added to a table with rows: no INSERT omits one.
+                columns = connection.exec_driver_sql(f"PRAGMA table_info({name})")
+                found[name] = sorted((c.name, c.type, c.notnull, c.pk) for c in columns)
+                found[f"{name} without row id"] = "WITHOUT ROWID" in sql
+            else:
+                found[name] = " ".join(sql.replace('"', "").replace("IS NOT NULL)", "").split())
+        return found
+
+    return database.read_now(work)
+
+
+def test_the_start_makes_an_sqlite_file_as_the_revisions_do(tmp_path: Path) -> None:
+    made = Database("sqlite:///new.db", tmp_path)
+    assert migrate.ensure(made, auto_migrate=False) == [migrate.HEAD]
+    assert migrate.ensure(made, auto_migrate=False) == []
+    assert differences(made) == []
+    upgraded = Database("sqlite:///old.db", tmp_path)
+    migrate.upgrade(upgraded)
+    shape = _shape(made)
+    assert shape == _shape(upgraded)
+    assert {"audit", "audit_append_only", "ix_requests_failed"} <= shape.keys()
+    for each in (made, upgraded):
+        each.close()
 
 
 def test_the_start_leaves_postgresql_alone_unless_it_may(
@@ -200,10 +227,13 @@ def test_the_start_leaves_postgresql_alone_unless_it_may(
     assert migrate.current(database) == migrate.HEAD
 
 
-def test_a_start_with_nothing_to_do_imports_neither_alembic_nor_trio(
-    migrated_file: Path, tmp_path: Path
+@pytest.mark.slow
+@pytest.mark.parametrize("new", [False, True])
+def test_a_start_with_sqlite_imports_neither_alembic_nor_trio(
+    migrated_file: Path, tmp_path: Path, new: bool
 ) -> None:
-    shutil.copy(migrated_file, tmp_path)
+    if not new:
+        shutil.copy(migrated_file, tmp_path)
     script = (
         "import sys\nfrom pathlib import Path\n"
         "from gateway.store.engine import migrate\n"
@@ -333,9 +363,21 @@ def test_an_index_that_was_interrupted_is_made_anew(
 # What is refused...
 
 
-def test_a_newer_schema(database: Database) -> None:
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("DROP TABLE kept_objects", "there is no table kept_objects"),
+        ("ALTER TABLE requests RENAME COLUMN model TO served", "there is no requests.model"),
+    ],
+)
+def test_a_newer_schema_that_lacks_something(database: Database, statement: str, why: str) -> None:
     database.write_now(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
-    message = rf"'9999', which this gateway does not know; its own is '{migrate.HEAD}'"
+    # What only adds is used as it is.
+    database.write_now(lambda c: c.execute(text("ALTER TABLE requests ADD COLUMN tomorrow TEXT")))
+    assert migrate.ensure(database, auto_migrate=True) == []
+    assert migrate.check(database) == migrate.upgrade(database) == []
+    database.write_now(lambda c: c.execute(text(statement)))
+    message = rf"'9999', which this gateway does not know; its own is '{migrate.HEAD}', and {why}"
     refusals: list[Callable[[], object]] = [
         lambda: migrate.ensure(database, auto_migrate=True),
         lambda: migrate.upgrade(database),

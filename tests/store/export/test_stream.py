@@ -25,6 +25,7 @@ async def test_its_bytes_are_those_of_the_other_way(database: Database) -> None:
     assert await stream.next_chunk() is None
 
 
+@pytest.mark.measured
 async def test_others_have_their_turn(sqlite_database: Database) -> None:
     store(sqlite_database, requests_=[request(number) for number in range(2000)])
     busy = rested = 0.0

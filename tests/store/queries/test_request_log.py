@@ -184,6 +184,24 @@ def test_the_newest_come_first_in_full(database: Database, rows: list[Row]) -> N
     assert found.scanned_until is None
 
 
+def test_what_has_just_ended_is_found_however_long_it_took(database: Database) -> None:
+    minute = 60_000_000
+    came = {
+        "still shown": (END - 10 * minute, 10 * minute - 2),
+        "quick": (END - 5, 1),
+        "long over": (END - 20 * minute, minute),
+        "of another model": (END - minute, minute),
+    }
+    for number, (name, (time, took)) in enumerate(came.items()):
+        model = "b" if name.startswith("of") else "a"
+        changes = {"latency_us": took, "request_id": name, "model": model}
+        add(database, plain(id_of(time, number), **changes))
+    found = database.read_now(
+        lambda c: request_log.just_ended(c, Filter(model=("a",)), END - 10, limit=50)
+    )
+    assert [row["request_id"] for row in found] == ["quick", "still shown"]
+
+
 def test_a_rare_text_is_found_in_the_end_and_each_page_says_how_far_it_looked(
     database: Database, rows: list[Row]
 ) -> None:
@@ -289,6 +307,7 @@ def test_limits_and_orders_are_checked(
     assert ask(database, narrow, sort="cost", now=NOW).rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wanted", "index"),
     [
@@ -333,6 +352,7 @@ def test_sqlite_goes_by_the_index_that_is_meant(
     assert all(index in part or "PRIMARY KEY (rowid=?)" in part for part in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "condition", ["failed", "status >= 400", "failed AND status = 200", "failed OR status >= 400"]
 )

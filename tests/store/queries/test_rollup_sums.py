@@ -14,15 +14,8 @@ from gateway.errors import InvalidRequest
 from gateway.store.engine.database import Database
 from gateway.store.engine.schema import PERIODS, rollups
 from gateway.store.queries.filters import Filter, Window
-from gateway.store.queries.rollup_sums import (
-    SECOND,
-    RollupSpan,
-    busiest,
-    conditions,
-    read,
-    spans,
-    whole_minutes,
-)
+from gateway.store.queries.rollup_sums import Chosen, busiest, chosen, read, whole_minutes
+from gateway.store.rollups.spans import SECOND, RollupSpan, spans
 
 MINUTES = st.integers(0, 20 * 1440)
 # A minute and an hour at each edge of a day.
@@ -48,7 +41,7 @@ def ask(
     width: int = 0,
     most: int | None = None,
 ) -> dict[tuple[Any, ...], list[int]]:
-    return database.read_now(lambda c: read(c, parts, (), by, ("requests",), width, most))
+    return database.read_now(lambda c: read(c, parts, Chosen(), by, ("requests",), width, most))
 
 
 @given(st.tuples(MINUTES, MINUTES).map(sorted), st.sampled_from(PERIODS))
@@ -61,7 +54,7 @@ def test_spans_cover_the_time_once_with_few_roll_ups(ends: list[int], coarsest: 
     assert (found[0].start, found[-1].end) == (since, until)
     for one, other in pairwise(found):
         assert one.end == other.start
-    for period, start, end in found:
+    for period, start, end, _ in found:
         assert period <= coarsest
         assert start % (period * SECOND) == end % (period * SECOND) == 0
         assert start < end
@@ -110,7 +103,7 @@ def test_a_window_is_widened_to_full_minutes() -> None:
 )
 def test_what_is_not_counted_by_is_refused(wanted: Filter, name: str) -> None:
     with pytest.raises(InvalidRequest, match="only model, provider, token, status") as caught:
-        conditions(wanted)
+        chosen(wanted)
     assert caught.value.param == name
 
 
@@ -142,7 +135,7 @@ def test_where_nothing_was_there_are_no_sums(database: Database) -> None:
     for by in ([], ["model"]):
         for width in (0, DAY):
             assert ask(database, PARTS, by, width) == {}
-    assert database.read_now(lambda c: busiest(c, PARTS, (), "model", 3)) == []
+    assert database.read_now(lambda c: busiest(c, PARTS, Chosen(), "model", 3)) == []
 
 
 def test_the_busiest_are_so_over_all_spans(database: Database) -> None:
@@ -157,13 +150,13 @@ def test_the_busiest_are_so_over_all_spans(database: Database) -> None:
     )
 
     def first(count: int) -> list[Any]:
-        return database.read_now(lambda c: busiest(c, PARTS, (), "model", count))
+        return database.read_now(lambda c: busiest(c, PARTS, Chosen(), "model", count))
 
     assert first(3) == ["all", "Zeta", "beta"]
     assert first(9) == ["all", "Zeta", "beta", "hour", "minute", "least"]
-    only = [rollups.c.model.in_(["least", "hour"])]
+    only = Chosen({"model": ["least", "hour"]})
     assert database.read_now(lambda c: busiest(c, PARTS, only, "model", 3)) == ["hour", "least"]
-    assert database.read_now(lambda c: busiest(c, PARTS, (), "provider", 3)) == ["p"]
+    assert database.read_now(lambda c: busiest(c, PARTS, Chosen(), "provider", 3)) == ["p"]
 
 
 def test_more_sums_than_asked_for_are_refused_however_many_roll_ups(database: Database) -> None:

@@ -115,8 +115,8 @@ class Counting:
         self.dialect = connection.dialect
         self._connection = connection
 
-    def execute(self, statement: Any) -> Any:
-        found = self._connection.execute(statement).freeze()
+    def execute(self, statement: Any, parameters: Any = None) -> Any:
+        found = self._connection.execute(statement, parameters).freeze()
         self.rows += len(found.data)
         return found()
 
@@ -147,8 +147,9 @@ def test_names_that_callers_invent_are_not_read(database: Database) -> None:
     assert [each.name for each in found.providers] == ["p1", "p10", "p11", "p12", "p13"]
     assert [each.figures.requests for each in found.providers] == [14] * 5
     assert found.providers[0].figures.latency_us == quantiles([30_000] * 13)
-    # A point each; and of each kind the names, and then their figures.
-    assert rows == 13 + 3 * (5 + 5)
+    # An hour each, twice: whether its sums are condensed, and its point. And of each kind the
+    # names, and then their figures.
+    assert rows == 2 * 13 + 3 * (5 + 5)
 
 
 def test_a_summary_of_hours_that_have_lost_their_minutes(

@@ -103,6 +103,7 @@ def few(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
     return st.just(()) | st.lists(st.sampled_from(values), max_size=3, unique=True).map(tuple)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

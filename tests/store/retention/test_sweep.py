@@ -90,6 +90,7 @@ def test_rollups_go_when_their_period_is_over(database: Database, limit: int) ->
     assert column(database, rollups, "start")[:4] == [start + 2 * MINUTE_US] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["requests", "rollups"])
 def test_a_batch_costs_what_it_deletes_and_not_what_is_left(
     sqlite_database: Database, kind: str

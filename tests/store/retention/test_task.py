@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 import trio
+import trio.testing
 from sqlalchemy import func, select, update
 from structlog.testing import capture_logs
 
@@ -14,8 +15,10 @@ from gateway.config.schema import Retention
 from gateway.core.records.periods import DAY
 from gateway.store.engine.database import Database
 from gateway.store.engine.schema import jobs, requests
+from gateway.store.held.jobs import Leadership
+from gateway.store.retention.jobs import claim
 from gateway.store.retention.sweep import PruneCounts
-from gateway.store.retention.task import JOB, RetentionTask
+from gateway.store.retention.task import JOB, LEASE, RetentionTask
 
 from ..exported import EPOCH, request, store
 
@@ -83,7 +86,39 @@ async def test_of_two_at_once_one_prunes(database: Database) -> None:
         nursery.start_soon(once, other)
     other.close()
     assert reports == [100]
-    assert waits == [INTERVAL, INTERVAL]
+    # Should the first one die of it, the second goes on when its lease is over.
+    assert sorted(waits) == [LEASE, INTERVAL]
+
+
+async def test_a_run_that_is_not_lived_to_its_end_goes_on_elsewhere(database: Database) -> None:
+    store(database, requests_=[request(number) for number in range(3)])
+    now = round((EPOCH + 10.0 * DAY) * 1_000_000)
+    every, lease = round(INTERVAL * 1_000_000), round(LEASE * 1_000_000)
+    assert database.write_now(lambda each: claim(each, JOB, now, every, lease)) is None
+    assert await task(database).once() == LEASE
+    assert left(database) == 3
+    found = await task(database, now=lambda: EPOCH + 10.0 * DAY + LEASE).once()
+    assert (found, left(database)) == (INTERVAL, 0)
+
+
+async def test_who_does_not_lead_leaves_it_alone_and_begins_when_it_does(
+    sqlite_database: Database, autojump_clock: trio.testing.MockClock
+) -> None:
+    store(sqlite_database, requests_=[request(number) for number in range(3)])
+    leadership = Leadership()
+    follower = task(sqlite_database, leadership=leadership)
+    assert await follower.once() == INTERVAL
+    assert left(sqlite_database) == 3
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(follower.run)
+        await trio.sleep(10)
+        assert left(sqlite_database) == 3
+        leadership.set({JOB})
+        began = trio.current_time()
+        while left(sqlite_database):  # noqa: ASYNC110  # what another thread does
+            await trio.sleep(0.01)
+        assert trio.current_time() - began < 5
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_long_run_says_that_it_is_still_at_it(

@@ -52,6 +52,9 @@ def test_each_column_gets_its_field() -> None:
         labels={"app": "chat"},
         skipped=[SkipRecord(provider="gone", model="m-2", reason="busy", at_ms=1.5)],
         dropped=["seed", 'a "b"'],
+        price_source="litellm 1.0",
+        counted_by="provider",
+        cache_write_1h_tokens=3,
     )
     row = named(requests, rows.request_row(given, 42))
     assert row == {
@@ -97,6 +100,9 @@ def test_each_column_gets_its_field() -> None:
         "team": "search",
         "labels": '{"app":"chat"}',
         "dropped": '["seed","a \\"b\\""]',
+        "price_source": "litellm 1.0",
+        "counted_by": "provider",
+        "cache_write_1h_tokens": 3,
     }
     assert type(row["end_reason"]) is str
 

@@ -377,7 +377,7 @@ async def test_so_do_three_processes(
 ) -> None:
     for first in range(0, 3000, 3000 // writers):
         # Small files: each batch has its own.
-        dead = make(sqlite_database, tmp_path, max_bytes=64 * 30_000)
+        dead = make(sqlite_database, tmp_path, max_bytes=64 * 36_000)
         for start in range(first, first + 3000 // writers, 100):
             for number in range(start, start + 100):
                 dead.record(record(number))
@@ -400,6 +400,7 @@ async def test_so_do_three_processes(
     check(sqlite_database, range(3000))
 
 
+@pytest.mark.measured
 async def test_an_exit_while_the_server_hangs_is_soon_over(
     postgresql_database: Database,
     postgres: PostgresServer,

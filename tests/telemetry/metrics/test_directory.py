@@ -125,6 +125,7 @@ def crew(tmp_path: Path) -> Iterator[list[Worker]]:
             worker.end(kill=True)
 
 
+@pytest.mark.slow
 def test_three_processes_count_as_one(crew: list[Worker], tmp_path: Path) -> None:
     for number, worker in enumerate(crew):
         assert worker.ask(str(100 * (number + 1))) == "done"

@@ -201,6 +201,7 @@ async def test_a_batch_under_way_is_waited_for_at_the_end(receiver: Receiver) ->
     assert len(receiver.spans) == tracer.status.sent == 2
 
 
+@pytest.mark.measured
 async def test_the_end_does_not_wait_for_ever(
     receiver: Receiver, log: LogCapture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

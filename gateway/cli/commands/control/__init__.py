@@ -3,5 +3,6 @@
 keys         the keys of the database
 teams        the teams of the database
 deployments  drain, enable, reset
+processes    all processes on all hosts: their state, drains, requests to cancel
 capturing    one key captured for a while
 """

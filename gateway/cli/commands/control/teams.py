@@ -229,5 +229,5 @@ def _print(found: list[TeamState]) -> int:
         (each.name, str(each.members), limits_of(each), budget_of(each), each.source)
         for each in found
     ]
-    print_columns([_COLUMNS, *(tuple(map(printable_line, row)) for row in rows)])
+    print_columns([_COLUMNS, *rows])
     return 0

@@ -8,6 +8,7 @@ read what they have found). So the larger number of each count is the later one.
                 (docs.anthropic.com, "Prompt caching", tracking cache performance)
     cache       written for five minutes and for an hour, by `cache_creation`, at two prices;
                 `message_delta` has only the sum of both
+    searches    in `server_tool_use`, charged apart from the tokens
     reasoning   in `output_tokens_details`, a part of the output
 
 Servers with a compatible API leave counts out, send null or repeat zeros.
@@ -35,12 +36,13 @@ _THINKING: Final = ("thinking_tokens", "reasoning_tokens")
 class MessageUsage:
     """The reports of one answer, put together."""
 
-    __slots__ = ("_found", "_lifetimes", "_read", "_thinking")
+    __slots__ = ("_found", "_lifetimes", "_read", "_searches", "_thinking")
 
     def __init__(self) -> None:
         self._found = dict.fromkeys(_COUNTS, 0)
         self._lifetimes = dict.fromkeys(_LIFETIMES, 0)
         self._thinking = 0
+        self._searches = 0
         # What was made of them since the last one came.
         self._read: Usage | None = None
 
@@ -61,6 +63,9 @@ class MessageUsage:
             _grow(self._lifetimes, by_lifetime)
         if isinstance(details := found.get("output_tokens_details"), dict):
             self._thinking = max(self._thinking, *(_count(details.get(n)) for n in _THINKING))
+
+        if isinstance(own := found.get("server_tool_use"), dict):
+            self._searches = max(self._searches, _count(own.get("web_search_requests")))
 
     @property
     def usage(self) -> Usage | None:
@@ -85,6 +90,7 @@ class MessageUsage:
             reasoning_tokens=min(self._thinking, output),
             cache_write_tokens=written,
             cache_write_1h_tokens=hour,
+            web_searches=self._searches,
         )
 
 

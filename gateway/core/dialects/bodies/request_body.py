@@ -8,6 +8,7 @@ import msgspec
 
 from ....errors import InvalidRequest
 from ...records.shown_name import shortened
+from ...wire.bounds.nesting import MAX_DEPTH
 from ...wire.member_names import NameTable
 from ...wire.splice import (
     DuplicateKey,
@@ -28,7 +29,7 @@ def members_of_body(body: bytes, read: NameTable) -> list[JsonMember]:
     readers take for it.
     """
     try:
-        found = members(body)
+        found = members(body, MAX_DEPTH)
         check_unique(found)
     except NotAnObject as exc:
         raise InvalidRequest("the body must be a JSON object", code="invalid_json") from exc

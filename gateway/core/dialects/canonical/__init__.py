@@ -9,8 +9,12 @@ speak the same dialect nothing of this is used: bytes are spliced.
     fidelity    what the target cannot say: refused, or left out and listed
     opaque      state that belongs to its provider: signatures and tool ids, tagged and restored
     foreign_state  the same taken out of a request that stays in its dialect
+    own_tools   tools that a provider runs itself, and which of them its target has
+    sources     what a web search has found, and what a text cites
     tools       tools that an API has no form for, as functions, and their calls restored
     translation, translated_stream  the way of a request there, and of its answer back
+    stop_sequences  those that a provider does not take, looked for by the gateway
+    writing     what the writers of calls have in common
     data_url    images and files within a URL
     reading     JSON taken apart without losing a digit
 

@@ -6,17 +6,24 @@ from typing import Literal
 
 import msgspec
 
+from ..model_terms import Effort
+from .own_tools.tool import OwnTool
+from .sources import Citation
+
 Raw = msgspec.Raw
 
 Role = Literal["system", "developer", "user", "assistant"]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class Text(msgspec.Struct):
-    """`cache` is a hint to cache the prompt up to here, in Anthropic's form."""
+    """`cache` is a hint to cache the prompt up to here, in Anthropic's form.
+
+    `citations` are of an earlier answer's.
+    """
 
     text: str
     cache: Raw | None = None
+    citations: list[Citation] = []
 
 
 class Image(msgspec.Struct):
@@ -30,7 +37,10 @@ class Image(msgspec.Struct):
 
 
 class Document(msgspec.Struct):
-    """A file: by `url`, base64 `data` of `media_type`, plain `text`, or a provider's `id`."""
+    """A file: by `url`, base64 `data` of `media_type`, plain `text`, or a provider's `id`.
+
+    `cited` names the member that asks for the answer to say what of it is from here; "": none does.
+    """
 
     url: str | None = None
     data: str | None = None
@@ -39,6 +49,7 @@ class Document(msgspec.Struct):
     media_type: str = ""
     title: str | None = None
     cache: Raw | None = None
+    cited: str = ""
 
 
 class Audio(msgspec.Struct):
@@ -120,10 +131,14 @@ class Tool(msgspec.Struct):
 
 
 class ToolChoice(msgspec.Struct):
-    """`any` is one of all, `tool` the one called `names[0]`, `allowed` restricts `mode`."""
+    """`any` is one of all, `tool` the one called `names[0]`; `auto` and `any` of some by `names`.
+
+    `own` are those of `CanonicalCall.own_tools` that are named, by their kinds.
+    """
 
     mode: Literal["auto", "none", "any", "tool"]
     names: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 class OutputFormat(msgspec.Struct):
@@ -138,7 +153,8 @@ class OutputFormat(msgspec.Struct):
 class Reasoning(msgspec.Struct):
     """`budget` is in tokens. `off` is explicit; nothing said at all is no Reasoning.
 
-    `summary` says how much of it is to be shown, in OpenAI's words (auto, concise, detailed).
+    `summary` says how much of it is to be shown, in OpenAI's words (auto, concise, detailed);
+    `shown_by` is the member that says so, if it is one of its own.
     """
 
     effort: Effort | None = None
@@ -147,6 +163,7 @@ class Reasoning(msgspec.Struct):
     off: bool = False
     path: str = ""
     summary: str | None = None
+    shown_by: str = ""
 
 
 class CanonicalCall(msgspec.Struct):
@@ -158,6 +175,7 @@ class CanonicalCall(msgspec.Struct):
     turns: list[Turn]
     stream: bool = False
     tools: list[Tool] = []
+    own_tools: list[OwnTool] = []
     choice: ToolChoice | None = None
     parallel: bool | None = None
     format: OutputFormat | None = None

@@ -1,8 +1,9 @@
 """An answer in canonical form: a stream of events.
 
     Started
-    ( BlockStarted  Grown*  BlockStopped )*     blocks of one index, several may be open
-    Stopped                                     why, once; usage follows apart, as `Usage`
+    ( BlockStarted  Grown*  Cited*  BlockStopped   blocks of one index, several may be open
+    | Searched )*                                  between blocks
+    Stopped                                        why, once; usage follows apart, as `Usage`
 
 Errors are no events: the provider's rewriter has them (`StreamRewriter.error`).
 """
@@ -13,6 +14,9 @@ import enum
 from typing import Literal
 
 import msgspec
+
+from .logprobs import TokenLogprob
+from .sources import Citation, FoundPage
 
 
 class Started(msgspec.Struct, gc=False):
@@ -37,11 +41,34 @@ class BlockStarted(msgspec.Struct, gc=False):
 
 
 class Grown(msgspec.Struct, gc=False):
-    """A piece of a block's text or of a call's arguments; with `signature`, of its signature."""
+    """A piece of a block's text or of a call's arguments; with `signature`, of its signature.
+
+    `logprobs` are those of its tokens, for a caller that asked for them.
+    """
 
     index: int
     text: str
     signature: bool = False
+    logprobs: list[TokenLogprob] | None = None
+
+
+class Cited(msgspec.Struct, gc=False):
+    """What the text of an open block is from; without a place in it, all of the block's text."""
+
+    index: int
+    citation: Citation
+
+
+class Searched(msgspec.Struct, gc=False):
+    """The provider has searched the web: for `queries`, and found `pages`, as far as it tells.
+
+    `failure` is why it found nothing, in Anthropic's words (`WebSearchToolResultErrorCode`).
+    """
+
+    id: str
+    queries: list[str]
+    pages: list[FoundPage] = []
+    failure: str | None = None
 
 
 class BlockStopped(msgspec.Struct, gc=False):
@@ -66,4 +93,4 @@ class Stopped(msgspec.Struct, gc=False):
     words: str | None = None
 
 
-Event = Started | BlockStarted | Grown | BlockStopped | Stopped
+Event = Started | BlockStarted | Grown | BlockStopped | Cited | Searched | Stopped

@@ -127,7 +127,9 @@ def _choice(choice: ToolChoice | None, shown: dict[tuple[str, str], str]) -> Too
         return choice
     # A choice names a tool without its namespace.
     plain = {name: flat for (_, name), flat in shown.items()}
-    return ToolChoice(choice.mode, tuple(plain.get(name, name) for name in choice.names))
+    return ToolChoice(
+        choice.mode, tuple(plain.get(name, name) for name in choice.names), choice.own
+    )
 
 
 class RestoredCalls:

@@ -7,8 +7,16 @@ from typing import Final, Protocol
 
 from ...records.usage import Usage
 from ..base import Dialect, StreamRewriter
-from ..sse_rewriter import SseRewriter
-from .events import Event
+from ..rewriting import EventRewriter
+from .events import (
+    BlockStarted,
+    BlockStopped,
+    Cited,
+    Event,
+    Searched,
+    Started,
+    Stopped,
+)
 
 # By an error's status, its code in the gateway's own words, for the caller's dialect to write.
 _CODES: Final = {
@@ -41,6 +49,48 @@ class EventWriter(Protocol):
         ...
 
 
+class DispatchingWriter:
+    """The base of writers of events: says which method writes what. Pieces are not here.
+
+    They come by the thousand, and each writer has them first in its `write`.
+    """
+
+    def _other(self, event: Event) -> bytes:  # a row for each kind
+        """Return what the caller gets for any event but a piece of a block."""
+        if isinstance(event, BlockStarted):
+            return self._begin(event)
+        if isinstance(event, BlockStopped):
+            return self._stop(event.index)
+        if isinstance(event, Started):
+            return self._start(event.id)
+        if isinstance(event, Cited):
+            return self._cite(event)
+        if isinstance(event, Searched):
+            return self._search(event)
+        assert isinstance(event, Stopped)
+        return self._end(event)
+
+    def _start(self, id: str) -> bytes:
+        raise NotImplementedError
+
+    def _begin(self, event: BlockStarted) -> bytes:
+        raise NotImplementedError
+
+    def _stop(self, index: int) -> bytes:
+        raise NotImplementedError
+
+    def _end(self, event: Stopped) -> bytes:
+        raise NotImplementedError
+
+    def _cite(self, event: Cited) -> bytes:
+        """Show what a text is from; nothing, where the API has no place for it."""
+        return b""
+
+    def _search(self, event: Searched) -> bytes:
+        """Show a search of the provider's; nothing, where the API has no place for it."""
+        return b""
+
+
 class TranslatedStream:
     """A `StreamRewriter`: the provider's own, and what it lets through in the caller's dialect.
 
@@ -53,7 +103,7 @@ class TranslatedStream:
     def __init__(
         self, inner: StreamRewriter, read: Read, writer: EventWriter, dialect: Dialect
     ) -> None:
-        assert isinstance(inner, SseRewriter)
+        assert isinstance(inner, EventRewriter)
         self.writer = writer
         self._inner = inner
         self._dialect = dialect
@@ -62,6 +112,10 @@ class TranslatedStream:
         self._unreadable: str | None = None
         self._sink: list[bytes] = []
         inner.sink = self._sink
+
+    @property
+    def by_lines(self) -> bool:
+        return self._inner.by_lines
 
     @property
     def meaningful(self) -> bool:

@@ -9,7 +9,8 @@ what comes and counts it: the translation sees nothing but sound events.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Protocol
 
 import msgspec
 
@@ -24,9 +25,13 @@ from ..base import (
 )
 from ..needs import Needs
 from .call import CanonicalCall
+from .events import Event
 from .fidelity import Fidelity
+from .own_tools.available import available_tools
+from .stop_sequences import CutAnswer, own_stops
 from .tools import RestoredCalls, ToolNames, plain_tools
 from .translated_stream import EventReader, EventWriter, Read, TranslatedStream
+from .writing import forget_citations
 
 
 class Translator(Protocol):
@@ -35,6 +40,11 @@ class Translator(Protocol):
     @property
     def functions_only(self) -> bool:
         """Say whether other tools than functions have to become some (`tools.py`)."""
+        ...
+
+    @property
+    def cites_documents(self) -> bool:
+        """Say whether an answer can be asked to cite the documents of its request."""
         ...
 
     def family(self, recipient: ForeignRecipient) -> str:
@@ -82,9 +92,13 @@ def translate(
     """
     fidelity = Fidelity(drop=recipient.drops)
     call = source.read_call(request, fidelity)
+    call = available_tools(call, searches=recipient.terms.searches, fidelity=fidelity)
     names: ToolNames = {}
     if target.functions_only:
         call, names = plain_tools(call, fidelity)
+    if not target.cites_documents:
+        forget_citations(call.turns, fidelity)
+    stops = own_stops(call, target, recipient, fidelity)
     body = target.write_call(call, recipient, fidelity)
     return TranslatedRequest(
         request=request,
@@ -95,6 +109,7 @@ def translate(
         dropped=fidelity.dropped,
         now=now,
         names=names,
+        stops=stops,
     )
 
 
@@ -109,6 +124,13 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     now: float = 0.0
     names: ToolNames = {}
+    stops: list[str] = []
+    # It goes where all chats of its provider go.
+    operation: ClassVar[str] = ""
+
+    @property
+    def parts(self) -> tuple[DialectRequest, ...]:
+        return (self.inner,)
 
     @property
     def members(self) -> list[JsonMember]:
@@ -177,9 +199,11 @@ class TranslatedRequest(msgspec.Struct, frozen=True):
         writer = self.writer.event_writer(self.request, name, self.family, self.now, whole=whole)
         read: Read = self.reader.event_reader().read
         if self.names:
-            read = _restored(read, RestoredCalls(self.names))
+            read = _through(RestoredCalls(self.names).of, read)
+        if self.stops:
+            read = _through(CutAnswer(self.stops).of, read)
         return TranslatedStream(inner, read, writer, recipient.dialect)
 
 
-def _restored(read: Read, calls: RestoredCalls) -> Read:
-    return lambda data: calls.of(read(data))
+def _through(change: Callable[[Iterable[Event]], Iterable[Event]], read: Read) -> Read:
+    return lambda data: change(read(data))

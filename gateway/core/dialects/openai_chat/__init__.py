@@ -8,7 +8,7 @@
     errors    OpenAI's error object, read and written
     models    the list of models
 
-    chunk, choice_ends     what `stream` reads of an event, and which choices are complete
+    chunk, events/         what `stream` reads of an event, and what one has as the one before
     faults                 the forms of an error with status 200
     unstreamed, assembled  an answer that came instead of a stream, and the other way round
 

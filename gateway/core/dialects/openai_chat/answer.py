@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from ...records.counting import UsageRule
 from ...records.usage import Usage
 from ...wire.splice import InvalidJSON, members, splice
 from ...wire.sse import looks_like_events
@@ -20,7 +21,13 @@ from .usage.reports import UsageReports
 _CHOICES: Final = re.compile(rb"\[[ \t\n\r]*[{\]]")
 
 
-def rewrite_answer(body: bytes, model: bytes, choices: int = 1, shape: Shape = CHAT) -> Answer:
+def rewrite_answer(
+    body: bytes,
+    model: bytes,
+    choices: int = 1,
+    shape: Shape = CHAT,
+    usage_rule: UsageRule = "usual",
+) -> Answer:
     """Return `body` under the requested name `model` (JSON), every other byte as it was.
 
     A stream, told by its bytes, is put together to the answer that it gives; `choices` are
@@ -31,9 +38,9 @@ def rewrite_answer(body: bytes, model: bytes, choices: int = 1, shape: Shape = C
         found = members(body)
     except InvalidJSON as exc:
         if looks_like_events(body):
-            return assemble(body, model, choices, shape)
+            return assemble(body, model, choices, shape, usage_rule)
         if (inner := unwrapped(body)) is not None:
-            return rewrite_answer(inner, model, choices, shape)
+            return rewrite_answer(inner, model, choices, shape, usage_rule)
         raise NotAnAnswer(f"the answer is not a JSON object: {exc}") from exc
     fields = {member.key: body[member.value_start : member.end] for member in found}
     error = reported_by_answer(body, fields)
@@ -45,15 +52,15 @@ def rewrite_answer(body: bytes, model: bytes, choices: int = 1, shape: Shape = C
     if fields["choices"].strip(b"[] \t\r\n") == b"":
         # An answer in form, which was paid for and says nothing: its provider is asked once.
         raise NotAnAnswer("the answer has no choices", final=True)
-    usage = _usage(fields)
+    usage = _usage(fields, usage_rule)
     # Counted only where it is needed: it takes longer than all the rest.
     silent = usage is None or not usage.output_tokens
     tokens = answer_tokens(fields.get("choices")) if silent else 0
     return Answer(splice(body, replace={"model": model}, known=found), usage, tokens)
 
 
-def _usage(fields: Mapping[str, bytes]) -> Usage | None:
-    reports = UsageReports()
+def _usage(fields: Mapping[str, bytes], rule: UsageRule) -> Usage | None:
+    reports = UsageReports(rule)
     for name, add in (
         ("usage", reports.add),
         ("x_groq", reports.add_nested),

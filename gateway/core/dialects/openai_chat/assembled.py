@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from ...records.counting import UsageRule
 from ...wire.sse import SseDecoder
 from ..base import Answer, NotAnAnswer
 from .chunk import CHAT, Shape
@@ -22,7 +23,13 @@ MAX_ASSEMBLED: Final = 8 * 1024 * 1024
 _NAMES: Final = frozenset({"role", "id", "name", "type"})
 
 
-def assemble(body: bytes, model: bytes, choices: int, shape: Shape = CHAT) -> Answer:
+def assemble(
+    body: bytes,
+    model: bytes,
+    choices: int,
+    shape: Shape = CHAT,
+    usage_rule: UsageRule = "usual",
+) -> Answer:
     """Return the answer that the stream `body` gives under the name `model`, which is JSON.
 
     Raises NotAnAnswer for a stream with an error in it and for one that is not whole.
@@ -30,7 +37,12 @@ def assemble(body: bytes, model: bytes, choices: int, shape: Shape = CHAT) -> An
     if len(body) > MAX_ASSEMBLED:
         raise NotAnAnswer("a stream instead of an answer, too long for one", final=True)
     rewriter = ChatStreamRewriter(
-        model, keep_usage=True, max_event_bytes=MAX_ASSEMBLED, choices=choices, shape=shape
+        model,
+        keep_usage=True,
+        max_event_bytes=MAX_ASSEMBLED,
+        choices=choices,
+        shape=shape,
+        usage_rule=usage_rule,
     )
     events = rewriter.feed(body) + rewriter.end()
     if rewriter.error is not None:

@@ -44,6 +44,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     usage_options: bytes
     user: str | None = None
     limits: TokenLimits = TokenLimits()
+    searches: bool = False
     continues: ClassVar[None] = None
     once: ClassVar[bool] = False
 
@@ -87,10 +88,16 @@ class ChatRequest(msgspec.Struct, frozen=True):
             max_event_bytes=max_event_bytes,
             asked_usage=self.wants_usage or (self.stream and recipient.stream_usage),
             choices=self.answers,
+            usage_rule=recipient.usage_rule,
+            searches=self.searches,
         )
 
     def rewrite_answer(self, recipient: Recipient, name: bytes, body: bytes) -> Answer:
-        return rewrite_answer(body, name, self.answers)
+        found = rewrite_answer(body, name, self.answers, usage_rule=recipient.usage_rule)
+        if self.searches and found.usage is not None:
+            # How often, the API does not say.
+            return msgspec.structs.replace(found, usage=found.usage.with_searches(None))
+        return found
 
 
 def parse_chat(body: bytes) -> ChatRequest:
@@ -114,6 +121,7 @@ def parse_chat(body: bytes) -> ChatRequest:
         usage_options=usage_options,
         user=string_of(user, "user") if user.startswith(b'"') else None,
         limits=read_token_limits(values),
+        searches=values.get("web_search_options", b"null") != b"null",
     )
 
 

@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from ...records.counting import UsageRule
 from ...records.usage import Usage
 from ...wire.json_scan import NOTHING, check_utf8
 from ...wire.model_name import ModelRenamer
@@ -25,8 +26,9 @@ from ...wire.splice import InvalidJSON, splice
 from ...wire.sse import SseEvent, encode
 from ..sse_rewriter import SseRewriter
 from ..text_meter import TextMeter
-from .choice_ends import ChoiceEnds
 from .chunk import CHAT, NULL, Choice, Chunk, Shape, delta_says, index_of, is_bare_word, says_more
+from .events.choice_ends import ChoiceEnds
+from .events.text_form import TextForm
 from .faults import FAILED_REASONS, may_fail, named, reported, reported_by_choice, unwrapped, values
 from .unstreamed import as_stream
 from .usage.reports import UsageReports
@@ -39,6 +41,7 @@ _NULL_USAGE: Final = b',"usage":null}'
 _USAGE_KEY: Final = b'"usage"'
 # llama.cpp sends `prompt_progress` if a request has `return_progress` (tools/server/README.md);
 # before there is any content to look into, a name that has the word is enough.
+_ABSENT: Final = (_UNSET, NULL)
 _PROGRESS: Final = b"progress"
 _UNREADABLE: Final = "the provider sent an event that cannot be read"
 _CHOICE_CUT: Final = "the provider ended the stream in the middle of a choice"
@@ -48,7 +51,8 @@ class ChatStreamRewriter(SseRewriter):
     """Rewrites one stream (see `base.StreamRewriter`) under the name `model`, which is JSON.
 
     It is `finished` once each of the `choices` that were asked for, and each that has come, has
-    its finish_reason. `asked_usage` says that the provider was asked for usage.
+    its finish_reason. `asked_usage` says that the provider was asked for usage, `searches` that it
+    searches the web for the answer.
     """
 
     def __init__(
@@ -60,12 +64,16 @@ class ChatStreamRewriter(SseRewriter):
         asked_usage: bool = True,
         choices: int = 1,
         shape: Shape = CHAT,
+        usage_rule: UsageRule = "usual",
+        searches: bool = False,
     ) -> None:
         super().__init__(max_event_bytes)
-        self._reports = UsageReports()
+        self._reports = UsageReports(usage_rule)
         self._reported = False
         self._text = TextMeter()
+        self._form = TextForm()
         self._keep_usage = keep_usage
+        self._searches = searches
         self._asked_usage = asked_usage
         self._ends = ChoiceEnds(choices)
         self._index = -1  # of the choice that spoke last
@@ -79,7 +87,9 @@ class ChatStreamRewriter(SseRewriter):
 
     @property
     def usage(self) -> Usage | None:
-        return self._reports.usage
+        usage = self._reports.usage
+        # How often it has searched, the API does not say.
+        return usage.with_searches(None) if self._searches and usage is not None else usage
 
     @property
     def text_tokens(self) -> int:
@@ -131,33 +141,46 @@ class ChatStreamRewriter(SseRewriter):
             if not data.isascii():
                 # msgspec skips over strings that it does not have to decode.
                 check_utf8(data)
+            if self.meaningful and not self.finished:
+                rewritten = self._form.rewritten(data)
+                if rewritten is not None:
+                    self._text.add_piece(self._form.size)
+                    return rewritten
+            whole = data
             chunk = self._decode(data)
+            if chunk.error is not _UNSET and bytes(chunk.error) not in NOTHING:
+                self.error = data if chunk.model is _UNSET else self._set_model(data)
+                self._note_usage(b"" if chunk.usage is _UNSET else chunk.usage)
+                return None
+            choices = chunk.choices
+            failed = self._note(choices, len(data)) if choices else may_fail(data)
+            own = chunk.x_groq is not _UNSET or chunk.timings is not _UNSET
+            if (own and self._note_own(chunk, data)) or (failed and self._fails(data, choices)):
+                return None
+            if not self.meaningful and _PROGRESS in data:
+                self.progressed = True
+            if chunk.usage is not _UNSET:
+                if chunk.usage != NULL:
+                    self._note_usage(chunk.usage)
+                    if not choices and not self._keep_usage and not says_more(data):
+                        return None
+                if not self._keep_usage:
+                    data = _without_usage(data)
+            rewritten = data if chunk.model is _UNSET else self._set_model(data)
+            if choices and not own and chunk.usage in _ABSENT:
+                self._learn(choices, whole, rewritten)
+            return rewritten
         except (msgspec.DecodeError, InvalidJSON, RecursionError):
+            # What the typed reading passes over may be nested too deeply to be cut.
             return self._rewrite_odd(data)
-        if chunk.error is not _UNSET and bytes(chunk.error) not in NOTHING:
-            self.error = data if chunk.model is _UNSET else self._set_model(data)
-            self._note_usage(b"" if chunk.usage is _UNSET else chunk.usage)
-            return None
-        choices = chunk.choices
-        failed = self._note(choices, len(data)) if choices else may_fail(data)
-        own = chunk.x_groq is not _UNSET or chunk.timings is not _UNSET
-        if (own and self._note_own(chunk, data)) or (failed and self._fails(data, choices)):
-            return None
-        if not self.meaningful and _PROGRESS in data:
-            self.progressed = True
-        if chunk.usage is not _UNSET:
-            if chunk.usage != NULL:
-                self._note_usage(chunk.usage)
-                if not choices and not self._keep_usage and not says_more(data):
-                    return None
-            if not self._keep_usage:
-                # Comma and closing brace are the object's own if this is how it ends.
-                end = len(data) - len(_NULL_USAGE)
-                if data.endswith(_NULL_USAGE) and data.find(_USAGE_KEY) == end + 1:
-                    data = data[:end] + b"}"
-                else:
-                    data = splice(data, remove=("usage",))
-        return data if chunk.model is _UNSET else self._set_model(data)
+
+    def _learn(self, choices: list[Choice], data: bytes, rewritten: bytes) -> None:
+        """Take note of the form of an event from which there was nothing to note but its text."""
+        choice = choices[0]
+        if self.finished or len(choices) > 1 or choice.usage is not _UNSET:
+            return
+        if choice.finish_reason in _ABSENT and isinstance(choice.delta, msgspec.Raw):
+            self._form.learn(data, bytes(choice.delta), rewritten)
 
     def _fails(self, data: bytes, choices: list[Choice] | None) -> bool:
         """Take note of the error that an event seems to report; say whether it does."""
@@ -260,3 +283,11 @@ class ChatStreamRewriter(SseRewriter):
         self._note_report()
         remove = () if self._keep_usage else ("usage",)
         return splice(data, replace={"model": self._model}, remove=remove)
+
+
+def _without_usage(data: bytes) -> bytes:
+    # Comma and closing brace are the object's own if this is how it ends.
+    end = len(data) - len(_NULL_USAGE)
+    if data.endswith(_NULL_USAGE) and data.find(_USAGE_KEY) == end + 1:
+        return data[:end] + b"}"
+    return splice(data, remove=("usage",))

@@ -16,6 +16,7 @@ from ..openai_chat.usage.reports import read_usage
 from ..text_meter import text_size
 from .assembled import last_response
 from .event import ResponseMembers, kept_ids, read_response
+from .searches import searches_in
 
 _DECODER: Final = msgspec.json.Decoder()
 _UNSET: Final = msgspec.UNSET
@@ -48,6 +49,8 @@ def rewrite_response(body: bytes, model: bytes) -> Answer:
         body = last_response(body)
     found = read_answer(body)
     usage = None if found.usage is _UNSET else read_usage(found.usage)
+    if usage is not None:
+        usage = usage.with_searches(searches_in(found.output))
     tokens = _tokens(found.output) if usage is None or not usage.output_tokens else 0
     return Answer(
         splice(body, replace={"model": model}, known=members(body)),

@@ -40,6 +40,7 @@ from .event import (
     read_event,
     read_response,
 )
+from .searches import searches_in
 from .unstreamed import as_stream
 
 _LF: Final = 0x0A
@@ -66,6 +67,7 @@ class ResponsesStreamRewriter(SseRewriter):
         self._model = model
         self._reports = UsageReports()
         self._last = b""
+        self._searches: int | None = 0
         # The `response` as it was told last, and the number of the last event that has one.
         self._response = b""
         self._sequence: bytes | Found = b"-1"
@@ -80,7 +82,8 @@ class ResponsesStreamRewriter(SseRewriter):
 
     @property
     def usage(self) -> Usage | None:
-        return self._reports.usage
+        usage = self._reports.usage
+        return None if usage is None else usage.with_searches(self._searches)
 
     @property
     def text_tokens(self) -> int:
@@ -204,6 +207,7 @@ class ResponsesStreamRewriter(SseRewriter):
             return None
         if kind in ENDS:
             self.final = response
+            self._searches = searches_in(found.output)
             self.done = self.finished = self.meaningful = True
             self.said += 1
         elif kind not in OPENING and kind.startswith(OF_THE_RESPONSE):

@@ -23,6 +23,7 @@ _PARTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _CR: Final = 0x0D
 _LF: Final = 0x0A
 _TEXT: Final = "output_text"
+_NO_TOKENS: Final = msgspec.Raw(b"[]")
 
 
 def as_stream(body: bytes) -> bytes:
@@ -84,8 +85,10 @@ def _of_parts(content: bytes, place: dict[str, Any]) -> Iterator[tuple[str, dict
         begun = msgspec.Raw(splice(bytes(raw), put={"text": b'""'})) if said else raw
         yield "content_part.added", here | {"part": begun}
         if said:
-            yield "output_text.delta", here | {"delta": text, "logprobs": []}
-            yield "output_text.done", here | {"text": text, "logprobs": []}
+            tokens = part.get("logprobs", _NO_TOKENS)
+            tokens = tokens if bytes(tokens).startswith(b"[") else _NO_TOKENS
+            yield "output_text.delta", here | {"delta": text, "logprobs": tokens}
+            yield "output_text.done", here | {"text": text, "logprobs": tokens}
         yield "content_part.done", here | {"part": raw}
 
 

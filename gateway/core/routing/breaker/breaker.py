@@ -123,6 +123,10 @@ class Breaker:
         """Say whether it serves nearly all that it is sent."""
         return self.closed and self._failures.total(now) <= STEADY * self._requests.total(now)
 
+    def served_well(self, now: float) -> bool:
+        """Say whether it has served requests lately, and nearly all of them."""
+        return self._requests.total(now) > self._failures.total(now) and self.steady(now)
+
     @property
     def ejected_by_rate(self) -> bool:
         """Say whether the rate rule took it out, which pools limit, and it is not back yet."""

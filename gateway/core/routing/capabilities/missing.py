@@ -9,6 +9,7 @@ import msgspec
 
 from ....errors import InvalidRequest
 from ...dialects.needs import Needs
+from ...limits.estimate import BYTES_PER_TOKEN, MOST_BYTES_PER_TOKEN
 from ..causes import SkipReason
 from .declared import Capabilities
 
@@ -34,6 +35,11 @@ class Missing(msgspec.Struct, frozen=True):
     member: str | None = None
 
 
+def body_too_large(size: int, most: int) -> Missing:
+    """Return what a request is that has more bytes than its provider takes."""
+    return Missing(SkipReason.BODY_TOO_LARGE, f"a body of {size} bytes (at most {most})")
+
+
 def missing(can: Capabilities, needs: Needs, *, translated: bool) -> Missing | None:
     """Return the first thing that a deployment has not; None if it can serve the request.
 
@@ -49,12 +55,42 @@ def _all_missing(can: Capabilities, needs: Needs, *, translated: bool) -> Iterat
             yield Missing(why, words, member)
     most = can.context_tokens
     if most is not None and needs.prompt > most:
-        words = f"a prompt of about {needs.prompt} tokens (at most {most})"
-        yield Missing(SkipReason.CONTEXT_TOO_SMALL, words)
+        yield _prompt_too_long(needs.prompt, most)
+    elif most is not None and can.context_with_answer and needs.prompt:
+        # vLLM and others refuse what could not be answered to the end.
+        answer = needs.answer
+        if translated and can.max_output_tokens is not None:
+            answer = min(answer, can.max_output_tokens)
+        if needs.prompt + answer > most:
+            words = (
+                f"a prompt of about {needs.prompt} tokens with an answer of {answer} "
+                f"(together at most {most})"
+            )
+            yield Missing(SkipReason.CONTEXT_TOO_SMALL, words)
     most = can.max_output_tokens
     if most is not None and needs.answer > most and not translated:
-        words = f"an answer of {needs.answer} tokens (at most {most})"
-        yield Missing(SkipReason.ANSWER_TOO_LONG, words, "max_tokens")
+        yield answer_too_long(needs.answer, most)
+
+
+def answer_too_long(asked: int, most: int) -> Missing:
+    words = f"an answer of {asked} tokens (at most {most})"
+    return Missing(SkipReason.ANSWER_TOO_LONG, words, "max_tokens")
+
+
+def too_long(prompt: int, context: int) -> Missing | None:
+    """Return what a prompt is that cannot fit into a context, however few tokens its text makes.
+
+    `prompt` is an estimate, and most texts have fewer tokens than some: what may fit is left to
+    the provider.
+    """
+    if prompt * BYTES_PER_TOKEN <= context * MOST_BYTES_PER_TOKEN:
+        return None
+    return _prompt_too_long(prompt, context)
+
+
+def _prompt_too_long(prompt: int, most: int) -> Missing:
+    words = f"a prompt of about {prompt} tokens (at most {most})"
+    return Missing(SkipReason.CONTEXT_TOO_SMALL, words)
 
 
 def nothing_can(model: str, found: Sequence[tuple[str, Missing]]) -> InvalidRequest:

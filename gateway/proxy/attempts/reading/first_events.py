@@ -38,7 +38,12 @@ async def read_stream(
     while chunk and not begins(start) and len(start) <= MAX_HELD:
         chunk = await response.receive_some()
         start += chunk
-    if not looks_like_events(start) and _is_document(response, start):
+    if rewriter.by_lines:
+        # Each line looks like a whole answer, and the last one is one.
+        other = first_byte(start) == b"<"
+    else:
+        other = not looks_like_events(start) and _is_document(response, start)
+    if other:
         return await _read_unstreamed(response, start, deployment, rewriter, max_response_bytes)
     held = b""
     chunk = start

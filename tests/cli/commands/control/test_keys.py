@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.commands.control import deployments, keys
-from gateway.store.engine import migrate
-from gateway.store.engine.database import Database
+
+from ....store.migrated import migrated_database
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +25,7 @@ def file(tmp_path: Path) -> Path:
         '[[models]]\nname = "m"\nroutes = [{ provider = "p", model = "x" }]\n'
         '[[tokens]]\nname = "f"\nkey = "${NOT_SET_EITHER}"\n'
     )
-    database = Database("sqlite:///gateway.db", tmp_path)
-    migrate.upgrade(database)
+    database = migrated_database(tmp_path)
     database.close()
     return path
 
@@ -66,6 +65,27 @@ def test_the_life_of_a_key(file: Path, capsys: Captured) -> None:
     ]
 
 
+def test_what_it_may_ask_past_its_models(file: Path, capsys: Captured) -> None:
+    def do(*arguments: str) -> tuple[int, str, str]:
+        return run(keys.app, capsys, *arguments, "--config", str(file))
+
+    def permitted() -> tuple[list[str], list[str], dict[str, str]]:
+        (key,) = json.loads(do("show", "k", "--json")[1])
+        return key["passthrough"], key["overrides"], key["labels"]
+
+    made = do("create", "k", "--passthrough", "p", "--override", "provider", "--label", "a=b")
+    assert made[0] == 0
+    assert permitted() == (["p"], ["provider"], {"a": "b"})
+    assert do("edit", "k", "--passthrough", "*", "--passthrough", "p")[0] == 0
+    assert permitted() == (["*", "p"], ["provider"], {"a": "b"})
+    assert do("edit", "k", "--rpm", "3")[0] == 0
+    assert permitted()[0] == ["*", "p"]
+    cleared = ("--clear", "passthrough", "--clear", "overrides", "--clear", "labels")
+    assert do("edit", "k", *cleared)[0] == 0
+    assert permitted() == ([], [], {})
+    assert do("edit", "k", "--clear", "passthrough", "--passthrough", "p")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -73,6 +93,7 @@ def test_the_life_of_a_key(file: Path, capsys: Captured) -> None:
         (("revoke", "f"), 1, "is changed there"),
         (("revoke", "nobody"), 1, "there is no key 'nobody'"),
         (("create", "k", "--models", "gone"), 1, "There is no model 'gone'"),
+        (("create", "k", "--passthrough", "gone"), 1, "There is no provider 'gone'"),
         (("create", "k", "--rpm", "0"), 1, "rpm"),
         (("create", "k", "--expires", "yesterday"), 2, "--expires"),
         (("create", "k", "--label", "nothing"), 2, "NAME=VALUE"),

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.core.dialects.anthropic_messages.request import parse_messages
 from gateway.core.dialects.base import ReasoningForm
+from gateway.core.records.counting import UsageRule
 from gateway.errors import InvalidRequest
 
 BODY = b'{"model" : "m","max_tokens":64, "system":[{"type":"text","text":"x\\u00e9"}],"n":1.50}'
@@ -15,6 +16,7 @@ BODY = b'{"model" : "m","max_tokens":64, "system":[{"type":"text","text":"x\\u00
 class To:
     model_json = b'"real"'
     stream_usage = True
+    usage_rule: UsageRule = "usual"
     dialect: Any = None
     provider = "p"
     reasoning: ReasoningForm = "none"

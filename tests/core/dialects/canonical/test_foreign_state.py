@@ -46,3 +46,27 @@ def test_whatever_else_says_so_stays() -> None:
         b'{"note":"~GATEWAY~STATE~1~:"}',
     ):
         assert json.loads(without_foreign_state(body)) == json.loads(body)
+
+
+def test_searches_of_other_providers_go_and_what_cites_them() -> None:
+    def page(pointer: str) -> dict[str, str]:
+        return {"type": "web_search_result", "url": "https://h", "title": "t", "encrypted_content": pointer}  # noqa: E501  # fmt: skip
+
+    def search(id: str, pointer: str) -> list[dict[str, object]]:
+        call: dict[str, object] = {
+            "type": "server_tool_use",
+            "id": id,
+            "name": "web_search",
+            "input": {"query": "q"},
+        }
+        return [call, {"type": "web_search_tool_result", "tool_use_id": id, "content": [page(pointer)]}]  # noqa: E501  # fmt: skip
+
+    def cited(*pointers: str) -> dict[str, object]:
+        places = [{"type": "web_search_result_location", "url": "https://h", "encrypted_index": each} for each in pointers]  # noqa: E501  # fmt: skip
+        return {"type": "text", "text": "x", "citations": places} if places else {"type": "text", "text": "x"}  # noqa: E501  # fmt: skip
+
+    tag = "~GATEWAY~STATE~1~:openai_responses/p:"
+    given = [*search("srvtoolu_1", tag), *search("srvtoolu_2", "Eq"), cited(tag, "Eo"), cited(tag), TEXT]  # noqa: E501  # fmt: skip
+    body = json.dumps({"messages": [{"role": "assistant", "content": given}]}).encode()
+    [message] = json.loads(without_foreign_state(body))["messages"]
+    assert message["content"] == [*search("srvtoolu_2", "Eq"), cited("Eo"), cited(), TEXT]

@@ -9,7 +9,6 @@ from typing import Any, Final
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from openai.types.responses import ResponseFailedEvent
 
 from gateway.core.dialects.anthropic_messages.dialect import ANTHROPIC_MESSAGES
 from gateway.core.dialects.base import Dialect, StreamRewriter
@@ -18,6 +17,7 @@ from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from gateway.core.dialects.translators import TranslatedRequest, Untranslatable, translate
 from gateway.core.wire.sse import SseDecoder
 from gateway.errors import InvalidRequest
+from tests.late import openai
 
 from ..anthropic_messages.events import PING, STOP, end, event, start
 from ..openai_responses.streams import RESPONSE, USAGE
@@ -435,7 +435,7 @@ def test_a_stream_of_responses_that_breaks_fails_in_its_own_words(provider: Dial
         )
         found = [json.loads(each.data or b"") for each in SseDecoder().feed(output + told)]
         assert [each["sequence_number"] for each in found] == [*range(len(found))]
-        last = ResponseFailedEvent.model_validate(found[-1], strict=True)
+        last = openai.types.responses.ResponseFailedEvent.model_validate(found[-1], strict=True)
         assert last.response.error is not None
         assert (last.response.error.code, last.response.status) == ("server_error", "failed")
         assert last.response.model == "mine"

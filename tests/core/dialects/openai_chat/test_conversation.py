@@ -77,7 +77,7 @@ def test_a_whole_answer() -> None:
 
 
 def test_another_path_is_another_dialect() -> None:
-    assert read_conversation("/v1/embeddings", b"{}") is None
+    assert read_conversation("/v1/files", b"{}") is None
     assert read_conversation("/v1/chat/completions?x=1", b'{"messages": []}') is not None
 
 

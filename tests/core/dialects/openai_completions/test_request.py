@@ -9,12 +9,14 @@ import pytest
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_completions.request import MOST_PROMPTS, parse_text
 from gateway.core.limits.estimate import MOST_TOKENS
+from gateway.core.records.counting import UsageRule
 from gateway.errors import InvalidRequest
 
 
 class Recipient:
     model_json = b'"real"'
     stream_usage = True
+    usage_rule: UsageRule = "usual"
     dialect = OPENAI_CHAT
 
 
@@ -93,6 +95,7 @@ def test_what_cannot_be_read_is_a_400(body: bytes, param: str) -> None:
 
 
 @pytest.mark.parametrize("piece", [b'""', b"[]", b'"\\\\"', b"1"])
+@pytest.mark.measured
 def test_a_million_prompts_take_no_time(piece: bytes) -> None:
     body = b'{"model":"m","echo":true,"prompt":[%b]}' % b",".join([piece] * 1_000_000)
     began = time.process_time()

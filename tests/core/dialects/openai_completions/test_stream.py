@@ -9,6 +9,7 @@ from gateway.core.dialects.base import NotAnAnswer
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_completions.request import parse_text
 from gateway.core.dialects.openai_completions.stream import TextStreamRewriter
+from gateway.core.records.counting import UsageRule
 from gateway.core.records.usage import Usage
 from gateway.core.wire.sse import SseDecoder
 
@@ -19,6 +20,7 @@ DONE = b"data: [DONE]\n\n"
 class Recipient:
     model_json = b'"real"'
     stream_usage = True
+    usage_rule: UsageRule = "usual"
     dialect = OPENAI_CHAT
 
 

@@ -7,12 +7,14 @@ import pytest
 
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_numbers.request import parse_numbers
+from gateway.core.records.counting import UsageRule
 from gateway.errors import InvalidRequest
 
 
 class Recipient:
     model_json = b'"real"'
     stream_usage = True
+    usage_rule: UsageRule = "usual"
     dialect = OPENAI_CHAT
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from gateway.core.dialects.openai_responses.stream import ResponsesStreamRewriter
+from gateway.core.records.counting import UsageRule
 from gateway.core.wire.sse import SseDecoder
 
 USAGE: Final = {
@@ -47,6 +48,7 @@ PLACE: Final = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
 class Recipient:
     model_json = b'"real"'
     stream_usage = True
+    usage_rule: UsageRule = "usual"
     dialect = OPENAI_CHAT
 
 

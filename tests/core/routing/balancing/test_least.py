@@ -182,6 +182,7 @@ def simulated(took: list[float]) -> Counter[int]:
     return Counter(index for _, index in sent)
 
 
+@pytest.mark.slow
 def test_one_slow_deployment_gets_a_small_share() -> None:
     seen = simulated([0.2, 0.2, 0.2, 0.2, 0.2, 4.0])
     assert 0 < seen[5] < 2_000  # it is tried now and then

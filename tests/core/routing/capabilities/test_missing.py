@@ -11,7 +11,8 @@ from gateway.core.routing.capabilities.declared import Capabilities
 from gateway.core.routing.capabilities.missing import Missing, missing, nothing_can
 from gateway.core.routing.causes import UNABLE, SkipReason
 
-FLAGS = [name for name in Capabilities.__struct_fields__ if not name.endswith("_tokens")]
+NO_FLAGS = ("context_tokens", "context_with_answer", "max_output_tokens", "web_search")
+FLAGS = [name for name in Capabilities.__struct_fields__ if name not in NO_FLAGS]
 
 
 @pytest.mark.parametrize("name", FLAGS)
@@ -32,6 +33,21 @@ def test_each_flag(name: str) -> None:
 def test_sizes() -> None:
     can = Capabilities(context_tokens=1000, max_output_tokens=100)
     assert missing(can, Needs(prompt=1000, answer=100), translated=False) is None
+    # With the answer, where the provider refuses what it could not answer to its end.
+    both = Capabilities(context_tokens=1000, context_with_answer=True, max_output_tokens=300)
+    assert missing(both, Needs(prompt=800, answer=200), translated=False) is None
+    # A translated request asks for no more than there may be.
+    assert missing(both, Needs(prompt=700, answer=900), translated=True) is None
+    for needs, translated in (
+        (Needs(prompt=801, answer=200), False),
+        (Needs(prompt=701, answer=900), True),
+    ):
+        found = missing(both, needs, translated=translated)
+        assert found is not None
+        assert found.why is SkipReason.CONTEXT_TOO_SMALL
+        assert str(nothing_can("m", [("p/m", found)]).code) == "context_length_exceeded"
+    # What has no prompt has no context.
+    assert missing(both, Needs(answer=200), translated=False) is None
     too_long = missing(can, Needs(prompt=1001), translated=True)
     assert too_long is not None
     assert too_long.why is SkipReason.CONTEXT_TOO_SMALL

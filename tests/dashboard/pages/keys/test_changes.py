@@ -200,6 +200,27 @@ async def test_a_form_without_the_token_of_its_session_does_nothing(site: Site) 
     assert key_of(site, "x") is None
 
 
+async def test_what_a_key_may_ask_past_its_models(site: Site) -> None:
+    ann = await person(site)
+    made = {"models": "*", "passthrough": " * , ", "overrides": "provider\r\nroute"}
+    assert (await ann.post("keys", name="app", **made)).status == 200
+
+    def permitted() -> tuple[tuple[str, ...], tuple[str, ...]]:
+        terms = key_of(site, "app").terms
+        return terms.passthrough, terms.overrides
+
+    assert permitted() == (("*",), ("provider", "route"))
+    fields = {"do": "edit", "models": "*", "budget_usd": ""}
+    form = (await ann.get("keys/app?do=edit"))[1]
+    assert 'value="provider, route"' in form
+    # From a page that was open before the form had these fields.
+    assert (await ann.post("keys/app", version="1", rpm="1", **fields)).status == 303
+    assert permitted() == (("*",), ("provider", "route"))
+    taken = {"passthrough": "", "overrides": "", **fields}
+    assert (await ann.post("keys/app", version="2", **taken)).status == 303
+    assert permitted() == ((), ())
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "says"),
     [
@@ -215,6 +236,7 @@ async def test_a_form_without_the_token_of_its_session_does_nothing(site: Site) 
         ({"expires_at": "9999-12-31T23:59:59-12:00"}, "expires_at", ""),
         ({"labels": "x"}, "labels", "NAME=VALUE"),
         ({"models": "no-such-model"}, "models", "no model"),
+        ({"passthrough": "no-such-provider"}, "passthrough", "no provider"),
         ({"team": "t" * 201}, "team", ""),
         ({"name": "\u202e"}, "name", "printable"),
         ({"name": "taken"}, "name", "already"),

@@ -18,6 +18,7 @@ from ...canonical.reading import (
     member_text,
     text_of,
 )
+from .citations import read_citations
 
 _Raw = msgspec.Raw
 # Members of blocks that say nothing to another provider, or that are read elsewhere.
@@ -43,9 +44,8 @@ def _read_block(  # noqa: PLR0911  # a row for each type
     kind = member_text(fields, "type", path)
     cache = fields.get("cache_control")
     if kind == "text":
-        if "citations" in fields:
-            fidelity.hint(f"{path}.citations")
-        return Text(member_text(fields, "text", path), cache)
+        citations = read_citations(fields.get("citations", _Raw(b"[]")))
+        return Text(member_text(fields, "text", path), cache, citations)
     if kind == "image":
         return _image(fields, path, cache, fidelity)
     if kind == "document":
@@ -107,16 +107,24 @@ def _document(fields: Fields, path: str, cache: _Raw | None, fidelity: Fidelity)
     source = fields_of(fields.get("source", _Raw(b"0")), where)
     kind = member_text(source, "type", where)
     title = member_text(fields, "title", path, "") or None
-    for name in fields.keys() - _KNOWN - {"source", "title"}:
+    for name in fields.keys() - _KNOWN - {"source", "title", "citations"}:
         fidelity.hint(f"{path}.{name}")
+    cited = _cited(fields, f"{path}.citations")
     if kind == "base64":
         media = member_text(source, "media_type", where, "application/pdf")
         data = member_text(source, "data", where)
-        return Document(data=data, media_type=media, title=title, cache=cache)
+        return Document(data=data, media_type=media, title=title, cache=cache, cited=cited)
     if kind == "url":
-        return Document(url=member_text(source, "url", where), title=title, cache=cache)
+        url = member_text(source, "url", where)
+        return Document(url=url, title=title, cache=cache, cited=cited)
     if kind == "text":
         text = member_text(source, "data", where)
-        return Document(text=text, media_type="text/plain", title=title, cache=cache)
+        return Document(text=text, media_type="text/plain", title=title, cache=cache, cited=cited)
     fidelity.demand(where, f"a document by {kind} is known to one provider only")
     return None
+
+
+def _cited(fields: Fields, path: str) -> str:
+    """Return `path`, if it asks for the document to be cited."""
+    raw = fields.get("citations")
+    return path if raw is not None and is_true(fields_of(raw, path).get("enabled")) else ""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 from ...canonical.call import (
     Audio,
     Block,
@@ -19,14 +17,10 @@ from ...canonical.call import (
 )
 from ...canonical.fidelity import Fidelity
 from ...canonical.opaque import shown_id
-from ...canonical.reading import is_object
+from ...canonical.writing import written_input
 
 # The family of signatures that Anthropic's own models make and take.
 FAMILY: Final = "anthropic_messages"
-# Anthropic's form for arguments that are no JSON object (docs.anthropic.com, "Fine-grained tool
-# streaming", handling invalid JSON).
-_INVALID: Final = "INVALID_JSON"
-_NO_INPUT: Final = msgspec.Raw(b"{}")
 
 
 def write_blocks(blocks: list[Block], path: str, fidelity: Fidelity) -> list[dict[str, Any]]:
@@ -45,7 +39,7 @@ def _write(  # noqa: PLR0911  # a row for each kind
 ) -> dict[str, Any] | None:
     if isinstance(block, Text):
         # The API refuses empty text, which other APIs allow; it says nothing.
-        return {"type": "text", "text": block.text} if block.text else None
+        return _text(block, path, fidelity) if block.text else None
     if isinstance(block, Image):
         return _image(block, path, fidelity)
     if isinstance(block, Document):
@@ -55,7 +49,7 @@ def _write(  # noqa: PLR0911  # a row for each kind
             "type": "tool_use",
             "id": shown_id(block.id),
             "name": block.name,
-            "input": _input(block),
+            "input": written_input(block),
         }
     if isinstance(block, ToolResult):
         found = {"type": "tool_result", "tool_use_id": shown_id(block.id)}
@@ -78,14 +72,13 @@ def _write(  # noqa: PLR0911  # a row for each kind
     return None
 
 
-def _input(call: ToolCall) -> Any:
-    if call.custom:
-        return {"input": call.arguments}
-    if not call.arguments.strip():
-        return _NO_INPUT
-    if is_object(call.arguments):
-        return msgspec.Raw(call.arguments.encode())
-    return {_INVALID: call.arguments}
+def _text(block: Text, path: str, fidelity: Fidelity) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": "text", "text": block.text}
+    own = [each.native for each in block.citations if each.family == FAMILY and each.native]
+    if len(own) < len(block.citations):
+        # What they point to is in the index of another provider.
+        fidelity.hint(f"{path} (citations)")
+    return {**found, "citations": own} if own else found
 
 
 def _image(block: Image, path: str, fidelity: Fidelity) -> dict[str, Any]:
@@ -110,4 +103,5 @@ def _document(block: Document, path: str, fidelity: Fidelity) -> dict[str, Any] 
         fidelity.demand(f"{path} (file)", "a file by its id is known to one provider only")
         return None
     title = {} if block.title is None else {"title": block.title}
-    return {"type": "document", "source": source, **title}
+    cited = {"citations": {"enabled": True}} if block.cited else {}
+    return {"type": "document", "source": source, **title, **cited}

@@ -9,7 +9,6 @@ import msgspec
 from .....errors import InvalidRequest
 from ...canonical.call import (
     CanonicalCall,
-    Effort,
     OutputFormat,
     Reasoning,
     Role,
@@ -18,6 +17,7 @@ from ...canonical.call import (
     Turn,
 )
 from ...canonical.fidelity import Fidelity
+from ...canonical.own_tools.tool import OwnTool
 from ...canonical.reading import (
     Fields,
     fields_of,
@@ -28,7 +28,9 @@ from ...canonical.reading import (
     number,
     text_of,
 )
+from ...model_terms import Effort
 from .block_reader import read_content
+from .own_tools import read_own_tool
 
 _Raw = msgspec.Raw
 
@@ -41,11 +43,12 @@ _KNOWN: Final = frozenset(
     }
 )
 # Harmless: without them the answer is the same, or only slower or dearer. `safeguards` are
-# Claude Code's classifiers beside the answer, `context_management` clears what fills its window.
+# Claude Code's classifiers beside the answer, `context_management` clears what fills its window,
+# `mcp_servers` are where tools are from that are offered.
 _HINTS: Final = frozenset(
     {
         *("cache_control", "context_management", "safeguards", "diagnostics", "speed", "betas"),
-        *("user_profile_id", "workspace_id"),
+        *("user_profile_id", "workspace_id", "mcp_servers"),
     }
 )
 _EFFORTS: Final = frozenset({"low", "medium", "high", "xhigh", "max"})
@@ -68,11 +71,13 @@ def read_call(body: bytes, fidelity: Fidelity) -> CanonicalCall:
         else:
             fidelity.demand(name, "only Anthropic's API has this member")
     turns = _system(fields, fidelity) + _turns(fields, fidelity)
-    choice, parallel = _choice(fields, fidelity)
+    tools, own_tools = _tools(fields, fidelity)
+    choice, parallel = _choice(fields, own_tools, fidelity)
     return CanonicalCall(
         turns=turns,
         stream=is_true(fields.get("stream")),
-        tools=_tools(fields, fidelity),
+        tools=tools,
+        own_tools=own_tools,
         choice=choice,
         parallel=parallel,
         format=_format(fields),
@@ -117,8 +122,9 @@ def _turns(fields: Fields, fidelity: Fidelity) -> list[Turn]:
     return found
 
 
-def _tools(fields: Fields, fidelity: Fidelity) -> list[Tool]:
-    found = []
+def _tools(fields: Fields, fidelity: Fidelity) -> tuple[list[Tool], list[OwnTool]]:
+    found: list[Tool] = []
+    own: list[OwnTool] = []
     for number_, item in enumerate(items_of(fields.get("tools", _Raw(b"[]")), "tools")):
         path = f"tools.{number_}"
         tool = fields_of(item, path)
@@ -126,7 +132,7 @@ def _tools(fields: Fields, fidelity: Fidelity) -> list[Tool]:
         if kind != "custom":
             # Web search, code execution, bash, computer use: Anthropic's servers run them, or its
             # models know their schemas.
-            fidelity.demand(f"{path} ({kind})", "only Anthropic has this tool")
+            own.append(read_own_tool(tool, kind, path))
             continue
         for name in sorted(tool.keys() - _TOOL):
             fidelity.hint(f"{path}.{name}")
@@ -140,10 +146,12 @@ def _tools(fields: Fields, fidelity: Fidelity) -> list[Tool]:
                 path=path,
             )
         )
-    return found
+    return found, own
 
 
-def _choice(fields: Fields, fidelity: Fidelity) -> tuple[ToolChoice | None, bool | None]:
+def _choice(
+    fields: Fields, own_tools: list[OwnTool], fidelity: Fidelity
+) -> tuple[ToolChoice | None, bool | None]:
     if "tool_choice" not in fields:
         return None, None
     found = fields_of(fields["tool_choice"], "tool_choice")
@@ -152,7 +160,10 @@ def _choice(fields: Fields, fidelity: Fidelity) -> tuple[ToolChoice | None, bool
     if "disable_parallel_tool_use" in found:
         parallel = not is_true(found["disable_parallel_tool_use"])
     if kind == "tool":
-        return ToolChoice("tool", (member_text(found, "name", "tool_choice"),)), parallel
+        name = member_text(found, "name", "tool_choice")
+        if any(tool.kind == name for tool in own_tools):
+            return ToolChoice("tool", own=(name,)), parallel
+        return ToolChoice("tool", (name,)), parallel
     if kind in _MODES:
         return ToolChoice(_MODES[kind]), parallel
     fidelity.demand("tool_choice", f"{kind} is unknown")
@@ -177,7 +188,7 @@ def _reasoning(fields: Fields, fidelity: Fidelity) -> Reasoning | None:
         return Reasoning(effort=known, path="output_config.effort") if known else None
     thinking = fields_of(fields["thinking"], "thinking")
     kind = member_text(thinking, "type", "thinking")
-    for name in sorted(thinking.keys() - {"type", "budget_tokens"}):
+    for name in sorted(thinking.keys() - {"type", "budget_tokens", "display"}):
         fidelity.hint(f"thinking.{name}")
     budget = None
     if "budget_tokens" in thinking:
@@ -191,6 +202,7 @@ def _reasoning(fields: Fields, fidelity: Fidelity) -> Reasoning | None:
         path="thinking",
         # What it thinks is a part of the answer.
         summary="auto" if shown else None,
+        shown_by="thinking.display" if "display" in thinking else "",
     )
 
 

@@ -10,8 +10,10 @@ from ...base import ForeignRecipient
 from ...canonical.call import CanonicalCall, ToolResult, Turn
 from ...canonical.fidelity import Fidelity
 from ...canonical.reading import number
-from .block_writer import write_blocks
+from ...canonical.writing import forget_citations, goes_on_unthought, leave_out, split_turns
+from .block_writer import FAMILY, write_blocks
 from .cache_marks import mark
+from .own_tools import write_search
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _NO_SCHEMA: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
@@ -20,7 +22,6 @@ _NO_SCHEMA: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
 _LEAST_BUDGET: Final = 1024
 _BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384}
 _MOST_BUDGET: Final = 32000
-_EFFORTS: Final = {"minimal": "low"}
 # Anthropic's range is 0 to 1 (`types/message_create_params.py`).
 _HOTTEST: Final = 1.0
 
@@ -28,7 +29,10 @@ _HOTTEST: Final = 1.0
 def write_call(call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity) -> bytes:
     """Return the body of the request. Raises Untranslatable."""
     body: dict[str, Any] = {"model": msgspec.Raw(recipient.model_json)}
-    head, rest = _split(call.turns)
+    if call.format is not None:
+        # "Citations are incompatible with structured outputs" (docs.anthropic.com).
+        forget_citations(call.turns, fidelity)
+    head, rest = split_turns(call.turns)
     system = [block for turn in head for block in write_blocks(turn.blocks, turn.path, fidelity)]
     if system:
         plain = len(system) == 1 and system[0].keys() == {"type", "text"}
@@ -39,32 +43,21 @@ def write_call(call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidel
     if call.stream:
         body["stream"] = True
     tools = [_tool(each) for each in call.tools]
+    tools += [write_search(each, fidelity) for each in call.own_tools]
     if tools:
         body["tools"] = tools
         _put_choice(body, call, fidelity)
     _put_reasoning(body, call, recipient, fidelity, int(number(limit, "max_tokens")))
-    _put_sampling(body, call, fidelity)
+    _put_sampling(body, call, recipient, fidelity)
     _put_format(body, call, fidelity)
     if call.user is not None:
         body["metadata"] = {"user_id": call.user}
     if call.service_tier not in (None, "auto"):
         fidelity.hint(call.path("service_tier"))
-    _put_rest(call, fidelity)
+    leave_out(call, fidelity, "Anthropic's")
     if recipient.caches_prompts:
         mark(body)
     return _ENCODE(body)
-
-
-def _split(turns: list[Turn]) -> tuple[list[Turn], list[Turn]]:
-    """Return what stands before the conversation, and the conversation."""
-    number_ = 0
-    while number_ < len(turns) and turns[number_].role in ("system", "developer"):
-        number_ += 1
-    head, rest = turns[:number_], turns[number_:]
-    if head and not rest:
-        # A conversation needs a message: the last of instructions alone becomes one.
-        rest = [msgspec.structs.replace(head.pop(), role="user")]
-    return head, rest
 
 
 def _messages(turns: list[Turn], fidelity: Fidelity) -> list[dict[str, Any]]:
@@ -117,10 +110,11 @@ def _put_choice(body: dict[str, Any], call: CanonicalCall, fidelity: Fidelity) -
     choice = call.choice
     found: dict[str, Any] = {"type": "auto"} if choice is None else {"type": choice.mode}
     if choice is not None and choice.mode == "tool":
-        found["name"] = choice.names[0]
-    elif choice is not None and choice.names:
+        found["name"] = (choice.names or choice.own)[0]
+    elif choice is not None and (choice.names or choice.own):
         # The tools that are allowed: the others are not shown, which is the same.
-        body["tools"] = [tool for tool in body["tools"] if tool["name"] in choice.names]
+        allowed = {*choice.names, *choice.own}
+        body["tools"] = [tool for tool in body["tools"] if tool["name"] in allowed]
     if call.parallel is not None and found["type"] != "none":
         found["disable_parallel_tool_use"] = not call.parallel
     elif choice is None:
@@ -147,14 +141,15 @@ def _put_reasoning(
         body["thinking"] = {"type": "disabled"}
         return
     forced = body.get("tool_choice", {}).get("type") in ("any", "tool")
-    if forced:
-        # "Thinking may not be enabled when tool_choice forces tool use."
+    by_budget = recipient.reasoning == "budget"
+    # "Thinking may not be enabled when tool_choice forces tool use."
+    if forced or (by_budget and goes_on_unthought(call.turns, FAMILY)):
         fidelity.hint(asked.path)
         return
     if recipient.reasoning == "adaptive":
         body["thinking"] = {"type": "adaptive"}
         if effort is not None:
-            body["output_config"] = {"effort": _EFFORTS.get(effort, effort)}
+            body["output_config"] = {"effort": recipient.terms.effort(effort)}
         return
     budget = asked.budget or _BUDGETS.get(effort or "medium", _MOST_BUDGET)
     budget = min(budget, limit - 1)
@@ -164,14 +159,21 @@ def _put_reasoning(
     body["thinking"] = {"type": "enabled", "budget_tokens": budget}
 
 
-def _put_sampling(body: dict[str, Any], call: CanonicalCall, fidelity: Fidelity) -> None:
+def _put_sampling(
+    body: dict[str, Any], call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
+) -> None:
+    takes = recipient.terms.sampling
     thinks = body.get("thinking", {}).get("type") in ("enabled", "adaptive")
     for name in ("temperature", "top_p", "top_k"):
         value = getattr(call, name)
         if value is None:
             continue
-        if thinks:
+        if thinks or takes == "none":
             # "temperature may only be set to 1 when thinking is enabled."
+            if bytes(value) not in (b"1", b"1.0"):
+                fidelity.hint(call.path(name))
+        elif name == "top_p" and takes == "one" and "temperature" in body:
+            # "`temperature` and `top_p` cannot both be specified for this model."
             if bytes(value) not in (b"1", b"1.0"):
                 fidelity.hint(call.path(name))
         elif name == "temperature" and number(value, call.path(name)) > _HOTTEST:
@@ -190,19 +192,3 @@ def _put_format(body: dict[str, Any], call: CanonicalCall, fidelity: Fidelity) -
         return
     format_ = {"type": "json_schema", "schema": call.format.schema}
     body["output_config"] = {**body.get("output_config", {}), "format": format_}
-
-
-def _put_rest(call: CanonicalCall, fidelity: Fidelity) -> None:
-    for name in ("seed", "metadata", "cache_key", "cache_retention", "safety_id", "verbosity"):
-        if getattr(call, name) is not None:
-            fidelity.hint(call.path(name))
-    for name in ("presence_penalty", "frequency_penalty", "top_logprobs"):
-        value = getattr(call, name)
-        if value is not None and number(value, call.path(name)):
-            fidelity.demand(call.path(name), "Anthropic's API has nothing like it")
-    for name in ("logprobs", "logit_bias"):
-        value = getattr(call, name)
-        if value is not None and bytes(value) not in (b"false", b"{}"):
-            fidelity.demand(call.path(name), "Anthropic's API has nothing like it")
-    if call.answers is not None and number(call.answers, call.path("answers")) > 1:
-        fidelity.demand(call.path("answers"), "Anthropic's API gives one answer")

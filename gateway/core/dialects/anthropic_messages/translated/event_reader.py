@@ -1,9 +1,9 @@
 """Anthropic's events, read into canonical ones.
 
-What Anthropic's servers did themselves (web search, code execution, MCP, tool search) is passed
-over, block and deltas: it is no call of the caller's. A second `message_start` begins no second
-answer; one with content is the whole message at once. Arguments that come with the block and in no
-delta are told when it stops.
+What Anthropic's servers did themselves (code execution, MCP, tool search) is passed over, block and
+deltas: it is no call of the caller's; web searches are told as such (`searches`). A second
+`message_start` begins no second answer; one with content is the whole message at once. Arguments
+that come with the block and in no delta are told when it stops.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from ...canonical.events import (
     BlockKind,
     BlockStarted,
     BlockStopped,
+    Cited,
     Event,
     Grown,
     Started,
     Stopped,
     StopReason,
 )
+from ...canonical.sources import MOST_CITED, Citation
+from .citations import read_citation, read_citations
+from .searches import Searches
 
 # Absent is UNSET: a union of Raw and None takes nothing but null.
 _Found = msgspec.Raw | msgspec.UnsetType
@@ -48,6 +52,7 @@ class _Delta(msgspec.Struct, gc=False):
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: _Found = msgspec.UNSET
+    citation: _Found = msgspec.UNSET
 
 
 class _Block(msgspec.Struct):
@@ -59,6 +64,9 @@ class _Block(msgspec.Struct):
     id: str | None = None
     name: str | None = None
     input: _Found = msgspec.UNSET
+    citations: _Found = msgspec.UNSET
+    content: _Found = msgspec.UNSET
+    tool_use_id: str | None = None
 
 
 class _Message(msgspec.Struct):
@@ -90,6 +98,11 @@ class _Open(msgspec.Struct):
 
     index: int
     arguments: str = ""
+    citations: list[Citation] = []
+
+    def cite(self, citation: Citation | None) -> None:
+        if citation is not None and len(self.citations) < MOST_CITED:
+            self.citations.append(citation)
 
 
 _DECODE: Final = msgspec.json.Decoder(_Event).decode
@@ -111,6 +124,7 @@ class MessageEventReader:
         self._next = 0
         # By Anthropic's index.
         self._open: dict[int, _Open] = {}
+        self._searches = Searches()
 
     def read(self, data: bytes) -> Iterator[Event] | tuple[Event, ...]:
         """Return what the data of an event says. Raises ValueError for what it cannot mean."""
@@ -123,7 +137,12 @@ class MessageEventReader:
         kind, delta = event.type, event.delta
         if kind == "content_block_delta":
             open_ = self._open.get(event.index)
-            return () if open_ is None or delta is None else self._grown(open_, delta)
+            if delta is None:
+                return ()
+            if open_ is not None:
+                return self._grown(open_, delta)
+            self._searches.grow(event.index, delta.partial_json)
+            return ()
         return self._other(event, kind, delta)
 
     def _grown(self, open_: _Open, delta: _Delta) -> tuple[Event, ...]:
@@ -138,6 +157,8 @@ class MessageEventReader:
             return (Grown(open_.index, text),)
         if delta.signature:
             return (Grown(open_.index, delta.signature, signature=True),)
+        if isinstance(delta.citation, msgspec.Raw):
+            open_.cite(read_citation(delta.citation))
         return ()
 
     def _other(self, event: _Event, kind: str, delta: _Delta | None) -> Iterator[Event]:
@@ -170,6 +191,7 @@ class MessageEventReader:
         }
         kind = kinds.get(block.type)
         if kind is None:
+            yield from self._search(number, block)
             return
         index, self._next = self._next, self._next + 1
         open_ = self._open[number] = _Open(index)
@@ -178,6 +200,9 @@ class MessageEventReader:
         text = block.text if kind == "text" else block.thinking
         if text:
             yield Grown(index, text)
+        if isinstance(block.citations, msgspec.Raw):
+            for each in read_citations(block.citations):
+                open_.cite(each)
         if kind == "call" and isinstance(block.input, msgspec.Raw):
             given = bytes(block.input)
             open_.arguments = "" if given in _NO_ARGUMENTS else given.decode()
@@ -191,7 +216,16 @@ class MessageEventReader:
             return
         if open_.arguments:
             yield Grown(open_.index, open_.arguments)
+        for each in open_.citations:
+            # Of all of the text, which is whole now.
+            yield Cited(open_.index, each)
         yield BlockStopped(open_.index)
+
+    def _search(self, number: int, block: _Block) -> Iterator[Event]:
+        if block.type == "server_tool_use":
+            self._searches.begin(number, block.id or "", block.name or "", block.input)
+        elif block.type == "web_search_tool_result":
+            yield self._searches.end(block.tool_use_id or "", block.content)
 
 
 def _stopped(reason: str, sequence: str | None, details: _Found) -> Stopped:

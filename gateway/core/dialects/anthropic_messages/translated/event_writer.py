@@ -14,16 +14,19 @@ import msgspec
 from ....records.usage import Usage
 from ...canonical.events import (
     BlockStarted,
-    BlockStopped,
+    Cited,
     Event,
     Grown,
-    Started,
+    Searched,
     Stopped,
     StopReason,
 )
 from ...canonical.opaque import shown_id, tagged
 from ...canonical.tools import INPUT_BEGINS, INPUT_ENDS, inner_text
+from ...canonical.translated_stream import DispatchingWriter
 from ..stream import STOP
+from .citations import written_citation
+from .searches import written_search
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _REASONS: Final = {
@@ -60,7 +63,7 @@ class _Written(msgspec.Struct):
     custom: bool = False
 
 
-class MessageEventWriter:
+class MessageEventWriter(DispatchingWriter):
     """Writes one stream. `model` is the requested name as JSON, `family` tags signatures."""
 
     def __init__(self, model: bytes, family: str) -> None:
@@ -72,7 +75,7 @@ class MessageEventWriter:
         self._open: dict[int, _Written] = {}
         self._stopped: Stopped | None = None
 
-    def write(self, event: Event) -> bytes:  # noqa: PLR0911  # a row for each kind
+    def write(self, event: Event) -> bytes:  # a row for each kind
         """Return what the caller gets for `event`."""
         if type(event) is Grown:
             written = self._open.get(event.index)
@@ -83,15 +86,7 @@ class MessageEventWriter:
                 return b""
             text = inner_text(event.text) if written.custom else event.text
             return _DELTA % (written.index, written.delta, _ENCODE(text))
-        if isinstance(event, Started):
-            return self._start(event.id)
-        if isinstance(event, BlockStarted):
-            return self._begin(event)
-        if isinstance(event, BlockStopped):
-            return self._stop(event.index)
-        assert isinstance(event, Stopped)
-        self._stopped = self._stopped or event
-        return b""
+        return self._other(event)
 
     def finish(self, usage: Usage | None, tokens: int) -> bytes:
         """Return the end of the stream."""
@@ -113,6 +108,11 @@ class MessageEventWriter:
         # Clients want all counts there; a provider that says none has them at zero.
         counts = written_usage(usage or Usage())
         return closed + _event("message_delta", delta=delta, usage=counts) + STOP
+
+    def _end(self, event: Stopped) -> bytes:
+        # Its reason waits for the usage.
+        self._stopped = self._stopped or event
+        return b""
 
     def _start(self, id: str) -> bytes:
         if self._started:
@@ -161,6 +161,31 @@ class MessageEventWriter:
             out += _DELTA % (index, written.delta, _ENCODE(INPUT_BEGINS))
         return out
 
+    def _cite(self, event: Cited) -> bytes:
+        written = self._open.get(event.index)
+        if written is None or written.kind != "text":
+            return b""
+        citation = written_citation(event.citation, self._family)
+        if citation is None:
+            return b""
+        delta = {"type": "citations_delta", "citation": citation}
+        return _event("content_block_delta", index=written.index, delta=delta)
+
+    def _search(self, event: Searched) -> bytes:
+        """Return the two blocks that show a search; each is whole at once."""
+        out = self._start("")
+        others = [key for key, each in self._open.items() if each.kind != "call"]
+        out += b"".join([self._stop(index) for index in others])
+        index, self._next = self._next, self._next + 2
+        id, given, content = written_search(event, index, self._family)
+        call = {"type": "server_tool_use", "id": id, "name": "web_search", "input": {}}
+        result = {"type": "web_search_tool_result", "tool_use_id": id, "content": content}
+        out += _event("content_block_start", index=index, content_block=call)
+        out += _DELTA % (index, _DELTAS["call"], _ENCODE(_ENCODE(given).decode()))
+        out += _event("content_block_stop", index=index)
+        out += _event("content_block_start", index=index + 1, content_block=result)
+        return out + _event("content_block_stop", index=index + 1)
+
     def _stop(self, index: int) -> bytes:
         written = self._open.pop(index, None)
         if written is None:
@@ -193,6 +218,11 @@ def written_usage(usage: Usage) -> dict[str, Any]:
         found["cache_creation"] = {
             "ephemeral_5m_input_tokens": written - hour,
             "ephemeral_1h_input_tokens": hour,
+        }
+    if usage.web_searches:
+        found["server_tool_use"] = {
+            "web_search_requests": usage.web_searches,
+            "web_fetch_requests": 0,
         }
     if usage.reasoning_tokens:
         found["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}

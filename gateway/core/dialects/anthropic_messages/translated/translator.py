@@ -19,6 +19,7 @@ class MessageTranslator:
     """See `canonical.translation.Translator`."""
 
     functions_only = True
+    cites_documents = True
 
     def family(self, recipient: ForeignRecipient) -> str:
         return FAMILY
@@ -30,6 +31,10 @@ class MessageTranslator:
         self, call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
     ) -> bytes:
         return write_call(call, recipient, fidelity)
+
+    def takes_stop(self, sequence: str, number: int, recipient: ForeignRecipient) -> bool:
+        # "stop_sequences: each stop sequence must contain non-whitespace".
+        return bool(sequence.strip())
 
     def event_reader(self) -> EventReader:
         return MessageEventReader()

@@ -23,7 +23,7 @@ _KNOWN: Final = frozenset(
         *("reasoning", "thinking", "max_tokens", "max_completion_tokens", "temperature", "top_p"),
         *("top_k", "presence_penalty", "frequency_penalty", "seed", "logprobs", "top_logprobs"),
         *("logit_bias", "n", "stop", "user", "metadata", "service_tier", "prompt_cache_key"),
-        *("prompt_cache_retention", "safety_identifier", "verbosity"),
+        *("prompt_cache_retention", "safety_identifier", "verbosity", "web_search_options"),
     }
 )
 # Harmless: what OpenAI's own books need, and preferences of speed.
@@ -37,6 +37,7 @@ _NOTHING: Final = {
     "modalities": frozenset({b'["text"]'}),
     "min_p": frozenset({b"0", b"0.0"}),
     "repetition_penalty": frozenset({b"1", b"1.0"}),
+    "store": frozenset({b"false"}),
 }
 _PATHS: Final = {
     "parallel": "parallel_tool_calls",
@@ -52,18 +53,22 @@ def read_call(body: bytes, fidelity: Fidelity) -> CanonicalCall:
     """Return the request in `body`. Raises InvalidRequest (400) and Untranslatable."""
     fields = fields_of(body, "")
     for name in sorted(fields.keys() - _KNOWN):
+        if bytes(fields[name]) in _NOTHING.get(name, ()):
+            continue
         if name in _HINTS:
             fidelity.hint(name)
-        elif bytes(fields[name]) not in _NOTHING.get(name, ()):
+        else:
             fidelity.demand(name, "the API of this model's provider has nothing like it")
     if "messages" not in fields:
         raise InvalidRequest("you must provide messages", param="messages")
     limit = "max_completion_tokens" if "max_completion_tokens" in fields else "max_tokens"
     parallel = fields.get("parallel_tool_calls")
+    tools, own_tools = read_tools(fields)
     return CanonicalCall(
         turns=read_messages(fields["messages"], fidelity),
         stream=is_true(fields.get("stream")),
-        tools=read_tools(fields, fidelity),
+        tools=tools,
+        own_tools=own_tools,
         choice=read_choice(fields, fidelity),
         parallel=None if parallel is None else is_true(parallel),
         format=read_format(fields, fidelity),

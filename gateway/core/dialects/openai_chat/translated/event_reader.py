@@ -17,14 +17,21 @@ from ...canonical.events import (
     BlockKind,
     BlockStarted,
     BlockStopped,
+    Cited,
     Event,
     Grown,
     Started,
     Stopped,
     StopReason,
 )
+from ...canonical.logprobs import TokenLogprob, read_logprobs
+from ...canonical.sources import MOST_CITED, Citation
+from .citations import cited_pages, read_annotations
 
 _Raw = msgspec.Raw
+# Absent is UNSET: a union of Raw and None takes nothing but null.
+_Found = msgspec.Raw | msgspec.UnsetType
+_NULL: Final = _Raw(b"null")
 
 _REASONS: Final = {
     "stop": StopReason.END,
@@ -60,6 +67,11 @@ class _Delta(msgspec.Struct):
     refusal: str | None = None
     tool_calls: list[_CallDelta] | None = None
     function_call: _Function | None = None
+    annotations: _Found = msgspec.UNSET
+
+
+class _Logprobs(msgspec.Struct):
+    content: _Raw = _NULL
 
 
 class _Choice(msgspec.Struct):
@@ -67,11 +79,14 @@ class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     message: _Delta | None = None
     finish_reason: str | None = None
+    logprobs: _Found = msgspec.UNSET
 
 
 class _Chunk(msgspec.Struct):
     id: str | None = None
     choices: list[_Choice] | None = None
+    citations: _Found = msgspec.UNSET
+    search_results: _Found = msgspec.UNSET
 
 
 class _Part(msgspec.Struct):
@@ -85,6 +100,7 @@ class _Part(msgspec.Struct):
 _DECODE: Final = msgspec.json.Decoder(_Chunk).decode
 _PART: Final = msgspec.json.Decoder(_Part)
 _TEXT: Final = msgspec.json.Decoder(str)
+_LOGPROBS: Final = msgspec.json.Decoder(_Logprobs)
 
 
 class _Open(msgspec.Struct):
@@ -107,6 +123,7 @@ class ChatEventReader:
         self._index = -1
         self._kind: BlockKind | None = None
         self._calls: list[_Open] = []
+        self._cited: list[Citation] = []
 
     def read(self, data: bytes) -> Iterable[Event]:
         """Return what the data of a chunk says. Raises ValueError for what it cannot mean."""
@@ -116,7 +133,8 @@ class ChatEventReader:
             # A text that goes on, as most chunks are: a third of the time of all that could be.
             choice = choices[0]
             delta = choice.delta
-            if delta is not None and not (choice.index or choice.finish_reason):
+            plain = choice.logprobs is msgspec.UNSET or choice.logprobs == _NULL
+            if plain and delta is not None and not (choice.index or choice.finish_reason):
                 text = delta.content
                 if type(text) is str and text and not _says_more(delta):
                     return (Grown(self._index, text),)
@@ -132,21 +150,28 @@ class ChatEventReader:
                 yield Started(self._id)
             delta = choice.delta or choice.message
             if delta is not None:
-                yield from self._read(delta)
+                yield from self._read(delta, _tokens(choice.logprobs))
             if choice.finish_reason:
+                if not self._cited:
+                    yield from self._cite(cited_pages(chunk.search_results, chunk.citations))
                 yield from self._stop(choice.finish_reason)
 
-    def _read(self, delta: _Delta) -> Iterator[Event]:
+    def _read(self, delta: _Delta, tokens: list[TokenLogprob] | None = None) -> Iterator[Event]:
         thinking = delta.reasoning_content or delta.reasoning
         if thinking:
             yield from self._grow("thinking", thinking)
         content = delta.content
         if content:
             if isinstance(content, str):
-                yield from self._grow("text", content)
+                yield from self._grow("text", content, tokens)
             else:
                 for part in content:
                     yield from self._part(_PART.decode(part))
+        elif tokens and self._kind == "text":
+            # Tokens that end no character yet.
+            yield Grown(self._index, "", logprobs=tokens)
+        if delta.annotations is not msgspec.UNSET:
+            yield from self._cite(read_annotations(delta.annotations))
         if delta.refusal:
             yield from self._grow("refusal", delta.refusal)
         for call in delta.tool_calls or ():
@@ -164,13 +189,24 @@ class ChatEventReader:
         elif part.text:
             yield from self._grow("text", part.text)
 
-    def _grow(self, kind: BlockKind, text: str) -> Iterator[Event]:
+    def _grow(
+        self, kind: BlockKind, text: str, tokens: list[TokenLogprob] | None = None
+    ) -> Iterator[Event]:
         if self._kind is not kind:
             yield from self._close()
             self._kind = kind
             self._index, self._next = self._next, self._next + 1
             yield BlockStarted(self._index, kind)
-        yield Grown(self._index, text)
+        yield Grown(self._index, text, logprobs=tokens)
+
+    def _cite(self, citations: list[Citation]) -> Iterator[Event]:
+        """Tell what the text that is open is from; some servers tell all of it again and again."""
+        if self._kind != "text":
+            return
+        for each in citations[: MOST_CITED - len(self._cited)]:
+            if each not in self._cited:
+                self._cited.append(each)
+                yield Cited(self._index, each)
 
     def _close(self) -> Iterator[Event]:
         if self._kind is not None:
@@ -238,7 +274,18 @@ def _says_more(delta: _Delta) -> bool:
         or delta.refusal
         or delta.tool_calls
         or delta.function_call is not None
+        or delta.annotations is not msgspec.UNSET
     )
+
+
+def _tokens(raw: _Found) -> list[TokenLogprob] | None:
+    """Return the log probabilities that a choice has."""
+    if isinstance(raw, msgspec.UnsetType) or raw == _NULL:
+        return None
+    try:
+        return read_logprobs(_LOGPROBS.decode(raw).content)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _arguments(raw: _Raw | msgspec.UnsetType) -> str:

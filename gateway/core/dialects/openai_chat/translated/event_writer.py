@@ -9,16 +9,17 @@ import msgspec
 from ....records.usage import Usage
 from ...canonical.events import (
     BlockStarted,
-    BlockStopped,
+    Cited,
     Event,
     Grown,
-    Started,
     Stopped,
     StopReason,
 )
 from ...canonical.opaque import tagged
 from ...canonical.tools import INPUT_BEGINS, INPUT_ENDS, inner_text
+from ...canonical.translated_stream import DispatchingWriter
 from ..stream import DONE
+from .citations import written_annotation
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _REASONS: Final = {
@@ -34,6 +35,8 @@ _REASONS: Final = {
 # DeepSeek's name for reasoning, which most clients read; what is to be sent back goes into
 # OpenRouter's `reasoning_details` besides.
 _MEMBERS: Final = {"text": b"content", "thinking": b"reasoning_content", "refusal": b"refusal"}
+# A piece of text and the log probabilities of its tokens.
+_LIKELY: Final = b'%b%b},"logprobs":{"content":%b,"refusal":null},"finish_reason":null}]}\n\n'
 _FORMAT: Final = "anthropic-claude-v1"
 
 
@@ -41,7 +44,8 @@ class _Written(msgspec.Struct):
     """A block that is open: what a piece of it begins and ends with, and its signature.
 
     `wrapped` is a call of a custom tool that the caller knows as none: it is shown as the input
-    that such a tool has as a function (`canonical/tools.py`).
+    that such a tool has as a function (`canonical/tools.py`). `begins` is where a text does within
+    the content, in characters.
     """
 
     kind: str
@@ -51,9 +55,10 @@ class _Written(msgspec.Struct):
     text: str = ""
     signature: str = ""
     wrapped: bool = False
+    begins: int = 0
 
 
-class ChatEventWriter:
+class ChatEventWriter(DispatchingWriter):
     """Writes one stream. `model` is the requested name as JSON, `family` tags signatures.
 
     `shows_usage` says that the caller asked for usage, `customs` are the custom tools that it has.
@@ -78,11 +83,12 @@ class ChatEventWriter:
         self._whole = whole
         self._head = b""
         self._calls = 0
+        self._said = 0
         self._details = 0
         self._open: dict[int, _Written] = {}
         self._stopped: Stopped | None = None
 
-    def write(self, event: Event) -> bytes:  # noqa: PLR0911  # a row for each kind
+    def write(self, event: Event) -> bytes:  # a row for each kind
         """Return what the caller gets for `event`."""
         if type(event) is Grown:
             written = self._open.get(event.index)
@@ -98,15 +104,14 @@ class ChatEventWriter:
                 if written.wrapped:
                     text = _ENCODE(inner_text(event.text))
                     return b"%b%b%b" % (written.head, text, written.tail)
+            elif written.kind == "text":
+                self._said += len(event.text)
+                if event.logprobs is not None:
+                    tokens = _ENCODE(event.logprobs)
+                    return _LIKELY % (written.head, _ENCODE(event.text), tokens)
             return b"%b%b%b" % (written.head, _ENCODE(event.text), written.tail)
-        if isinstance(event, Started):
-            return self._start(event.id)
-        if isinstance(event, BlockStarted):
-            return self._begin(event)
-        if isinstance(event, BlockStopped):
-            return self._stop(event.index)
-        assert isinstance(event, Stopped)
-        return self._end(event)
+        # A search is not shown: a chat shows what is cited of it.
+        return self._other(event)
 
     def finish(self, usage: Usage | None, tokens: int) -> bytes:
         out = self._start("")
@@ -131,7 +136,8 @@ class ChatEventWriter:
         out = self._start("")
         if event.kind != "call":
             head, tail = self._around(b'{"%b":' % _MEMBERS[event.kind], b"}")
-            self._open[event.index] = _Written(event.kind, head, tail, event.encrypted)
+            written = _Written(event.kind, head, tail, event.encrypted, begins=self._said)
+            self._open[event.index] = written
             return out
         number, self._calls = self._calls, self._calls + 1
         custom = event.custom and event.name in self._customs
@@ -173,6 +179,14 @@ class ChatEventWriter:
         else:
             detail |= {"type": "reasoning.text", "text": written.text, "signature": signature}
         return self._chunk(_ENCODE({"reasoning_details": [detail]}))
+
+    def _cite(self, event: Cited) -> bytes:
+        written = self._open.get(event.index)
+        if written is None or written.kind != "text":
+            return b""
+        size = self._said - written.begins
+        annotation = written_annotation(event.citation, written.begins, size)
+        return b"" if annotation is None else self._chunk(_ENCODE({"annotations": [annotation]}))
 
     def _end(self, event: Stopped) -> bytes:
         if self._stopped is not None:

@@ -24,6 +24,7 @@ from ...canonical.data_url import data_of_url
 from ...canonical.fidelity import Fidelity
 from ...canonical.opaque import untagged
 from ...canonical.reading import Fields, fields_of, is_text, items_of, member_text, text_of
+from .citations import read_annotations
 
 _Raw = msgspec.Raw
 
@@ -35,7 +36,7 @@ _REASONING: Final = ("reasoning_content", "reasoning")
 _KNOWN: Final = frozenset(
     {
         *("role", "content", "tool_calls", "function_call", "tool_call_id", "refusal"),
-        *("cache_control", _DETAILS, *_REASONING),
+        *("cache_control", "annotations", _DETAILS, *_REASONING),
     }
 )
 
@@ -52,7 +53,7 @@ def read_messages(raw: _Raw, fidelity: Fidelity) -> list[Turn]:
 def _turn(message: Fields, path: str, fidelity: Fidelity) -> Turn:
     role = member_text(message, "role", path)
     for name in sorted(message.keys() - _KNOWN):
-        # Names of participants, `audio` of earlier answers, annotations.
+        # Names of participants, `audio` of earlier answers.
         if name != "name" or role != "function":
             fidelity.hint(f"{path}.{name}")
     blocks = read_content(message, path, fidelity)
@@ -66,6 +67,7 @@ def _turn(message: Fields, path: str, fidelity: Fidelity) -> Turn:
     if "cache_control" in message and blocks and isinstance(blocks[-1], Text | Image | Document):
         blocks[-1].cache = message["cache_control"]
     if role == "assistant":
+        _cite(message, blocks)
         blocks = [*_thinking(message, path, fidelity), *blocks, *_refusal(message, path)]
         blocks += _calls(message, path, fidelity)
     return Turn(cast("Role", role), blocks, path=path)
@@ -133,6 +135,13 @@ def _file(part: Fields, path: str, cache: _Raw | None, fidelity: Fidelity) -> Do
     # Without a type in front it is what most files are.
     data = given if data is None else data
     return Document(data=data, media_type=media or "application/pdf", title=title, cache=cache)
+
+
+def _cite(message: Fields, blocks: list[Block]) -> None:
+    """Give what an earlier answer cites to its text, which is one as answers have it."""
+    texts = [block for block in blocks if isinstance(block, Text)]
+    if "annotations" in message and len(texts) == 1:
+        texts[0].citations = read_annotations(message["annotations"])
 
 
 def _refusal(message: Fields, path: str) -> list[Block]:

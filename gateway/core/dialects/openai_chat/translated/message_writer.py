@@ -102,6 +102,9 @@ def _content(blocks: list[Block], path: str, fidelity: Fidelity) -> str | list[d
     if any(getattr(block, "cache", None) is not None for block in blocks):
         # Chat providers cache by themselves (platform.openai.com/docs, "Prompt caching").
         fidelity.hint("cache_control")
+    if any(isinstance(block, Text) and block.citations for block in blocks):
+        # Answers have annotations, messages of a request have none.
+        fidelity.hint(f"{path} (citations)")
     if not blocks:
         return ""
     if len(blocks) == 1 and isinstance(blocks[0], Text):

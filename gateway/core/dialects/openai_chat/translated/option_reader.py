@@ -6,8 +6,9 @@ from typing import Final, cast
 
 import msgspec
 
-from ...canonical.call import Effort, OutputFormat, Reasoning, Tool, ToolChoice
+from ...canonical.call import OutputFormat, Reasoning, Tool, ToolChoice
 from ...canonical.fidelity import Fidelity
+from ...canonical.own_tools.tool import Location, OwnTool
 from ...canonical.reading import (
     Fields,
     fields_of,
@@ -18,20 +19,26 @@ from ...canonical.reading import (
     number,
     text_of,
 )
+from ...model_terms import Effort
 
 _Raw = msgspec.Raw
 
+_SEARCH: Final = "web_search_options"
 _EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
 
 
-def read_tools(fields: Fields, fidelity: Fidelity) -> list[Tool]:
-    found = []
+def read_tools(fields: Fields) -> tuple[list[Tool], list[OwnTool]]:
+    """Return the functions and custom tools, and those that a provider runs itself."""
+    found: list[Tool] = []
+    own = [] if _SEARCH not in fields else [_search(fields)]
     for number_, item in enumerate(items_of(fields.get("tools", _Raw(b"[]")), "tools")):
         path = f"tools.{number_}"
         tool = fields_of(item, path)
         kind = member_text(tool, "type", path, "function")
         if kind not in ("function", "custom"):
-            fidelity.demand(f"{path} ({kind})", "only functions can be translated")
+            # Not OpenAI's: other servers with its API have tools of their own.
+            searches = kind.startswith("web_search")
+            own.append(OwnTool("web_search" if searches else kind, kind, path))
             continue
         function = fields_of(tool.get(kind, _Raw(b"0")), f"{path}.{kind}")
         cache = tool.get("cache_control") or function.get("cache_control")
@@ -42,7 +49,29 @@ def read_tools(fields: Fields, fidelity: Fidelity) -> list[Tool]:
     for number_, item in enumerate(items_of(fields.get("functions", _Raw(b"[]")), "functions")):
         path = f"functions.{number_}"
         found.append(_tool(fields_of(item, path), path, None))
-    return found
+    return found, own
+
+
+def _search(fields: Fields) -> OwnTool:
+    """Return the web search that OpenAI's models for it are asked for by a member of its own."""
+    found = fields_of(fields[_SEARCH], _SEARCH)
+    where = fields_of(found.get("user_location", _Raw(b"{}")), f"{_SEARCH}.user_location")
+    location = None
+    if "approximate" in where:
+        about = fields_of(where["approximate"], f"{_SEARCH}.user_location.approximate")
+        location = Location(
+            **{
+                name: member_text(about, name, f"{_SEARCH}.user_location.approximate", "") or None
+                for name in Location.__struct_fields__
+            }
+        )
+    return OwnTool(
+        "web_search",
+        "",
+        _SEARCH,
+        context=member_text(found, "search_context_size", _SEARCH, "") or None,
+        location=location,
+    )
 
 
 def _tool(function: Fields, path: str, cache: _Raw | None) -> Tool:
@@ -60,7 +89,7 @@ def custom_tools(body: bytes) -> frozenset[str]:
     """Return the names of the custom tools in a request that has been read before."""
     if b'"custom"' not in body:
         return frozenset()
-    tools = read_tools(fields_of(body, ""), Fidelity(drop=True))
+    tools, _ = read_tools(fields_of(body, ""))
     return frozenset(tool.name for tool in tools if tool.custom)
 
 

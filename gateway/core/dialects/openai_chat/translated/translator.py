@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ...base import Answer, DialectRequest, ForeignRecipient
 from ...canonical.call import CanonicalCall
 from ...canonical.fidelity import Fidelity
@@ -16,11 +18,15 @@ from .event_writer import ChatEventWriter
 from .message_writer import family_of
 from .option_reader import custom_tools
 
+# platform.openai.com/docs/api-reference/chat/create: "Up to 4 sequences".
+_MOST_STOPS: Final = 4
+
 
 class ChatTranslator:
     """See `canonical.translation.Translator`."""
 
     functions_only = True
+    cites_documents = False
 
     def family(self, recipient: ForeignRecipient) -> str:
         return family_of(recipient)
@@ -32,6 +38,9 @@ class ChatTranslator:
         self, call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
     ) -> bytes:
         return write_call(call, recipient, fidelity)
+
+    def takes_stop(self, sequence: str, number: int, recipient: ForeignRecipient) -> bool:
+        return recipient.terms.stops and number < _MOST_STOPS
 
     def event_reader(self) -> EventReader:
         return ChatEventReader()

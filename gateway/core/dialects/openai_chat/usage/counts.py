@@ -13,9 +13,7 @@ are merged as they are spelled, and what they mean is read from all of them toge
     written    `cache_write_tokens` in the details (OpenAI, OpenRouter), `cache_creation_tokens`
                (LiteLLM), `cache_creation_input_tokens` (Anthropic, DashScope); by lifetime in
                `cache_creation` (both) or `cache_creation_token_details` (LiteLLM)
-    cost       `cost` in USD (OpenRouter, and as an object Perplexity), `estimated_cost`
-               (DeepInfra), `cost_in_usd_ticks` (xAI: 10^10 ticks are a dollar,
-               docs.x.ai/developers/cost-tracking); 0 is a cost, too
+    cost       see `costs`; 0 is a cost, too
     place      `usage`, in `x_groq` (Groq), in each choice of its own (Moonshot), and where there
                is none of these `timings` (llama.cpp, tools/server/README.md)
 
@@ -28,12 +26,14 @@ A total alone is no usage: it does not tell what is charged at which price.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
 
+from ....records.counting import UsageRule
 from ....records.usage import Usage
+from .costs import COSTS, cost_of
+from .usual_counts import MOST, usual
 
 _DECODER: Final = msgspec.json.Decoder()
 
@@ -41,9 +41,14 @@ _Names = tuple[str, ...]
 
 _PROMPT: Final = ("prompt_tokens", "input_tokens")
 _COMPLETION: Final = ("completion_tokens", "output_tokens")
-_INPUT_DETAILS: Final = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
+_INPUT_DETAILS: Final = (
+    *("prompt_tokens_details", "input_tokens_details", "prompt_token_details"),
+    # Realtime and transcriptions (platform.openai.com/docs/api-reference).
+    "input_token_details",
+)
 _OUTPUT_DETAILS: Final = (
     *("completion_tokens_details", "output_tokens_details", "completion_token_details"),
+    "output_token_details",
 )
 _CACHED: Final = (
     *("cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens"),
@@ -60,19 +65,7 @@ _ONE_HOUR: Final = ("ephemeral_1h_input_tokens",)
 _REASONING: Final = ("reasoning_tokens", "thinking_tokens")
 _AUDIO: Final = "audio_tokens"
 _IMAGE: Final = "image_tokens"
-_DOLLARS: Final = ("cost", "total_cost", "estimated_cost")
-_TICKS: Final = "cost_in_usd_ticks"
-_TICKS_PER_NANO: Final = 10
-_TICKS_PER_USD: Final = 10**10
-_NANO_PER_USD: Final = 1_000_000_000
-# More than any answer costs; an exponent of a million digits would take all memory.
-_MOST_USD: Final = 10**6
-# More than any answer has: a count beyond it is a fault, and would use up every budget.
-_MOST: Final = 2**31
 _DIGITS: Final = 16
-# A prompt, an answer and their sum, and nothing else that is known.
-_PLAIN: Final = 3
-
 KNOWN: Final = frozenset(
     (
         *_PROMPT,
@@ -84,11 +77,11 @@ KNOWN: Final = frozenset(
         *_WRITTEN,
         *_WRITTEN_BY_LIFETIME,
         *_REASONING,
-        *_DOLLARS,
-        _TICKS,
+        *COSTS,
     )
 )
-COSTS: Final = frozenset((*_DOLLARS, _TICKS))
+# What of `Usage` is no count of one answer.
+_NO_COUNTS: Final = frozenset({"reported_cost", "parts", "partial", "units"})
 # What each of several choices has of its own, by the names of `Usage`.
 _OF_OUTPUT: Final = frozenset(
     {"output_tokens", "reasoning_tokens", "output_audio_tokens", "output_image_tokens"}
@@ -100,27 +93,11 @@ def is_complete(found: Mapping[str, Any]) -> bool:
     return bool(_most(found, _PROMPT) and _most(found, _COMPLETION))
 
 
-def usage_of(found: Mapping[str, Any]) -> Usage | None:
-    return _plain(found) or _of_any(found)
+def usage_of(found: Mapping[str, Any], rule: UsageRule = "usual") -> Usage | None:
+    return usual(found) or _of_any(found, rule)
 
 
-def _plain(found: Mapping[str, Any]) -> Usage | None:
-    """Read a report as most are, for a third of the price; None for all others."""
-    if len(found) != _PLAIN:
-        return None
-    prompt, completion = found.get("prompt_tokens"), found.get("completion_tokens")
-    if (
-        type(prompt) is int
-        and type(completion) is int
-        and 0 < prompt < _MOST
-        and 0 < completion < _MOST
-        and found.get("total_tokens") == prompt + completion
-    ):
-        return Usage(prompt, completion)
-    return None
-
-
-def _of_any(found: Mapping[str, Any]) -> Usage | None:
+def _of_any(found: Mapping[str, Any], rule: UsageRule) -> Usage | None:
     taken, given = _details(found, _INPUT_DETAILS), _details(found, _OUTPUT_DETAILS)
     cached = _most_of(found, taken, _CACHED)
     five_minutes, hour = _written_by_lifetime(found, taken)
@@ -128,11 +105,15 @@ def _of_any(found: Mapping[str, Any]) -> Usage | None:
     reasoning = _most_of(found, given, _REASONING)
     completion, total = _most(found, _COMPLETION), _most(found, ("total_tokens",))
     prompt = _prompt(found, completion, total)
+    if rule == "cache_beside" and (not total or total - prompt - completion == cached + written):
+        prompt += cached + written
     output = max(completion, total - prompt) if prompt else completion
+    if rule == "reasoning_beside" and not total:
+        output = completion + reasoning
     if reasoning > output:
         # More than there is: it is counted beside the rest, and in no total.
         output = completion + reasoning
-    cost = _cost(found)
+    cost = cost_of(found)
     if not (prompt and output) and (
         (not prompt and _is_faulty(found, _PROMPT))
         or (not output and _is_faulty(found, _COMPLETION))
@@ -205,14 +186,12 @@ def together(whole: Usage | None, choices: list[Usage | None]) -> Usage | None:
 def _merged(one: Usage, other: Usage, own: Callable[[int, int], int]) -> Usage:
     """Return two reports as one; of what is said of the output, `own` makes one number."""
     costs = [each for each in (one.reported_cost, other.reported_cost) if each is not None]
-    return Usage(
-        reported_cost=max(costs, default=None),
-        **{
-            name: (own if name in _OF_OUTPUT else max)(getattr(one, name), getattr(other, name))
-            for name in Usage.__struct_fields__
-            if name != "reported_cost"
-        },
-    )
+    counts: dict[str, Any] = {
+        name: (own if name in _OF_OUTPUT else max)(getattr(one, name), getattr(other, name))
+        for name in Usage.__struct_fields__
+        if name not in _NO_COUNTS
+    }
+    return Usage(reported_cost=max(costs, default=None), **counts)
 
 
 def of_timings(raw: bytes | msgspec.Raw) -> Usage | None:
@@ -234,33 +213,6 @@ def _details(found: Mapping[str, Any], names: _Names) -> Mapping[str, Any]:
         if isinstance(details, dict):
             return details
     return {}
-
-
-def _cost(found: Mapping[str, Any]) -> int | None:
-    ticks = _decimal(found.get(_TICKS))
-    if ticks is not None and ticks / _TICKS_PER_USD < _MOST_USD:
-        return round(ticks / _TICKS_PER_NANO)
-    for name in _DOLLARS:
-        value = found.get(name)
-        if isinstance(value, dict):
-            value = value.get("total_cost")
-        dollars = _decimal(value)
-        if dollars is not None and dollars < _MOST_USD:
-            return round(dollars * _NANO_PER_USD)
-    return None
-
-
-def _decimal(value: object) -> Decimal | None:
-    """Return a number that is not negative; None for anything else."""
-    if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        # The text of a float is the number as it was written.
-        found = Decimal(str(value))
-    except (InvalidOperation, ValueError):
-        # Python refuses to write out integers of more than 4,300 digits.
-        return None
-    return found if found.is_finite() and found >= 0 else None
 
 
 def _most_of(found: Mapping[str, Any], details: Mapping[str, Any], names: _Names) -> int:
@@ -286,9 +238,9 @@ def _is_faulty(found: Mapping[str, Any], names: _Names) -> bool:
 
 def _count(value: Any) -> int:
     if type(value) is int:
-        return value if 0 <= value < _MOST else 0
+        return value if 0 <= value < MOST else 0
     if isinstance(value, str) and len(value) < _DIGITS and value.isascii() and value.isdigit():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
-    return int(value) if 0 <= value < _MOST else 0
+    return int(value) if 0 <= value < MOST else 0

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from ....records.counting import UsageRule
 from ....records.usage import Usage
-from .counts import COSTS, KNOWN, is_complete, of_timings, together, usage_of
+from .costs import COSTS
+from .counts import KNOWN, is_complete, of_timings, together, usage_of
 
 _DECODER: Final = msgspec.json.Decoder()
 _PLACE_DECODER: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -23,9 +25,10 @@ _MOST_CHOICES: Final = 1024
 class UsageReports:
     """The reports of one answer, put together to one usage."""
 
-    __slots__ = ("_choices", "_found", "_read", "_timings")
+    __slots__ = ("_choices", "_found", "_read", "_rule", "_timings")
 
-    def __init__(self) -> None:
+    def __init__(self, rule: UsageRule = "usual") -> None:
+        self._rule: UsageRule = rule
         self._found: dict[str, Any] = {}
         self._choices: dict[int, UsageReports] = {}
         self._timings: bytes | msgspec.Raw | None = None
@@ -71,7 +74,7 @@ class UsageReports:
         self._read = None
         choice = self._choices.get(index)
         if choice is None and len(self._choices) < _MOST_CHOICES:
-            choice = self._choices[index] = UsageReports()
+            choice = self._choices[index] = UsageReports(self._rule)
         return choice
 
     def add_timings(self, raw: bytes | msgspec.Raw) -> None:
@@ -117,7 +120,7 @@ class UsageReports:
         return usage is not None and (usage.output_tokens > 0 or finished)
 
     def _together(self) -> Usage | None:
-        found = usage_of(self._found) if self._found else None
+        found = usage_of(self._found, self._rule) if self._found else None
         if self._choices:
             return together(found, [each.usage for each in self._choices.values()])
         if found is None and self._timings is not None:
@@ -125,8 +128,8 @@ class UsageReports:
         return found
 
 
-def read_usage(raw: bytes | memoryview | msgspec.Raw) -> Usage | None:
+def read_usage(raw: bytes | memoryview | msgspec.Raw, rule: UsageRule = "usual") -> Usage | None:
     """Read one `usage` object; None if it is no object or says nothing."""
-    reports = UsageReports()
+    reports = UsageReports(rule)
     reports.add(raw)
     return reports.usage

@@ -9,6 +9,7 @@ item_writer      its input items
 reasoning_state  what of a reasoning item its provider wants back
 event_reader     a provider's events -> `Event`s
 event_writer     `Event`s -> events for the caller
+sources          what a text cites, and what a web search has found
 open_items       the items of an answer while they are written
 response_object  the `response` in a caller's events
 translator       all of it together

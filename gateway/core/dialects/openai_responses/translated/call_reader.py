@@ -9,6 +9,7 @@ import msgspec
 from .....errors import InvalidRequest
 from ...canonical.call import CanonicalCall, Text, Turn
 from ...canonical.fidelity import Fidelity, Untranslatable
+from ...canonical.own_tools.tool import OwnTool
 from ...canonical.reading import (
     Fields,
     fields_of,
@@ -31,14 +32,14 @@ _KNOWN: Final = frozenset(
         *("parallel_tool_calls", "text", "reasoning", "max_output_tokens", "temperature", "top_p"),
         *("top_logprobs", "user", "safety_identifier", "metadata", "service_tier", "include"),
         *("prompt_cache_key", "prompt_cache_retention", "truncation", "store", "background"),
-        *("previous_response_id", "conversation"),
+        *("previous_response_id", "conversation", "max_tool_calls"),
     }
 )
 # Harmless: books of clients, hints for caches, bounds of tools that only OpenAI runs, and how to
 # make room in its own window.
 _HINTS: Final = frozenset(
     {
-        *("client_metadata", "prompt_cache_options", "max_tool_calls", "context_management"),
+        *("client_metadata", "prompt_cache_options", "context_management"),
         *("image", "access_programs", "background_options"),
     }
 )
@@ -47,6 +48,8 @@ _NOTHING: Final = {
     "frequency_penalty": frozenset({b"0", b"0.0"}),
     "presence_penalty": frozenset({b"0", b"0.0"}),
 }
+_REASONING: Final = "reasoning.encrypted_content"
+LOGPROBS: Final = "message.output_text.logprobs"
 _PATHS: Final = {
     "max_tokens": "max_output_tokens",
     "parallel": "parallel_tool_calls",
@@ -55,9 +58,8 @@ _PATHS: Final = {
     "cache_retention": "prompt_cache_retention",
     "safety_id": "safety_identifier",
     "verbosity": "text.verbosity",
+    "logprobs": f"include ({LOGPROBS})",
 }
-_REASONING: Final = "reasoning.encrypted_content"
-_LOGPROBS: Final = "message.output_text.logprobs"
 
 
 def read_call(body: bytes, fidelity: Fidelity, *, kept: bool = False) -> CanonicalCall:
@@ -85,16 +87,22 @@ def read_call(body: bytes, fidelity: Fidelity, *, kept: bool = False) -> Canonic
     for name in sorted(reasoning.keys() - {"effort", "summary", "generate_summary"}):
         # How much of earlier reasoning is looked at (`context`), and how (`mode`).
         fidelity.hint(f"reasoning.{name}")
-    _include(fields, fidelity)
+    likely = _include(fields, fidelity)
     parallel = fields.get("parallel_tool_calls")
+    tools, own_tools = read_tools(fields.get("tools", _Raw(b"[]")), "tools", fidelity)
+    own_tools = items.own_tools + own_tools
+    _limit_own_tools(fields, own_tools, fidelity)
     return CanonicalCall(
         turns=turns,
         stream=is_true(fields.get("stream")),
-        tools=items.tools + read_tools(fields.get("tools", _Raw(b"[]")), "tools", fidelity),
+        tools=items.tools + tools,
+        own_tools=own_tools,
         choice=read_choice(fields, fidelity),
         parallel=None if parallel is None else is_true(parallel),
         format=read_format(text, fidelity),
         reasoning=read_reasoning(fields),
+        logprobs=_Raw(b"true") if likely else None,
+        top_logprobs=fields.get("top_logprobs") if likely else None,
         max_tokens=fields.get("max_output_tokens"),
         temperature=fields.get("temperature"),
         top_p=fields.get("top_p"),
@@ -107,6 +115,17 @@ def read_call(body: bytes, fidelity: Fidelity, *, kept: bool = False) -> Canonic
         verbosity=member_text(text, "verbosity", "text", "") or None,
         paths=_PATHS,
     )
+
+
+def _limit_own_tools(fields: Fields, tools: list[OwnTool], fidelity: Fidelity) -> None:
+    """Bound how often the web is searched, as the API bounds all calls of OpenAI's own tools."""
+    if "max_tool_calls" not in fields:
+        return
+    searches = [tool for tool in tools if tool.searches]
+    for tool in searches:
+        tool.max_uses = fields["max_tool_calls"]
+    if not searches:
+        fidelity.hint("max_tool_calls")
 
 
 def _check_kept(fields: Fields) -> None:
@@ -129,10 +148,9 @@ def _instructions(fields: Fields) -> list[Turn]:
     raise InvalidRequest("instructions must be a string", param=path)
 
 
-def _include(fields: Fields, fidelity: Fidelity) -> None:
-    top = fields.get("top_logprobs")
-    if top is not None and number(top, "top_logprobs"):
-        fidelity.demand("top_logprobs", "log probabilities are not translated")
+def _include(fields: Fields, fidelity: Fidelity) -> bool:
+    """List what is included of OpenAI's own; say whether log probabilities are asked for."""
+    likely = False
     if fields.get("truncation") is not None and text_of(fields["truncation"], "truncation") != (
         "disabled"
     ):
@@ -140,8 +158,11 @@ def _include(fields: Fields, fidelity: Fidelity) -> None:
         fidelity.hint("truncation")
     for raw in items_of(fields.get("include", _Raw(b"[]")), "include"):
         name = text_of(raw, "include")
-        if name == _LOGPROBS:
-            fidelity.demand(f"include ({name})", "log probabilities are not translated")
-        elif name != _REASONING:
+        if name not in (_REASONING, LOGPROBS):
             # What OpenAI's own tools have found: they are none of this request's.
             fidelity.hint(f"include ({name})")
+        likely = likely or name == LOGPROBS
+    if not likely and "top_logprobs" in fields and number(fields["top_logprobs"], "top_logprobs"):
+        # They are not shown without that.
+        fidelity.hint("top_logprobs")
+    return likely

@@ -9,8 +9,9 @@ import msgspec
 from ...base import ForeignRecipient
 from ...canonical.call import CanonicalCall, Reasoning, Text, Tool, ToolChoice, Turn
 from ...canonical.fidelity import Fidelity
+from ...canonical.own_tools.tool import OwnTool
 from ...canonical.reading import number
-from ...openai_chat.translated.call_writer import TIERS
+from ...openai_chat.translated.call_writer import TIERS, USUAL_SAMPLING, effort_of, unsampled
 from .item_writer import ItemWriter
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -28,19 +29,13 @@ _HINTS: Final = ("top_k", "seed")
 _DEMANDS: Final = {
     "presence_penalty": (b"0", b"0.0"),
     "frequency_penalty": (b"0", b"0.0"),
-    "logprobs": (b"false",),
-    "top_logprobs": (b"0",),
     "logit_bias": (b"{}",),
     "answers": (b"1",),
 }
-# Efforts that not all models have; all that reason have `high`.
-_EFFORTS: Final = {"max": "xhigh"}
-# Tokens up to which a budget is a low or a medium effort, as OpenRouter maps them.
-_LOW: Final = 4096
-_MEDIUM: Final = 16384
 # platform.openai.com/docs/api-reference/responses/create: `safety_identifier`.
 _LONGEST_USER: Final = 64
-_ENCRYPTED: Final = ["reasoning.encrypted_content"]
+_ENCRYPTED: Final = "reasoning.encrypted_content"
+_LOGPROBS: Final = "message.output_text.logprobs"
 
 
 def write_call(call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity) -> bytes:
@@ -56,18 +51,15 @@ def write_call(call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidel
     body["store"] = False
     if call.max_tokens is not None:
         body["max_output_tokens"] = _limited(call, recipient)
-    if call.tools:
+    if call.tools or call.own_tools:
         body["tools"] = _tools(call.tools, fidelity)
+        _put_searches(body, call.own_tools, fidelity)
         _put_choice(body, call)
     _put_text(body, call)
-    if recipient.reasoning != "none":
-        body["include"] = _ENCRYPTED
+    _put_include(body, call, recipient)
     if call.reasoning is not None:
-        _put_reasoning(body, call.reasoning, fidelity, takes=recipient.reasoning != "none")
-    for name, shown in _ASIS.items():
-        if (value := getattr(call, name)) is not None:
-            body[shown] = value
-    _put_rest(body, call, fidelity)
+        _put_reasoning(body, call.reasoning, recipient, fidelity)
+    _put_rest(body, call, recipient, fidelity)
     return _ENCODE(body)
 
 
@@ -124,9 +116,34 @@ def _tool(tool: Tool) -> dict[str, Any]:
     }
 
 
+def _put_searches(body: dict[str, Any], tools: list[OwnTool], fidelity: Fidelity) -> None:
+    for tool in tools:
+        body["tools"].append(_search(tool, fidelity))
+        if tool.max_uses is not None:
+            body["max_tool_calls"] = tool.max_uses
+
+
+def _search(tool: OwnTool, fidelity: Fidelity) -> dict[str, Any]:
+    """Return a web search as OpenAI's (`types/responses/web_search_tool_param.py`)."""
+    found: dict[str, Any] = {"type": "web_search"}
+    if tool.allowed_domains:
+        found["filters"] = {"allowed_domains": tool.allowed_domains}
+        if tool.blocked_domains:
+            # What is not allowed is blocked.
+            fidelity.hint(f"{tool.path}.blocked_domains")
+    elif tool.blocked_domains:
+        fidelity.demand(f"{tool.path}.blocked_domains", "OpenAI's search has no such list")
+    if tool.context is not None:
+        found["search_context_size"] = tool.context
+    if tool.location is not None:
+        found["user_location"] = {"type": "approximate", **msgspec.to_builtins(tool.location)}
+    return found
+
+
 def _put_choice(body: dict[str, Any], call: CanonicalCall) -> None:
-    if call.parallel is not None:
-        body["parallel_tool_calls"] = call.parallel
+    if call.parallel is False:
+        # True is what it is without a word, and not all models take the word.
+        body["parallel_tool_calls"] = False
     choice = call.choice
     if choice is None:
         return
@@ -135,13 +152,26 @@ def _put_choice(body: dict[str, Any], call: CanonicalCall) -> None:
 
 
 def _choice(choice: ToolChoice, kinds: dict[str, str]) -> str | dict[str, Any]:
-    named = [{"type": kinds.get(name, "function"), "name": name} for name in choice.names]
+    named: list[dict[str, Any]] = [
+        {"type": kinds.get(name, "function"), "name": name} for name in choice.names
+    ]
+    named += [{"type": kind} for kind in choice.own]
     if choice.mode == "tool":
         return named[0]
     mode = "required" if choice.mode == "any" else choice.mode
     if named and mode != "none":
         return {"type": "allowed_tools", "mode": mode, "tools": named}
     return mode
+
+
+def _put_include(body: dict[str, Any], call: CanonicalCall, recipient: ForeignRecipient) -> None:
+    include = [] if recipient.reasoning == "none" else [_ENCRYPTED]
+    if call.logprobs is not None and bytes(call.logprobs) == b"true":
+        include.append(_LOGPROBS)
+        if call.top_logprobs is not None:
+            body["top_logprobs"] = call.top_logprobs
+    if include:
+        body["include"] = include
 
 
 def _put_text(body: dict[str, Any], call: CanonicalCall) -> None:
@@ -164,27 +194,41 @@ def _put_text(body: dict[str, Any], call: CanonicalCall) -> None:
 
 
 def _put_reasoning(
-    body: dict[str, Any], asked: Reasoning, fidelity: Fidelity, *, takes: bool
+    body: dict[str, Any], asked: Reasoning, recipient: ForeignRecipient, fidelity: Fidelity
 ) -> None:
-    if not takes:
+    if recipient.reasoning == "none":
         if not asked.off:
             fidelity.hint(asked.path)
         return
     if asked.off:
-        # The least that all of them know; `none` is newer than most models.
-        body["reasoning"] = {"effort": "minimal" if asked.effort is None else asked.effort}
+        # `none` is newer than most models.
+        body["reasoning"] = {"effort": recipient.terms.least_effort}
         return
-    effort: str | None = asked.effort
-    if effort is None and asked.budget is not None:
-        effort = "low" if asked.budget <= _LOW else "medium" if asked.budget <= _MEDIUM else "high"
-    found = {} if effort is None else {"effort": _EFFORTS.get(effort, effort)}
+    effort = effort_of(asked)
+    found: dict[str, Any] = {} if effort is None else {"effort": recipient.terms.effort(effort)}
     if asked.summary is not None:
         found["summary"] = asked.summary
     if found:
         body["reasoning"] = found
 
 
-def _put_rest(body: dict[str, Any], call: CanonicalCall, fidelity: Fidelity) -> None:
+def _put_asis(
+    body: dict[str, Any], call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
+) -> None:
+    left_out = unsampled(recipient, body.get("reasoning", {}).get("effort"))
+    for name, shown in _ASIS.items():
+        if (value := getattr(call, name)) is None:
+            continue
+        if name not in left_out:
+            body[shown] = value
+        elif bytes(value) not in USUAL_SAMPLING:
+            fidelity.hint(call.path(name))
+
+
+def _put_rest(
+    body: dict[str, Any], call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
+) -> None:
+    _put_asis(body, call, recipient, fidelity)
     for name in _HINTS:
         if getattr(call, name) is not None:
             fidelity.hint(call.path(name))
@@ -192,8 +236,6 @@ def _put_rest(body: dict[str, Any], call: CanonicalCall, fidelity: Fidelity) -> 
         value = getattr(call, name)
         if value is not None and bytes(value) not in nothing:
             fidelity.demand(call.path(name), "OpenAI's Responses have nothing like it")
-    if call.stop:
-        fidelity.demand(call.path("stop"), "OpenAI's Responses have no stop sequences")
     if call.user is not None:
         if len(call.user) <= _LONGEST_USER:
             body["user"] = call.user

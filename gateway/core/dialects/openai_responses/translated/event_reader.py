@@ -3,8 +3,8 @@
 Items are told apart by `output_index`: some servers give an item another id in each event. What an
 item has that no delta has brought is told with its end, and an item that is only in the last event
 then. What OpenAI's or xAI's servers did themselves is passed over, item and events: it is no call
-of the caller's. xAI shows the calls of its own tools as those of custom tools; the `response` says
-which tools were asked for.
+of the caller's; web searches are told as such (`sources`). xAI shows the calls of its own tools as
+those of custom tools; the `response` says which tools were asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Final
 import msgspec
 
 from ...canonical.events import Event, Grown, Started, Stopped, StopReason
-from .read_items import Item, ReadItem, read_item
+from ...canonical.logprobs import read_logprobs
+from .read_items import ReadItem, read_item
+from .sources import SEARCH, read_search
 
 _Found = msgspec.Raw | msgspec.UnsetType
 
@@ -43,6 +45,7 @@ class _Event(msgspec.Struct):
     arguments: str | None = None
     input: str | None = None
     item: _Found = msgspec.UNSET
+    annotation: _Found = msgspec.UNSET
     response: _Response | None = None
 
 
@@ -54,6 +57,7 @@ class _Delta(msgspec.Struct, gc=False):
     output_index: int = 0
     content_index: int = 0
     summary_index: int = 0
+    logprobs: _Found = msgspec.UNSET
 
 
 class _Kind(msgspec.Struct):
@@ -85,9 +89,11 @@ _ENDS: Final = {
     "response.incomplete": StopReason.LENGTH,
     "response.cancelled": StopReason.END,
 }
+_ANNOTATED: Final = "response.output_text.annotation.added"
 _OTHERS: Final = frozenset(
     {"response.output_item.added", "response.output_item.done", "response.created"}
 )
+_NO_TOKENS: Final = msgspec.Raw(b"[]")
 _KNOWN: Final = _OTHERS | _DELTAS.keys() | _WHOLES.keys() | _ENDS.keys()
 
 
@@ -117,6 +123,9 @@ class ResponseEventReader:
             item = self._item(delta.output_index)
         number = delta.summary_index if slot == "summary" else delta.content_index
         block = item.growing(slot, number)
+        tokens = delta.logprobs
+        if tokens is not msgspec.UNSET and tokens != _NO_TOKENS:
+            return item.grow(slot, number, delta.delta, read_logprobs(tokens))
         if block is not None:
             block.size += len(delta.delta)
             return (Grown(block.index, delta.delta),) if delta.delta else ()
@@ -135,6 +144,8 @@ class ResponseEventReader:
             return self._whole(event, slot)
         if kind in _ENDS:
             return self._end(event, _ENDS[kind])
+        if kind == _ANNOTATED and isinstance(event.annotation, msgspec.Raw):
+            return self._item(event.output_index).annotate(event.content_index, event.annotation)
         if kind not in _OTHERS:
             return ()
         return self._of_item(event, kind)
@@ -152,14 +163,17 @@ class ResponseEventReader:
             yield from self._start(event.response)
         if not isinstance(event.item, msgspec.Raw):
             return
-        item, told = self._item(event.output_index), read_item(event.item)
+        item = self._item(event.output_index)
         if kind == "response.output_item.added":
-            yield from item.begin(told)
+            yield from item.begin(read_item(event.item))
         else:
-            yield from self._item_done(item, told)
+            yield from self._item_done(item, event.item)
 
-    def _item_done(self, item: ReadItem, told: Item) -> Iterator[Event]:
+    def _item_done(self, item: ReadItem, raw: msgspec.Raw) -> Iterator[Event]:
+        told = read_item(raw)
         yield from item.end(told)
+        if told.type == SEARCH and (searched := read_search(raw)) is not None:
+            yield searched
         self._called = self._called or item.called
 
     def _item(self, index: int) -> ReadItem:
@@ -189,7 +203,7 @@ class ResponseEventReader:
         for index, raw in enumerate(output):
             item = self._item(index)
             if not item.over:
-                yield from self._item_done(item, read_item(raw))
+                yield from self._item_done(item, raw)
         for item in self._items.values():
             # What was cut off by the end.
             yield from item.close()

@@ -15,15 +15,16 @@ from ....records.usage import Usage
 from ...base import DialectRequest
 from ...canonical.events import (
     BlockStarted,
-    BlockStopped,
+    Cited,
     Event,
     Grown,
-    Started,
+    Searched,
     Stopped,
     StopReason,
 )
+from ...canonical.translated_stream import DispatchingWriter
 from ..errors import failed
-from .open_items import CallItem, MessageItem, OpenItem, ReasoningItem
+from .open_items import CallItem, MessageItem, OpenItem, ReasoningItem, SearchItem
 from .response_object import ResponseObject
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -39,7 +40,7 @@ MOST_TEXT: Final = 64 * 1024 * 1024
 _OF_RESPONSE: Final = b'event: %b\ndata: {"type":"%b","sequence_number":%d,"response":%b}\n\n'
 
 
-class ResponseEventWriter:
+class ResponseEventWriter(DispatchingWriter):
     """Writes one stream. `model` is the requested name as JSON, `family` tags signatures."""
 
     def __init__(self, request: DialectRequest, model: bytes, family: str, now: float) -> None:
@@ -56,7 +57,7 @@ class ResponseEventWriter:
         self._size = 0
         self._stopped: Stopped | None = None
 
-    def write(self, event: Event) -> bytes:  # noqa: PLR0911  # a row for each kind
+    def write(self, event: Event) -> bytes:  # a row for each kind
         """Return what the caller gets for `event`."""
         if type(event) is Grown:
             item = self._open.get(event.index)
@@ -71,16 +72,10 @@ class ResponseEventWriter:
                 raise ValueError("longer than an answer may be that is told again at its end")
             number = self._number
             self._number = number + 1
+            if event.logprobs is not None and isinstance(item, MessageItem):
+                return item.likely(event.logprobs) % (number, _ENCODE(event.text))
             return item.delta % (number, _ENCODE(event.text))
-        if isinstance(event, Started):
-            return self._start(event.id)
-        if isinstance(event, BlockStarted):
-            return self._begin(event)
-        if isinstance(event, BlockStopped):
-            return self._stop(event.index)
-        assert isinstance(event, Stopped)
-        self._stopped = self._stopped or event
-        return b""
+        return self._other(event)
 
     def finish(self, usage: Usage | None, tokens: int) -> bytes:
         """Return the end of the stream."""
@@ -106,6 +101,15 @@ class ResponseEventWriter:
             response = self._response.written("failed", output)
         number = self._number
         return failed(message, code, response=response, model=self._model, sequence=number)
+
+    def _end(self, event: Stopped) -> bytes:
+        # Its reason waits for the usage.
+        self._stopped = self._stopped or event
+        return b""
+
+    def _cite(self, event: Cited) -> bytes:
+        item = self._open.get(event.index)
+        return self._numbered(item.cite(event.citation)) if isinstance(item, MessageItem) else b""
 
     def _start(self, id: str) -> bytes:
         if self._response.id:
@@ -139,6 +143,12 @@ class ResponseEventWriter:
             item = ReasoningItem(index, id, self._family, encrypted=event.encrypted)
         self._open[event.index] = item
         return out + self._numbered(item.begin())
+
+    def _search(self, event: Searched) -> bytes:
+        out = self._start("") + self._close_others()
+        index, self._items = self._items, self._items + 1
+        item = SearchItem(index, self._id("ws", index), event)
+        return out + self._numbered(item.begin()) + self._end_item(item)
 
     def _begin_part(self, event: BlockStarted) -> bytes:
         out = b""

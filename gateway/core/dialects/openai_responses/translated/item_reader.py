@@ -14,6 +14,7 @@ from .....errors import InvalidRequest
 from ...canonical.call import Block, Role, Text, Thinking, Tool, ToolCall, ToolResult, Turn
 from ...canonical.fidelity import Fidelity, Untranslatable
 from ...canonical.opaque import untagged
+from ...canonical.own_tools.tool import OwnTool
 from ...canonical.reading import Fields, fields_of, is_text, items_of, member_text, text_of
 from .option_reader import read_tools
 from .part_reader import read_parts
@@ -54,10 +55,11 @@ _OPENAI: Final = "only OpenAI has items of this type"
 
 
 class ItemReader:
-    """Reads one input. `tools` are those that stand among its items."""
+    """Reads one input. `tools` and `own_tools` are those that stand among its items."""
 
     def __init__(self, fidelity: Fidelity) -> None:
         self.tools: list[Tool] = []
+        self.own_tools: list[OwnTool] = []
         self._fidelity = fidelity
         self._turns: list[Turn] = []
 
@@ -88,7 +90,10 @@ class ItemReader:
             self._reasoning(item, path)
         elif kind == "additional_tools":
             where = f"{path}.tools"
-            self.tools += read_tools(item.get("tools", _Raw(b"[]")), where, self._fidelity)
+            given = item.get("tools", _Raw(b"[]"))
+            tools, own = read_tools(given, where, self._fidelity)
+            self.tools += tools
+            self.own_tools += own
         elif kind == _REFERENCE:
             raise Untranslatable(path, KEPT)
         elif kind in _OF_SERVERS:

@@ -20,6 +20,7 @@ from ...canonical.call import (
 )
 from ...canonical.fidelity import Fidelity
 from .reasoning_state import restored_item
+from .sources import written_annotation
 
 # platform.openai.com/docs/api-reference/responses/create: "call_id", at most 64 characters.
 _LONGEST_ID: Final = 64
@@ -38,7 +39,7 @@ class ItemWriter:
         self._fidelity = fidelity
         # Ids of calls of custom tools, whose results have a type of their own.
         self._custom: set[str] = set()
-        self._refusals = 0
+        self._items = 0
 
     def write(self, turns: list[Turn]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -76,7 +77,7 @@ class ItemWriter:
         for block in turn.blocks:
             if isinstance(block, Text):
                 if block.text:
-                    found.append({"role": "assistant", "content": block.text})
+                    found.append(self._said(block))
             elif isinstance(block, ToolCall):
                 found.append(self._call(block))
             elif isinstance(block, Thinking):
@@ -94,15 +95,26 @@ class ItemWriter:
                 self._fidelity.demand(turn.path, f"a model's message has no place for {what}")
         return found
 
+    def _said(self, block: Text) -> dict[str, Any]:
+        written = [written_annotation(each, len(block.text)) for each in block.citations]
+        annotations = [each for each in written if each is not None]
+        if not annotations:
+            return {"role": "assistant", "content": block.text}
+        part = {"type": "output_text", "text": block.text, "annotations": annotations}
+        return self._item_of_answer(part)
+
     def _refusal(self, block: RefusalText) -> dict[str, Any]:
-        # Only the items of answers have a place for it, and those have an id.
-        self._refusals += 1
+        return self._item_of_answer({"type": "refusal", "refusal": block.text})
+
+    def _item_of_answer(self, part: dict[str, Any]) -> dict[str, Any]:
+        # Only the items of answers have a place for such a part, and those have an id.
+        self._items += 1
         return {
             "type": "message",
-            "id": f"msg_gateway_{self._refusals}",
+            "id": f"msg_gateway_{self._items}",
             "status": "completed",
             "role": "assistant",
-            "content": [{"type": "refusal", "refusal": block.text}],
+            "content": [part],
         }
 
     def _call(self, block: ToolCall) -> dict[str, Any]:

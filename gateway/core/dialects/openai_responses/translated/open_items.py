@@ -6,10 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
-from ...canonical.events import BlockStarted
+from ...canonical.events import BlockStarted, Searched
+from ...canonical.logprobs import TokenLogprob
 from ...canonical.opaque import tagged
+from ...canonical.sources import Citation
+from .sources import SEARCH, written_annotation
 
 _ENCODE: Final = msgspec.json.Encoder().encode
+_NO_TOKENS: Final = b'"logprobs":[]'
 # Between two parts of an event stands its number, which is only known when it is sent.
 NUMBER: Final = b'"sequence_number":%d'
 
@@ -85,6 +89,8 @@ class MessageItem(OpenItem):
         super().__init__(index, id)
         self._parts: list[dict[str, Any]] = []
         self._open = ""
+        self._annotations: list[dict[str, Any]] = []
+        self._tokens: list[TokenLogprob] = []
 
     def open_part(self, kind: str) -> list[bytes]:
         """Return the events that begin a part; an open one ends."""
@@ -94,13 +100,29 @@ class MessageItem(OpenItem):
         if kind == "refusal":
             self.delta = self._grows("response.refusal.delta", content_index=number)
         else:
-            more = b',"logprobs":[]'
+            more = b"," + _NO_TOKENS
             self.delta = self._grows("response.output_text.delta", more, content_index=number)
         part = self._part("")
         out.append(
             event("response.content_part.added", **self.place, content_index=number, part=part)
         )
         return out
+
+    def likely(self, tokens: list[TokenLogprob]) -> bytes:
+        """Return what an event with a piece looks like whose `tokens` are told, too."""
+        self._tokens += tokens
+        shown = b'"logprobs":%b' % _ENCODE(tokens).replace(b"%", b"%%")
+        return self.delta.replace(_NO_TOKENS, shown)
+
+    def cite(self, citation: Citation) -> list[bytes]:
+        """Return the event by which the open part cites something."""
+        annotation = written_annotation(citation, len(self._text()))
+        if annotation is None or self._open != "text":
+            return []
+        number = len(self._annotations)
+        self._annotations.append(annotation)
+        place = {**self.place, "content_index": len(self._parts), "annotation_index": number}
+        return [event("response.output_text.annotation.added", **place, annotation=annotation)]
 
     def end(self) -> list[bytes]:
         out = self._close_part()
@@ -121,7 +143,8 @@ class MessageItem(OpenItem):
     def _part(self, text: str) -> dict[str, Any]:
         if self._open == "refusal":
             return {"type": "refusal", "refusal": text}
-        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        found: dict[str, Any] = {"type": "output_text", "text": text}
+        return {**found, "annotations": self._annotations, "logprobs": self._tokens}
 
     def _close_part(self) -> list[bytes]:
         if not self._open:
@@ -131,9 +154,10 @@ class MessageItem(OpenItem):
         if self._open == "refusal":
             told = event("response.refusal.done", **place, refusal=text)
         else:
-            told = event("response.output_text.done", **place, text=text, logprobs=[])
+            told = event("response.output_text.done", **place, text=text, logprobs=self._tokens)
         self._parts.append(part)
         self._pieces, self._open = [], ""
+        self._annotations, self._tokens = [], []
         return [told, event("response.content_part.done", **place, part=part)]
 
 
@@ -214,3 +238,36 @@ class CallItem(OpenItem):
             item["namespace"] = begun.namespace
         item["input" if custom else "arguments"] = self._text() if self._ended else ""
         return item
+
+
+class SearchItem(OpenItem):
+    """A search that is over when it is told."""
+
+    def __init__(self, index: int, id: str, told: Searched) -> None:
+        super().__init__(index, id)
+        self._told = told
+        self._ended = False
+
+    def begin(self) -> list[bytes]:
+        steps = ("in_progress", "searching")
+        return super().begin() + [
+            event(f"response.{SEARCH}.{step}", **self.place) for step in steps
+        ]
+
+    def end(self) -> list[bytes]:
+        self._ended = True
+        return [event(f"response.{SEARCH}.completed", **self.place), *super().end()]
+
+    def item(self) -> dict[str, Any]:
+        told = self._told
+        status = "completed" if told.failure is None else "failed"
+        action: dict[str, Any] = {"type": "search", "query": ", ".join(told.queries)}
+        if self._ended:
+            action["queries"] = told.queries
+            action["sources"] = [{"type": "url", "url": page.url} for page in told.pages]
+        return {
+            "id": self.id,
+            "type": SEARCH,
+            "status": status if self._ended else "in_progress",
+            "action": action,
+        }

@@ -10,6 +10,7 @@ from ...canonical.call import Audio, Block, Document, Image, RefusalText, Text
 from ...canonical.data_url import data_of_url
 from ...canonical.fidelity import Fidelity
 from ...canonical.reading import Fields, fields_of, is_text, items_of, member_text, text_of
+from .sources import read_annotations
 
 _Raw = msgspec.Raw
 
@@ -18,7 +19,9 @@ _Raw = msgspec.Raw
 _TEXTS: Final = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
 _EMPTY: Final = (b"[]", b"{}")
 # Of each part; the rest is listed.
-_KNOWN: Final = frozenset({"type", "text", "refusal", "image_url", "file_id", "detail"})
+_KNOWN: Final = frozenset(
+    {"type", "text", "refusal", "image_url", "file_id", "detail", "annotations", "logprobs"}
+)
 
 
 def read_parts(raw: _Raw, path: str, fidelity: Fidelity) -> list[Block]:
@@ -39,7 +42,9 @@ def _part(part: Fields, path: str, fidelity: Fidelity) -> Block | None:
     kind = member_text(part, "type", path)
     if kind in _TEXTS:
         _list_rest(part, path, fidelity)
-        return Text(member_text(part, "text", path))
+        cited = read_annotations(part.get("annotations", _Raw(b"[]")))
+        citations = [each for each in cited if each is not None]
+        return Text(member_text(part, "text", path), citations=citations)
     if kind == "refusal":
         return RefusalText(member_text(part, "refusal", path))
     if kind == "input_image":
@@ -56,7 +61,7 @@ def _part(part: Fields, path: str, fidelity: Fidelity) -> Block | None:
 
 
 def _list_rest(part: Fields, path: str, fidelity: Fidelity) -> None:
-    """List what a part has besides: annotations, log probabilities, where a cache ends."""
+    """List what a part has besides: where a cache ends, say."""
     for name in sorted(part.keys() - _KNOWN):
         if bytes(part[name]) not in _EMPTY:
             fidelity.hint(f"{path}.{name}")

@@ -7,14 +7,19 @@ from typing import Final
 
 import msgspec
 
-from ...canonical.events import BlockKind, BlockStarted, BlockStopped, Event, Grown
+from ...canonical.events import BlockKind, BlockStarted, BlockStopped, Cited, Event, Grown
+from ...canonical.logprobs import TokenLogprob, read_logprobs
+from ...canonical.sources import MOST_CITED
 from .reasoning_state import BETWEEN_PARTS, ReasoningState, packed
+from .sources import read_annotation, read_annotations
 
 
 class _Part(msgspec.Struct):
     type: str = ""
     text: str | None = None
     refusal: str | None = None
+    annotations: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    logprobs: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class Item(msgspec.Struct):
@@ -46,10 +51,11 @@ def read_item(raw: msgspec.Raw) -> Item:
 
 
 class Growing(msgspec.Struct):
-    """A block that is open: its canonical index, and how many characters it has."""
+    """A block that is open: its canonical index, and how many characters and citations it has."""
 
     index: int
     size: int = 0
+    cited: int = 0
 
 
 _TEXT: Final = msgspec.json.Decoder(str)
@@ -93,9 +99,16 @@ class ReadItem:
         elif item.type not in KINDS:
             self._shown = False
 
-    def grow(self, slot: str, number: int, text: str) -> Iterator[Event]:
-        """Tell a piece of the item that goes to no open block yet."""
+    def grow(
+        self, slot: str, number: int, text: str, tokens: list[TokenLogprob] | None = None
+    ) -> Iterator[Event]:
+        """Tell a piece of the item that goes to no open block yet, or that has `tokens`."""
         if not (text and self._shown) or self.over:
+            return
+        block = self._open.get((slot, number))
+        if block is not None:
+            block.size += len(text)
+            yield Grown(block.index, text, logprobs=tokens)
             return
         if slot in ("summary", "content"):
             yield from self._think(slot, number, text)
@@ -106,9 +119,20 @@ class ReadItem:
         block = self._open[slot, number] = Growing(self._next())
         yield BlockStarted(block.index, _BLOCKS[slot])
         block.size = len(text)
-        yield Grown(block.index, text)
+        yield Grown(block.index, text, logprobs=tokens)
 
-    def tell(self, slot: str, number: int, whole: str) -> Iterator[Event]:
+    def annotate(self, number: int, raw: msgspec.Raw) -> Iterator[Event]:
+        """Tell what the text of a part cites."""
+        block = self._open.get(("text", number))
+        if block is not None and block.cited < MOST_CITED:
+            block.cited += 1
+            citation = read_annotation(raw)
+            if citation is not None:
+                yield Cited(block.index, citation)
+
+    def tell(
+        self, slot: str, number: int, whole: str, tokens: list[TokenLogprob] | None = None
+    ) -> Iterator[Event]:
         """Tell what of a part that is whole no delta has brought."""
         if slot in ("summary", "content"):
             if not self._told or (slot == self._told and number not in self._lengths):
@@ -116,7 +140,7 @@ class ReadItem:
             return
         block = self._open.get((slot, number))
         if block is None:
-            yield from self.grow(slot, number, whole)
+            yield from self.grow(slot, number, whole, tokens)
         elif slot == "call" and len(whole) > block.size:
             # Of a text, what was said was said. Arguments have to be whole.
             rest = whole[block.size :]
@@ -183,7 +207,18 @@ class ReadItem:
             slot = _OF_PARTS.get(part.type)
             whole = part.refusal if slot == "refusal" else part.text
             if slot in ("text", "refusal") and whole:
-                yield from self.tell(slot, number, whole)
+                tokens = None if slot == "refusal" else _tokens(part)
+                yield from self.tell(slot, number, whole, tokens)
+                yield from self._cite_rest(number, part)
+
+    def _cite_rest(self, number: int, part: _Part) -> Iterator[Event]:
+        """Tell what a whole part cites that no event of its own has told."""
+        block = self._open.get(("text", number))
+        if block is None or isinstance(part.annotations, msgspec.UnsetType):
+            return
+        for citation in read_annotations(part.annotations)[block.cited : MOST_CITED]:
+            if citation is not None:
+                yield Cited(block.index, citation)
 
     def _reasoned(self, item: Item) -> Iterator[Event]:
         for slot, parts in (("summary", item.summary), ("content", item.content)):
@@ -202,6 +237,10 @@ class ReadItem:
             yield BlockStarted(block.index, "thinking", encrypted=True)
         if signature:
             yield Grown(block.index, signature, signature=True)
+
+
+def _tokens(part: _Part) -> list[TokenLogprob] | None:
+    return None if isinstance(part.logprobs, msgspec.UnsetType) else read_logprobs(part.logprobs)
 
 
 def _text_of(raw: msgspec.Raw | msgspec.UnsetType) -> str:

@@ -20,6 +20,7 @@ class ResponseTranslator:
     """See `canonical.translation.Translator`."""
 
     functions_only = False
+    cites_documents = False
 
     def family(self, recipient: ForeignRecipient) -> str:
         return family_of(recipient)
@@ -32,6 +33,9 @@ class ResponseTranslator:
         self, call: CanonicalCall, recipient: ForeignRecipient, fidelity: Fidelity
     ) -> bytes:
         return write_call(call, recipient, fidelity)
+
+    def takes_stop(self, sequence: str, number: int, recipient: ForeignRecipient) -> bool:
+        return False
 
     def event_reader(self) -> EventReader:
         return ResponseEventReader()

@@ -349,3 +349,24 @@ def test_timings_count_where_there_is_no_usage(raw: bytes, usage: Usage | None) 
     assert found.usage == usage
     found.add(b'{"prompt_tokens":5,"completion_tokens":8}')
     assert found.usage == Usage(5, 8)
+
+
+def test_what_is_counted_beside_the_rest_by_a_rule() -> None:
+    """A provider's own arithmetic, where its report has no total that tells."""
+    details = {"reasoning_tokens": 7}
+    for total in ({}, {"total_tokens": 10 + 5 + 7}):
+        report = {"prompt_tokens": 10, "completion_tokens": 5, **total}
+        raw = msgspec.json.encode(report | {"completion_tokens_details": details})
+        found = read_usage(raw, "reasoning_beside")
+        assert found is not None
+        assert (found.input_tokens, found.output_tokens) == (10, 12), total
+    # Without the rule reasoning is part of the answer, unless there is more of it.
+    raw = msgspec.json.encode(
+        {"prompt_tokens": 10, "completion_tokens": 9, "completion_tokens_details": details}
+    )
+    assert (plain := read_usage(raw)) is not None
+    assert plain.output_tokens == 9
+    cached = {"prompt_tokens": 10, "completion_tokens": 5, "cached_tokens": 90}
+    found = read_usage(msgspec.json.encode(cached), "cache_beside")
+    assert found is not None
+    assert (found.input_tokens, found.cached_tokens) == (100, 90)

@@ -1,0 +1,166 @@
+"""The process that forks: `python -m tests.fork_server.server DESCRIPTOR`.
+
+It must have one thread only, and open nothing: whatever it has, each gateway has too.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import gc
+import importlib
+import io
+import json
+import os
+import runpy
+import socket
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+from . import popen
+
+# What commands import, some of it late, and what the first use of a database needs.
+IMPORTED: Final = (
+    "gateway.cli",
+    "gateway.cli.admin_keys",
+    "gateway.cli.commands.check",
+    "gateway.cli.commands.control.keys",
+    "gateway.cli.commands.db",
+    "gateway.cli.commands.init",
+    "gateway.cli.commands.reload",
+    "gateway.cli.commands.tokens",
+    "gateway.cli.commands.users",
+    "gateway.store.engine.creation",
+    "gateway.store.retention.task",
+    "gateway.store.writing.writer",
+    "gateway.cli.serving.one",
+    "gateway.cli.serving.several",
+    "alembic.command",
+    "alembic.config",
+    "alembic.op",
+    "alembic.runtime.environment",
+    "alembic.runtime.migration",
+    "alembic.script",
+    "psycopg",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite",
+)
+REQUEST_BYTES: Final = 1 << 20
+MOST_DESCRIPTORS: Final = 64
+
+
+def serve(channel: socket.socket) -> dict[str, Any] | None:
+    """Answer until the tests have ended; return only in a fork, with what it is to be."""
+    while (received := _receive(channel)) is not None:
+        request, descriptors = received
+        child = os.fork()
+        if child == 0:
+            child = os.fork()
+            if child == 0:
+                channel.close()
+                return _become(request, descriptors)
+            channel.send(str(child).encode())
+            os._exit(0)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        # Once this one has ended, the gateway is a child of the process that asked for it.
+        os.waitpid(child, 0)
+        channel.send(b"adopted")
+    return None
+
+
+def _receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    descriptors = array.array("i")
+    data, ancillary, _, _ = channel.recvmsg(
+        REQUEST_BYTES, socket.CMSG_SPACE(MOST_DESCRIPTORS * descriptors.itemsize)
+    )
+    if not data:
+        return None
+    for _, _, sent in ancillary:
+        descriptors.frombytes(sent)
+    request: dict[str, Any] = json.loads(data)
+    return request, [*descriptors]
+
+
+def _become(request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, Any] | None:
+    """Have what an interpreter has that was started so.
+
+    Returns what this process is to be: for a worker, which is a fork of this one's own server, that
+    is what its supervisor asked for.
+    """
+    channel = None
+    if "--workers" in request["arguments"] and "1" not in request["arguments"]:
+        channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if os.fork() == 0:
+            channel.close()
+            return _serve_supervisor(theirs, descriptors)
+        theirs.close()
+        free = max(*descriptors, *request["numbers"]) + 1
+        channel = socket.socket(fileno=fcntl.fcntl(channel.detach(), fcntl.F_DUPFD_CLOEXEC, free))
+    if request["start_new_session"]:
+        os.setsid()
+    _place(descriptors, request["numbers"], [] if channel is None else [channel.fileno()])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    os.umask(request["umask"])
+    sys.argv = ["gateway", *request["arguments"]]
+    sys.orig_argv = [sys.executable, "-m", *sys.argv]
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = _text(1, "strict")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _text(2, "backslashreplace")  # type: ignore[misc]
+    if channel is not None:
+        popen.use(channel)
+    return request
+
+
+def _serve_supervisor(channel: socket.socket, descriptors: Sequence[int]) -> dict[str, Any] | None:
+    """Fork the workers of a gateway until it has ended: a fork must not have what it has."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+    os.setsid()
+    popen.set_name(popen.NAME)
+    request = serve(channel)
+    if request is None:
+        os._exit(0)
+    popen.set_name(os.path.basename(sys.executable))
+    return request
+
+
+def _place(descriptors: Sequence[int], numbers: Sequence[int], kept: Sequence[int]) -> None:
+    """Have each of `descriptors` at its number, and nothing else open but what is `kept`."""
+    free = max(*descriptors, *numbers, *kept) + 1
+    # Out of the way first: one's number may be where another one is.
+    moved = [fcntl.fcntl(each, fcntl.F_DUPFD, free) for each in descriptors]
+    for descriptor, number in zip(moved, numbers, strict=True):
+        os.dup2(descriptor, number)
+    for one, following in pairwise(sorted({*numbers, *kept, max(moved) + 1})):
+        os.closerange(one + 1, following)
+
+
+def _text(descriptor: int, errors: str) -> io.TextIOWrapper:
+    """Return a stream as Python makes them, also for PYTHONUNBUFFERED."""
+    direct = bool(os.environ.get("PYTHONUNBUFFERED"))
+    raw = open(descriptor, "wb", buffering=0 if direct else -1, closefd=False)  # noqa: SIM115
+    by_line = descriptor == 2 or os.isatty(descriptor)
+    return io.TextIOWrapper(raw, errors=errors, line_buffering=by_line, write_through=direct)
+
+
+def main() -> None:
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        for name in IMPORTED:
+            importlib.import_module(name)
+        threads = os.listdir("/proc/self/task")
+        assert len(threads) == 1, f"a fork has one thread, and an import has started {threads}"
+        gc.collect()
+        gc.freeze()
+        channel.send(b"ready")
+        request = serve(channel)
+    if request is not None:
+        runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

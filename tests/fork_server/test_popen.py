@@ -1,0 +1,171 @@
+"""A fork is to the test what a process that was started is."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from .popen import GATEWAY, NAME, ROOT, Popen, can_fork, fork_server, run
+
+pytestmark = pytest.mark.slow
+
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+CONFIG = (
+    '[server]\nbind = "127.0.0.1:0"\n[store]\nurl = ""\n[providers.p]\nkind = "demo"\n'
+    '[[models]]\nname = "m"\nroutes = [{ provider = "p", model = "x" }]\n'
+)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("check",), ("check", "none.toml"), ("nonsense",), ("init",)]
+)
+def test_it_says_and_ends_with_the_same(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    outcomes = []
+    for name, start in (("a", run), ("b", subprocess.run)):
+        folder = tmp_path / name
+        folder.mkdir()
+        found = start(
+            [*GATEWAY, *arguments], capture_output=True, text=True, cwd=folder, env=ENV, check=False
+        )
+        said = [text.replace(str(folder), "") for text in (found.stdout, found.stderr)]
+        outcomes.append((found.returncode, *said, sorted(os.listdir(folder))))
+    assert outcomes[0] == outcomes[1]
+    assert any(outcomes[0][1:3])
+
+
+def test_it_is_a_child_with_what_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(CONFIG)
+    facts: list[dict[str, object]] = []
+    for start in (Popen, subprocess.Popen):
+        with start(
+            [*GATEWAY, "serve"],
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=tmp_path,
+            env={**ENV, "ONLY_HERE": "1"},
+            start_new_session=True,
+        ) as process:
+            _wait_ready(process)
+            facts.append(_facts(process.pid))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+    assert facts[0] == facts[1]
+    assert facts[0]["parent"] == os.getpid()
+
+
+def test_a_worker_has_what_its_supervisor_gives_it_and_ends_with_it(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(CONFIG)
+    facts: list[dict[str, object]] = []
+    for start in (Popen, subprocess.Popen):
+        with start(
+            [*GATEWAY, "serve", "--workers", "2"],
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=tmp_path,
+            env=ENV,
+        ) as process:
+            _wait_ready(process)
+            started = psutil.Process(process.pid).children()
+            crew = [each for each in started if each.name() != NAME]
+            facts.append(_facts_of_both(*crew))
+            assert [each.ppid() for each in crew] == [process.pid] * 2
+            for each in crew:
+                assert (os.getsid(each.pid), os.getpgid(each.pid)) == (each.pid, each.pid)
+            if start is Popen:
+                # Only where they are forks is there one who forks, and workers are started by it.
+                assert len(started) == 3
+                assert all("tests.fork_server.server" in each.cmdline() for each in started)
+            process.kill()
+            process.wait(30)
+            _, alive = psutil.wait_procs(started, timeout=30)
+            assert not alive
+    assert facts[0] == facts[1]
+
+
+def test_a_signal_that_ends_it_is_its_status(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(CONFIG)
+    with Popen([*GATEWAY, "serve"], cwd=tmp_path, env=ENV, stderr=subprocess.DEVNULL) as process:
+        assert process.poll() is None
+        process.kill()
+        assert process.wait(20) == -signal.SIGKILL
+
+
+def test_what_python_itself_would_read_is_not_forked() -> None:
+    assert can_fork([*GATEWAY, "serve"], ENV)
+    refused: list[Callable[[], bool]] = [
+        lambda: can_fork(["env", *GATEWAY], ENV),
+        lambda: can_fork([*GATEWAY[:2], "hypercorn"], ENV),
+        lambda: can_fork([*GATEWAY, "serve"], {**ENV, "PYTHONPATH": "elsewhere"}),
+        lambda: can_fork([*GATEWAY, "serve"], {**ENV, "PYTHONWARNINGS": "error"}),
+    ]
+    assert not any(each() for each in refused)
+
+
+def test_one_server_serves_all() -> None:
+    assert fork_server() is fork_server()
+
+
+def _wait_ready(process: subprocess.Popen[Any]) -> None:
+    assert process.stderr is not None
+    said = b""
+    while b"is ready at" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+
+
+def _facts(pid: int) -> dict[str, object]:
+    seen = psutil.Process(pid)
+    return {
+        "parent": seen.ppid(),
+        "folder": seen.cwd(),
+        "session": os.getsid(pid) == pid,
+        "threads": seen.num_threads(),
+        "signals": _signals(pid),
+        "open": _kinds(pid),
+        "umask": _status(pid)["Umask"],
+    }
+
+
+def _facts_of_both(*crew: psutil.Process) -> dict[str, object]:
+    """Return what is true of both workers, once both have begun to serve."""
+    until = time.monotonic() + 60
+    while True:
+        one, other = ({**_facts(each.pid), "name": each.name()} for each in crew)
+        # How many threads of a pool are there is a matter of moments.
+        del one["threads"], other["threads"]
+        caught = int(_signals(crew[0].pid)[2], 16)
+        if one == other and caught & 1 << signal.SIGTERM - 1:
+            del one["parent"]
+            return one
+        assert time.monotonic() < until, (one, other)
+        time.sleep(0.05)
+
+
+def _status(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
+
+
+def _signals(pid: int) -> tuple[str, ...]:
+    found = _status(pid)
+    return found["SigBlk"], found["SigIgn"], found["SigCgt"]
+
+
+def _kinds(pid: int) -> set[str]:
+    """Return what its descriptors are, without the numbers of sockets and pipes."""
+    folder = Path(f"/proc/{pid}/fd")
+    found = {os.readlink(each).split(":[")[0] for each in folder.iterdir()}
+    # What a worker counts is in a file of its own.
+    return {re.sub(r"gateway-metrics-.*", "metrics", each) for each in found}

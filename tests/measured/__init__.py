@@ -1,0 +1,1 @@
+"""The marker `measured`: of tests that hold seconds, processor time, memory or a rate."""

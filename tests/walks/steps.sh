@@ -1,0 +1,106 @@
+# What the walks have in common; each begins with `. "$STEPS"`.
+#
+# A walk runs in an empty folder of its own. `gateway` and `python` are those of the installation that is
+# walked through, $PORT, $PORT2 and $PORT3 are free, $DOCS is where README.md and docs/ are.
+set -euo pipefail
+
+step() {
+    printf '\n## %s\n' "$*"
+}
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# COMMAND | has TEXT... : it printed each of these.
+has() {
+    local said text
+    said=$(cat)
+    for text; do
+        case $said in
+            *"$text"*) ;;
+            *) fail "nowhere «$text» in: $said" ;;
+        esac
+    done
+}
+
+# has_not TEXT <where : it is not there.
+has_not() {
+    if grep -aF -- "$1"; then fail "«$1» should not be there"; fi
+}
+
+# same WHAT WANTED : two texts are equal.
+same() {
+    [ "$1" = "$2" ] || fail "«$1» where «$2» should be"
+}
+
+# exits STATUS COMMAND... : it ends with this status; what it says on either stream is printed.
+exits() {
+    local wanted=$1 status=0
+    shift
+    "$@" 2>&1 || status=$?
+    [ "$status" = "$wanted" ] || fail "$* ended with $status, not $wanted"
+}
+
+# JSON | pick EXPRESSION : what the Python expression makes of the document `it`.
+pick() {
+    python -c 'import json, sys; it = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"
+}
+
+# soon COMMAND... : it succeeds within some seconds.
+soon() {
+    local tries
+    for ((tries = 0; tries < 300; tries++)); do
+        if "$@" >/dev/null 2>&1; then return; fi
+        sleep 0.1
+    done
+    "$@" || fail "never: $*"
+}
+
+says() {
+    grep -qF -- "$2" "$1"
+}
+
+# start NAME PORT ARGUMENT... : `gateway serve ARGUMENT...` in the background, ready at PORT. What it says
+# is in NAME.err and NAME.out, its process id in NAME.id.
+start() {
+    local name=$1 port=$2
+    shift 2
+    gateway serve --bind "127.0.0.1:$port" "$@" >"$name.out" 2>"$name.err" &
+    echo $! >"$name.id"
+    soon curl -sf "http://127.0.0.1:$port/health/ready"
+}
+
+# stop NAME [SIGNAL] : and it ends with 0, unless it is killed.
+stop() {
+    local id status=0
+    id=$(cat "$1.id")
+    kill "-${2:-INT}" "$id"
+    wait "$id" || status=$?
+    rm "$1.id"
+    [ "${2:-INT}" = KILL ] || [ "$status" = 0 ] || fail "the gateway $1 ended with $status: $(cat "$1.err")"
+}
+
+# Whatever happens, nothing is left running.
+trap 'for each in *.id; do if [ -e "$each" ]; then kill -KILL "$(cat "$each")"; fi; done 2>/dev/null' EXIT
+
+# call KEY PATH [CURL'S OPTIONS] : the answer's body, for "" without a key. code KEY PATH ... : its status.
+call() {
+    local key=$1 path=$2
+    shift 2
+    curl -sS --max-time 20 ${key:+-H "authorization: Bearer $key"} "$@" "http://127.0.0.1:$PORT$path"
+}
+
+code() {
+    call "$@" -o /dev/null -w '%{http_code}'
+}
+
+# ask KEY MODEL [MEMBERS] : a chat completion's body.
+ask() {
+    call "$1" /v1/chat/completions -H 'content-type: application/json' -d "$(question "$2" "${3:-}")"
+}
+
+question() {
+    printf '{"model": "%s", "messages": [{"role": "user", "content": "Hello!"}]%s}' "$1" "${2:+, $2}"
+}

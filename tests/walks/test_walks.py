@@ -1,0 +1,86 @@
+"""Five people's walks pass on a fresh clone and from a wheel, and use documented commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.once import made_once
+from tests.ports import lasting_port
+from tests.rounds import rounds
+
+from .installations import ROOT, fresh_clone, installed_wheel
+
+HERE: Final = Path(__file__).parent
+WALKS: Final = sorted(path.stem for path in HERE.glob("*.sh") if path.stem != "steps")
+# How each is made, and where its programs are.
+INSTALLATIONS: Final[dict[str, tuple[Callable[[Path], Path], str]]] = {
+    "clone": (fresh_clone, ".venv/bin"),
+    "wheel": (installed_wheel, "venv/bin"),
+}
+# Each walk in both of them in a soak, and otherwise in one of the two.
+CASES: Final = [
+    (installation, walk)
+    for number, walk in enumerate(WALKS)
+    for index, installation in enumerate(INSTALLATIONS)
+    if rounds(index == number % len(INSTALLATIONS), True)
+]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # some ten seconds, but they start two dozen programs each
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize(("installation", "walk"), CASES)
+def test_a_walk(
+    installation: str, walk: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    make, programs = INSTALLATIONS[installation]
+    folder = made_once(tmp_path_factory, installation, make)
+    kept = {"HOME", "LANG", "LC_ALL", "TMPDIR"}
+    environ = {name: value for name, value in os.environ.items() if name in kept}
+    environ |= {
+        "PATH": f"{folder / programs}:{os.environ['PATH']}",
+        "STEPS": str(HERE / "steps.sh"),
+        "DOCS": str(ROOT),
+        "PYTHONSAFEPATH": "1",
+        **{name: str(lasting_port()) for name in ("PORT", "PORT2", "PORT3")},
+    }
+    walked = subprocess.run(  # noqa: S603
+        ["bash", str(HERE / f"{walk}.sh")],  # noqa: S607
+        cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert walked.returncode == 0, f"{walked.stdout[-2000:]}\n{walked.stderr[-4000:]}"
+
+
+def test_there_are_five_people() -> None:
+    assert WALKS == ["developer", "finance", "oncall", "platform", "security"]
+
+
+def test_they_use_documented_commands_only() -> None:
+    """Each command and its options stand in README.md or docs/, and so do paths of the API."""
+    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    documented = " ".join(" ".join(path.read_text() for path in files).split())
+    used: set[str] = set()
+    for walk in WALKS:
+        text = re.sub(r"(?m)^(?:#|step ).*$", "", (HERE / f"{walk}.sh").read_text())
+        used |= {match[0] for match in re.finditer(r"\bgateway [a-z-]+(?: (?!-)[a-z-]+\b)?", text)}
+        for option in re.findall(r"\bgateway [a-z-]+[^|\n]*? (--[a-z-]+)", text):
+            assert option in documented, f"{walk}: {option}"
+        for path in re.findall(r"/(?:admin/api|health)/[a-z-]+", text):
+            assert path in documented or path.removeprefix("/admin/api/") in documented, path
+    single = {"check", "init", "reload", "serve", "erase", "export"}
+    for command in used:
+        _, first, *rest = command.split()
+        wanted = f"gateway {first}" if first in single or not rest else command
+        # `gateway tokens create`, `list` and `revoke`
+        others = r"[a-z-]+`(?:,? (?:and )?`[a-z-]+`)*?,? (?:and )?"
+        named = re.search(rf"gateway {first} {others}`{rest[0]}`", documented) if rest else None
+        assert wanted in documented or named, command
+    assert len(used) > 20
