@@ -43,9 +43,18 @@ structlog.configure(
 )
 
 
-# How often a measurement that failed is repeated, and nothing else ever is: what is measured of a
-# machine is also what others do with it at that moment, and they do not do it three times.
+# How often a measurement that failed is repeated: what is measured of a machine is also what others
+# do with it at that moment, and they do not do it three times.
 REPEATED: Final = 2
+
+# How often any other test that failed is repeated. Of 14,000 tests beside each other, many with
+# processes of their own, one that fails once in 100,000 times would refuse each seventh change.
+# What went wrong is shown at the end (`pytest_terminal_summary`), and a soak repeats none.
+REPEATED_OTHERWISE: Final = rounds(1, 0)
+
+
+def repetitions(item: pytest.Item) -> int:
+    return REPEATED if item.get_closest_marker("measured") else REPEATED_OTHERWISE
 
 
 def repeats(config: pytest.Config) -> bool:
@@ -77,8 +86,8 @@ class Marks:
         for item in items:
             if isinstance(item, pytest.Function) and _wants_postgres(item):
                 item.add_marker(pytest.mark.slow)
-            if item.get_closest_marker("measured") and repeats(config):
-                item.add_marker(pytest.mark.flaky(reruns=REPEATED))
+            if repeats(config):
+                item.add_marker(pytest.mark.flaky(reruns=repetitions(item)))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -129,6 +138,13 @@ def _wants_postgres(item: pytest.Function) -> bool:
     """Whether it needs the server, which takes seconds to make: `make quick` does without."""
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     return "postgres" in item.fixturenames or "postgresql" in parameters
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show why a test was repeated, whether or not it passed then: it is a fault to look for."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"repeated: {report.nodeid}", yellow=True)
+        terminalreporter.write_line(report.longreprtext)
 
 
 def pytest_unconfigure() -> None:
