@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.rounds import rounds
 
-from ..fork_server.popen import NAME as FORK_SERVER
+from ..end_to_end.harness import children
 from .conftest import Watched
 from .first_five_minutes import walk
 from .live_gateway import LiveGateway, live_gateway
@@ -121,10 +122,8 @@ def _follows(watched: Watched, gateway: LiveGateway) -> None:
 
 def _loses_a_worker(watched: Watched, gateway: LiveGateway) -> None:
     """Pages are there all the time, and the overview knows all workers again."""
-    victim, _ = [
-        each for each in psutil.Process(gateway.pid).children() if each.name() != FORK_SERVER
-    ]
-    victim.kill()
+    victim, _ = children(gateway.pid)
+    os.kill(victim, signal.SIGKILL)
     for path in ("", "models", "settings"):
         page = watched.goto(path)
         assert page.locator("h1").count() == 1

@@ -327,4 +327,9 @@ def children(pid: int) -> list[int]:
     """Return the ids of the processes that `pid` has started."""
     import psutil
 
-    return [child.pid for child in psutil.Process(pid).children() if child.name() != NAME]
+    found = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.name() != NAME:
+                found.append(child.pid)
+    return found

@@ -15,13 +15,13 @@ import contextlib
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import trio
 
-from .wire import EOF, RESET, STALL, Script, completion, streamed, whole, words
+from .wire import EOF, RESET, STALL, Script, Step, completion, streamed, whole, words
 
 # Small enough for `Asked.sent` to say closely how much a peer has let us send.
 _PIECE: Final = 16 * 1024
@@ -54,7 +54,7 @@ class Asked:
 class Provider:
     """`answer` makes the script of each request; `asked` are the requests so far."""
 
-    def __init__(self, answer: Callable[[Asked], Script]) -> None:
+    def __init__(self, answer: Callable[[Asked], Iterable[Step]]) -> None:
         self.answer = answer
         self.asked: list[Asked] = []
         self.port = 0
@@ -131,7 +131,9 @@ class _Reader:
         return bool(data)
 
 
-async def _play(script: Script, asked: Asked, stream: trio.SocketStream, reader: _Reader) -> bool:
+async def _play(
+    script: Iterable[Step], asked: Asked, stream: trio.SocketStream, reader: _Reader
+) -> bool:
     """Play `script`; say whether the connection can carry another request."""
     goes_on = False
 
@@ -148,7 +150,7 @@ async def _play(script: Script, asked: Asked, stream: trio.SocketStream, reader:
     return goes_on
 
 
-async def _play_steps(script: Script, asked: Asked, stream: trio.SocketStream) -> bool:
+async def _play_steps(script: Iterable[Step], asked: Asked, stream: trio.SocketStream) -> bool:
     for delay, deed in script:
         # Also with no delay: a whole answer need not be one segment.
         await trio.sleep(delay)
@@ -180,7 +182,7 @@ def reset(stream: trio.SocketStream) -> None:
 
 @contextlib.asynccontextmanager
 async def serving(
-    *scripts: Script | Callable[[Asked], Script], port: int = 0
+    *scripts: Script | Callable[[Asked], Iterable[Step]], port: int = 0
 ) -> AsyncIterator[Provider]:
     """Run a provider that plays the scripts in turn, and then the last one again and again.
 
@@ -198,8 +200,8 @@ async def serving(
 
 
 def _script(
-    scripts: Sequence[Script | Callable[[Asked], Script]], provider: Provider, asked: Asked
-) -> Script:
+    scripts: Sequence[Script | Callable[[Asked], Iterable[Step]]], provider: Provider, asked: Asked
+) -> Iterable[Step]:
     script = scripts[min(len(provider.asked), len(scripts)) - 1]
     return script(asked) if callable(script) else script
 

@@ -159,11 +159,11 @@ class Running:
     async def connect(self) -> trio.SocketStream:
         return await trio.open_tcp_stream("127.0.0.1", self.port)
 
-    async def wait_busy(self, connections: int, seconds: float = 3) -> None:
+    async def wait_busy(self, connections: int, seconds: float = 10) -> None:
         """Wait until at least so many connections have tasks."""
         await self._wait_tasks(lambda extra: extra >= connections, seconds)
 
-    async def wait_over(self, seconds: float = 3) -> None:
+    async def wait_over(self, seconds: float = 10) -> None:
         """Wait until no task is left of any connection."""
         await self._wait_tasks(lambda extra: extra <= 0, seconds)
 
