@@ -131,6 +131,7 @@ async def test_workers_share_places_of_a_provider_and_of_the_gateway(of: str, wr
             assert (under_way, most) == (0, 2)
 
 
+@pytest.mark.measured  # A second, and what a busy machine adds.
 async def test_a_dead_key_rests_in_every_worker(write: Write) -> None:
     used: Counter[str] = Counter()
 
@@ -151,12 +152,11 @@ async def test_a_dead_key_rests_in_every_worker(write: Write) -> None:
             with trio.fail_after(30):
                 while not used["Bearer sk-dead"]:
                     assert (await ask(served.port, key=KEY)).status == 200
-            # Soon those that had not met it yet leave it alone; each may have met it until then.
-            before = 0
-            with trio.fail_after(30):
-                while before != (before := used["Bearer sk-dead"]):
-                    assert (await statuses(served.port, 60)) == {200: 60}
-            assert used["Bearer sk-dead"] <= 3
+            # The others hear of it within a second, on a machine that is not busy.
+            await trio.sleep(2)
+            for _ in range(30):
+                assert (await ask(served.port, key=KEY)).status == 200
+            assert used["Bearer sk-dead"] == 1
 
 
 async def test_gateways_share_limits_through_a_server(write: Write, valkey: ValkeyServer) -> None:
