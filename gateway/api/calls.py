@@ -10,7 +10,7 @@ from ..core.objects.families import ObjectPath, object_path
 from ..core.wire.hops import HOP, chain_of, is_loop
 from ..errors import GatewayError
 from ..proxy.exchange import Exchange
-from ..proxy.operations.by_body.read_body import serve_by_body
+from ..proxy.operations.by_body import serve_by_body
 from ..proxy.operations.chat import serve_chat
 from ..proxy.operations.count_tokens import serve_count
 from ..proxy.operations.kept_answers import KeptAnswerCall, serve_kept_answer

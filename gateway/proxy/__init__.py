@@ -6,6 +6,7 @@
     access       who may call, and for which model
     admission    the caller's limits in one step, then a place in the gateway
     attempts/    the attempts of a request, and the relay of the answer that is shown
+    clients/     what stands between a request and its caller's side: for the cache, the debug log
     relayed/     requests and answers that are passed on unread, of any size
     sessions/    WebSockets: frames both ways, under the same rules
     cache/       answers that are kept, and calls that are shared

@@ -1,4 +1,4 @@
-"""The debug log at work: choose a request, note what its caller is sent, hand both on.
+"""The debug log at work: choose a request, and hand on what was noted of it.
 
 Off, it costs a request one look at `policy` and one at `windows`. On, it copies what is written and
 awaits nothing: reading, redacting, compressing and writing are the sink's, on a thread of its own.
@@ -18,11 +18,8 @@ import trio
 from ..config.schema import DebugLog
 from ..core.capture.capture import Capture, CapturedRequest, CapturePolicy, MemoryBudget
 from ..core.capture.json_path import parse_path
-from ..core.dialects.base import Dialect
 from ..core.records.record import Record
 from ..core.routing.backoff import Rng
-from ..errors import GatewayError
-from .protocols import Client, HeaderPairs
 
 # Of captures under way and those that wait to be written: 16 of the default's largest.
 ROOM_BYTES: Final = 64 * 1024 * 1024
@@ -126,94 +123,3 @@ def policy_of(settings: DebugLog) -> CapturePolicy | None:
         max_bytes=settings.max_bytes,
         paths=tuple(map(parse_path, settings.redact)),
     )
-
-
-class CapturingClient:
-    """Passes everything on, and notes what is written before it is.
-
-    So a write that stalls or is cancelled has been noted: what a caller was not sent for lack
-    of reading is worth seeing. What the server adds to a head of its own accord is not seen.
-    """
-
-    __slots__ = ("_capture", "_client", "_dialect")
-
-    def __init__(self, client: Client, capture: Capture, dialect: Dialect) -> None:
-        self._client = client
-        self._capture = capture
-        self._dialect = dialect
-
-    def __repr__(self) -> str:
-        return f"<CapturingClient {self._capture!r}>"
-
-    @property
-    def status(self) -> int | None:
-        return self._client.status
-
-    @property
-    def sealed(self) -> bool:
-        return self._client.sealed
-
-    async def read_body(self, limit: int, seconds: float) -> bytes:
-        return await self._client.read_body(limit, seconds)
-
-    async def wait_gone(self) -> None:
-        await self._client.wait_gone()
-
-    async def begin(self, status: int, headers: HeaderPairs) -> None:
-        self._head(status, headers, stream=_is_stream(headers))
-        await self._client.begin(status, headers)
-
-    async def send(self, data: bytes) -> None:
-        self._add(data)
-        await self._client.send(data)
-
-    async def finish(self, data: bytes) -> None:
-        self._add(data)
-        await self._client.finish(data)
-
-    async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
-        self._head(status, headers, stream=False)
-        self._add(body)
-        await self._client.reply(status, headers, body)
-
-    async def keep_alive(self, data: bytes) -> None:
-        self._add(data)
-        await self._client.keep_alive(data)
-
-    async def refuse(self, error: GatewayError) -> None:
-        headers, body = self._dialect.error_reply(error, self._capture.request.request_id)
-        self._head(error.status, headers, stream=False)
-        self._add(body)
-        await self._client.refuse(error)
-
-    def _head(self, status: int, headers: HeaderPairs, *, stream: bool) -> None:
-        try:
-            self._capture.head(status, headers, trio.current_time(), stream=stream)
-        except Exception:  # noqa: BLE001  # the caller gets the answer all the same
-            self._give_up()
-
-    def _add(self, data: bytes) -> None:
-        try:
-            self._capture.add(data, trio.current_time())
-        except Exception:  # noqa: BLE001  # the same
-            self._give_up()
-
-    def _give_up(self) -> None:
-        if not self._capture.given_up:
-            _log.exception("an answer could not be captured")
-        self._capture.given_up = True
-        self._capture.release()
-
-
-# Server-sent events, and Amazon's frames (smithy.io, "Amazon Event Stream Specification").
-_STREAMS: Final = (
-    *(b"text/event-stream", b"application/vnd.amazon.eventstream"),
-    b"application/x-ndjson",
-)
-
-
-def _is_stream(headers: HeaderPairs) -> bool:
-    for name, value in headers:
-        if name == b"content-type":
-            return value.lower().startswith(_STREAMS)
-    return False

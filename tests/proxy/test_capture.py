@@ -17,7 +17,8 @@ from gateway.core.capture.transcript import Transcript, decode, encode
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.records.record import EndReason, Record
 from gateway.errors import ClientGone, InvalidRequest, ProvidersFailed, SendStalled
-from gateway.proxy.capture import CaptureLog, CapturingClient, policy_of
+from gateway.proxy.capture import CaptureLog, policy_of
+from gateway.proxy.clients.capturing import CapturingClient
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.operations.chat import serve_chat
 from gateway.proxy.protocols import Client

@@ -18,21 +18,16 @@ import trio
 
 from ...core.cache.answers import (
     HIT,
-    MISS,
     AnswerRecording,
     CachedAnswer,
-    about_body,
     fallback_named,
     pieces,
 )
 from ...core.records.record import EndReason
-from ...errors import GatewayError
+from ..clients.recording import RecordingClient
 from ..exchange import Exchange
-from ..protocols import Client, HeaderPairs
 from .coalesce import join
 from .timeout import report_timeout
-
-_OK = 200
 
 
 class CacheRequest(msgspec.Struct, frozen=True):
@@ -100,65 +95,3 @@ async def serve_from_cache(
         await report_timeout(exchange, sealed=sealed)
         return
     exchange.settlement.end(EndReason.CACHED)
-
-
-class RecordingClient:
-    """Passes an answer on, marked as a miss, and collects it for the cache if it is a success."""
-
-    def __init__(self, client: Client, recording: AnswerRecording) -> None:
-        self._client = client
-        self._recording = recording
-        self._headers: HeaderPairs = ()
-
-    def __repr__(self) -> str:
-        return f"<RecordingClient {self._recording!r}>"
-
-    @property
-    def status(self) -> int | None:
-        return self._client.status
-
-    @property
-    def sealed(self) -> bool:
-        return self._client.sealed
-
-    async def read_body(self, limit: int, seconds: float) -> bytes:
-        return await self._client.read_body(limit, seconds)
-
-    async def wait_gone(self) -> None:
-        await self._client.wait_gone()
-
-    async def begin(self, status: int, headers: HeaderPairs) -> None:
-        self._start(status, headers)
-        await self._client.begin(status, (*headers, MISS))
-
-    async def send(self, data: bytes) -> None:
-        self._recording.add(data)
-        await self._client.send(data)
-
-    async def keep_alive(self, data: bytes) -> None:
-        await self._client.keep_alive(data)
-
-    async def finish(self, data: bytes) -> None:
-        self._keep(data, stream=True)
-        await self._client.finish(data)
-
-    async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
-        self._start(status, headers)
-        self._keep(body, stream=False)
-        await self._client.reply(status, (*headers, MISS), body)
-
-    async def refuse(self, error: GatewayError) -> None:
-        self._recording.drop()
-        await self._client.refuse(error)
-
-    def _start(self, status: int, headers: HeaderPairs) -> None:
-        if status == _OK:
-            self._headers = headers
-        else:
-            self._recording.drop()
-
-    def _keep(self, last: bytes, *, stream: bool) -> None:
-        # Before the write: the answer is whole, whether or not its caller takes all of it.
-        self._recording.add(last)
-        now = trio.current_time()
-        self._recording.keep(_OK, about_body(self._headers), now, stream=stream)

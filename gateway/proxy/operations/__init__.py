@@ -6,7 +6,7 @@
     own_responses  responses that the gateway keeps itself
     kept_answers  answers that a provider keeps: looked at, deleted, cancelled
     media         images and sound, whose answers are passed on as they come
-    captured      keeps a request and its answer for the debug log
+    by_body       a path of several APIs: which one is asked, a request's body says
     objects       files, batches and the like, which a provider keeps for a key
     object_lists  lists of them, of which a key gets its own
     sessions      many requests and answers over one WebSocket

@@ -17,9 +17,9 @@ from ..access import authorize, check_overrides
 from ..admission import admit
 from ..attempts.pipeline import Pipeline
 from ..cache.serve import CacheRequest, serve
+from ..clients.capturing import keep
 from ..exchange import Exchange
 from ..options import ClientOptions, ServingOptions, sticky_key
-from .captured import keep
 from .count_tokens import count
 from .homes import home_of
 from .named_objects import pinned

@@ -23,13 +23,13 @@ from ...core.wire.form_data import boundary_of
 from ...errors import InvalidRequest
 from ..access import authorize, check_fields, check_overrides
 from ..admission import admit
+from ..clients.capturing import keep
 from ..exchange import Exchange
 from ..options import ClientOptions, ServingOptions, sticky_key
 from ..relayed.form_body import FormBody
 from ..relayed.incoming import IncomingBody, ReceivingClient
 from ..relayed.routed import OutgoingBody, RoutedRelay
 from ..relayed.spool import IN_MEMORY, Spool
-from .captured import keep
 from .named_objects import pinned
 from .off_loop import beside
 

@@ -1,7 +1,6 @@
-"""Responses that the gateway keeps itself: gone on from, looked at, deleted, and kept.
+"""Responses that the gateway keeps itself: gone on from, looked at and deleted.
 
     with_history   a request that goes on from one gets its items before any provider is chosen
-    KeepingClient  keeps an answer before its last bytes are sent, so that the next request finds it
     serve_own      GET and DELETE of one, and its input items
 
 The database may be away: then what goes on from a response is refused with 503, and an answer is
@@ -14,7 +13,6 @@ from typing import Final
 from urllib.parse import parse_qs
 
 import msgspec
-import structlog
 import trio
 
 from ...core.dialects.base import DialectRequest
@@ -23,26 +21,19 @@ from ...core.dialects.keeping import (
     ResponseKeeper,
     is_kept,
     items_page,
-    kept_of,
-    last_event,
     prepared,
     referred,
     resolved,
-    response_in,
 )
 from ...core.records.record import EndReason
 from ...core.records.shown_name import shortened
-from ...errors import GatewayError, InvalidRequest, NotFound, StoreUnavailable
+from ...errors import InvalidRequest, NotFound, StoreUnavailable
+from ..clients.keeping import PATIENCE, KeepingClient
 from ..exchange import Exchange
-from ..protocols import HeaderPairs
 
-# Seconds for the database. An answer waits for it with its last bytes.
-PATIENCE: Final = 5.0
 _MOST_ITEMS: Final = 100
 _ITEMS: Final = "/input_items"
 _OK: Final = 200
-
-_log = structlog.get_logger(__name__)
 
 
 async def with_history(
@@ -134,78 +125,3 @@ def _page(kept: KeptResponse, query: bytes) -> bytes:
         after=asked.get("after", [""])[-1],
         newest_first=asked.get("order", ["desc"])[-1] != "asc",
     )
-
-
-class KeepingClient:
-    """Passes an answer on, and keeps it if the gateway has made it and it is whole."""
-
-    def __init__(self, exchange: Exchange, keeper: ResponseKeeper, request: DialectRequest) -> None:
-        self._client = exchange.client
-        self._keeper = keeper
-        self._owner = exchange.caller.digest
-        self._made_for = {"request_id": exchange.request_id, "token": exchange.caller.name}
-        self._request = request
-        # The end of a stream from its last event on.
-        self._end = b""
-
-    def __repr__(self) -> str:
-        return f"<KeepingClient {self._client!r}>"
-
-    @property
-    def status(self) -> int | None:
-        return self._client.status
-
-    @property
-    def sealed(self) -> bool:
-        return self._client.sealed
-
-    async def read_body(self, limit: int, seconds: float) -> bytes:
-        return await self._client.read_body(limit, seconds)
-
-    async def wait_gone(self) -> None:
-        await self._client.wait_gone()
-
-    async def begin(self, status: int, headers: HeaderPairs) -> None:
-        await self._client.begin(status, headers)
-
-    async def send(self, data: bytes) -> None:
-        self._look_for_end(data)
-        await self._client.send(data)
-
-    async def keep_alive(self, data: bytes) -> None:
-        await self._client.keep_alive(data)
-
-    async def finish(self, data: bytes) -> None:
-        self._look_for_end(data)
-        if self._end:
-            await self._keep(response_in(self._end))
-        await self._client.finish(data)
-
-    async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
-        if status == _OK:
-            await self._keep(body)
-        await self._client.reply(status, headers, body)
-
-    async def refuse(self, error: GatewayError) -> None:
-        await self._client.refuse(error)
-
-    def _look_for_end(self, data: bytes) -> None:
-        self._end = self._end + data if self._end else last_event(data)
-
-    async def _keep(self, response: bytes) -> None:
-        kept = kept_of(self._request, response)
-        if kept is None:
-            # A provider's own, which keeps it itself.
-            return
-        kept = msgspec.structs.replace(kept, **self._made_for)
-        if kept.size > self._keeper.policy.max_bytes:
-            _log.warning("a response is too large to be kept", id=kept.id, bytes=kept.size)
-            return
-        try:
-            with trio.move_on_after(PATIENCE) as scope:
-                await self._keeper.keep(self._owner, kept)
-            if scope.cancelled_caught:
-                _log.warning("a response was not kept: the database took too long", id=kept.id)
-        except StoreUnavailable as exc:
-            # The caller gets its answer; what goes on from it will be told that it is not there.
-            _log.warning("a response was not kept", id=kept.id, error=exc.message)

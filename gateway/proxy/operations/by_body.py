@@ -1,13 +1,16 @@
-"""Requests whose API their body tells: read, and then served as any of that API is."""
+"""Requests whose API their body tells: read, and then served as any of that API is.
+
+What a path of several APIs is says `core/dialects/by_body/`.
+"""
 
 from __future__ import annotations
 
-from ....core.dialects.by_body.body_dialect import BodyDialect
-from ...exchange import Exchange
-from ...options import ClientOptions
-from ..chat import received, serve_chat
-from ..off_loop import beside
-from .encoding_client import EncodingClient
+from ...core.dialects.by_body.body_dialect import BodyDialect
+from ..clients.encoding import EncodingClient
+from ..exchange import Exchange
+from ..options import ClientOptions
+from .chat import received, serve_chat
+from .off_loop import beside
 
 
 async def serve_by_body(exchange: Exchange, key: bytes | None, asked: ClientOptions) -> None:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from ....core.dialects.by_body.body_dialect import AnswerEncoding
-from ....core.records.record import Record
-from ....errors import GatewayError
-from ...protocols import Client, HeaderPairs
+from ...core.dialects.by_body.body_dialect import AnswerEncoding
+from ...core.records.record import Record
+from ..protocols import Client, HeaderPairs
+from .pass_through import PassThroughClient
 
 # What is encoded: whole answers that are written in pieces, from the cache, are as they are.
 _EVENTS: Final = b"text/event-stream"
 
 
-class EncodingClient:
+class EncodingClient(PassThroughClient):
     """Passes everything on as the path has it. Errors of ours are the path's already."""
 
-    __slots__ = ("_client", "_encoding", "_events", "_record")
+    __slots__ = ("_encoding", "_events", "_record")
 
     def __init__(self, client: Client, encoding: AnswerEncoding, record: Record) -> None:
-        self._client = client
+        super().__init__(client)
         self._encoding = encoding
         # And not the exchange: that would be a cycle, which keeps the request's body.
         self._record = record
@@ -27,20 +27,6 @@ class EncodingClient:
 
     def __repr__(self) -> str:
         return f"<EncodingClient {self._encoding!r}>"
-
-    @property
-    def status(self) -> int | None:
-        return self._client.status
-
-    @property
-    def sealed(self) -> bool:
-        return self._client.sealed
-
-    async def read_body(self, limit: int, seconds: float) -> bytes:
-        return await self._client.read_body(limit, seconds)
-
-    async def wait_gone(self) -> None:
-        await self._client.wait_gone()
 
     async def begin(self, status: int, headers: HeaderPairs) -> None:
         kind = next((value for name, value in headers if name == b"content-type"), b"")
@@ -61,9 +47,6 @@ class EncodingClient:
     async def reply(self, status: int, headers: HeaderPairs, body: bytes) -> None:
         tokens = self._record.input_tokens
         await self._client.reply(status, *self._encoding.answer(status, headers, body, tokens))
-
-    async def refuse(self, error: GatewayError) -> None:
-        await self._client.refuse(error)
 
     def _written(self, data: bytes) -> bytes:
         return self._encoding.stream(data) if self._events and data else data
