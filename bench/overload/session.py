@@ -50,13 +50,17 @@ Started = tuple[Provider, Launch, Tree]
 
 
 class Load(msgspec.Struct, frozen=True):
-    """One load. `times` is of the capacity, 0 for what `callers` get that ask and wait."""
+    """One load. `times` is of the capacity, 0 for what `callers` get that ask and wait.
+
+    Those are `probed` as well where they are compared with a load, which always is.
+    """
 
     name: str
     kept: bool
     times: float
     flood: bool = False
     callers: int = _CALLERS
+    probed: bool = False
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -155,7 +159,8 @@ class OverloadSession:
         the machine does: one after the other they differ by a half with nothing changed.
         """
         peak = _capacity(kept=load.kept)
-        crowd = msgspec.structs.replace(peak, callers=_KEPT if load.kept else _CALLERS)
+        callers = _KEPT if load.kept else _CALLERS
+        crowd = msgspec.structs.replace(peak, callers=callers, probed=True)
         with self._started(name, home) as loaded, self._started(f"{name}-peak", home) as other:
             alone = self._at_once((loaded, peak, 0.0), (other, peak, 0.0))
             both = self._at_once((loaded, load, alone[0][0]), (other, crowd, 0.0))
@@ -212,7 +217,8 @@ class OverloadSession:
         probe = f"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1:{launch.port}\r\n\r\n"
         sources = [Source(PROBE, [probe], 10.0, kept=False)]
         if not load.times:
-            sources = [Source(ASKED, [asks(1)], 0.0, load.kept, load.callers)]
+            asked = Source(ASKED, [asks(1)], 0.0, load.kept, load.callers)
+            sources = [*sources[: load.probed], asked]
         elif load.flood:
             # The other keys must get all of theirs, so it is less than there is.
             others = [asks(number) for number in range(1, KEYS)]

@@ -35,7 +35,8 @@ _COHERE_PATHS: Final = (b"/v2/chat", b"/v2/embed", b"/v2/rerank")
 _VERSION: Final = b"\nanthropic-version:"
 _KEY: Final = b"\nx-api-key:"
 # Those of Google's.
-_GOOGLES: Final = (b"\nx-goog-api-key:", b"\nx-goog-api-client:")
+_GOOGLES_KEY: Final = b"\nx-goog-api-key:"
+_GOOGLES_CLIENT: Final = b"\nx-goog-api-client:"
 _GOOGLE_PATHS: Final = (b"/v1beta", b"/v1alpha")
 _GOOGLE_METHODS: Final = frozenset(method.encode() for method in METHODS)
 _AMAZON_PATHS: Final = tuple(each.encode() for each in (MODEL_PATH, LIST_PATH, PROFILES_PATH))
@@ -98,7 +99,7 @@ def dialect_of_head(head: bytes) -> Dialect | None:  # noqa: PLR0911  # a row fo
     fields = head.lower()
     if fields.find(_VERSION, end) >= 0 or fields.find(_KEY, end) >= 0:
         return ANTHROPIC_MESSAGES
-    if any(fields.find(each, end) >= 0 for each in _GOOGLES):
+    if fields.find(_GOOGLES_KEY, end) >= 0 or fields.find(_GOOGLES_CLIENT, end) >= 0:
         return GEMINI
     return OPENAI_CHAT
 

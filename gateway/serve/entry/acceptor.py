@@ -17,7 +17,6 @@ import logging
 import os
 import resource
 import socket
-import struct
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -27,10 +26,11 @@ from typing import Any, Final, NoReturn, Protocol
 import trio
 
 from ...tcp import SHORTAGE
-from .asker import asker, body_length, is_probe
+from .arrival import age_of, arrived, host_of
+from .asker import is_probe
 from .dismissal import Dismissal
 from .entrance import FEWEST, Entrance
-from .lingering import Lingering
+from .farewell import Farewell
 from .newcomer import Newcomer
 from .pausing import resumed, serve_in_turn
 
@@ -39,7 +39,9 @@ _AT_ONCE: Final = 0.01
 # Who has waited longer in the kernel, no other worker was free for. The kernel tells it in steps of
 # up to 10 ms.
 AGED: Final = 0.01
-_READ: Final = 65536
+# While many are turned away, this many are taken to be as old as the first of them: they wait in
+# the order in which they came, and to ask is a system call each time.
+_AGES: Final = 8
 # accept(2), "Error handling": errors of the connection that was to be accepted.
 _ITS_OWN: Final = frozenset(
     getattr(errno, name)
@@ -54,10 +56,6 @@ _SAY_EVERY: Final = 10.0
 # Of the descriptors that the process may have, those that clients may take: providers, files and
 # the database need some too.
 _SHARE: Final = 0.8
-# tcp_info of linux/tcp.h: eight bytes, then numbers of 32 bits; milliseconds since data came.
-_LAST_DATA_RECEIVED: Final = 8 + 4 * 11
-_TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
-
 _log = logging.getLogger(__name__)
 
 
@@ -97,12 +95,12 @@ class Acceptor:
     def __init__(self, entrance: Entrance, connections: Open) -> None:
         self._entrance = entrance
         self._open = connections
-        self._lingering = Lingering()
+        self._farewell = Farewell(connections.dismissal)
         self._say_after = 0.0
         self._most = _most_connections()
 
     def __repr__(self) -> str:
-        return f"<Acceptor {self._entrance!r}, {self._lingering!r}>"
+        return f"<Acceptor {self._entrance!r}, {self._farewell!r}>"
 
     async def __call__(
         self,
@@ -115,7 +113,7 @@ class Acceptor:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._entrance.run)
             nursery.start_soon(self._entrance.crowd.run)
-            nursery.start_soon(self._lingering.run)
+            nursery.start_soon(self._farewell.lingering.run)
             for listener in listeners:
                 nursery.start_soon(self._accept_from, listener, handler, handler_nursery or nursery)
             task_status.started(listeners)
@@ -158,8 +156,10 @@ class Acceptor:
         self, listener: socket.socket, begin: Callable[[socket.socket, bytes, float | None], None]
     ) -> None:
         """Take what there is, as far as it may begin in this pass or has waited already."""
-        until = time.monotonic() + _AT_ONCE
-        silent = 0
+        now = time.monotonic()
+        until = now + _AT_ONCE
+        silent = taken = 0
+        age = 0.0
         while True:
             try:
                 sock, address = listener.accept()
@@ -169,19 +169,21 @@ class Acceptor:
                 if exc.errno in _ITS_OWN:
                     continue
                 raise
-            sock.setblocking(False)
             now = time.monotonic()
-            age = _age(sock)
-            data = _arrived(sock)
+            busy = self._entrance.busy
+            if not busy or taken % _AGES == 0:
+                age = age_of(sock)
+            taken += 1
+            data = arrived(sock)
             if data is None:
                 sock.close()
-            elif not data and self._open.room.has_room(_host(address), self._most):
+            elif not data and self._open.room.has_room(host_of(address), self._most):
                 # It takes its turn when it says something.
                 silent += 1
                 begin(sock, b"", None)
             else:
-                self._take(sock, data, _host(address), now - age, begin)
-            if now > until or silent >= FEWEST or (self._entrance.busy and age < AGED):
+                self._take(sock, data, host_of(address), now, now - age, begin)
+            if now > until or silent >= FEWEST or (age < AGED and self._entrance.busy):
                 return
 
     def _take(
@@ -189,34 +191,25 @@ class Acceptor:
         sock: socket.socket,
         data: bytes,
         host: str,
+        now: float,
         since: float,
         begin: Callable[[socket.socket, bytes, float | None], None],
     ) -> None:
+        entrance, farewell = self._entrance, self._farewell
         probe = is_probe(data)
-        now = time.monotonic()
-        if not probe and not self._open.room.has_room(host, self._most):
-            self._entrance.note_turned_away(now)
-            self._refuse(sock, data)
-        elif self._entrance.enter():
+        glance = farewell.look(data) if entrance.busy and not probe else None
+        # Most of those who are turned away ask for a line that is known to be full.
+        full = glance is not None and entrance.is_full_for(glance.by(host))
+        if full or not (probe or self._open.room.has_room(host, self._most)):
+            entrance.note_turned_away(now)
+            farewell.refuse(sock, data, glance)
+        elif entrance.enter():
             begin(sock, data, now - since)
         else:
-            waiter = Newcomer(asker(data, host), since, sock, data, begin, self._refuse)
-            if not self._entrance.line_up(waiter, probe=probe, now=now):
-                self._refuse(sock, data)
-
-    def _refuse(self, sock: socket.socket, data: bytes) -> None:
-        end = data.find(b"\r\n\r\n") + 4
-        head = data[:end] if end > 3 else data
-        try:
-            # An empty buffer takes it whole.
-            sock.send(self._open.dismissal.render(head, close=True))
-        except OSError:
-            sock.close()
-            return
-        if _whole(data):
-            sock.close()
-        else:
-            self._lingering.add(sock, trio.current_time())
+            caller = (glance or farewell.look(data)).by(host)
+            waiter = Newcomer(caller, since, sock, data, begin, farewell.refuse)
+            if not entrance.line_up(waiter, probe=probe, now=now):
+                farewell.refuse(sock, data, glance)
 
     def _say(self, shortage: OSError) -> None:
         now = time.monotonic()
@@ -249,44 +242,6 @@ async def _run(stream: trio.abc.AsyncResource, connection: Served) -> None:
 def _same(sock: trio.socket.SocketType) -> Any:
     with socket.socket(fileno=os.dup(sock.fileno())) as same:
         yield same
-
-
-def _arrived(sock: socket.socket) -> bytes | None:
-    """Return what has arrived; None if the client has gone already."""
-    try:
-        return sock.recv(_READ) or None
-    except BlockingIOError:
-        return b""
-    except OSError:
-        return None
-
-
-def _age(sock: socket.socket) -> float:
-    """Return for how many seconds a connection has been waiting to be accepted.
-
-    Since its last data came, that is, or since it was made.
-    """
-    if _TCP_INFO is None or sock.family == socket.AF_UNIX:
-        return 0.0
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _LAST_DATA_RECEIVED + 4)
-    except OSError:
-        return 0.0
-    if len(info) < _LAST_DATA_RECEIVED + 4:
-        return 0.0
-    milliseconds: int = struct.unpack_from("=I", info, _LAST_DATA_RECEIVED)[0]
-    return milliseconds / 1000
-
-
-def _host(address: Any) -> str:
-    return str(address[0]) if isinstance(address, tuple) else "unix"
-
-
-def _whole(data: bytes) -> bool:
-    """Say whether `data` is a whole request, so that no more of it can arrive."""
-    end = data.find(b"\r\n\r\n") + 4
-    length = body_length(data[:end]) if end > 3 else None
-    return length is not None and len(data) >= end + length
 
 
 def _most_connections() -> int:

@@ -40,18 +40,22 @@ def is_probe(data: bytes) -> bool:
     return data.startswith(_PROBES)
 
 
-def body_length(head: bytes) -> int | None:
+def body_length(head: bytes, *, last: bool = False) -> int | None:
     """Return how long the body behind `head` is; None if only a parser should say so.
 
     To be right where it answers matters more than to answer always: a length that another parser
-    reads differently would let requests be smuggled in (RFC 9112 section 11.2).
+    reads differently would let requests be smuggled in (RFC 9112 section 11.2). Of the `last`
+    request of a connection, the client may have said so itself.
     """
     lower = head.lower()
-    if b" http/1.1\r\n" not in lower or b"transfer-encoding" in lower or b"expect" in lower:
+    if b"transfer-encoding" in lower or b"expect" in lower:
         return None
-    found = lower.find(_CONNECTION)
-    if found >= 0 and not lower.startswith(b" keep-alive\r\n", found + len(_CONNECTION)):
-        return None
+    if not last:
+        if b" http/1.1\r\n" not in lower:
+            return None
+        found = lower.find(_CONNECTION)
+        if found >= 0 and not lower.startswith(b" keep-alive\r\n", found + len(_CONNECTION)):
+            return None
     mentions = lower.count(b"content-length")
     if not mentions:
         return 0

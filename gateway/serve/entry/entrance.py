@@ -121,8 +121,8 @@ class Entrance:
         self._stands_since = math.inf
         # How many may wait, as of this pass.
         self._room = math.inf
-        # Of whom one more could not wait, as long as the line has not changed since.
-        self._full_for: str | None = None
+        # Those of whom one more could not wait, as long as the line has not changed since.
+        self._full_for: set[str] = set()
         self._rate = _ASSUMED
         self._measured_since = 0.0
         self._called = 0
@@ -150,7 +150,7 @@ class Entrance:
         Those that flood are asked about thousands of times a second, between two changes of the
         line.
         """
-        return self._full_for is not None and caller == self._full_for
+        return caller in self._full_for
 
     async def turn(self, head: bytes, address: str) -> float | None:
         """Wait for a turn, and return how many seconds that took; None if there is no room."""
@@ -177,7 +177,7 @@ class Entrance:
                 displaced = self._queue.make_room(waiter.caller, now)
                 self.note_turned_away(now)
                 if displaced is None:
-                    self._full_for = waiter.caller
+                    self._full_for.add(waiter.caller)
                     return False
                 displaced.turn_away()
             if not self._queue:
@@ -185,7 +185,7 @@ class Entrance:
                 self._called = 0
                 self._room = self._room_at(now)
             self._queue.add(waiter)
-            self._full_for = None
+            self._full_for.clear()
         self._left = 0
         self._note()
         self._begun.set()
@@ -194,7 +194,7 @@ class Entrance:
     def forget(self, waiter: Entrant) -> None:
         """Do not call `waiter`, which does not wait any more."""
         self._queue.discard(waiter)
-        self._full_for = None
+        self._full_for.clear()
         if waiter in self._probes:
             self._probes.remove(waiter)
 
@@ -242,7 +242,7 @@ class Entrance:
 
     def _serve(self, now: float, passed: float) -> None:
         """Call those whose turn it is, `passed` seconds after the last pass."""
-        self._full_for = None
+        self._full_for.clear()
         count = max(FEWEST, int(passed * self._rate * SHARE))
         if self._stands(now):
             count = max(count, min(MORE, int(_PASS * self._rate)))

@@ -32,6 +32,7 @@ class Lingering:
 
     def add(self, sock: socket.socket, now: float) -> None:
         """Close `sock` when its client has closed, or after a second."""
+        sock.setblocking(False)
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_WR)
         if len(self._sockets) >= _MOST:

@@ -6,11 +6,11 @@ No task runs on it: a task, its nursery and what belongs to them take more time 
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import time
 from collections.abc import Callable
 
+from .arrival import has_left
 from .entrance import Entrant
 
 
@@ -35,20 +35,10 @@ class Newcomer(Entrant):
         self._refuse = refuse
 
     def call(self) -> None:
-        if _left(self.sock):
+        if has_left(self.sock):
             self.sock.close()
         else:
             self._begin(self.sock, self.data, time.monotonic() - self.since)
 
     def turn_away(self) -> None:
         self._refuse(self.sock, self.data)
-
-
-def _left(sock: socket.socket) -> bool:
-    """Say whether the client has given up, which nothing has watched for."""
-    with contextlib.suppress(BlockingIOError):
-        try:
-            return not sock.recv(1, socket.MSG_PEEK)
-        except ConnectionError:
-            return True
-    return False

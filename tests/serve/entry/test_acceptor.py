@@ -6,7 +6,7 @@ import contextlib
 import errno
 import logging
 import socket
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +14,10 @@ import trio
 import trio.testing
 
 from gateway.lifecycle import EntryCounts
-from gateway.serve.entry import acceptor
 from gateway.serve.entry.acceptor import Acceptor
+from gateway.serve.entry.asker import asker
 from gateway.serve.entry.dismissal import Dismissal
-from gateway.serve.entry.entrance import Entrance
+from gateway.serve.entry.entrance import LEAST_ROOM, Entrance, Entrant
 from gateway.serve.policy import ServingPolicy
 
 GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -62,17 +62,6 @@ def connect(listener: socket.socket, data: bytes = b"") -> socket.socket:
     client = socket.create_connection(listener.getsockname())
     client.sendall(data)
     return client
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux tells")
-def test_the_age_of_a_connection_is_how_long_it_has_waited() -> None:
-    with listening() as listener, connect(listener, GET):
-        time.sleep(0.2)
-        accepted, _ = listener.accept()
-        with accepted:
-            assert 0.1 < acceptor._age(accepted) < 2
-    with socket.socket(socket.AF_UNIX) as unix:
-        assert acceptor._age(unix) == 0.0
 
 
 async def test_what_was_sent_comes_with_the_connection() -> None:
@@ -140,6 +129,30 @@ async def test_serves_unix_sockets(tmp_path: Path) -> None:
         nursery.cancel_scope.cancel()
     client.close()
     assert [data for data, _ in found] == [GET]
+
+
+async def test_those_whose_line_is_full_get_the_answer_and_the_end() -> None:
+    """Whatever their sockets are, and with no more of a look at them than that."""
+    entrance = Entrance(lambda: ServingPolicy(wait=1e-9, burst_wait=1e-9), EntryCounts())
+    accept = Acceptor(entrance, Connections())
+    listener = listening()
+    for _ in range(LEAST_ROOM):
+        entrance.line_up(Entrant(asker(GET, "127.0.0.1"), 0.0), probe=False, now=0.0)
+    begun: list[bytes] = []
+    clients = [connect(listener, GET) for _ in range(20)]
+    with listener:
+        while entrance.busy and entrance._counts.turned_away < len(clients):
+            accept._accept(listener, lambda sock, data, waited: begun.append(data))
+    assert entrance.is_full_for("127.0.0.1")
+    ids = set()
+    for client in clients:
+        with client:
+            got = b"".join(iter(partial(client.recv, 65536), b""))
+        assert got.startswith(b"HTTP/1.1 503 ")
+        assert got.count(b"HTTP/1.1") == 1
+        ids.add(got.partition(b"x-request-id: ")[2][:36])
+    assert len(ids) == len(clients)
+    assert begun == []
 
 
 async def test_too_many_open_connections_are_told_so_but_probes_get_in() -> None:

@@ -69,3 +69,16 @@ def test_a_bodys_length_is_told_only_where_all_would_agree(
 
 def test_http_1_0_ends_its_connection_by_itself() -> None:
     assert body_length(b"GET / HTTP/1.0\r\n\r\n") is None
+
+
+@pytest.mark.parametrize(
+    ("head", "length"),
+    [
+        (HEAD + b"connection: close\r\ncontent-length: 3\r\n\r\n", 3),
+        (b"GET / HTTP/1.0\r\n\r\n", 0),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n", None),
+        (HEAD + b"content-length: 3\r\nexpect: 100-continue\r\n\r\n", None),
+    ],
+)
+def test_the_last_request_may_say_that_it_is(head: bytes, length: int | None) -> None:
+    assert body_length(head, last=True) == length
