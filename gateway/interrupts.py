@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -53,7 +54,7 @@ def outliving(signals: Collection[signal.Signals]) -> Iterator[None]:
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     for each in signals:
-        signal.signal(each, _too_late)
+        signal.signal(each, _later_or_never)
     try:
         yield
     finally:
@@ -62,8 +63,30 @@ def outliving(signals: Collection[signal.Signals]) -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
 
 
-def _too_late(signum: int, frame: FrameType | None) -> None:
-    """Do nothing: the process is about to exit, as was asked for."""
+@contextmanager
+def holding_back(signals: Collection[signal.Signals]) -> Iterator[None]:
+    """Keep `signals` for whoever listens for them at the end, or for the program that comes next.
+
+    What is pending in the main thread stays so over execve(2), of which no other thread is left.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    before = {each: signal.signal(each, _later_or_never) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+
+def _later_or_never(signum: int, frame: FrameType | None) -> None:
+    """Leave a signal that is held back to who comes; else do nothing, since the exit is near.
+
+    A mask is a thread's own, and one for the process goes to any thread that does not block it
+    (signal(7)). Python then runs this in the main thread, which is sent it once more by name.
+    """
+    if signum in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        signal.pthread_kill(threading.main_thread().ident or 0, signum)
 
 
 def leave_to_trio() -> None:

@@ -149,3 +149,66 @@ let_go()
 print(sorted(heard) == sorted([signal.SIGHUP, signal.SIGUSR2]))
 """
     assert run(tmp_path, script).stdout == "True\n"
+
+
+# A thread from before takes every signal for the process that the main thread holds back, if it
+# is given a moment to.
+TAKING_THREAD = """
+import os, signal, sys, threading, time, trio
+
+def take():
+    while not done.wait(0.01):
+        pass
+
+done = threading.Event()
+threading.Thread(target=take, daemon=True).start()
+
+async def listen():
+    with trio.open_signal_receiver(signal.SIGTERM) as signals:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        with trio.move_on_after(30):
+            print(await anext(signals) == signal.SIGTERM)
+"""
+
+
+def test_what_is_held_back_is_not_lost_on_another_thread(tmp_path: Path) -> None:
+    script = f"""{TAKING_THREAD}
+with outliving([signal.SIGTERM]):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+    trio.run(listen)
+done.set()
+"""
+    ended = run(tmp_path, script)
+    assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr
+
+
+def test_what_is_held_back_comes_when_it_is_let_go(tmp_path: Path) -> None:
+    script = f"""{TAKING_THREAD}
+heard = []
+signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+with holding_back([signal.SIGTERM]):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.1)
+    print(heard)
+print(heard == [signal.SIGTERM])
+done.set()
+"""
+    ended = run(tmp_path, script)
+    assert (ended.returncode, ended.stdout) == (0, "[]\nTrue\n"), ended.stderr
+
+
+def test_what_is_held_back_is_for_the_program_that_comes_next(tmp_path: Path) -> None:
+    script = f"""{TAKING_THREAD}
+if sys.argv[1:]:
+    done.set()
+    with outliving([signal.SIGTERM]):
+        trio.run(listen)
+else:
+    with holding_back([signal.SIGTERM]):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+        os.execv(sys.executable, [*sys.orig_argv, "next"])
+"""
+    ended = run(tmp_path, script)
+    assert (ended.returncode, ended.stdout) == (0, "True\n"), ended.stderr

@@ -43,11 +43,13 @@ class ValkeyServer:
     """
 
     def __init__(self, options: dict[str, str] | None = None) -> None:
-        self.port: Final = lasting_port()
+        self._options = options or {}
+        # Nodes of a cluster talk to each other at a port so much above (valkey.conf, cluster-port).
+        beside = 10_000 if "cluster-enabled" in self._options else 0
+        self.port: Final = lasting_port(beside)
         self.folder: Final = Path(tempfile.mkdtemp(prefix="valkey-"))
         self.socket: Final = self.folder / "sock"
         self._program = program()
-        self._options = options or {}
         self._sentinel: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None

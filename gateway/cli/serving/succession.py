@@ -7,12 +7,10 @@ does not become it.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -20,6 +18,7 @@ import structlog
 import trio
 
 from ...group.limit_host import LimitHost
+from ...interrupts import holding_back
 from ...serve.crew.adopted import handed
 from ...serve.crew.crew import Crew
 from ...serve.crew.supervisor import SIGNALS
@@ -73,7 +72,7 @@ class Succession:
             return f"it can't be replaced: {exc.strerror or exc}"
 
     async def _become(self) -> str:
-        with _held_back():
+        with holding_back(SIGNALS):
             # What came before is in the event loop already, and may be the end of the gateway.
             await trio.sleep(_SETTLE)
             if self._crew.leaving.is_set():
@@ -106,13 +105,3 @@ class Succession:
             at=time.monotonic(),
             limits=None if limits is None else limits.state(),
         )
-
-
-@contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Hold signals back: the program to come gets them, once it listens (execve(2))."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
