@@ -11,12 +11,10 @@ task, be turned away for the price of a few system calls, or be let through as a
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import logging
 import os
 import resource
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -26,7 +24,7 @@ from typing import Any, Final, NoReturn, Protocol
 import trio
 
 from ...tcp import SHORTAGE
-from .arrival import age_of, arrived, host_of
+from .arrival import Listening, Socket, age_of, arrived, full, host_of
 from .asker import is_probe
 from .dismissal import Dismissal
 from .entrance import FEWEST, Entrance
@@ -135,7 +133,7 @@ class Acceptor:
         begin = partial(_begin, handler, nursery)
         async with listener:
             # The same socket without Trio around it, to accept many without a checkpoint.
-            with _same(listener.socket) as sock:
+            with Listening(os.dup(listener.socket.fileno())) as sock:
                 while True:
                     try:
                         await trio.lowlevel.wait_readable(listener.socket)
@@ -153,7 +151,7 @@ class Acceptor:
                         await trio.sleep(_SHORTAGE_PAUSE)
 
     def _accept(
-        self, listener: socket.socket, begin: Callable[[socket.socket, bytes, float | None], None]
+        self, listener: Listening, begin: Callable[[Socket, bytes, float | None], None]
     ) -> None:
         """Take what there is, as far as it may begin in this pass or has waited already."""
         now = time.monotonic()
@@ -162,7 +160,7 @@ class Acceptor:
         age = 0.0
         while True:
             try:
-                sock, address = listener.accept()
+                sock, address = listener.take()
             except BlockingIOError:
                 return
             except OSError as exc:
@@ -188,19 +186,19 @@ class Acceptor:
 
     def _take(
         self,
-        sock: socket.socket,
+        sock: Socket,
         data: bytes,
         host: str,
         now: float,
         since: float,
-        begin: Callable[[socket.socket, bytes, float | None], None],
+        begin: Callable[[Socket, bytes, float | None], None],
     ) -> None:
         entrance, farewell = self._entrance, self._farewell
         probe = is_probe(data)
         glance = farewell.look(data) if entrance.busy and not probe else None
         # Most of those who are turned away ask for a line that is known to be full.
-        full = glance is not None and entrance.is_full_for(glance.by(host))
-        if full or not (probe or self._open.room.has_room(host, self._most)):
+        known_full = glance is not None and entrance.is_full_for(glance.by(host))
+        if known_full or not (probe or self._open.room.has_room(host, self._most)):
             entrance.note_turned_away(now)
             farewell.refuse(sock, data, glance)
         elif entrance.enter():
@@ -221,11 +219,11 @@ class Acceptor:
 def _begin(
     handler: Handler,
     nursery: trio.Nursery,
-    sock: socket.socket,
+    sock: Socket,
     data: bytes,
     waited: float | None,
 ) -> None:
-    stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(full(sock)))
     connection = handler(stream)
     connection.expect(data, waited)
     nursery.start_soon(_run, stream, connection)
@@ -236,12 +234,6 @@ async def _run(stream: trio.abc.AsyncResource, connection: Served) -> None:
         await connection.run()
     finally:
         await trio.aclose_forcefully(stream)
-
-
-@contextlib.contextmanager
-def _same(sock: trio.socket.SocketType) -> Any:
-    with socket.socket(fileno=os.dup(sock.fileno())) as same:
-        yield same
 
 
 def _most_connections() -> int:

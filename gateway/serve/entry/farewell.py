@@ -13,6 +13,7 @@ from typing import Final
 
 import trio
 
+from .arrival import Socket
 from .dismissal import Dismissal
 from .glance import Glance, Glances
 from .lingering import Lingering
@@ -33,7 +34,7 @@ class Farewell:
         """Return what `data` tells, which has come with a connection."""
         return self._glances.at(data, self._dismissal)
 
-    def refuse(self, sock: socket.socket, data: bytes, glance: Glance | None = None) -> None:
+    def refuse(self, sock: Socket, data: bytes, glance: Glance | None = None) -> None:
         """Answer 503 to `data` and close `sock`, at once if nothing of the request can follow."""
         if glance is None:
             glance = self.look(data)

@@ -13,6 +13,8 @@ from typing import Final
 
 import trio
 
+from .arrival import Socket
+
 # For how long, how often they are looked at, and how many at most: those are sockets as well.
 SECONDS: Final = 1.0
 _EVERY: Final = 0.05
@@ -24,13 +26,13 @@ _READS: Final = 16
 
 class Lingering:
     def __init__(self) -> None:
-        self._sockets: deque[tuple[float, socket.socket]] = deque()
+        self._sockets: deque[tuple[float, Socket]] = deque()
         self._begun = trio.Event()
 
     def __repr__(self) -> str:
         return f"<Lingering {len(self._sockets)}>"
 
-    def add(self, sock: socket.socket, now: float) -> None:
+    def add(self, sock: Socket, now: float) -> None:
         """Close `sock` when its client has closed, or after a second."""
         sock.setblocking(False)
         with contextlib.suppress(OSError):
@@ -60,7 +62,7 @@ class Lingering:
                 sock.close()
 
 
-def _ended(sock: socket.socket) -> bool:
+def _ended(sock: Socket) -> bool:
     try:
         for _ in range(_READS):
             if not sock.recv_into(_SCRATCH):

@@ -6,11 +6,10 @@ No task runs on it: a task, its nursery and what belongs to them take more time 
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 
-from .arrival import has_left
+from .arrival import Socket, has_left
 from .entrance import Entrant
 
 
@@ -23,10 +22,10 @@ class Newcomer(Entrant):
         self,
         caller: str,
         since: float,
-        sock: socket.socket,
+        sock: Socket,
         data: bytes,
-        begin: Callable[[socket.socket, bytes, float], None],
-        refuse: Callable[[socket.socket, bytes], None],
+        begin: Callable[[Socket, bytes, float], None],
+        refuse: Callable[[Socket, bytes], None],
     ) -> None:
         super().__init__(caller, since)
         self.sock = sock

@@ -15,6 +15,7 @@ import trio.testing
 
 from gateway.lifecycle import EntryCounts
 from gateway.serve.entry.acceptor import Acceptor
+from gateway.serve.entry.arrival import Listening
 from gateway.serve.entry.asker import asker
 from gateway.serve.entry.dismissal import Dismissal
 from gateway.serve.entry.entrance import LEAST_ROOM, Entrance, Entrant
@@ -140,9 +141,9 @@ async def test_those_whose_line_is_full_get_the_answer_and_the_end() -> None:
         entrance.line_up(Entrant(asker(GET, "127.0.0.1"), 0.0), probe=False, now=0.0)
     begun: list[bytes] = []
     clients = [connect(listener, GET) for _ in range(20)]
-    with listener:
+    with Listening(listener.detach()) as taking:
         while entrance.busy and entrance._counts.turned_away < len(clients):
-            accept._accept(listener, lambda sock, data, waited: begun.append(data))
+            accept._accept(taking, lambda sock, data, waited: begun.append(data))
     assert entrance.is_full_for("127.0.0.1")
     ids = set()
     for client in clients:
@@ -184,7 +185,7 @@ async def test_no_descriptors_is_said_once_and_survived(
     whole = accept._accept
     tries = 0
 
-    def short(listener: socket.socket, begin: object) -> None:
+    def short(listener: Listening, begin: object) -> None:
         nonlocal tries
         tries += 1
         if tries < 4:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
-from gateway.serve.entry.arrival import age_of, arrived, has_left, host_of
+from gateway.serve.entry.arrival import Listening, age_of, arrived, full, has_left, host_of
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux tells")
@@ -45,3 +46,30 @@ def test_nothing_waits_for_a_silent_client_although_the_socket_would() -> None:
 def test_a_unix_socket_has_no_host() -> None:
     assert host_of(("192.0.2.1", 80)) == "192.0.2.1"
     assert host_of("") == "unix"
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
+def test_takes_connections_of_every_kind(family: socket.AddressFamily, tmp_path: Path) -> None:
+    places = {socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0)}
+    plain = socket.socket(family)
+    try:
+        plain.bind(places.get(family, str(tmp_path / "s")))
+    except OSError:
+        plain.close()
+        pytest.skip("this machine has no such address")
+    plain.listen()
+    plain.setblocking(False)
+    with Listening(plain.detach()) as listening, socket.socket(family) as client:
+        with pytest.raises(BlockingIOError):
+            listening.take()
+        client.connect(listening.getsockname())
+        taken, address = listening.take()
+        assert host_of(address) == {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}.get(
+            family, "unix"
+        )
+        with full(taken) as whole:
+            assert taken.fileno() < 0
+            assert type(whole) is socket.socket
+            assert (whole.family, whole.type) == (family, socket.SOCK_STREAM)
+            client.sendall(b"GET")
+            assert whole.recv(3) == b"GET"
