@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Scope
 
+from ..core.admin_path import outside
 from ..errors import (
     AuthenticationFailed,
     ClientGone,
@@ -132,7 +133,7 @@ class AdminApi:
                 )
             if served is None:
                 await client.read_body(BODY_BYTES, _BODY_SECONDS)
-                raise _absent(scope["method"], path, allowed)
+                raise _absent(scope["method"], outside(path), allowed)
             await self._handle(served, inner, identity, client)
         except GatewayError as exc:
             if isinstance(exc, StoreUnavailable):

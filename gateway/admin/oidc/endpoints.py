@@ -17,7 +17,6 @@ from ...store.accounts.users import Refused, User
 from ..accounts.cookies import session_tokens, set_cookie
 from ..accounts.redirects import SIGN_IN_PAGE, back_from_sign_in
 from ..request import AdminRequest
-from ..rights import ROUTES
 from .claims import ExternalUser, external_user
 from .handshake import Handshake, clear_handshake, handshake_of
 from .provider import OidcHttp, OidcProvider
@@ -153,7 +152,7 @@ def _failed(request: AdminRequest, error: GatewayError) -> Response:
     """Return to the sign-in page, which says why; where there is none, raise `error`."""
     _log.warning("a sign-in through the provider failed", code=error.code, error=error.message)
     request.sign_ins.note_refusal(request.arrival, error.code)
-    if ("GET", SIGN_IN_PAGE) not in ROUTES:
+    if not request.resources.snapshot().admin_settings.dashboard:
         raise error
     answer = Response(
         status_code=303, headers={"location": f"{outside(SIGN_IN_PAGE)}?error={quote(error.code)}"}

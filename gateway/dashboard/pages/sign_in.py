@@ -14,13 +14,28 @@ from ..page_request import PageRequest
 
 # What is read of a password: longer ones are wrong, and cost nothing.
 _LONGEST: Final = 2000
+# Why somebody has come back from the provider of `[admin.oidc]` without a session, by the code in
+# the address: from there only the choice among these sentences is taken.
+_RETURNED: Final = {
+    "oidc_state": "The sign-in was begun in another browser, or over 10 minutes ago. Try again.",
+    "oidc_denied": "The sign-in was refused at the other end.",
+    "oidc_no_role": "You are known there, but have no role here. Ask who runs this gateway.",
+    "oidc_no_name": "What you are called there cannot be the name of a user here.",
+    "name_taken": "There is another user of your name here. Ask who runs this gateway.",
+    "user_disabled": "Your user is disabled here. Ask who runs this gateway.",
+    "oidc_failed": "The sign-in did not work: the provider is away, or is not set up for this"
+    " gateway. Its log says more.",
+}
+_RETURNED_OTHERWISE: Final = "The sign-in did not work. Try again; the gateway's log says more."
 
 
 async def form(request: PageRequest) -> Response:
     target = links.inside(request.admin.text("next", ""))
     if request.visitor is not None:
         return request.go(target)
-    return await _form(request, target)
+    error = request.admin.text("error", "")
+    returned = _RETURNED.get(error, _RETURNED_OTHERWISE) if error else None
+    return await _form(request, target, returned=returned)
 
 
 async def sign_in(request: PageRequest) -> Response:
@@ -62,7 +77,12 @@ async def set_up(request: PageRequest) -> Response:
 
 
 async def _form(
-    request: PageRequest, target: str, *, problem: GatewayError | None = None, name: str = ""
+    request: PageRequest,
+    target: str,
+    *,
+    problem: GatewayError | None = None,
+    name: str = "",
+    returned: str | None = None,
 ) -> Response:
     oidc = request.resources.snapshot().admin_settings.oidc
     answer = await request.page(
@@ -71,6 +91,7 @@ async def _form(
         target=target,
         problem=problem and f"{problem.message[:1].upper()}{problem.message[1:]}.",
         name=name,
+        returned=returned,
         people=await _people(request),
         oidc=oidc.issuer if oidc is not None else None,
     )

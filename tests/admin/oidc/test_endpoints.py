@@ -6,7 +6,6 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.admin.oidc import endpoints
 from gateway.admin.oidc.endpoints import CALLBACK, NO_PASSWORD
 from gateway.core.records.audit import AuditAction, AuditResult
 from gateway.core.sign_in import AdminSettings
@@ -23,9 +22,12 @@ pytestmark = pytest.mark.slow
 START = "oidc/start?next=/admin/requests"
 
 
-def world_with(database: Database, scripted: ScriptedProvider, **settings: str) -> World:
+def world_with(
+    database: Database, scripted: ScriptedProvider, *, pages: bool = False, **settings: str
+) -> World:
     world = World(database, oidc_http=scripted)
-    changed = AdminSettings(oidc=msgspec.structs.replace(SETTINGS, **settings))
+    oidc = msgspec.structs.replace(SETTINGS, **settings)
+    changed = AdminSettings(oidc=oidc, dashboard=pages)
     world.snapshot = msgspec.structs.replace(world.snapshot, admin_settings=changed)
     return world
 
@@ -193,12 +195,9 @@ async def test_a_code_is_good_once(sqlite_database: Database) -> None:
     assert code(await visitor.back(answer)) == (502, "oidc_failed")
 
 
-async def test_the_sign_in_page_says_what_went_wrong(
-    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(endpoints, "ROUTES", {("GET", "/admin/sign-in"): None})
+async def test_the_sign_in_page_says_what_went_wrong(sqlite_database: Database) -> None:
     scripted = ScriptedProvider()
-    world = world_with(sqlite_database, scripted)
+    world = world_with(sqlite_database, scripted, pages=True)
     scripted.down = True
     with capture_logs() as lines:
         server = await Browser(world).call(START)
