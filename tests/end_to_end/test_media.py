@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import pytest
 import trio
 
-from gateway.core.capture.transcript import Transcript, decode
+from gateway.core.capture.transcript import PASSED_ON, Transcript, decode
 from gateway.core.records.record import EndReason
 from tests.late import openai
 
@@ -365,7 +365,8 @@ async def test_the_debug_log_keeps_what_was_asked_and_answered(tmp_path: Path) -
     assert json.loads(image.body.body.data)["data"] == [{"b64_json": "YWJj"}]
     # A form is passed on as it comes, and held nowhere.
     heard = found["/v1/audio/transcriptions"]
-    assert heard.request.body.data == b""
+    assert heard.request.body.withheld == PASSED_ON
+    assert heard.request.truncated
     assert heard.body is not None
     assert json.loads(heard.body.body.data)["text"] == "hello"
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import resource
+from pathlib import Path
 from typing import Final
 
 import pytest
 import trio
 
+from gateway.core.capture.transcript import PASSED_ON
 from gateway.core.records.record import EndReason
 
 from .caller import Caller, ask, calling
 from .harness import InProcess, config, in_process
 from .provider import until
 from .streaming_provider import StreamingProvider, Visit, providing
+from .test_media import kept
 from .wire import completion
 
 pytestmark = pytest.mark.slow
@@ -349,3 +352,42 @@ async def test_limits_hold() -> None:
             reply = await caller.reply()
             assert (reply.status, reply.error["code"]) == (413, "request_too_large")
         await gateway.settled()
+
+
+async def test_the_debug_log_keeps_what_is_held_and_what_was_answered(tmp_path: Path) -> None:
+    async def answer(visit: Visit) -> None:
+        await visit.read()
+        await visit.reply(
+            200, b'{"id": "file-1", "object": "file", "token": "' + MAY.encode() + b'"}'
+        )
+
+    debug = f'[debug_log]\nsample = 1.0\nfolder = "{tmp_path}"\n'
+    async with (
+        providing(answer) as provider,
+        in_process(config(provider.port, tokens=TOKENS + debug)) as gateway,
+        calling(gateway.port) as caller,
+    ):
+        for target, body in (
+            (f"/passthrough/p0/v1/x?a=b&key={MAY}&token=secret", b"short " + MAY.encode()),
+            ("/passthrough/p0/v1/long", b"x" * (512 * 1024)),
+            ("/v1/files?purpose=batch", b""),
+        ):
+            await caller.begin(len(body), key=MAY, target=target)
+            await caller.send(body, end=True)
+            assert (await caller.reply()).status == 200
+        for number in (1, 2, 3):
+            await gateway.record(number)
+    # The application has written them when it ends.
+    found = {each.request.target: each for each in kept(tmp_path)}
+    short = found["/passthrough/p0/v1/x?a=b&token=[redacted]"]
+    assert (short.request.method, short.request.body.text) == ("POST", "short [redacted]")
+    assert short.body is not None
+    assert json.loads(short.body.body.text) == {
+        "id": "file-1", "object": "file", "token": "[redacted]"
+    }  # fmt: skip
+    long = found["/passthrough/p0/v1/long"]
+    assert (long.request.body.withheld, long.request.truncated) == (PASSED_ON, True)
+    assert long.body is not None
+    files = found["/v1/files?purpose=batch"]
+    assert files.body is not None
+    assert json.loads(files.body.body.text)["id"] == "file-1"

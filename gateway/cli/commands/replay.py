@@ -54,6 +54,8 @@ def prepare(
     """Return how to send `request` to `url`, or to where `server` listens. Raises Unsendable."""
     if request.truncated or request.body.withheld is not None:
         raise Unsendable("its body was not kept whole, so it cannot be sent again")
+    if request.method == "GET" and request.body.text:
+        raise Unsendable("it is a session over a WebSocket, and no single request")
     if request.redacted and not anyway:
         raise Unsendable("parts of it were redacted; use --anyway to send it as it was kept")
     try:

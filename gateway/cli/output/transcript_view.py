@@ -87,7 +87,7 @@ def _shown(found: Transcript) -> list[Styled]:
         *_headers(request.headers),
         *_body(request.body),
     ]
-    if request.truncated:
+    if request.truncated and request.size:
         lines.append((f"(cut off: it had {request.size} bytes)", "yellow"))
     lines.append(("", ""))
     if answer is None:

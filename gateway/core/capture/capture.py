@@ -82,6 +82,7 @@ class CapturedRequest(msgspec.Struct, frozen=True):
 
     `secrets` are to be taken out wherever they stand: the caller's key, for one. `marks` are
     what events of its dialect may hold that is no JSON, and is the same in every stream.
+    `passed_on` says that the body went by and was held nowhere.
     """
 
     request_id: str
@@ -95,6 +96,7 @@ class CapturedRequest(msgspec.Struct, frozen=True):
     arrived: float
     secrets: tuple[bytes, ...] = ()
     marks: frozenset[bytes] = frozenset()
+    passed_on: bool = False
 
 
 class Capture:
@@ -141,7 +143,7 @@ class Capture:
 
     @property
     def body_cut(self) -> bool:
-        return len(self.request.body) < self.body_size
+        return self.request.passed_on or len(self.request.body) < self.body_size
 
     @property
     def answered_at(self) -> float:

@@ -27,6 +27,7 @@ from .stream_events import StreamEvents
 VERSION: Final = 1
 # What stands for a body that was not kept, and why.
 UNREADABLE: Final = "not kept: it is no JSON, so what is to be redacted could not be found"
+PASSED_ON: Final = "not kept: it was passed on as it came"
 CUT_OFF: Final = "not kept: it was cut off, so what is to be redacted could not be found"
 
 Headers = list[tuple[str, str]]
@@ -171,7 +172,9 @@ def _request(capture: Capture, redactor: Redactor) -> RequestLine:
         method=request.method,
         target=target,
         headers=redactor.headers(request.headers),
-        body=_content(body, cut=capture.body_cut),
+        body=Content(withheld=PASSED_ON)
+        if request.passed_on
+        else _content(body, cut=capture.body_cut),
         size=capture.body_size,
         truncated=capture.body_cut,
         redacted=body.changed or target != request.target,

@@ -23,10 +23,19 @@ _STREAMS: Final = (
 _log = structlog.get_logger(__name__)
 
 
-def keep(exchange: Exchange, model: str, body: bytes, key: bytes | None) -> None:
+def keep(
+    exchange: Exchange,
+    model: str,
+    body: bytes | None,
+    key: bytes | None,
+    *,
+    method: str = "POST",
+    target: str | None = None,
+) -> None:
     """Keep what is written to the caller from now on, with the request, if it is selected.
 
-    `body` is empty for one that is passed on as it comes, and held nowhere.
+    `body` is None for one that is passed on as it comes, and held nowhere; `target` is the
+    dialect's path unless it says another. A request that is for no model has the name "".
     """
     captures, record = exchange.services.captures, exchange.record
     if captures is None or not captures.selects(exchange.caller.name, model):
@@ -37,10 +46,11 @@ def keep(exchange: Exchange, model: str, body: bytes, key: bytes | None) -> None
             time=record.time,
             token=record.token,
             model=record.model,
-            method="POST",
-            target=exchange.dialect.path,
+            method=method,
+            target=exchange.dialect.path if target is None else target,
             headers=tuple(exchange.headers.items()),
-            body=body,
+            body=body or b"",
+            passed_on=body is None,
             arrived=exchange.started,
             secrets=() if key is None else (key,),
             marks=exchange.dialect.stream_marks,

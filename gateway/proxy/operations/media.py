@@ -121,7 +121,7 @@ async def _work(
             code="unsupported_operation",
         )
     served = await pinned(exchange, request, model)
-    keep(exchange, request.model, request.body if isinstance(body, HeldBody) else b"", key)
+    keep(exchange, request.model, request.body if isinstance(body, HeldBody) else None, key)
     demand = _demand(exchange, request, model)
     units = partial(unit_counter, exchange.dialect.operation, request.body)
     options = ServingOptions(

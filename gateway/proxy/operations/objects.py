@@ -27,6 +27,7 @@ from ...core.routing.deployment import Credential
 from ...errors import BodyTooLarge, InvalidRequest, NotFound, PermissionDenied
 from ...providers.direct import DirectProvider
 from ..admission import admit
+from ..clients.capturing import keep
 from ..exchange import Exchange
 from ..options import ClientOptions
 from ..protocols import UpstreamResponse
@@ -78,6 +79,9 @@ async def serve_objects(
         direct, account = _place(exchange, called, named)
         if called.path.names_models and called.method == "POST":
             _check_all_models(exchange, direct)
+        query = query_without_key(called.query, caller.digest).decode("latin-1")
+        shown = f"/v1{called.path.text}{query}"
+        keep(exchange, "", head if whole else None, key, method=called.method, target=shown)
         passed = _passed(exchange, called, direct, (account, named), body, head if whole else None)
         async with await admit(exchange, passed.demand, until):
             await pass_on(exchange, passed, until)

@@ -26,6 +26,7 @@ from ...core.routing.deployment import Credential, Deployment
 from ...errors import InvalidRequest, PermissionDenied
 from ...providers.direct import DirectProvider
 from ..admission import admit
+from ..clients.capturing import keep
 from ..exchange import Exchange
 from ..relayed.attempt import PassedCall
 from ..relayed.incoming import IncomingBody, ReceivingClient
@@ -80,6 +81,9 @@ async def serve_passthrough(
         if found is not None:
             settlement.asked(found)
             deployment = _priced(snapshot, deployment, found)
+        name = "" if found is None else found.model
+        shown = _shown(asked, caller.digest)
+        keep(exchange, name, head if whole else None, key, method=asked.method, target=shown)
         demand = _demand(exchange, head, found, deployment.prices)
 
         def describe(credential: Credential) -> Call:
@@ -99,6 +103,12 @@ async def serve_passthrough(
             await pass_on(exchange, passed, until)
 
     await exchange.cancel_on_disconnect(work, body)
+
+
+def _shown(asked: PassthroughCall, digest: bytes) -> str:
+    """Return what was asked for, as the debug log has it."""
+    path = b"/passthrough/%b/%b" % (asked.provider.encode(), asked.path.lstrip(b"/"))
+    return (path + query_without_key(asked.query, digest)).decode("latin-1")
 
 
 def permitted(exchange: Exchange, provider: str) -> DirectProvider:

@@ -51,3 +51,21 @@ def test_what_was_cut_or_withheld_cannot_be_sent_again() -> None:
     assert as_curl(msgspec.structs.replace(LINE, truncated=True), "") is None
     withheld = msgspec.structs.replace(LINE, body=Content(withheld="no JSON"))
     assert as_curl(withheld, "") is None
+
+
+def test_the_method_is_said_where_curl_would_take_another() -> None:
+    line = msgspec.structs.replace(LINE, target="/v1/files", headers=[], body=Content(), size=0)
+    for method, begins in (
+        ("GET", ["curl", "-N", "http://gw/v1/files"]),
+        ("DELETE", ["curl", "-N", "-X", "DELETE", "http://gw/v1/files"]),
+        ("POST", ["curl", "-N", "-X", "POST", "http://gw/v1/files"]),
+    ):
+        command = as_curl(msgspec.structs.replace(line, method=method), "http://gw")
+        assert command is not None
+        words = shlex.split(command.replace("\\\n", " "))
+        assert words == [*begins, "-H", "authorization: Bearer $GATEWAY_KEY"]
+    put = as_curl(msgspec.structs.replace(LINE, method="PUT"), "http://gw")
+    assert put is not None
+    assert put.startswith("curl -N -X PUT http://gw/v1/chat/completions ")
+    # A session over a WebSocket is no single request.
+    assert as_curl(msgspec.structs.replace(LINE, method="GET"), "http://gw") is None
