@@ -65,6 +65,7 @@ class Lifecycle:
         self.entry: Final = EntryCounts()
         self._enders: set[Callable[[], None]] = set()
         self._on_drain: list[Callable[[], None]] = []
+        self._on_leaving: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         return f"<Lifecycle {self.phase.value}, {len(self._enders)} in flight>"
@@ -118,6 +119,10 @@ class Lifecycle:
         """Call `tell` at the beginning of the drain, perhaps more than once."""
         self._on_drain.append(tell)
 
+    def when_leaving(self, tell: Callable[[], None]) -> None:
+        """Call `tell` when the process begins to leave, in whatever way; once."""
+        self._on_leaving.append(tell)
+
     def end_requests(self) -> None:
         """End every exchange with `server_shutting_down`, and any that still arrives."""
         self._advance(Phase.ENDING)
@@ -140,6 +145,10 @@ class Lifecycle:
         # Never backwards: a second SIGTERM, or a late start-up, changes nothing.
         if _ORDER[phase] > _ORDER[self.phase]:
             self.phase = phase
+        if self.leaving:
+            telling, self._on_leaving = self._on_leaving, []
+            for tell in telling:
+                tell()
 
 
 class _Exchange:

@@ -84,12 +84,14 @@ def test_who_retires_refuses_nothing_that_waits_unless_it_is_told_to_drain() -> 
     told: list[str] = []
     lifecycle = Lifecycle()
     lifecycle.when_draining(lambda: told.append("drain"))
+    lifecycle.when_leaving(lambda: told.append("leaving"))
     lifecycle.ready()
+    assert not told
     lifecycle.retire()
     lifecycle.leave()
-    assert (lifecycle.phase, told) == (Phase.RETIRING, [])
+    assert (lifecycle.phase, told) == (Phase.RETIRING, ["leaving"])
     lifecycle.start_drain()
-    assert (lifecycle.phase, told) == (Phase.DRAINING, ["drain"])
+    assert (lifecycle.phase, told) == (Phase.DRAINING, ["leaving", "drain"])
     other = Lifecycle()
     other.ready()
     other.leave()

@@ -18,7 +18,7 @@ from ..store.control import cancellations
 from ..store.control.generations import Transaction
 from ..store.queries.cursor import check_limit
 from .controls.audit import audit_change
-from .controls.processes import known
+from .controls.processes import KnownProcesses, told_processes
 from .request import AdminRequest, encoded
 from .resources import Resources
 
@@ -121,9 +121,15 @@ async def in_flight(request: AdminRequest) -> Response:
 
 
 async def exchanges(
-    resources: Resources, limit: int, after: tuple[int, str] | None = None
+    resources: Resources,
+    limit: int,
+    after: tuple[int, str] | None = None,
+    told: KnownProcesses | None = None,
 ) -> InFlightList:
-    """Return the oldest exchanges under way in all processes, on all hosts."""
+    """Return the oldest exchanges under way in all processes, on all hosts.
+
+    `told` is what `told_processes` has returned just before.
+    """
     answers = await resources.group.in_flight(limit, after)
     host = None if resources.presence is None else resources.presence.host
     rows = [
@@ -134,8 +140,9 @@ async def exchanges(
     total = sum(own.total for own in answers.found)
     if host is not None:
         asked = {(host, own.pid) for own in answers.found}
-        told = (await known(resources, [])).rows
-        others, more = told_requests(told, resources.clock(), asked)
+        if told is None:
+            told = await told_processes(resources)
+        others, more = told_requests(told.rows, resources.clock(), asked)
         rows += [row for row in others if after is None or (row.started, row.request_id) > after]
         total += more
     rows.sort(key=lambda row: (row.started, row.request_id))

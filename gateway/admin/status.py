@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from ..group.merging import shown
-from .controls.processes import whole_state
+from .controls.processes import KnownProcesses, whole_state
 from .request import AdminRequest, encoded
 from .resources import Resources
 
@@ -18,6 +18,6 @@ async def status(request: AdminRequest) -> Response:
     return encoded(await whole_state(request.resources))
 
 
-async def group_state(resources: Resources) -> dict[str, Any]:
-    """Return the same as pages show it."""
-    return shown(await whole_state(resources))
+async def group_state(resources: Resources, told: KnownProcesses) -> dict[str, Any]:
+    """Return the same as pages show it, of what the processes have told just before."""
+    return shown(await whole_state(resources, told))

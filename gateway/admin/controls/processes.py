@@ -58,11 +58,16 @@ class KnownProcesses(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-async def whole_state(resources: Resources) -> GroupState:
-    """Return how the gateway is: the workers of this supervisor, and all hosts."""
+async def whole_state(resources: Resources, told: KnownProcesses | None = None) -> GroupState:
+    """Return how the gateway is: the workers of this supervisor, and all hosts.
+
+    `told` is what `told_processes` has returned just before.
+    """
     answers = await resources.group.states()
     state, now = merged(answers.found, answers.silent), resources.clock()
-    found = await known(resources, live_rows(answers.found, now))
+    if told is None:
+        told = await told_processes(resources)
+    found = _joined(live_rows(answers.found, now), told)
     return msgspec.structs.replace(
         state,
         hosts=hosts_of(found.rows, now, found.drains),
@@ -71,15 +76,19 @@ async def whole_state(resources: Resources) -> GroupState:
     )
 
 
-async def known(resources: Resources, live: list[ProcessRow] | None = None) -> KnownProcesses:
+async def known(resources: Resources) -> KnownProcesses:
     """Return all processes by host and age; of those that were asked, what they said just now."""
-    if live is None:
-        live = live_rows((await resources.group.states()).found, resources.clock())
+    live = live_rows((await resources.group.states()).found, resources.clock())
+    return _joined(live, await told_processes(resources))
+
+
+async def told_processes(resources: Resources) -> KnownProcesses:
+    """Return the processes that have told of themselves where all of them do."""
     error: str | None = None
     if resources.roll is not None:
         try:
             rows, wanted = await resources.roll.processes()
-            return KnownProcesses(_with(live, rows), tuple(wanted), "state")
+            return KnownProcesses(rows, tuple(wanted), "state")
         except StoreFailed as exc:
             error = f"the server of [state]: {exc}"
     database = resources.database
@@ -91,12 +100,12 @@ async def known(resources: Resources, live: list[ProcessRow] | None = None) -> K
 
         try:
             rows, wanted = await database.read(read, _PATIENCE)
-            return KnownProcesses(_with(live, rows), tuple(wanted), "database", error)
+            return KnownProcesses(rows, tuple(wanted), "database", error)
         except StoreUnavailable as exc:
             error = error or exc.message
     presence = resources.presence
     own = () if presence is None else presence.drains
-    return KnownProcesses(live, own, "supervisor", error)
+    return KnownProcesses([], own, "supervisor", error)
 
 
 async def listed(request: AdminRequest) -> Response:
@@ -222,14 +231,15 @@ async def _host(request: AdminRequest) -> Response:
     raise NotFound(f"there is no host {request.argument!r}")
 
 
-def _with(live: list[ProcessRow], rows: list[ProcessRow]) -> list[ProcessRow]:
-    by_id = {row.id: row for row in rows}
+def _joined(live: list[ProcessRow], told: KnownProcesses) -> KnownProcesses:
+    by_id = {row.id: row for row in told.rows}
     for row in live:
-        told = by_id.get(row.id, row)
+        known_row = by_id.get(row.id, row)
         by_id[row.id] = msgspec.structs.replace(
-            told, seen=row.seen, state={**told.state, **row.state}
+            known_row, seen=row.seen, state={**known_row.state, **row.state}
         )
-    return sorted(by_id.values(), key=lambda row: (row.host, row.started, row.id))
+    rows = sorted(by_id.values(), key=lambda row: (row.host, row.started, row.id))
+    return msgspec.structs.replace(told, rows=rows)
 
 
 def _away(exc: StoreFailed) -> StoreUnavailable:

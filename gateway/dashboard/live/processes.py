@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ...admin.controls.processes import KnownProcesses, told_processes
 from ...admin.in_flight import InFlightList, exchanges
 from ...admin.resources import Resources
 from ...admin.status import group_state
@@ -15,8 +16,9 @@ from .shared import SharedFigures
 
 # Seconds for which an answer is good, and a page that is made of it.
 GOOD: Final = 1.0
-# The overview shows the oldest few of what is under way, the page of all looks at as many as this.
+# The overview shows the oldest few of what is under way, the page of all so many of as many.
 OLDEST: Final = 8
+SHOWN: Final = 200
 MOST: Final = 2000
 
 
@@ -32,18 +34,27 @@ class ProcessFigures:
         """Return how the group is, as pages show it."""
 
         async def read() -> dict[str, Any]:
-            return await group_state(self._resources)
+            return await group_state(self._resources, await self._told())
 
         found: dict[str, Any] = await self._answers.get("state", GOOD, read)
         return found
 
     async def under_way(self, most: int) -> InFlightList:
-        """Return the oldest requests under way; `most` is OLDEST or MOST."""
+        """Return the oldest requests under way; `most` is OLDEST, SHOWN or MOST."""
 
         async def read() -> InFlightList:
-            return await exchanges(self._resources, most)
+            return await exchanges(self._resources, most, told=await self._told())
 
         found: InFlightList = await self._answers.get(most, GOOD, read)
+        return found
+
+    async def _told(self) -> KnownProcesses:
+        """Return what both are made of: one look into the database, or the server of [state]."""
+
+        async def read() -> KnownProcesses:
+            return await told_processes(self._resources)
+
+        found: KnownProcesses = await self._answers.get("told", GOOD, read)
         return found
 
     def forget(self) -> None:

@@ -42,6 +42,10 @@ class SharedFigures:
 
     async def get(self, key: Hashable, seconds: float, read: Callable[[], Awaitable[Any]]) -> Any:
         """Return what `read` has returned for `key` no longer than `seconds` ago, or does now."""
+        known = self._known.get(key)
+        if known is not None and known.error is None and known.is_good(seconds):
+            # Nearly always: of all who look at the same moment only the first has to read.
+            return known.value
         lock = self._reading.setdefault(key, trio.Lock())
         try:
             async with lock:

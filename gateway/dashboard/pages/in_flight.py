@@ -8,12 +8,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from ...admin.in_flight import InFlightList
-from ..live.processes import GOOD, MOST
+from ..live.processes import GOOD, MOST, SHOWN
 from ..live.stream import EventStream
-from ..page_request import PageRequest
+from ..page_request import PageRequest, Parts
 
-# So many are shown of those that are looked at.
-_SHOWN: Final = 200
 _LOOK: Final = 2.0
 
 
@@ -28,30 +26,31 @@ async def in_flight(request: PageRequest) -> Response:
 async def live(request: PageRequest) -> ASGIApp:
     """Send the table again while it changes."""
     request.admin.only("text")
-    sent = ""
+    sent: Parts = {}
     key = ("in-flight", request.may_operate, _text(request))
 
-    async def read() -> str:
-        return (await request.render("parts/in_flight.html", **await _found(request))).decode()
+    async def read() -> Parts:
+        found = await _found(request)
+        return await request.render_parts({"in-flight": "parts/in_flight.html"}, **found)
 
     async def next_event() -> tuple[str, Any] | None:
         nonlocal sent
-        body = await request.site.processes.parts.get(key, GOOD, read)
-        if body == sent:
+        parts: Parts = await request.site.processes.parts.get(key, GOOD, read)
+        if parts == sent:
             return None
-        sent = body
-        return "update", {"parts": {"in-flight": body}}
+        sent = parts
+        return "update", {"parts": parts}
 
     return EventStream(request.site.open_pages, next_event, _LOOK)
 
 
 async def _found(request: PageRequest) -> dict[str, Any]:
     text = _text(request)
-    found = await request.site.processes.under_way(MOST)
-    rows = found.rows
-    chosen = _having(found, text.lower()) if text else rows
+    # Only who searches has more looked at than are shown: each takes the event loop some time.
+    found = await request.site.processes.under_way(MOST if text else SHOWN)
+    chosen = _having(found, text.lower()) if text else found.rows
     return {
-        "oldest": chosen[:_SHOWN],
+        "oldest": chosen[:SHOWN],
         "in_flight": len(chosen) if text else found.total,
         "text": text,
     }

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import trio
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -15,7 +15,7 @@ from ...store.queries import stats
 from ...store.queries.filters import Filter
 from ..live.processes import GOOD, OLDEST
 from ..live.stream import EventStream
-from ..page_request import PageRequest
+from ..page_request import PageRequest, Parts
 from ..views import series, time_range
 from ..views.budgets import BudgetUse, budget_use, budgets_of
 from ..views.time_range import RANGES, TimeRange
@@ -34,11 +34,15 @@ _DIMENSIONS: Final = ("model", "provider", "token")
 
 
 class ShownFigures(NamedTuple):
-    """Figures, the place of the page that shows them, and its charts by column."""
+    """Figures, the places of the page that show them, and its charts by column.
+
+    `sent` are the columns as JSON, which is made once for all pages.
+    """
 
     summary: stats.Summary
-    part: str
+    parts: Parts
     columns: dict[str, list[float | None]]
+    sent: msgspec.Raw
 
 
 async def overview(request: PageRequest) -> Response:
@@ -64,12 +68,12 @@ async def live(request: PageRequest) -> ASGIApp:
     request.admin.only("range", *_DIMENSIONS)
     wanted = _range(request)
     shown: object = None
-    sent: dict[str, str] = {}
+    sent: dict[str, msgspec.Raw] = {}
 
     async def next_event() -> tuple[str, Any] | None:
         nonlocal shown
-        parts: dict[str, str] = {}
-        value: dict[str, Any] = {"parts": parts}
+        parts: dict[str, msgspec.Raw] = {}
+        value: dict[str, Any] = {}
         for place, text in (await _present_parts(request)).items():
             if text != sent.get(place):
                 sent[place] = parts[place] = text
@@ -77,8 +81,9 @@ async def live(request: PageRequest) -> ASGIApp:
             figures = await _figures(request, wanted)
             if figures is not shown:
                 shown = figures
-                parts["figures"], value["series"] = figures.part, figures.columns
-        return ("update", value) if parts else None
+                parts |= figures.parts
+                value["series"] = figures.sent
+        return ("update", {"parts": parts, **value}) if parts else None
 
     return EventStream(request.site.open_pages, next_event, _LOOK)
 
@@ -116,28 +121,30 @@ async def _figures(request: PageRequest, wanted: TimeRange) -> ShownFigures:
             provider=chosen["provider"],
             token=chosen["token"],
         )
-        found = await request.read(
-            lambda connection: stats.summary(connection, filter_, top=_TOP, now=now)
+
+        def work(connection: Any) -> tuple[stats.Summary, dict[str, list[float | None]], bytes]:
+            summary = stats.summary(connection, filter_, top=_TOP, now=now)
+            columns = series.columns(summary)
+            return summary, columns, msgspec.json.encode(columns)
+
+        found, columns, sent = await request.read(work)
+        parts = await request.render_parts(
+            {"figures": "parts/figures.html"}, figures=found, range=wanted
         )
-        part = await request.render("parts/figures.html", figures=found, range=wanted)
-        return ShownFigures(found, part.decode(), series.columns(found))
+        return ShownFigures(found, parts, columns, msgspec.Raw(sent))
 
     found: ShownFigures = await request.site.shared.get(key, wanted.refresh, read)
     return found
 
 
-async def _present_parts(request: PageRequest) -> Mapping[str, str]:
+async def _present_parts(request: PageRequest) -> Parts:
     """Return the places of the page that show what is: one rendering for all who may the same."""
 
-    async def read() -> dict[str, str]:
-        present = await _present(request)
-        return {
-            place: (await request.render(template, **present)).decode()
-            for place, template in _PRESENT.items()
-        }
+    async def read() -> Parts:
+        return await request.render_parts(_PRESENT, **await _present(request))
 
     key = ("overview", request.may_operate)
-    found: Mapping[str, str] = await request.site.processes.parts.get(key, GOOD, read)
+    found: Parts = await request.site.processes.parts.get(key, GOOD, read)
     return found
 
 

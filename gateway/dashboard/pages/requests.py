@@ -26,6 +26,8 @@ _ALSO: Final = {"range", "sort", "order", "cursor", "tail"}
 # Seconds that records may come late and still be shown by the live tail.
 _LATE: Final = 15.0
 _TAIL_SECONDS: Final = 1.0
+# And for which what was read is good: for those who look at the same moment, not for the next look.
+_GOOD: Final = 0.5
 _REMEMBERED: Final = 2000
 # What a person chooses from most of the time.
 STATUSES: Final = (
@@ -113,7 +115,7 @@ async def _newest(request: PageRequest, wanted: Filter) -> list[dict[str, Any]]:
             lambda connection: request_log.just_ended(connection, narrowed, since, limit=LIMIT)
         )
 
-    found: list[dict[str, Any]] = await request.site.shared.get(narrowed, _TAIL_SECONDS, read)
+    found: list[dict[str, Any]] = await request.site.shared.get(narrowed, _GOOD, read)
     return found
 
 
@@ -122,17 +124,15 @@ def _end(row: dict[str, Any]) -> int:
     return found
 
 
-async def _rendered(request: PageRequest, rows: list[dict[str, Any]]) -> str:
+async def _rendered(request: PageRequest, rows: list[dict[str, Any]]) -> msgspec.Raw:
     """Return the rows as the table has them: made once for all pages that lack the same."""
 
-    async def read() -> str:
-        body = await request.render(
-            "parts/request_rows.html", rows=rows, ends=ENDS, next=None, scanned_until=None
-        )
-        return body.decode()
+    async def read() -> msgspec.Raw:
+        shown = {"rows": rows, "ends": ENDS, "next": None, "scanned_until": None}
+        return (await request.render_parts({"rows": "parts/request_rows.html"}, **shown))["rows"]
 
     key = ("rows", *(row["id"] for row in rows))
-    found: str = await request.site.shared.get(key, _TAIL_SECONDS, read)
+    found: msgspec.Raw = await request.site.shared.get(key, _GOOD, read)
     return found
 
 

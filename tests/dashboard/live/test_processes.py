@@ -9,6 +9,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gateway.admin.controls.processes import KnownProcesses, told_processes
+from gateway.admin.resources import Resources
+from gateway.dashboard.live import processes
 from gateway.dashboard.live.processes import MOST, OLDEST, ProcessFigures
 from gateway.dashboard.rendering import Templates
 from gateway.group.whole import Group
@@ -36,6 +39,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(Group, "states", lambda: "state")
     count(Group, "in_flight", lambda most, after: f"in flight, {most}")
     count(Templates, "render", lambda template, given: template)
+
+    async def told(resources: Resources) -> KnownProcesses:
+        found["told"] += 1
+        return await told_processes(resources)
+
+    monkeypatch.setattr(processes, "told_processes", told)
     return found
 
 
@@ -70,7 +79,8 @@ async def test_an_answer_is_good_for_a_second_and_until_something_is_done(
         await figures.state()
         await figures.under_way(OLDEST)
         await figures.under_way(MOST)
-    assert asked == {"state": 1, f"in flight, {OLDEST}": 1, f"in flight, {MOST}": 1}
+    # The processes of all hosts are looked up once for both.
+    assert asked == {"told": 1, "state": 1, f"in flight, {OLDEST}": 1, f"in flight, {MOST}": 1}
     figures.forget()
     await figures.state()
     assert asked["state"] == 2
