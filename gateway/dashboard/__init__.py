@@ -8,6 +8,7 @@ In the order in which to read them:
     rendering      the templates, which escape whatever is put into them
     formats        numbers, money, durations and times as a person reads them
     links          addresses of pages, with their filters
+    served_address where models are served, for commands that pages show
     outcomes       what came of something that was done
     assets         scripts, styles, the font: under addresses that never change their content
     pages/         one module a page

@@ -23,6 +23,7 @@ from .live.shared import SharedFigures
 from .live.stream import OpenPages
 from .outcomes import taken, with_outcome
 from .rendering import Templates
+from .served_address import served_address
 
 T = TypeVar("T")
 # What places of a page show, by the names of the places: HTML as JSON has it.
@@ -89,9 +90,8 @@ class PageRequest:
 
     @property
     def base(self) -> str:
-        """Return where people reach the gateway, as this person's browser does."""
-        arrival = self.admin.arrival
-        return f"{'https' if arrival.secure else 'http'}://{arrival.host}"
+        """Return where models are served, as this person reaches the gateway."""
+        return served_address(self.site.config(), self.admin.arrival)
 
     @property
     def resources(self) -> Resources:

@@ -35,6 +35,8 @@ async def playground(request: PageRequest) -> Response:
         apis=[(name, label, dialect.path) for name, label, dialect in OFFERED],
         model=request.admin.text("model", ""),
         open=snapshot.open,
+        # The policy of the pages lets their script call no other address than their own.
+        elsewhere=request.base if request.site.config().admin.bind else None,
         # A grant is kept in the database; where there are no keys none is needed.
         may_grant=request.may_operate and request.database is not None and not snapshot.open,
         names=key_names(snapshot),
