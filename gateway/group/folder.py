@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from ..private_folder import kept_directory
+from ..private_folder import kept_directory, made_directory
 
 VARIABLE: Final = "GATEWAY_GROUP_DIR"
 # sun_path of unix(7) has 108 bytes with the zero at its end, on other systems 104.
@@ -94,7 +94,8 @@ def _made_way(folder: Path, count: int) -> list[int]:
 def group_directory(adopted: Path | None = None) -> Iterator[Path]:
     """Make a directory that only this user may enter, removed at the end. Raises OSError.
 
-    One that was `adopted` is there already, made by this process when it was another program.
+    One that was `adopted` is there already, made by this process when it was another program, and
+    held by its workers meanwhile.
     """
     if adopted is not None:
         with kept_directory(adopted):
@@ -103,7 +104,7 @@ def group_directory(adopted: Path | None = None) -> Iterator[Path]:
     parent = tempfile.gettempdir()
     if len(os.fsencode(parent)) > _LONGEST - len("/gateway-group-12345678/999.sock"):
         parent = _SHORT
-    with kept_directory(Path(tempfile.mkdtemp(prefix="gateway-group-", dir=parent))) as made:
+    with made_directory("gateway-group-", parent) as made:
         yield made
 
 

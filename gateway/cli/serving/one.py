@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -18,7 +19,9 @@ from ...config.checks.vanished import opened
 from ...config.schema import Config
 from ...config.sources.demo import FileOrDemo
 from ...errors import ConfigError
+from ...group.folder import VARIABLE as GROUP
 from ...interrupts import let_go, outliving
+from ...private_folder import held_directory
 from ...process.application import Application
 from ...process.memory import settle_in
 from ...process.serving.outcomes import ToldReloads, sweep
@@ -28,6 +31,7 @@ from ...serve.pidfile import PidFile
 from ...serve.sighup import SighupReloads
 from ...serve.sockets import ListenError, adopt, describe
 from ...serve.worker import FAILED_STATUS, ServiceFailed, StartupFailed, serve_worker
+from ...telemetry.metrics.directory import VARIABLE as METRICS
 from ..announcement import announce_ready
 from ..commands.check import report
 from ..listening import listen_all
@@ -48,6 +52,24 @@ class InheritedDescriptors:
 
 def serve_one(file: Path | None, bind: str | None, inherited: InheritedDescriptors | None) -> int:
     """Serve in this process; return the exit status."""
+    with contextlib.ExitStack() as stack:
+        if inherited:
+            _hold_shared_folders(stack)
+        return _serve(file, bind, inherited)
+
+
+def _hold_shared_folders(stack: contextlib.ExitStack) -> None:
+    """Hold the supervisor's folders: nobody else does while it becomes another program."""
+    for variable in (GROUP, METRICS):
+        if folder := os.environ.get(variable):
+            try:
+                stack.enter_context(held_directory(Path(folder)))
+            except OSError as exc:
+                # Somebody has removed it. The sisters are not seen then, but requests are served.
+                _log.warning("the workers' folder is not there", folder=folder, reason=str(exc))
+
+
+def _serve(file: Path | None, bind: str | None, inherited: InheritedDescriptors | None) -> int:
     settle_limits()
     # It would end the process, which is for the supervisor to be told; see `serve_worker`.
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ...private_folder import kept_directory
+from ...private_folder import kept_directory, made_directory
 
 VARIABLE: Final = "GATEWAY_METRICS_DIR"
 
@@ -23,7 +23,11 @@ def shared_directory(adopted: Path | None = None) -> Iterator[Path]:
 
     One that was `adopted` is there already, made by this process when it was another program.
     """
-    with kept_directory(adopted or Path(tempfile.mkdtemp(prefix="gateway-metrics-"))) as folder:
+    if adopted is not None:
+        with kept_directory(adopted):
+            yield adopted
+        return
+    with made_directory("gateway-metrics-", tempfile.gettempdir()) as folder:
         yield folder
 
 
