@@ -240,6 +240,10 @@ async def test_a_wrong_password_is_said_to_be_one_and_the_name_is_kept(site: Sit
 async def test_before_there_is_a_user_the_page_says_how_to_make_one(site: Site) -> None:
     assert b"gateway users create" in (await site.ask("/admin/sign-in")).body
     assert (await site.ask("/admin/setup?token=x")).status == 200
+    new_user(site.database, "ann")
+    # The link is good no longer: it leads to where people sign in, and to no form.
+    used = await site.ask("/admin/setup?token=x")
+    assert (used.status, used.headers[b"location"]) == (303, b"/admin/sign-in")
 
 
 async def test_where_nobody_can_be_known_the_page_to_sign_in_says_why() -> None:

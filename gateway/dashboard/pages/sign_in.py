@@ -73,6 +73,9 @@ async def sign_out(request: PageRequest) -> Response:
 
 async def set_up(request: PageRequest) -> Response:
     """Show the form that makes the first user; the API makes it."""
+    if await _people(request) == "some":
+        # A link that was used leads to where people go who are there.
+        return request.go(links.to("sign-in"))
     return await request.page("setup.html", token=request.admin.text("token", ""))
 
 
