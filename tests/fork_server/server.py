@@ -25,6 +25,7 @@ from . import popen
 IMPORTED: Final = (
     "gateway.cli",
     "gateway.cli.admin_keys",
+    "gateway.cli.command_line",
     "gateway.cli.commands.check",
     "gateway.cli.commands.control.keys",
     "gateway.cli.commands.db",

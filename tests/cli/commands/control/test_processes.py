@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import select, update
 
-from gateway.cli import app
+from gateway.cli.command_line import app
 from gateway.core.processes import ProcessRow
 from gateway.store.control.cancellations import asked_since
 from gateway.store.control.process_drains import drains
