@@ -167,5 +167,5 @@ def _kinds(pid: int) -> set[str]:
     """Return what its descriptors are, without the numbers of sockets and pipes."""
     folder = Path(f"/proc/{pid}/fd")
     found = {os.readlink(each).split(":[")[0] for each in folder.iterdir()}
-    # What a worker counts is in a file of its own.
-    return {re.sub(r"gateway-metrics-.*", "metrics", each) for each in found}
+    # What a worker counts is in a file of its own, and it holds the folder of all.
+    return {re.sub(r"gateway-(metrics|group)-.*", r"\1", each) for each in found}
