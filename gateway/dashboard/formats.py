@@ -77,6 +77,8 @@ def duration(microseconds: float | None) -> str:
     if microseconds is None:
         return UNKNOWN
     ms = microseconds / 1000
+    if ms == 0:
+        return "0 ms"
     if ms < 1:
         return f"{ms:.2f} ms"
     if ms < 999.5:
@@ -106,7 +108,7 @@ def percent(part: float | None) -> str:
         return UNKNOWN
     value = part * 100
     if value == 0 or abs(value) >= 9.95:
-        return f"{value:.0f} %"
+        return f"{value:,.0f} %"
     return f"{value:.1f} %" if abs(value) >= 0.095 else "< 0.1 %"
 
 

@@ -80,7 +80,9 @@ class LiveGateway:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def ask(self, model: str, text: str = "Hello", *, stream: bool = False) -> int:
+    def ask(
+        self, model: str, text: str = "Hello", *, stream: bool = False, key: str = f"{KEY}-2"
+    ) -> int:
         """Send a request with markup wherever a caller may put some; return the status."""
         content = [
             {"type": "text", "text": f"{text} {MARKUP}"},
@@ -98,7 +100,7 @@ class LiveGateway:
             f"{self.url}/v1/chat/completions",
             json.dumps(body).encode(),
             {
-                "authorization": f"Bearer {KEY}-2",
+                "authorization": f"Bearer {key}",
                 "content-type": "application/json",
                 "x-session-id": f"session {MARKUP}",
                 "user-agent": f"agent {MARKUP}",

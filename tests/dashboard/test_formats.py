@@ -61,8 +61,8 @@ def test_compact(value: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("us", "text"),
-    [(None, "\u2013"), (0, "0.00 ms"), (1500, "1.5 ms"), (12_000, "12 ms"), (999_600, "1.00 s"),
-     (1_380_000, "1.38 s"), (12_340_000, "12.3 s"), (120_000_000, "2 min"),
+    [(None, "\u2013"), (0, "0 ms"), (10, "0.01 ms"), (1500, "1.5 ms"), (12_000, "12 ms"),
+     (999_600, "1.00 s"), (1_380_000, "1.38 s"), (12_340_000, "12.3 s"), (120_000_000, "2 min"),
      (3_725_000_000, "1 h 2 min")],
 )  # fmt: skip
 def test_duration(us: float | None, text: str) -> None:

@@ -90,13 +90,15 @@
     const state = { columns };
     const data = (found) => { const rows = sums(found); return [found.time, ...order.map((at) => rows[at])]; };
     const axis = { stroke: muted, font: `11px ${getComputedStyle(document.body).fontFamily}`, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
+    // Where nothing is known, or nothing happened, axes would make up figures.
+    const bare = (u) => !u.data.slice(1).some((row) => row.some(Boolean));
     const plot = new uPlot({
       width, height, padding: [8, 18, 0, 0], legend: { show: false },
       cursor: { sync: { key: "page" }, drag: { x: false, y: false }, points: { size: 5 }, y: false },
       scales: { x: { time: true, range: bars ? (u, low, high) => { const step = Number(place.dataset.step); return [low - step * 0.6, high + step * 0.6]; } : undefined }, y: { range: (u, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, grid: { show: false }, size: 22, space: 60, incrs: bars && Number(place.dataset.step) >= 86400 ? days : undefined, values: (u, ticks, a, space, step) => ticks.map((tick) => { const at = new Date(tick * 1000); return step >= 86400 || (at.getHours() === 0 && at.getMinutes() === 0) ? at.toLocaleDateString(undefined, { day: "numeric", month: "short" }) : `${two(at.getHours())}:${two(at.getMinutes())}`; }) },
-        { ...axis, size: 52, space: 30, gap: 4, values: (u, ticks) => ticks.map((tick) => unit(tick).replace("/s", "").replace("/h", "")) },
+        { ...axis, size: 52, space: 30, gap: 4, values: (u, ticks) => ticks.map((tick) => bare(u) && tick ? "" : unit(tick).replace("/s", "").replace("/h", "")) },
       ],
       series: [{}, ...order.map((at) => series[at])],
       hooks: { setCursor: [(u) => {
@@ -122,8 +124,10 @@
         tip.style.left = `${left + tip.offsetWidth > place.clientWidth ? Math.max(0, left - tip.offsetWidth - 24) : left}px`;
       }] },
     }, data(columns), place);
+    const mark = () => place.classList.toggle("bare", bare(plot));
+    mark();
     place.append(tip);
-    plots.set(place, { plot, update: (found) => { state.columns = found; plot.setData(data(found)); } });
+    plots.set(place, { plot, update: (found) => { state.columns = found; plot.setData(data(found)); mark(); } });
   };
   const drawCharts = () => {
     for (const each of plots.values()) each.plot.destroy();

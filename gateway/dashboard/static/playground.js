@@ -281,6 +281,8 @@
       state("live", answer.ok ? "Answering" : `Refused with ${answer.status}`);
       ask();
       await read(mine, apis[wanted.api], answer);
+      // The API says which header a key goes into; here it goes into a field.
+      if (answer.status === 401 && !secret) mine.got.error = `A key is needed: put one into “Key”${$("grant") ? ", or choose “As a key of the gateway”" : ""}.`;
       if (mine.got.error) { problem(mine.got.error); end(mine, "bad", answer.ok ? "Failed" : `Refused with ${answer.status}`); }
       else if (!mine.got.whole) { problem("The answer broke off without its end."); end(mine, "bad", "Broke off"); }
       else end(mine, "ok", `${answer.status}, whole answer`);

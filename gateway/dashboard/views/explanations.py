@@ -33,7 +33,7 @@ CAUSES: Final[dict[str, str]] = {
     Cause.LOCAL_SHORTAGE.value: "this machine has no socket left",
     Cause.CONNECTION_LOST.value: "the connection was lost",
     Cause.STALE_CONNECTION.value: "an idle connection had been closed",
-    Cause.PROTOCOL_VIOLATION.value: "what it sent is no HTTP",
+    Cause.PROTOCOL_VIOLATION.value: "what it sent is not as its API says",
     Cause.FIRST_EVENT_TIMEOUT.value: "no first event in time",
     Cause.IDLE_TIMEOUT.value: "the stream fell silent",
     Cause.TOTAL_TIMEOUT.value: "took too long in all",

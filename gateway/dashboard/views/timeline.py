@@ -46,7 +46,8 @@ def timeline(row: Mapping[str, Any], strategy: StrategyName | None = None) -> li
     `strategy` is how its model's routes are ordered, None if it is not known any more.
     """
     whole = max(1, row["latency_us"])
-    attempts = _attempts(row["tried"], whole)
+    skipped = sorted(round(each.get("at_ms", 0.0) * _US) for each in row["skipped"] or ())
+    attempts = _attempts(row["tried"], whole, skipped)
     ends = [(step.starts or 0) + (step.took or 0) for step in attempts]
     placed = [((number, 1, 0), step) for number, step in enumerate(attempts)]
     for each in row["skipped"] or ():
@@ -95,16 +96,21 @@ def _skip(skipped: Mapping[str, Any], whole: int) -> Step:
     )
 
 
-def _attempts(tried: Sequence[Mapping[str, Any]], whole: int) -> list[Step]:
+def _attempts(tried: Sequence[Mapping[str, Any]], whole: int, skipped: Sequence[int]) -> list[Step]:
     """Return the attempts: each began after its wait, at the end of the one before.
 
-    Hedged attempts overlap, and the store does not say by how much: they are shown one after the
-    other, and none beyond the end.
+    And after the deployments that were `skipped` on the way to it, as far as the time that is left
+    allows. Hedged attempts overlap, and the store does not say by how much: they are shown one
+    after the other, and none beyond the end.
     """
     at = 0
+    left = sum(each["wait_us"] + each["duration_us"] for each in tried)
     steps = []
     for each in tried:
         start = min(at + each["wait_us"], whole)
+        latest = min(whole - left + each["wait_us"], start + each["duration_us"])
+        left -= each["wait_us"] + each["duration_us"]
+        start = max((skip for skip in skipped if start < skip < latest), default=start)
         end = min(start + each["duration_us"], whole)
         steps.append(_attempt(each, at, start, end, whole))
         at = end

@@ -77,8 +77,20 @@ _CUT: Final = """() => [...document.querySelectorAll("main select")].filter((lis
   const room = list.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
   return pen.measureText(list.selectedOptions[0].text).width > room + 1;
 }).map((list) => list.name)"""
-# The tables that do not fit their panels on a laptop.
-_TOO_WIDE: Final = """() => [...document.querySelectorAll("main .scroll")]
+# Names without a place to break them; a page is as wide with them as without.
+_LONG_MODEL: Final = "finetuned-" + "qwen3coder480b" * 12
+_LONG_KEY: Final = "service-account-" + "abcdefghij" * 12
+_LONG_NAMES: Final = f"""
+[[models]]
+name = "{_LONG_MODEL}"
+routes = [{{ provider = "scripted", model = "{_LONG_MODEL}", input_price = 2, output_price = 9 }}]
+[[tokens]]
+name = "{_LONG_KEY}"
+key = "sk-long-key"
+team = "{"t" * 80}"
+"""
+# The tables that do not fit their panels, on a laptop and, if they become lists there, on a phone.
+_TOO_WIDE: Final = """(which) => [...document.querySelectorAll(`main .scroll${which}`)]
   .filter((each) => each.scrollWidth > each.clientWidth)
   .map((each) => `${each.scrollWidth} of ${each.clientWidth}: ${each.innerText.slice(0, 80)}`)"""
 
@@ -91,7 +103,8 @@ def _cli(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(params=["full", "empty"])
 def shown(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, LiveGateway]]:
-    with live_gateway(tmp_path) as running:
+    more = _LONG_NAMES if request.param == "full" else ""
+    with live_gateway(tmp_path, more=more) as running:
         if request.param == "full":
             _fill(running)
         yield request.param, running
@@ -108,6 +121,7 @@ def _fill(running: LiveGateway) -> None:
         running.ask("demo", f"question {number}", stream=number % 2 == 0)
         running.ask("weather", stream=True)
     running.ask("nothing-of-that-name")
+    assert running.ask(_LONG_MODEL, key="sk-long-key") == 200
     for _ in range(2):
         threading.Thread(target=_stream, args=(running,), daemon=True).start()
 
@@ -160,8 +174,10 @@ def _look(page: Page, folder: Path, name: str, url: str) -> None:
         assert page.evaluate(_CUT) == [], (name, size)
         if size == "wide":
             page.set_viewport_size({"width": 1280, "height": 800})
-            assert page.evaluate(_TOO_WIDE) == [], name
+            assert page.evaluate(_TOO_WIDE, "") == [], name
             page.set_viewport_size({"width": width, "height": height})
+        else:
+            assert page.evaluate(_TOO_WIDE, ":has(> table.list)") == [], name
         # Of each page two of the four will do; in a soak all are kept of what is full.
         every = SOAK and folder.name == "full"
         schemes = _SCHEMES if every else (_SCHEMES[size == "wide"],)

@@ -66,6 +66,18 @@ def test_each_attempt_says_why_it_was_this_deployment() -> None:
     assert [each.name for each in timeline(none)] == ["q/m"]
 
 
+def test_an_attempt_begins_after_what_was_skipped_on_the_way_to_it() -> None:
+    skip = {"provider": "q", "model": "m", "reason": "circuit_open", "at_ms": 0.04}
+    row = {"latency_us": 100, "skipped": [skip], "tried": [attempt("a", 0, 50)]}
+    skipped, asked = timeline(row)
+    assert (skipped.starts, asked.starts) == (40, 40)
+    # Not if it took too long for that: then it was skipped beside the attempt.
+    assert timeline({**row, "tried": [attempt("a", 0, 80)]})[1].starts == 0
+    failed = attempt("a", 0, 30, cause="server_error")
+    first, skipped, second = timeline({**row, "tried": [failed, attempt("b", 0, 50)]})
+    assert (first.starts, skipped.starts, second.starts) == (0, 40, 40)
+
+
 def test_nothing_reaches_beyond_the_end_and_everything_can_be_seen() -> None:
     # Hedged attempts overlap, so that their durations are more than the whole.
     row = {"latency_us": 100, "skipped": None,
