@@ -108,6 +108,38 @@ async def test_either_worker_shows_and_cancels_the_requests_of_both(write: Write
         assert (await cancel(served, ids[0])).status == 404
 
 
+async def test_a_worker_that_could_not_reload_is_seen_among_the_others(write: Write) -> None:
+    file = write(config(1, tokens=f"{ADMINS}{TOKEN}"))
+    text = file.read_text()
+    async with spawned(WORKERS, file) as served:
+        await until_whole(served)
+        victim, other = children(served.pid)
+
+        async def configurations() -> dict[int, tuple[int, bool]]:
+            hosts = (await asked(served, "status")).get("hosts", ())
+            found = {each["pid"]: each["state"] for host in hosts for each in host["processes"]}
+            return {
+                pid: (state["config"]["generation"], state["config"]["last_error"] is not None)
+                for pid, state in found.items()
+                if "config" in state
+            }
+
+        async def seen(expected: dict[int, tuple[int, bool]]) -> None:
+            async def as_expected() -> bool:
+                return await configurations() == expected
+
+            await eventually(as_expected, f"{expected}")
+
+        file.write_text("of no kind")
+        os.kill(victim, signal.SIGHUP)
+        await seen({victim: (1, True), other: (1, False)})
+        file.write_text(text.replace("app", "application"))
+        os.kill(other, signal.SIGHUP)
+        await seen({victim: (1, True), other: (2, False)})
+        os.kill(victim, signal.SIGHUP)
+        await seen({victim: (2, False), other: (2, False)})
+
+
 async def test_views_live_through_the_death_of_a_worker(write: Write) -> None:
     async with (
         serving(stuck) as provider,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import msgspec
@@ -37,9 +38,20 @@ async def test_a_host_is_shown_drained_and_put_back(site: Acting) -> None:
     # One of an older version says less.
     old = msgspec.structs.replace(ROW, id="b", host="old", state={"phase": "running"})
     site.database.write_now(lambda connection: beat(connection, old))
+    # Which configuration one has that could not reload is to be seen among the others.
+    failed = {"generation": 3, "last_error": {"at": "x", "problems": []}}
+    state = {**ROW.state, "config": failed}
+    site.database.write_now(
+        lambda connection: beat(
+            connection, msgspec.structs.replace(ROW, id="c", host="other", pid=1, state=state)
+        )
+    )
     shown = (await site.see("/admin/settings")).body.decode()
     for part in ("db &lt;1&gt;", "4711", "degraded", "retention", "generation 4", "9.9"):
         assert part in shown, part
+    cells = re.findall(r"<td>(generation .*?)</td>", shown, re.DOTALL)
+    assert sorted(cell.partition(" <")[0] for cell in cells) == ["generation 3", "generation 4"]
+    assert sum("last reload failed" in cell for cell in cells) == 1
     asked = await site.see(f"{_HOST}/drain")
     assert b"What is under way is finished" in asked.body
     fields = {"for": "900", "reason": "<b>kernel"}
