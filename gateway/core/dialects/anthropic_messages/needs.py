@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from ...wire.splice import JsonMember
-from ..needs import NULL, Needs, fields_of, find_parts, prompt_tokens, type_of, values_of
+from ..needs import NULL, fields_of, find_parts, type_of, values_of
 
 _READ: Final = frozenset({"messages", "tools", "thinking", "output_config", "output_format"})
 # The types of blocks, and what they need.
@@ -32,10 +32,8 @@ _MESSAGES: Final = msgspec.json.Decoder(list[_Message])
 _BLOCKS: Final = msgspec.json.Decoder(list[_Block])
 
 
-def read_needs(
-    body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int, prompt: bool
-) -> Needs:
-    """Return what the request in `body` needs; `answer` is how many tokens it allows."""
+def read_needs(body: bytes, members: Sequence[JsonMember]) -> dict[str, str]:
+    """Return where the request in `body` asks for what it needs, by the names of `Needs`."""
     values = values_of(body, members, _READ)
     found = _in_messages(values.get("messages", b""))
     if "tools" in values:
@@ -47,12 +45,7 @@ def read_needs(
         found["structured_output"] = "output_config.format"
     if type_of(values.get("thinking", b"{}")) in ("enabled", "adaptive"):
         found["thinking"] = "thinking"
-    return Needs(
-        **found,
-        streaming="stream" if stream else "",
-        prompt=prompt_tokens(body) if prompt else 0,
-        answer=answer,
-    )
+    return found
 
 
 def _in_messages(raw: bytes) -> dict[str, str]:

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-import msgspec
-
 from ....errors import InvalidRequest
 from ...wire.json_scan import NOTHING
 from ...wire.member_names import NameTable
-from ...wire.splice import JsonMember, splice
+from ...wire.splice import splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..bodies.plain_body import ChatBody, NeedsReader
 from ..bodies.request_body import flag_of, members_inside, members_of_body, string_of
 from ..bodies.token_limits import LIMIT_NAMES, read_token_limits
 from ..canonical.foreign_state import without_foreign_state
-from ..needs import Needs
 from .answer import rewrite_answer
 from .needs import read_needs
 from .stream import MessageStreamRewriter
@@ -29,31 +27,10 @@ _READ: Final = NameTable(("model", "stream", "metadata", "messages", "system", *
 _READ_METADATA: Final = NameTable(("user_id",))
 
 
-class MessageRequest(msgspec.Struct, frozen=True):
+class MessageRequest(ChatBody, frozen=True):
     """What is read of a request; `user` is its `metadata.user_id`."""
 
-    body: bytes
-    members: list[JsonMember]
-    model: str
-    stream: bool
-    user: str | None = None
-    answer_tokens: int = 0
-    continues: ClassVar[None] = None
-    once: ClassVar[bool] = False
-
-    @property
-    def answers(self) -> int:
-        """Return one: this API gives no more."""
-        return 1
-
-    def needs(self, *, prompt: bool = True) -> Needs:
-        return read_needs(
-            self.body,
-            self.members,
-            stream=self.stream,
-            answer=self.answer_tokens,
-            prompt=prompt,
-        )
+    find_needs: ClassVar[NeedsReader] = staticmethod(read_needs)
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, under the recipient's name of the model."""

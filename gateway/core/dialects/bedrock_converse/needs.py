@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from ...wire.splice import JsonMember
-from ..needs import NULL, Needs, fields_of, prompt_tokens, values_of
+from ..needs import NULL, fields_of, values_of
 
 _READ: Final = frozenset({"messages", "toolConfig", "outputConfig", "additionalModelRequestFields"})
 # A block is an object whose one member says what it is.
@@ -32,10 +32,8 @@ _MESSAGES: Final = msgspec.json.Decoder(list[_Message])
 _RESULTS: Final = msgspec.json.Decoder(_Result)
 
 
-def read_needs(
-    body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int, prompt: bool
-) -> Needs:
-    """Return what the request in `body` needs; `answer` is how many tokens it allows."""
+def read_needs(body: bytes, members: Sequence[JsonMember]) -> dict[str, str]:
+    """Return where the request in `body` asks for what it needs, by the names of `Needs`."""
     values = values_of(body, members, _READ)
     found = _in_messages(values.get("messages", b""))
     if "toolConfig" in values:
@@ -46,12 +44,7 @@ def read_needs(
     for name in _THINKING:
         if name in own and b'"disabled"' not in bytes(own[name]):
             found["thinking"] = f"additionalModelRequestFields.{name}"
-    return Needs(
-        **found,
-        streaming="converse-stream" if stream else "",
-        prompt=prompt_tokens(body) if prompt else 0,
-        answer=answer,
-    )
+    return found
 
 
 def _in_messages(raw: bytes) -> dict[str, str]:

@@ -13,11 +13,11 @@ import msgspec
 
 from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
-from ...wire.splice import JsonMember, splice
+from ...wire.splice import splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..bodies.plain_body import ChatBody, NeedsReader
 from ..bodies.request_body import flag_of, members_inside, members_of_body, string_of
 from ..bodies.token_limits import read_token_limits
-from ..needs import Needs
 from .answer import rewrite_answer
 from .foreign_state import without_foreign_state
 from .needs import read_needs
@@ -39,23 +39,11 @@ class AskedModel(msgspec.Struct, frozen=True):
     stream: bool = False
 
 
-class ConverseRequest(msgspec.Struct, frozen=True):
+class ConverseRequest(ChatBody, frozen=True):
     """What is read of a request."""
 
-    body: bytes
-    members: list[JsonMember]
-    model: str
-    stream: bool
-    answer_tokens: int = 0
-    answers: ClassVar[int] = 1
-    user: ClassVar[None] = None
-    continues: ClassVar[None] = None
-    once: ClassVar[bool] = False
-
-    def needs(self, *, prompt: bool = True) -> Needs:
-        return read_needs(
-            self.body, self.members, stream=self.stream, answer=self.answer_tokens, prompt=prompt
-        )
+    find_needs: ClassVar[NeedsReader] = staticmethod(read_needs)
+    asks_stream: ClassVar[str] = "converse-stream"
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send; the recipient's name of the model stands in its target."""

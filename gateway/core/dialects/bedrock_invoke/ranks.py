@@ -16,7 +16,7 @@ from ...records.usage import Usage
 from ...wire.member_names import NameTable
 from ...wire.splice import splice
 from ..base import Answer, DialectRequest, NotAnAnswer, Recipient
-from ..bodies.plain_body import VectorBody
+from ..bodies.plain_body import TextlessBody
 from ..bodies.request_body import members_of_body, string_of
 from ..canonical.fidelity import Fidelity
 from ..canonical.reading import fields_of, member_text
@@ -45,7 +45,7 @@ class _Asked(msgspec.Struct):
 _ASKED: Final = msgspec.json.Decoder(_Asked)
 
 
-class InvokedRanking(VectorBody, frozen=True):
+class InvokedRanking(TextlessBody, frozen=True):
     """A request in Amazon's form; its model stands in the path."""
 
     def body_for(self, recipient: Recipient) -> bytes:

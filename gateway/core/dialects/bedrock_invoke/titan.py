@@ -19,7 +19,7 @@ from ...wire.json_scan import JsonMember
 from ...wire.member_names import NameTable
 from ...wire.splice import splice
 from ..base import Answer, DialectRequest, NotAnAnswer, Recipient
-from ..bodies.plain_body import VectorBody
+from ..bodies.plain_body import TextlessBody
 from ..bodies.request_body import members_of_body, string_of
 from ..canonical.data_url import data_of_url
 from ..canonical.fidelity import Fidelity
@@ -58,7 +58,7 @@ class _Vector(msgspec.Struct):
 _VECTOR: Final = msgspec.json.Decoder(_Vector)
 
 
-class TitanRequest(VectorBody, frozen=True):
+class TitanRequest(TextlessBody, frozen=True):
     """A text, an image or both."""
 
     def body_for(self, recipient: Recipient) -> bytes:

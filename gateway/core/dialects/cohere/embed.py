@@ -13,7 +13,7 @@ from ...wire.json_scan import NOTHING
 from ...wire.member_names import NameTable
 from ...wire.splice import InvalidJSON, members
 from ..base import Answer, NotAnAnswer, Recipient
-from ..bodies.plain_body import VectorBody
+from ..bodies.plain_body import TextlessBody
 from ..bodies.request_body import members_of_body, string_of
 from .usage import read_usage
 
@@ -23,7 +23,7 @@ _HOLDER: Final = "embeddings"
 _LONGEST: Final = 64 * 1024
 
 
-class CohereEmbedRequest(VectorBody, frozen=True):
+class CohereEmbedRequest(TextlessBody, frozen=True):
     def rewrite_answer(self, recipient: Recipient, name: bytes, body: bytes) -> Answer:
         """Return `body` as it is. Raises NotAnAnswer."""
         try:

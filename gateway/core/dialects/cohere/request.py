@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
 from ..base import Answer, Recipient, StreamRewriter
-from ..bodies.plain_body import ChatBody
+from ..bodies.plain_body import ChatBody, NeedsReader
 from ..bodies.request_body import flag_of, members_of_body, string_of
 from ..bodies.token_limits import LIMIT_NAMES, read_token_limits
-from ..needs import Needs
 from .answer import rewrite_answer
 from .needs import read_needs
 from .stream import CohereStreamRewriter
@@ -20,14 +19,7 @@ _READ: Final = NameTable(("model", "stream", "messages", *LIMIT_NAMES))
 
 
 class CohereRequest(ChatBody, frozen=True):
-    def needs(self, *, prompt: bool = True) -> Needs:
-        return read_needs(
-            self.body,
-            self.members,
-            stream=self.stream,
-            answer=self.answer_tokens,
-            prompt=prompt,
-        )
+    find_needs: ClassVar[NeedsReader] = staticmethod(read_needs)
 
     def start_stream(
         self, recipient: Recipient, name: bytes, max_event_bytes: int

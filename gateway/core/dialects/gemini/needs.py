@@ -9,7 +9,7 @@ import msgspec
 
 from ...wire.json_scan import NOTHING
 from ...wire.splice import JsonMember
-from ..needs import Needs, fields_of, prompt_tokens, values_of
+from ..needs import fields_of, values_of
 
 _CONFIG: Final = ("generationConfig", "generation_config")
 _CONTENTS: Final = "contents"
@@ -28,10 +28,8 @@ _STRING: Final = msgspec.json.Decoder(str)
 _EMPTY: Final = msgspec.Raw(b"[]")
 
 
-def read_needs(
-    body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int, prompt: bool
-) -> Needs:
-    """Return what the request in `body` needs; `answer` is how many tokens it allows."""
+def read_needs(body: bytes, members: Sequence[JsonMember]) -> dict[str, str]:
+    """Return where the request in `body` asks for what it needs, by the names of `Needs`."""
     values = values_of(body, members, _READ)
     found = _in_contents(values.get(_CONTENTS, b""))
     if values.get("tools", b"[]") not in NOTHING:
@@ -49,12 +47,7 @@ def read_needs(
         ]
         if any(value not in NOTHING for value in asked):
             found["thinking"] = f"{name}.thinkingConfig"
-    return Needs(
-        **found,
-        streaming="streamGenerateContent" if stream else "",
-        prompt=prompt_tokens(body) if prompt else 0,
-        answer=answer,
-    )
+    return found
 
 
 def _items(raw: bytes | msgspec.Raw) -> list[msgspec.Raw]:

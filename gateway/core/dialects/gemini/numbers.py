@@ -6,7 +6,7 @@ request whose tokens are counted. A provider gets its own name of it there, too.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Final
 
 import msgspec
 
@@ -14,10 +14,10 @@ from ....errors import InvalidRequest
 from ...records.usage import Usage
 from ...wire.json_scan import NOTHING
 from ...wire.member_names import NameTable
-from ...wire.splice import InvalidJSON, JsonMember, members, splice
-from ..base import Answer, NotAnAnswer, Recipient, StreamRewriter
+from ...wire.splice import InvalidJSON, members, splice
+from ..base import Answer, NotAnAnswer, Recipient
+from ..bodies.plain_body import TextlessBody
 from ..bodies.request_body import members_inside, members_of_body
-from ..needs import Needs
 from .models import resource_name
 from .request import ContentRequest, PathCall, parse_content
 from .state.foreign_state import without_foreign_state
@@ -38,24 +38,10 @@ _MOST_BRACES: Final = 100 * _MOST_REQUESTS
 _LONGEST: Final = 64 * 1024
 
 
-class NumberRequest(msgspec.Struct, frozen=True):
+class NumberRequest(TextlessBody, frozen=True, kw_only=True):
     """A request for numbers. `holders` name the members of an answer of which it has one."""
 
-    body: bytes
-    members: list[JsonMember]
-    model: str
     holders: tuple[str, ...]
-    stream: ClassVar[bool] = False
-    user: ClassVar[None] = None
-    # No text is generated.
-    answer_tokens: ClassVar[int] = 0
-    answers: ClassVar[int] = 0
-    continues: ClassVar[None] = None
-    once: ClassVar[bool] = False
-
-    def needs(self, *, prompt: bool = True) -> Needs:
-        # Each of many inputs has a context of its own.
-        return Needs()
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send, with the recipient's name of the model wherever it has one."""
@@ -68,11 +54,6 @@ class NumberRequest(msgspec.Struct, frozen=True):
             elif member.key == _BATCH and raw.startswith(b"["):
                 replace[member.key] = _renamed_all(raw, name)
         return without_foreign_state(splice(self.body, replace=replace, known=self.members))
-
-    def start_stream(
-        self, recipient: Recipient, name: bytes, max_event_bytes: int
-    ) -> StreamRewriter:
-        raise TypeError("numbers are never streamed")
 
     def rewrite_answer(self, recipient: Recipient, name: bytes, body: bytes) -> Answer:
         """Return `body` as it is: it does not name the model. Raises NotAnAnswer."""

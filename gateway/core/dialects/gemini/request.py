@@ -14,11 +14,11 @@ import msgspec
 from ....errors import InvalidRequest
 from ...limits.estimate import MOST_TOKENS
 from ...wire.member_names import NameTable
-from ...wire.splice import InvalidJSON, JsonMember, members, splice
+from ...wire.splice import InvalidJSON, members, splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..bodies.plain_body import ChatBody, NeedsReader
 from ..bodies.request_body import flag_of, members_of_body, string_of
 from ..bodies.token_limits import read_token_limits
-from ..needs import Needs
 from .answer import rewrite_answer
 from .needs import read_needs
 from .state.foreign_state import without_foreign_state
@@ -43,28 +43,12 @@ class PathCall(msgspec.Struct, frozen=True):
     array: bool = False
 
 
-class ContentRequest(msgspec.Struct, frozen=True):
+class ContentRequest(ChatBody, frozen=True, kw_only=True):
     """What is read of a request. `answer_tokens` are those of all its candidates together."""
 
-    body: bytes
-    members: list[JsonMember]
-    model: str
-    stream: bool
     array: bool = False
-    answer_tokens: int = 0
-    answers: int = 1
-    user: ClassVar[None] = None
-    continues: ClassVar[None] = None
-    once: ClassVar[bool] = False
-
-    def needs(self, *, prompt: bool = True) -> Needs:
-        return read_needs(
-            self.body,
-            self.members,
-            stream=self.stream,
-            answer=self.answer_tokens // max(self.answers, 1),
-            prompt=prompt,
-        )
+    find_needs: ClassVar[NeedsReader] = staticmethod(read_needs)
+    asks_stream: ClassVar[str] = "streamGenerateContent"
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send; the recipient's name of the model stands in its target."""

@@ -11,7 +11,7 @@ from ...records.usage import Usage
 from ...wire.member_names import NameTable
 from ...wire.splice import InvalidJSON, members, splice
 from ..base import Answer, NotAnAnswer, Recipient
-from ..bodies.plain_body import VectorBody
+from ..bodies.plain_body import TextlessBody
 from ..bodies.request_body import members_of_body, string_of
 
 _READ: Final = NameTable(("model", "input"))
@@ -25,7 +25,7 @@ class _Counted(msgspec.Struct):
 _COUNTED: Final = msgspec.json.Decoder(_Counted)
 
 
-class EmbedRequest(VectorBody, frozen=True):
+class EmbedRequest(TextlessBody, frozen=True):
     def rewrite_answer(self, recipient: Recipient, name: bytes, body: bytes) -> Answer:
         return _renamed(body, name)
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from ...wire.splice import JsonMember
-from ..needs import NULL, Needs, prompt_tokens, values_of
+from ..needs import NULL, values_of
 
 _READ: Final = frozenset({"messages", "images", "tools", "format", "think"})
 _EMPTY: Final = frozenset({b"null", b"[]"})
@@ -23,10 +23,8 @@ class _Message(msgspec.Struct):
 _MESSAGES: Final = msgspec.json.Decoder(list[_Message])
 
 
-def read_needs(
-    body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int, prompt: bool
-) -> Needs:
-    """Return what the request in `body` needs; `answer` is how many tokens it allows."""
+def read_needs(body: bytes, members: Sequence[JsonMember]) -> dict[str, str]:
+    """Return where the request in `body` asks for what it needs, by the names of `Needs`."""
     values = values_of(body, members, _READ)
     found: dict[str, str] = {}
     for number, message in enumerate(_messages(values.get("messages", b"[]"))):
@@ -42,12 +40,7 @@ def read_needs(
         found["structured_output"] = "format"
     if values.get("think", b"false") not in (b"false", b'""'):
         found["thinking"] = "think"
-    return Needs(
-        **found,
-        streaming="stream" if stream else "",
-        prompt=prompt_tokens(body) if prompt else 0,
-        answer=answer,
-    )
+    return found
 
 
 def _messages(raw: bytes) -> list[_Message]:

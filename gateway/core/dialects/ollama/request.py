@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
 from ..base import Answer, Recipient, StreamRewriter
-from ..bodies.plain_body import ChatBody
+from ..bodies.plain_body import ChatBody, NeedsReader
 from ..bodies.request_body import members_inside, members_of_body, string_of
-from ..needs import Needs
 from .answer import rewrite_answer
 from .lines import LineRewriter
 from .needs import read_needs
@@ -22,14 +21,7 @@ _MOST: Final = 2**31
 class OllamaRequest(ChatBody, frozen=True):
     """A chat, or a prompt. `answer_tokens` are those of `options.num_predict`."""
 
-    def needs(self, *, prompt: bool = True) -> Needs:
-        return read_needs(
-            self.body,
-            self.members,
-            stream=self.stream,
-            answer=self.answer_tokens,
-            prompt=prompt,
-        )
+    find_needs: ClassVar[NeedsReader] = staticmethod(read_needs)
 
     def start_stream(
         self, recipient: Recipient, name: bytes, max_event_bytes: int
@@ -50,7 +42,13 @@ def parse_ollama(body: bytes) -> OllamaRequest:
     stream = values.get("stream", b"null")
     if stream not in (b"true", b"false", b"null"):
         raise InvalidRequest("stream must be true or false", param="stream")
-    return OllamaRequest(body, found, model, stream != b"false", _answer_tokens(values))
+    return OllamaRequest(
+        body=body,
+        members=found,
+        model=model,
+        stream=stream != b"false",
+        answer_tokens=_answer_tokens(values),
+    )
 
 
 def _answer_tokens(values: dict[str, bytes]) -> int:

@@ -13,12 +13,12 @@ import msgspec
 
 from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
-from ...wire.splice import JsonMember, splice
+from ...wire.splice import splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..bodies.plain_body import ChatBody, NeedsReader
 from ..bodies.request_body import flag_of, members_inside, members_of_body, string_of
-from ..bodies.token_limits import LIMIT_NAMES, TokenLimits, read_token_limits
+from ..bodies.token_limits import LIMIT_NAMES, read_token_limits
 from ..canonical.foreign_state import without_foreign_state
-from ..needs import Needs
 from .answer import rewrite_answer
 from .needs import read_needs
 from .stream import ChatStreamRewriter
@@ -32,40 +32,14 @@ _READ: Final = NameTable(
 _READ_OPTIONS: Final = NameTable(("include_usage",))
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
+class ChatRequest(ChatBody, frozen=True, kw_only=True):
     """`wants_usage`: the client asked for usage in its stream. `usage_options` is the client's
     `stream_options` with usage asked for."""
 
-    body: bytes
-    members: list[JsonMember]
-    model: str
-    stream: bool
     wants_usage: bool
     usage_options: bytes
-    user: str | None = None
-    limits: TokenLimits = TokenLimits()
     searches: bool = False
-    continues: ClassVar[None] = None
-    once: ClassVar[bool] = False
-
-    @property
-    def answer_tokens(self) -> int:
-        """Return how many tokens the caller allows the whole answer; 0 if it does not say."""
-        return (self.limits.max_tokens or 0) * self.limits.n
-
-    @property
-    def answers(self) -> int:
-        """Return how many answers the caller wants."""
-        return self.limits.n
-
-    def needs(self, *, prompt: bool = True) -> Needs:
-        return read_needs(
-            self.body,
-            self.members,
-            stream=self.stream,
-            answer=self.limits.max_tokens or 0,
-            prompt=prompt,
-        )
+    find_needs: ClassVar[NeedsReader] = staticmethod(read_needs)
 
     def body_for(self, recipient: Recipient) -> bytes:
         """Return the body to send: the recipient's model name, and usage asked for in streams.
@@ -112,6 +86,7 @@ def parse_chat(body: bytes) -> ChatRequest:
     stream = flag_of(values.get("stream"), "stream")
     usage_options, wants_usage = _stream_options(values.get("stream_options"))
     user = values.get("user", b"null")
+    limits = read_token_limits(values)
     return ChatRequest(
         body=body,
         members=found,
@@ -120,7 +95,8 @@ def parse_chat(body: bytes) -> ChatRequest:
         wants_usage=wants_usage,
         usage_options=usage_options,
         user=string_of(user, "user") if user.startswith(b'"') else None,
-        limits=read_token_limits(values),
+        answer_tokens=(limits.max_tokens or 0) * limits.n,
+        answers=limits.n,
         searches=values.get("web_search_options", b"null") != b"null",
     )
 

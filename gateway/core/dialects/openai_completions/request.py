@@ -18,7 +18,7 @@ import msgspec
 from ...limits.estimate import BYTES_PER_TOKEN, MOST_TOKENS
 from ..base import Answer, Recipient, StreamRewriter
 from ..bodies.request_body import flag_of
-from ..bodies.token_limits import TokenLimits, read_token_limits
+from ..bodies.token_limits import read_token_limits
 from ..needs import Needs
 from ..openai_chat.answer import rewrite_answer
 from ..openai_chat.request import ChatRequest, parse_chat
@@ -34,10 +34,12 @@ _EACH: Final = {
     b'"': re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL),
     b"[": re.compile(rb"\[[^\]]*+\]"),
 }
+# What is read of it as of a chat.
+_AS_ASKED: Final = frozenset(ChatRequest.__struct_fields__) - {"answers", "answer_tokens"}
 
 
-class TextRequest(ChatRequest, frozen=True):
-    """`choices` is how many texts are answered, `limits.n` how many are generated.
+class TextRequest(ChatRequest, frozen=True, kw_only=True):
+    """`choices` is how many texts are answered, `answers` how many are generated.
 
     `echoed` is about how many tokens of them are repeated from the prompt.
     """
@@ -80,11 +82,11 @@ def parse_text(body: bytes) -> TextRequest:
     count = _count(prompt)
     limits = read_token_limits({"max_tokens": DEFAULT_TOKENS, **values})
     answered = read_token_limits({"n": values.get("n", b"1")}).n * count
+    generated = limits.n * count
     return TextRequest(
-        **{
-            name: getattr(asked, name) for name in ChatRequest.__struct_fields__ if name != "limits"
-        },
-        limits=TokenLimits(limits.max_tokens, limits.n * count),
+        **{name: getattr(asked, name) for name in _AS_ASKED},
+        answer_tokens=(limits.max_tokens or 0) * generated,
+        answers=generated,
         choices=answered,
         echoed=_echoed(values, prompt) * (answered // count),
     )

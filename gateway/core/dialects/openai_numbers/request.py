@@ -5,48 +5,22 @@ Input, `encoding_format`, `dimensions` and all else reach the provider to the by
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
-
-import msgspec
+from typing import Final
 
 from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
-from ...wire.splice import JsonMember, splice
-from ..base import Answer, Recipient, StreamRewriter
+from ..base import Answer, Recipient
+from ..bodies.plain_body import TextlessBody
 from ..bodies.request_body import members_of_body, string_of
-from ..needs import Needs
 from .answer import rewrite_numbers
 
 _READ: Final = NameTable(("model", "user", "input", "stream"))
 
 
-class NumbersRequest(msgspec.Struct, frozen=True):
+class NumbersRequest(TextlessBody, frozen=True, kw_only=True):
     """A request for embeddings or moderations. `holder` names the answer's member with them."""
 
-    body: bytes
-    members: list[JsonMember]
-    model: str
     holder: str
-    user: str | None = None
-    stream: bool = False
-    # No text is generated.
-    answer_tokens: int = 0
-    answers: int = 0
-    continues: ClassVar[None] = None
-    once: ClassVar[bool] = False
-
-    def needs(self, *, prompt: bool = True) -> Needs:
-        # Each of many inputs has a context of its own.
-        return Needs()
-
-    def body_for(self, recipient: Recipient) -> bytes:
-        """Return the body to send, with the recipient's model name, which may be the first."""
-        return splice(self.body, put={"model": recipient.model_json}, known=self.members)
-
-    def start_stream(
-        self, recipient: Recipient, name: bytes, max_event_bytes: int
-    ) -> StreamRewriter:
-        raise TypeError("numbers are never streamed")
 
     def rewrite_answer(self, recipient: Recipient, name: bytes, body: bytes) -> Answer:
         return rewrite_numbers(body, name, self.holder)

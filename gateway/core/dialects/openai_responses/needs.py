@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ...wire.splice import JsonMember
-from ..needs import NULL, Needs, fields_of, find_parts, prompt_tokens, type_of, values_of
+from ..needs import NULL, fields_of, find_parts, type_of, values_of
 
 _READ: Final = frozenset({"input", "tools", "parallel_tool_calls", "text", "reasoning"})
 # The types of parts, and what they need.
@@ -29,10 +29,8 @@ class _Item(msgspec.Struct):
 _ITEMS: Final = msgspec.json.Decoder(list[_Item])
 
 
-def read_needs(
-    body: bytes, members: Sequence[JsonMember], *, stream: bool, answer: int, prompt: bool
-) -> Needs:
-    """Return what the request in `body` needs; `answer` is how many tokens it allows."""
+def read_needs(body: bytes, members: Sequence[JsonMember]) -> dict[str, str]:
+    """Return where the request in `body` asks for what it needs, by the names of `Needs`."""
     values = values_of(body, members, _READ)
     found = _in_items(values.get("input", b""))
     if "tools" in values:
@@ -44,12 +42,7 @@ def read_needs(
     effort = fields_of(values.get("reasoning", b"{}")).get("effort", NULL)
     if bytes(effort) not in _OFF:
         found["thinking"] = "reasoning"
-    return Needs(
-        **found,
-        streaming="stream" if stream else "",
-        prompt=prompt_tokens(body) if prompt else 0,
-        answer=answer,
-    )
+    return found
 
 
 def _in_items(raw: bytes) -> dict[str, str]:

@@ -5,18 +5,16 @@ Instructions, input items, tools and all else reach the provider to the byte.
 
 from __future__ import annotations
 
-from typing import Final
-
-import msgspec
+from typing import ClassVar, Final
 
 from ....errors import InvalidRequest
 from ...wire.member_names import NameTable
-from ...wire.splice import JsonMember, splice
+from ...wire.splice import splice
 from ..base import Answer, Recipient, StreamRewriter
+from ..bodies.plain_body import ChatBody, NeedsReader
 from ..bodies.request_body import flag_of, members_inside, members_of_body, string_of
 from ..bodies.token_limits import LIMIT_NAMES, read_token_limits
 from ..canonical.foreign_state import without_foreign_state
-from ..needs import Needs
 from .answer import rewrite_response
 from .event import text_of
 from .needs import read_needs
@@ -39,33 +37,16 @@ _READ_ID: Final = NameTable(("id",))
 OWN: Final = "resp_gw"
 
 
-class ResponsesRequest(msgspec.Struct, frozen=True):
+class ResponsesRequest(ChatBody, frozen=True, kw_only=True):
     """`once`: it adds to a conversation, or goes on at the provider when its caller has left.
 
     `asked` is what the caller has sent, if the body is another (`keeping.py`), and `kept` says that
     the gateway keeps the answer if its provider does not.
     """
 
-    body: bytes
-    members: list[JsonMember]
-    model: str
-    stream: bool
-    user: str | None = None
-    answer_tokens: int = 0
-    continues: str | None = None
-    once: bool = False
-    answers: int = 1
     asked: bytes = b""
     kept: bool = False
-
-    def needs(self, *, prompt: bool = True) -> Needs:
-        return read_needs(
-            self.body,
-            self.members,
-            stream=self.stream,
-            answer=self.answer_tokens,
-            prompt=prompt,
-        )
+    find_needs: ClassVar[NeedsReader] = staticmethod(read_needs)
 
     def body_for(self, recipient: Recipient) -> bytes:
         body = splice(self.body, put={"model": recipient.model_json}, known=self.members)
