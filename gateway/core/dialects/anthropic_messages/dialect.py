@@ -7,12 +7,12 @@ from typing import Final
 
 from ....errors import GatewayError
 from ..base import Dialect, DialectRequest, HeaderList, ModelEntry, StreamRewriter
-from ..error_words import read_error
+from ..defaults.plain_dialect import PlainDialect
 from . import errors, models
 from .request import parse_messages
 
 
-class AnthropicMessages:
+class AnthropicMessages(PlainDialect):
     """See `base.Dialect`. It has no state: `ANTHROPIC_MESSAGES` is the one there is."""
 
     name = "anthropic_messages"
@@ -21,15 +21,7 @@ class AnthropicMessages:
     # The SDKs pass over it (anthropic-sdk-python `_streaming.py`), and Claude Code, which gives a
     # stream up after 300 s of silence, counts it (code.claude.com/docs, "LLM gateway").
     keep_alive = b'event: ping\ndata: {"type": "ping"}\n\n'
-    stream_headers = (
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"cache-control", b"no-cache"),
-        # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
-        (b"x-accel-buffering", b"no"),
-    )
-    stream_marks = frozenset[bytes]()
     provider_headers = frozenset({b"request-id", b"anthropic-organization-id"})
-    answer_headers = ((b"content-type", b"application/json"),)
     # docs.anthropic.com/en/api/rate-limits, "Response headers".
     limit_headers = frozenset(
         b"anthropic-ratelimit-%b-%b" % (dimension, what)
@@ -41,10 +33,6 @@ class AnthropicMessages:
     # anthropic-sdk-python `lib/streaming/_messages.py`: whatever comes before `message_start`
     # fails, and a second one would be another message.
     opens_once = True
-    closes_failed = False
-
-    def __repr__(self) -> str:
-        return f"<Dialect {self.name}>"
 
     def read_request(self, body: bytes) -> DialectRequest:
         return parse_messages(body)
@@ -81,9 +69,6 @@ class AnthropicMessages:
 
     def error_status(self, body: bytes) -> int | None:
         return errors.error_status(body)
-
-    def read_error(self, body: bytes) -> str:
-        return read_error(body)
 
 
 ANTHROPIC_MESSAGES: Final[Dialect] = AnthropicMessages()

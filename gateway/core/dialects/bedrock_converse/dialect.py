@@ -18,7 +18,7 @@ import msgspec
 
 from ....errors import GatewayError
 from ..base import Dialect, DialectRequest, HeaderList, ModelEntry, StreamRewriter
-from ..error_words import read_error
+from ..defaults.plain_dialect import PlainDialect, headers_of
 from . import errors
 from .frames import KEEP_ALIVE
 from .request import AskedModel, parse_converse
@@ -34,23 +34,16 @@ _PATH: Final = re.compile(r"/model/(.+)/converse(-stream)?", re.DOTALL)
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
-class BedrockConverse:
+class BedrockConverse(PlainDialect):
     """See `base.Dialect`. `asked` is what the path says; without it, a request's body does."""
 
     name = "bedrock_converse"
     operation = "converse"
     keep_alive = KEEP_ALIVE
-    stream_headers = (
-        (b"content-type", b"application/vnd.amazon.eventstream"),
-        (b"cache-control", b"no-cache"),
-        # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
-        (b"x-accel-buffering", b"no"),
-    )
-    stream_marks = frozenset[bytes]()
+    stream_headers = headers_of(b"application/vnd.amazon.eventstream")
     provider_headers = frozenset({b"x-amzn-requestid", b"x-amzn-bedrock-invocation-latency"})
-    answer_headers = ((b"content-type", b"application/json"),)
-    # Bedrock's answers have no headers for limits.
-    limit_headers = frozenset[bytes]()
+    # Its answers have no headers for limits. And it has no target for counts: CountTokens wants the
+    # request inside of another object, so that prompts are estimated.
     # botocore, `response_metadata`.
     id_headers = (b"x-amzn-requestid",)
     # A second `messageStart` would be another message.
@@ -100,15 +93,8 @@ class BedrockConverse:
         end = b"/converse-stream" if stream else b"/converse"
         return base_path + b"/model/" + quote(model, safe="").encode("ascii") + end
 
-    def count_target(self, base_path: bytes, model: str) -> bytes | None:
-        # CountTokens wants the request inside of another object; prompts are estimated.
-        return None
-
     def error_status(self, body: bytes) -> int | None:
         return errors.error_status(body)
-
-    def read_error(self, body: bytes) -> str:
-        return read_error(body)
 
 
 def _summary(entry: ModelEntry) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from ....errors import GatewayError
 from ..base import Dialect, DialectRequest, HeaderList, ModelEntry, StreamRewriter
+from ..defaults.plain_dialect import PlainDialect
 from ..rerank.request import parse_rerank
 from . import errors, models
 from .embed import parse_embed
@@ -14,39 +15,22 @@ from .request import parse_chat
 from .stream import DONE
 
 
-class CohereDialect:
+class CohereDialect(PlainDialect):
     """What all operations of the API have in common."""
 
-    name: str
-    operation: str
-    path: str
     # Readers of SSE pass over a comment (cohere-python `core/http_sse`).
     keep_alive = b": keep-alive\n\n"
-    stream_headers = (
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"cache-control", b"no-cache"),
-        # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
-        (b"x-accel-buffering", b"no"),
-    )
     stream_marks = frozenset({DONE})
     provider_headers = frozenset({b"x-debug-trace-id"})
-    answer_headers = ((b"content-type", b"application/json"),)
     # docs.cohere.com/docs/rate-limits, of calls with a trial key.
     limit_headers = frozenset(
         {b"x-trial-endpoint-call-limit", b"x-trial-endpoint-call-remaining"}
         | {b"x-endpoint-monthly-call-limit"}
     )
-    id_headers: tuple[bytes, ...] = ()
     # Clients take the id of the answer from its first event, `message-start`.
     opens_once = True
     # No SDK raises at an error's event, so a stream that ended in order would pass for whole.
     closes_failed = False
-
-    def __repr__(self) -> str:
-        return f"<Dialect {self.name}>"
-
-    def read_request(self, body: bytes) -> DialectRequest:
-        raise NotImplementedError
 
     def error_reply(self, error: GatewayError, request_id: str = "") -> tuple[HeaderList, bytes]:
         return errors.error_reply(error, request_id)
@@ -67,19 +51,6 @@ class CohereDialect:
 
     def model_entry(self, entry: ModelEntry) -> bytes:
         return models.model_entry(entry)
-
-    def token_count(self, tokens: int) -> bytes:
-        raise NotImplementedError("the API counts no tokens of chats")
-
-    def target(self, base_path: bytes, model: str, *, stream: bool) -> bytes:
-        return base_path + self.path.encode("ascii")
-
-    def count_target(self, base_path: bytes, model: str) -> bytes | None:
-        return None
-
-    def error_status(self, body: bytes) -> int | None:
-        # An error has no code of its own: its status is HTTP's.
-        return None
 
     def read_error(self, body: bytes) -> str:
         return errors.error_message(body)

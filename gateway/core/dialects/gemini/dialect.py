@@ -18,7 +18,7 @@ from ....errors import GatewayError
 from ...records.record import COUNT_TOKENS
 from ..base import Dialect, DialectRequest, HeaderList, ModelEntry, StreamRewriter
 from ..canonical.translated_stream import TranslatedStream
-from ..error_words import read_error
+from ..defaults.plain_dialect import PlainDialect, headers_of
 from . import errors, models
 from .framing import Framing
 from .models import resource_name
@@ -36,50 +36,35 @@ _VERSION: Final = b"/v1beta"
 # RFC 3986 section 3.3: what stands in a path as it is. Names of models have slashes.
 _UNQUOTED: Final = "/@$&+=,;!'()*~"
 _NO_MODEL: Final = PathCall("")
+_JSON: Final = b"application/json; charset=UTF-8"
+_ARRAY: Final = headers_of(_JSON)
+_EVENTS: Final = headers_of(b"text/event-stream")
 
 
-class GeminiDialect:
+class GeminiDialect(PlainDialect):
     """What all methods have in common. `asked` is what the path says, which is `path`.
 
     With what its query says of the framing, and nothing else: keys stand there, too.
     """
 
-    name: str
-    operation: str
     method: str
     # Between events this is nothing to readers of SSE and to those of JSON. A comment is no way:
     # google-genai takes one for an event (its `_api_client.py`).
     keep_alive = b"\n\n"
-    stream_marks = frozenset[bytes]()
     provider_headers = frozenset({b"x-gemini-service-tier", b"server-timing"})
-    answer_headers: Sequence[tuple[bytes, bytes]] = (
-        (b"content-type", b"application/json; charset=UTF-8"),
-    )
-    # Google's answers have no headers for limits.
-    limit_headers = frozenset[bytes]()
-    id_headers: tuple[bytes, ...] = ()
+    answer_headers = ((b"content-type", _JSON),)
+    # Google's answers have no headers for limits, and counts are requests of their own here
+    # (`GEMINI_COUNT`).
 
     def __init__(self, asked: PathCall = _NO_MODEL, path: str = "") -> None:
         self._asked = asked
         self.path = path or f"/v1beta/models/MODEL:{self.method}"
         # The beginning of an array is an event that there is one of.
         self.opens_once = self.closes_failed = asked.array
+        self.stream_headers = _ARRAY if asked.array else _EVENTS
 
     def __repr__(self) -> str:
         return f"<Dialect {self.name} {self._asked.model!r}>"
-
-    @property
-    def stream_headers(self) -> Sequence[tuple[bytes, bytes]]:
-        kind = b"application/json; charset=UTF-8" if self._asked.array else b"text/event-stream"
-        return (
-            (b"content-type", kind),
-            (b"cache-control", b"no-cache"),
-            # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
-            (b"x-accel-buffering", b"no"),
-        )
-
-    def read_request(self, body: bytes) -> DialectRequest:
-        raise NotImplementedError
 
     def error_reply(self, error: GatewayError, request_id: str = "") -> tuple[HeaderList, bytes]:
         return errors.error_reply(error, request_id)
@@ -108,15 +93,8 @@ class GeminiDialect:
         name = quote(resource_name(model), safe=_UNQUOTED)
         return b"%b/%b:%b" % (versioned(base_path), name.encode(), self._method(stream=stream))
 
-    def count_target(self, base_path: bytes, model: str) -> bytes | None:
-        # Counts are requests of their own here (`GEMINI_COUNT`).
-        return None
-
     def error_status(self, body: bytes) -> int | None:
         return errors.error_status(body)
-
-    def read_error(self, body: bytes) -> str:
-        return read_error(body)
 
     def _method(self, *, stream: bool) -> bytes:
         return self.method.encode()

@@ -7,36 +7,19 @@ from typing import Final
 
 from ....errors import GatewayError
 from ..base import Dialect, DialectRequest, HeaderList, ModelEntry, StreamRewriter
-from ..error_words import read_error
+from ..defaults.plain_dialect import PlainDialect, headers_of
 from . import errors, models
 from .embed import parse_embed
 from .request import parse_ollama
 
 
-class OllamaDialect:
+class OllamaDialect(PlainDialect):
     """What all operations of the API have in common."""
 
-    name: str
-    operation: str
-    path: str
     # An empty line: clients read line by line and pass over it (ollama-python `_client.py`).
     keep_alive = b"\n"
-    stream_headers = (
-        (b"content-type", b"application/x-ndjson"),
-        (b"cache-control", b"no-cache"),
-        # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
-        (b"x-accel-buffering", b"no"),
-    )
-    stream_marks = frozenset[bytes]()
-    provider_headers = frozenset[bytes]()
-    answer_headers = ((b"content-type", b"application/json"),)
-    limit_headers = frozenset[bytes]()
-    id_headers: tuple[bytes, ...] = ()
-    opens_once = False
+    stream_headers = headers_of(b"application/x-ndjson")
     closes_failed = True
-
-    def __repr__(self) -> str:
-        return f"<Dialect {self.name}>"
 
     def read_request(self, body: bytes) -> DialectRequest:
         return parse_ollama(body)
@@ -60,21 +43,6 @@ class OllamaDialect:
 
     def model_entry(self, entry: ModelEntry) -> bytes:
         return models.model_shown(entry)
-
-    def token_count(self, tokens: int) -> bytes:
-        raise NotImplementedError("the API counts no tokens")
-
-    def target(self, base_path: bytes, model: str, *, stream: bool) -> bytes:
-        return base_path + self.path.encode("ascii")
-
-    def count_target(self, base_path: bytes, model: str) -> bytes | None:
-        return None
-
-    def error_status(self, body: bytes) -> int | None:
-        return None
-
-    def read_error(self, body: bytes) -> str:
-        return read_error(body)
 
 
 class OllamaChat(OllamaDialect):

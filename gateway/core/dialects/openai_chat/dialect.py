@@ -7,45 +7,29 @@ from typing import Final
 
 from ....errors import GatewayError
 from ..base import Dialect, DialectRequest, HeaderList, ModelEntry, StreamRewriter
-from ..error_words import read_error
+from ..defaults.plain_dialect import PlainDialect
 from . import errors, models
 from .request import parse_chat
 
 
-class OpenAIDialect:
+class OpenAIDialect(PlainDialect):
     """What all operations of OpenAI's API have in common: errors, streams, the list of models.
 
     A class that extends it is a `base.Dialect`, with a name, a path and requests of its own.
     """
 
-    name: str
-    operation: str
-    path: str
     # A comment, which openai-python skips as long as no `id:` has come (its `_streaming.py`).
     keep_alive = b": keep-alive\n\n"
-    stream_headers = (
-        (b"content-type", b"text/event-stream; charset=utf-8"),
-        (b"cache-control", b"no-cache"),
-        # nginx buffers answers unless told otherwise (ngx_http_proxy_module, proxy_buffering).
-        (b"x-accel-buffering", b"no"),
-    )
     stream_marks = frozenset({b"[DONE]"})
     provider_headers = frozenset(
         {b"openai-organization", b"openai-processing-ms", b"openai-version"}
     )
-    answer_headers = ((b"content-type", b"application/json"),)
     limit_headers = frozenset(
         b"x-ratelimit-%b-%b" % (what, dimension)
         for what in (b"limit", b"remaining", b"reset")
         for dimension in (b"requests", b"tokens")
     )
-    # openai-python reads `x-request-id` alone (its `_response.py`), which every answer has.
-    id_headers: tuple[bytes, ...] = ()
-    opens_once = False
-    closes_failed = False
-
-    def __repr__(self) -> str:
-        return f"<Dialect {self.name}>"
+    # Of `id_headers` none: openai-python reads `x-request-id` alone (its `_response.py`).
 
     def error_reply(self, error: GatewayError, request_id: str = "") -> tuple[HeaderList, bytes]:
         return errors.error_reply(error)
@@ -68,20 +52,11 @@ class OpenAIDialect:
     def model_entry(self, entry: ModelEntry) -> bytes:
         return models.model_entry(entry)
 
-    def token_count(self, tokens: int) -> bytes:
-        raise NotImplementedError("the API counts no tokens")
-
     def target(self, base_path: bytes, model: str, *, stream: bool) -> bytes:
         return base_path + self.path.removeprefix("/v1").encode("ascii")
 
-    def count_target(self, base_path: bytes, model: str) -> bytes | None:
-        return None
-
     def error_status(self, body: bytes) -> int | None:
         return errors.error_status(body)
-
-    def read_error(self, body: bytes) -> str:
-        return read_error(body)
 
 
 class OpenAIChat(OpenAIDialect):
