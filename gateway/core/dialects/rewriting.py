@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from ..records.usage import Usage
+from .text_meter import TextMeter
 
 
 class NotAnAnswer(ValueError):
@@ -138,6 +139,8 @@ class EventRewriter:
     by_lines = False
     kept_ids: tuple[str, ...] = ()
     foreign_error = None
+    # Whoever counts text otherwise has no use for it.
+    _text: TextMeter
 
     def __init__(self) -> None:
         self.meaningful = False
@@ -149,6 +152,11 @@ class EventRewriter:
         self.events = 0
         self.malformed = 0
         self.sink: list[bytes] | None = None
+
+    @property
+    def text_tokens(self) -> int:
+        """Return about how many tokens of text have come so far."""
+        return self._text.tokens
 
     @property
     def ended(self) -> bool:

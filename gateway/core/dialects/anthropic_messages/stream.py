@@ -65,11 +65,6 @@ class MessageStreamRewriter(SseRewriter):
         return self._reports.usage
 
     @property
-    def text_tokens(self) -> int:
-        """Return about how many tokens of text have come so far."""
-        return self._text.tokens
-
-    @property
     def ended(self) -> bool:
         """Say whether there is nothing more to be had from the stream."""
         return self.error is not None or self.broken is not None

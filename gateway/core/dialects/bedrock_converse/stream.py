@@ -48,11 +48,6 @@ class ConverseStreamRewriter(EventRewriter):
         self._last: list[bytes] = []
 
     @property
-    def text_tokens(self) -> int:
-        """Return about how many tokens of text have come so far."""
-        return self._text.tokens
-
-    @property
     def awaits_usage(self) -> bool:
         """Say whether the report of usage, which every stream has, is still to come."""
         return self.usage is None

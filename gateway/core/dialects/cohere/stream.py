@@ -43,11 +43,6 @@ class CohereStreamRewriter(SseRewriter):
         self._text = TextMeter()
         self.usage: Usage | None = None
 
-    @property
-    def text_tokens(self) -> int:
-        """Return about how many tokens of text have come so far."""
-        return self._text.tokens
-
     def feed_answer(self, body: bytes) -> bytes:
         """Return what the caller gets for a whole answer, sent instead of a stream.
 

@@ -69,11 +69,6 @@ class GeminiStreamRewriter(SseRewriter):
         """Return what the provider has reported so far."""
         return self._reports.usage
 
-    @property
-    def text_tokens(self) -> int:
-        """Return about how many tokens of text have come so far."""
-        return self._text.tokens
-
     def feed_answer(self, body: bytes) -> bytes:
         """Return what the caller gets for a whole answer, sent instead of a stream.
 

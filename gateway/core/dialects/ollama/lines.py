@@ -53,11 +53,6 @@ class LineRewriter(EventRewriter):
         self._text = TextMeter()
         self.usage: Usage | None = None
 
-    @property
-    def text_tokens(self) -> int:
-        """Return about how many tokens of text have come so far."""
-        return self._text.tokens
-
     def feed(self, chunk: bytes) -> bytes:
         """Return what the caller gets for `chunk`."""
         if self.ended:

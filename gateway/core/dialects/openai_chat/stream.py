@@ -92,10 +92,6 @@ class ChatStreamRewriter(SseRewriter):
         return usage.with_searches(None) if self._searches and usage is not None else usage
 
     @property
-    def text_tokens(self) -> int:
-        return self._text.tokens
-
-    @property
     def awaits_usage(self) -> bool:
         return self._asked_usage and not self._reported
 
