@@ -51,8 +51,6 @@ def create(
         What it may do, the least by default: see figures (viewer), prompts and answers as well
         (analyst), act on the gateway (operator), manage users (admin), or read /metrics and
         nothing else (metrics). May be repeated.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     key, file = new_secret(), config or config_path()
     scopes = list(dict.fromkeys(scope))
@@ -87,8 +85,6 @@ def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
     ----------
     json
         Print an array of objects instead of columns.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     file = config or config_path()
     beside = tokens_path(file)
@@ -127,8 +123,6 @@ def revoke(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         The key's name.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     file = config or config_path()
     try:

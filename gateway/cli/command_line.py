@@ -23,6 +23,10 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
+_OR_DEMO: Final = (
+    "The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml; without that, a demo"
+    " is served."
+)
 # By name, where the other commands are. They are imported when they are called.
 _COMMANDS: Final = {
     "init": "commands.init:init",
@@ -54,7 +58,7 @@ def serve(
     file: Path | None = None,
     /,
     *,
-    config: ConfigFile = None,
+    config: Annotated[ConfigFile, Parameter(help=_OR_DEMO)] = None,
     bind: str | None = None,
     state_dir: Path | None = None,
     workers: Annotated[int | None, Parameter(name=["--workers", "-w"])] = None,
@@ -71,9 +75,6 @@ def serve(
     ----------
     file
         The configuration file, as with --config.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml; without that, a demo
-        is served.
     bind
         HOST:PORT, [IPV6]:PORT or unix:PATH, instead of the file's [server] bind.
     state_dir
@@ -122,8 +123,6 @@ def reload(file: Path | None = None, /, *, config: ConfigFile = None) -> int:
     ----------
     file
         The configuration file, as with --config.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from .commands.reload import reload_running
 
@@ -148,8 +147,6 @@ def upgrade(
     ----------
     file
         The configuration file, as with --config.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     patience
         Seconds to wait for the end; the gateway goes on after that.
     """
@@ -166,8 +163,6 @@ def check(file: Path | None = None, /, *, config: ConfigFile = None) -> int:
     ----------
     file
         The configuration file, as with --config.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from .commands.check import check_file
 

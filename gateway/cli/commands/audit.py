@@ -53,8 +53,6 @@ def verify(*, expect: str | None = None, config: ConfigFile = None) -> int:
     ----------
     expect
         A head that was printed earlier, as ID:HASH; it must still be in the log.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ...store.writing import chain
 
@@ -91,8 +89,6 @@ def list_(
         How many at most.
     json
         Print an array of objects, with all that is known of each.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ...store.queries.filters import parse_audit
 

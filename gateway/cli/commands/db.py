@@ -29,13 +29,7 @@ app = App(name="db", help="Upgrade, check and prune the database of [store].")
 def upgrade(*, config: ConfigFile = None) -> int:
     """Bring the database to the schema of this version, however long it takes.
 
-    Gateways may run meanwhile. Once is enough, whatever the number of machines.
-
-    Parameters
-    ----------
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
-    """
+    Gateways may run meanwhile. Once is enough, whatever the number of machines."""
     from ...store.engine import migrate
     from ...store.writing import chain
 
@@ -64,13 +58,7 @@ def upgrade(*, config: ConfigFile = None) -> int:
 
 @app.command
 def current(*, config: ConfigFile = None) -> int:
-    """Print the revision that the database is at, and the one of this version.
-
-    Parameters
-    ----------
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
-    """
+    """Print the revision that the database is at, and the one of this version."""
     from ...store.engine import migrate
 
     def work(database: Database) -> int:
@@ -84,13 +72,7 @@ def current(*, config: ConfigFile = None) -> int:
 
 @app.command
 def check(*, config: ConfigFile = None) -> int:
-    """Exit with status 0 if the database is up to date, and with 1 if it is not.
-
-    Parameters
-    ----------
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
-    """
+    """Exit with status 0 if the database is up to date, and with 1 if it is not."""
     from ...store.engine import migrate
 
     def work(database: Database) -> int:
@@ -122,8 +104,6 @@ def prune(
     vacuum
         Then make the SQLite file as small as it can be. Needs as much room again on the disk,
         and nothing can be written for as long.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from . import prune
 

@@ -48,8 +48,6 @@ def show(
         Print an array with one object for each request of that id.
     raw
         Print the lines that are in the file.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     file = config or config_path()
     try:
@@ -78,8 +76,6 @@ def list_(
     ----------
     limit
         How many.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     if limit < 1:
         sys.stderr.write("error: --limit must be at least 1\n")
@@ -129,8 +125,6 @@ def replay(
         processes.
     anyway
         Send it even though parts of it were redacted.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from .replay import Unsendable, prepare, send
 
@@ -177,8 +171,6 @@ def capture(
         For how many seconds, a day at most. Default: an hour.
     reason
         Why, for those who see it.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from .control.capturing import start
 
@@ -193,8 +185,6 @@ def stop_capture(token: str, /, *, config: ConfigFile = None) -> int:
     ----------
     token
         The key's name.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from .control.capturing import stop
 
@@ -203,13 +193,7 @@ def stop_capture(token: str, /, *, config: ConfigFile = None) -> int:
 
 @app.command(name="windows")
 def show_windows(*, config: ConfigFile = None) -> int:
-    """List the keys that are captured for a while.
-
-    Parameters
-    ----------
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
-    """
+    """List the keys that are captured for a while."""
     from .control.capturing import show_open
 
     return show_open(config)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
-from cyclopts import Parameter
 
 from ...config import load
 from ...config.paths import config_path
@@ -17,6 +16,7 @@ from ...config.sources.state import find_state
 from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError, StoreUnavailable
 from ..audit_entry import by_operator, record_action
+from ..options import ConfigFile
 from ..store import opened
 from .check import report
 
@@ -29,7 +29,7 @@ def erase(
     user: str | None = None,
     request: str | None = None,
     token: str | None = None,
-    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
+    config: ConfigFile = None,
 ) -> int:
     """Delete what is on record of a user, a request or a key: rows, debug files and journals.
 
@@ -43,8 +43,6 @@ def erase(
         The id of one request, as in the header x-request-id of its answer.
     token
         The name of a key, of which all requests are deleted.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     # Imported late, as it takes longer than the rest of the command line.
     from ...store.retention.erasure import Erased, ErasureSubject

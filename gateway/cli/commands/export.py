@@ -18,7 +18,7 @@ from ...core.records.audit import AuditAction, AuditResult
 from ...core.records.periods import BY_NAME
 from ...errors import ConfigError, InvalidRequest, StoreUnavailable
 from ..audit_entry import by_operator, record_action
-from ..options import Flag
+from ..options import ConfigFile, Flag
 from ..output.atomic_file import OutputFile
 from ..store import opened
 from .check import report
@@ -65,7 +65,7 @@ def export(
     by: Dimension | None = None,
     out: Annotated[str, Parameter(name=["--out", "-o"], allow_leading_hyphen=True)] = _STDOUT,
     gzip: Flag = False,
-    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
+    config: ConfigFile = None,
 ) -> int:
     """Write requests, the audit log or usage to a file or to stdout, however many rows they are.
 
@@ -119,8 +119,6 @@ def export(
         The file to write, or - for stdout.
     gzip
         Compress it. Default: if the file's name ends in .gz.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     path = None if out == _STDOUT else Path(out)
     packed = gzip or (path is not None and path.suffix == ".gz")

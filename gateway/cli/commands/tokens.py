@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from cyclopts import App
 
@@ -23,7 +23,17 @@ from ...core.records.audit import AuditAction, AuditResult
 from ...errors import ConfigError
 from ..audit_entry import by_operator, record_action
 from ..moments import WRONG_EXPIRY, time_to_come
-from ..options import ConfigFile, Flag, Several
+from ..options import (
+    BudgetUsd,
+    BudgetWindow,
+    ConfigFile,
+    Expiry,
+    Flag,
+    MaxConcurrent,
+    Rpm,
+    Several,
+    Tpm,
+)
 from ..output.columns import print_columns, print_json
 from ..output.plain_text import printable_line
 from .check import report
@@ -48,12 +58,12 @@ def create(
     *,
     models: str | None = None,
     model: Several = (),
-    rpm: int | None = None,
-    tpm: int | None = None,
-    max_concurrent: int | None = None,
-    budget_usd: float | None = None,
-    budget_window: Literal["day", "week", "month", "total"] | None = None,
-    expires: str | None = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_concurrent: MaxConcurrent = None,
+    budget_usd: BudgetUsd = None,
+    budget_window: BudgetWindow = None,
+    expires: Expiry = None,
     passthrough: Several = (),
     aws: Flag = False,
     config: ConfigFile = None,
@@ -70,26 +80,12 @@ def create(
         The models it may use, separated by commas. Default: all.
     model
         One model that it may use; may be repeated.
-    rpm
-        Requests a minute.
-    tpm
-        Tokens a minute.
-    max_concurrent
-        Requests at the same time.
-    budget_usd
-        What may be spent in each window, in US dollars.
-    budget_window
-        The window of the budget. Default: month.
-    expires
-        A time such as 2027-01-01T00:00:00Z, or a while from now such as 90d, 12h or 2w.
     passthrough
         A provider that it may ask for anything, at /passthrough/PROVIDER/...; "*" for all of
         them; may be repeated.
     aws
         Print a pair of access key and secret as well, for Amazon's SDKs, which sign their requests.
         The configuration needs `aws_secret` in `[server]`.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     budget = {"usd": budget_usd, **({"window": budget_window} if budget_window else {})}
     allowed = [*(each.strip() for each in models.split(",")), *model] if models else list(model)
@@ -148,8 +144,6 @@ def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
     ----------
     json
         Print an array of objects instead of columns.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     file = config or config_path()
     beside = tokens_path(file)
@@ -189,8 +183,6 @@ def revoke(
         Go on even if it is the only token, after which the gateway is open to everyone. The
         configuration must say `open = true` in `[server]` too, or a running gateway would refuse
         the change and still accept the key.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     file = config or config_path()
     try:

@@ -45,8 +45,6 @@ def create(name: str, /, *, role: RoleName = "viewer", config: ConfigFile = None
     role
         What the user may do: see figures (viewer), prompts and answers as well (analyst), act on
         the gateway (operator), manage users (admin).
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
 
     def work(database: Database) -> int:
@@ -87,8 +85,6 @@ def list_(*, json: Flag = False, config: ConfigFile = None) -> int:
     ----------
     json
         Print an array of objects instead of columns.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
 
     def work(database: Database) -> int:
@@ -114,8 +110,6 @@ def disable(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         The user's name.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     return _change(config, name, AuditAction.USER_CHANGED, disabled=True)
 
@@ -128,8 +122,6 @@ def enable(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         The user's name.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     return _change(config, name, AuditAction.USER_CHANGED, unlock=True, disabled=False)
 
@@ -144,8 +136,6 @@ def role(name: str, role: RoleName, /, *, config: ConfigFile = None) -> int:
         The user's name.
     role
         viewer, analyst, operator or admin.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     return _change(config, name, AuditAction.USER_CHANGED, role=role)
 
@@ -160,8 +150,6 @@ def passwd(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         The user's name.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     return _change(config, name, AuditAction.PASSWORD_CHANGED, unlock=True, new_password=True)
 

@@ -34,8 +34,6 @@ def models(
         Only models with each of these in their name.
     json
         Print the names alone, as a JSON array.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     # Imported late: it brings Trio along.
     from ....process.catalogue.model_lists import ask_for_models

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from ....config.paths import config_path
 from ....config.sources.state import find_state, make_folder
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from ....providers.facts.fact import ModelFact, PriceRow
 
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+_WITH_DATA: Final = (
+    "The configuration file, whose state folder may hold newer data. Default: $GATEWAY_CONFIG,"
+    " else ./config.toml."
+)
 
 app = App(name="prices", help="Prices and limits of models: what is known, and newer data.")
 
@@ -35,7 +39,13 @@ app.command(reprice)
 
 
 @app.command
-def show(model: str, /, *, json: Flag = False, config: ConfigFile = None) -> int:
+def show(
+    model: str,
+    /,
+    *,
+    json: Flag = False,
+    config: Annotated[ConfigFile, Parameter(help=_WITH_DATA)] = None,
+) -> int:
     """Print what is known of a model, at every provider that has it.
 
     Parameters
@@ -44,9 +54,6 @@ def show(model: str, /, *, json: Flag = False, config: ConfigFile = None) -> int
         The provider's name for it, or PRESET/MODEL for one provider's alone.
     json
         Print it as JSON, exact to the digit.
-    config
-        The configuration file, whose state folder may hold newer data. Default: $GATEWAY_CONFIG,
-        else ./config.toml.
     """
     try:
         book = current_book(_folder(config or config_path()))
@@ -88,8 +95,6 @@ def update(source: str, /, *, force: Flag = False, config: ConfigFile = None) ->
         A path, or a URL that begins with https:// (http:// on this machine).
     force
         Take it even if it knows less than half of the models that are known now.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....process.catalogue.new_book import fetched, placed
 

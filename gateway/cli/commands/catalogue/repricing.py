@@ -39,8 +39,6 @@ def reprice(*, since: str, until: str, dry_run: Flag = False, config: ConfigFile
         Before when, likewise.
     dry_run
         Only say what would change.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....store.retention.repricing import Repriced, Span
     from ....store.retention.repricing import reprice as compute

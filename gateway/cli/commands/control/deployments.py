@@ -52,8 +52,6 @@ def drain(
         For how many seconds. Default: an hour.
     reason
         Why, for those who see it in the list.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import deployments
 
@@ -76,8 +74,6 @@ def enable(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         PROVIDER/MODEL.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import deployments
 
@@ -96,8 +92,6 @@ def reset(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         PROVIDER/MODEL.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import deployments
 
@@ -110,13 +104,7 @@ def reset(name: str, /, *, config: ConfigFile = None) -> int:
 
 @app.command(name="list")
 def list_(*, config: ConfigFile = None) -> int:
-    """List the deployments of the configuration, and which of them are drained.
-
-    Parameters
-    ----------
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
-    """
+    """List the deployments of the configuration, and which of them are drained."""
     from ....control.deployments import names_of
     from ....store.control.deployments import all_orders
 

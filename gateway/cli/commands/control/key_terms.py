@@ -8,7 +8,17 @@ import msgspec
 from cyclopts import Parameter
 
 from ...key_work import change, fields_of, usage_error
-from ...options import ConfigFile, KeyLimit, Several, Window
+from ...options import (
+    BudgetUsd,
+    BudgetWindow,
+    ConfigFile,
+    Expiry,
+    KeyLimit,
+    MaxConcurrent,
+    Rpm,
+    Several,
+    Tpm,
+)
 
 if TYPE_CHECKING:
     from ....control.changes import Actor
@@ -25,12 +35,12 @@ def create(
     /,
     *,
     models: str | None = None,
-    rpm: int | None = None,
-    tpm: int | None = None,
-    max_concurrent: int | None = None,
-    budget_usd: float | None = None,
-    budget_window: Window | None = None,
-    expires: str | None = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_concurrent: MaxConcurrent = None,
+    budget_usd: BudgetUsd = None,
+    budget_window: BudgetWindow = None,
+    expires: Expiry = None,
     team: str | None = None,
     label: Several = (),
     override: Several = (),
@@ -45,18 +55,6 @@ def create(
         Whom the key is for, as it will stand in the request log.
     models
         The models it may use, separated by commas. Default: all.
-    rpm
-        Requests a minute.
-    tpm
-        Tokens a minute.
-    max_concurrent
-        Requests at the same time.
-    budget_usd
-        What may be spent in each window, in US dollars.
-    budget_window
-        The window of the budget. Default: month.
-    expires
-        A time such as 2027-01-01T00:00:00Z, or a while from now such as 90d, 12h or 2w.
     team
         The team whose limits hold, too.
     label
@@ -66,8 +64,6 @@ def create(
     passthrough
         A provider that it may ask for anything, at /passthrough/PROVIDER/...; "*" for all of
         them; may be repeated.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import keys
 
@@ -88,12 +84,12 @@ def edit(
     /,
     *,
     models: str | None = None,
-    rpm: int | None = None,
-    tpm: int | None = None,
-    max_concurrent: int | None = None,
-    budget_usd: float | None = None,
-    budget_window: Window | None = None,
-    expires: str | None = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_concurrent: MaxConcurrent = None,
+    budget_usd: BudgetUsd = None,
+    budget_window: BudgetWindow = None,
+    expires: Expiry = None,
     team: str | None = None,
     label: Several = (),
     override: Several = (),
@@ -109,18 +105,6 @@ def edit(
         The key's name.
     models
         The models it may use, separated by commas; "*" for all.
-    rpm
-        Requests a minute.
-    tpm
-        Tokens a minute.
-    max_concurrent
-        Requests at the same time.
-    budget_usd
-        What may be spent in each window, in US dollars.
-    budget_window
-        The window of the budget. Default: month.
-    expires
-        A time such as 2027-01-01T00:00:00Z, or a while from now such as 90d, 12h or 2w.
     team
         The team whose limits hold, too.
     label
@@ -132,8 +116,6 @@ def edit(
         them; may be repeated, and replaces all.
     clear
         A limit or a permission to take away, or all labels; may be repeated.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import changes, keys
 

@@ -37,8 +37,6 @@ def rotate(name: str, /, *, overlap: float = 3600, config: ConfigFile = None) ->
         The key's name.
     overlap
         For how many seconds the old secret is taken as well.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import keys
     from ....control.changes import Precondition
@@ -62,8 +60,6 @@ def disable(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         The key's name.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     return _set_state(name, KeyState.DISABLED, config)
 
@@ -76,8 +72,6 @@ def enable(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         The key's name.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     return _set_state(name, KeyState.ACTIVE, config)
 
@@ -90,8 +84,6 @@ def revoke(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         The key's name.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     return _set_state(name, KeyState.REVOKED, config)
 
@@ -120,8 +112,6 @@ def list_(
         Only those of the database (store), or of the files (file).
     json
         Print an array of objects instead of columns.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control.key_view import KeyFilter
 
@@ -143,8 +133,6 @@ def show(name: str, /, *, json: Flag = False, config: ConfigFile = None) -> int:
         The key's name.
     json
         Print an array with one object instead of columns.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import key_view
     from ....errors import NotFound

@@ -47,8 +47,6 @@ def status(
         Show the requests under way instead, the oldest of each process.
     json
         As JSON, by hosts, as GET /admin/api/status has it.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....group.known.hosts import hosts_of
 
@@ -90,8 +88,6 @@ def drain(
         For how many seconds. Default: an hour.
     reason
         Why, for those who see it in the list.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     if not 1 <= seconds <= MOST_DRAIN:
         return usage_error(f"--for must be from 1 to {MOST_DRAIN} seconds")
@@ -113,8 +109,6 @@ def enable(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         HOST, or HOST/PROCESS, or an id.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     file = config or config_path()
     try:
@@ -134,8 +128,6 @@ def cancel(request_id: str, /, *, config: ConfigFile = None) -> int:
     ----------
     request_id
         Its x-request-id.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     if not request_id or len(request_id) > _LONGEST_ID:
         return usage_error(f"the id of a request has 1 to {_LONGEST_ID} characters")

@@ -21,7 +21,7 @@ from ...key_work import (
     usage_error,
     with_database,
 )
-from ...options import ConfigFile, Flag, Window
+from ...options import BudgetUsd, BudgetWindow, ConfigFile, Flag, MaxConcurrent, Rpm, Tpm
 from ...output.columns import print_columns
 from ...output.plain_text import printable_line
 
@@ -44,11 +44,11 @@ def create(
     name: str,
     /,
     *,
-    rpm: int | None = None,
-    tpm: int | None = None,
-    max_concurrent: int | None = None,
-    budget_usd: float | None = None,
-    budget_window: Window | None = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_concurrent: MaxConcurrent = None,
+    budget_usd: BudgetUsd = None,
+    budget_window: BudgetWindow = None,
     config: ConfigFile = None,
 ) -> int:
     """Give all keys of a team limits that hold for them together.
@@ -57,18 +57,6 @@ def create(
     ----------
     name
         The team, as its keys have it.
-    rpm
-        Requests a minute.
-    tpm
-        Tokens a minute.
-    max_concurrent
-        Requests at the same time.
-    budget_usd
-        What may be spent in each window, in US dollars.
-    budget_window
-        The window of the budget. Default: month.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import teams
 
@@ -88,11 +76,11 @@ def edit(
     name: str,
     /,
     *,
-    rpm: int | None = None,
-    tpm: int | None = None,
-    max_concurrent: int | None = None,
-    budget_usd: float | None = None,
-    budget_window: Window | None = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_concurrent: MaxConcurrent = None,
+    budget_usd: BudgetUsd = None,
+    budget_window: BudgetWindow = None,
     clear: Annotated[tuple[Clearable, ...], Parameter(negative="", show_default=False)] = (),
     config: ConfigFile = None,
 ) -> int:
@@ -102,20 +90,8 @@ def edit(
     ----------
     name
         The team's name.
-    rpm
-        Requests a minute.
-    tpm
-        Tokens a minute.
-    max_concurrent
-        Requests at the same time.
-    budget_usd
-        What may be spent in each window, in US dollars.
-    budget_window
-        The window of the budget. Default: month.
     clear
         A limit to take away; may be repeated.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import changes, teams
 
@@ -143,8 +119,6 @@ def delete(name: str, /, *, config: ConfigFile = None) -> int:
     ----------
     name
         The team's name.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import changes, teams
 
@@ -167,8 +141,6 @@ def list_(*, text: str = "", json: Flag = False, config: ConfigFile = None) -> i
         Only those with this in their name.
     json
         Print an array of objects instead of columns.
-    config
-        The configuration file. Default: $GATEWAY_CONFIG, else ./config.toml.
     """
     from ....control import spending, team_view
 
