@@ -8,13 +8,17 @@ import secrets
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import load
 from ..config.schema import Store
 from ..config.sources.state import find_state
 from ..core.records.audit import ActorKind, AuditAction, AuditEvent, AuditResult
 from .store import opened
+
+if TYPE_CHECKING:
+    from ..control.changes import AuditNote
+    from ..store.control.generations import Transaction
 
 
 def record_action(file: Path, event: AuditEvent) -> None:
@@ -49,6 +53,16 @@ def by_operator(
         target=target,
         details=details,
     )
+
+
+def append_note(connection: Transaction, note: AuditNote | None) -> None:
+    """Add what an operator has changed in this transaction to the audit log; None: nothing."""
+    # Imported late: it takes longer than all the rest of a command.
+    from ..store.writing import chain
+
+    if note is not None:
+        event = by_operator(note.action, AuditResult.OK, note.target, **note.details)
+        chain.append(connection, [event])
 
 
 def _append(file: Path, event: AuditEvent) -> None:

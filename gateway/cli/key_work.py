@@ -14,9 +14,8 @@ import msgspec
 from ..config import load
 from ..config.paths import config_path
 from ..core.limits.budget import Budget
-from ..core.records.audit import AuditResult
 from ..errors import ConfigError, GatewayError
-from .audit_entry import by_operator, operator
+from .audit_entry import append_note, operator
 from .commands.check import report
 from .moments import WRONG_EXPIRY, time_to_come
 from .output import columns
@@ -85,16 +84,10 @@ def change(config: Path | None, work: Change, done: str) -> int:
     """Do `work` in a transaction, with its entry in the audit log; print a new secret."""
     # Imported late: SQLAlchemy takes longer than all the rest of a command.
     from ..control.changes import Actor
-    from ..store.writing import chain
 
     def both(connection: Transaction, known: KnownKeys) -> KeyChange:
         made = work(connection, known, Actor(operator(), time.time()))
-        if made.note is not None:
-            note = made.note
-            details = dict(note.details)
-            chain.append(
-                connection, [by_operator(note.action, AuditResult.OK, note.target, **details)]
-            )
+        append_note(connection, made.note)
         return made
 
     return with_database(config, both, lambda made: _shown(made, done), write=True)

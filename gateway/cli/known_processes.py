@@ -15,7 +15,7 @@ from ..core.state_server import StateServer
 from ..errors import ConfigError, NotFound, StoreUnavailable
 from ..installation import how_to_add
 from ..interrupts import leave_to_trio
-from .audit_entry import by_operator, operator, record_action
+from .audit_entry import append_note, by_operator, operator, record_action
 from .store import opened
 
 if TYPE_CHECKING:
@@ -128,13 +128,9 @@ def _database(file: Path) -> AbstractContextManager[Database]:
 
 
 def _in_database(file: Path, work: Callable[..., ProcessChange]) -> ProcessChange:
-    from ..store.writing import chain
-
     def both(connection: Transaction) -> ProcessChange:
         change = work(connection)
-        if (note := change.note) is not None:
-            event = by_operator(note.action, AuditResult.OK, note.target, **note.details)
-            chain.append(connection, [event])
+        append_note(connection, change.note)
         return change
 
     with _database(file) as database:

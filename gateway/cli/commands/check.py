@@ -14,8 +14,9 @@ from ...config.checks.oversights import of_tree
 from ...config.paths import config_path
 from ...config.sources.state import find_state
 from ...config.sources.text import parse_toml, read_text
-from ...errors import ConfigError
+from ...errors import ConfigError, GatewayError
 from ...providers.facts.current import NAME, current_book
+from ..output.plain_text import printable_line
 
 
 def check_file(file: Path | None) -> int:
@@ -53,6 +54,15 @@ def report(error: ConfigError) -> None:
     """Print the problems to stderr, one a line."""
     for problem in error.problems:
         sys.stderr.write(f"error: {problem}\n")
+
+
+def failed(error: ConfigError | GatewayError) -> int:
+    """Print why a command has come to nothing; return its exit status."""
+    if isinstance(error, ConfigError):
+        report(error)
+    else:
+        sys.stderr.write(f"error: {printable_line(error.message)}\n")
+    return 1
 
 
 def _count(number: int, noun: str) -> str:

@@ -19,9 +19,8 @@ from ....providers.facts.pricelist import PriceList
 from ...audit_entry import by_operator, record_action
 from ...key_work import usage_error
 from ...options import ConfigFile, Flag
-from ...output.plain_text import printable_line
 from ...store import opened
-from ..check import report
+from ..check import failed
 
 _NANO: Final = 10**9
 
@@ -53,12 +52,8 @@ def reprice(*, since: str, until: str, dry_run: Flag = False, config: ConfigFile
             span = Span(begin, end)
             compute(database, span, lambda _, *key: prices.of(*key), found, dry=dry_run)
         ended = AuditResult.OK
-    except ConfigError as exc:
-        report(exc)
-        return 1
-    except GatewayError as exc:
-        sys.stderr.write(f"error: {printable_line(exc.message)}\n")
-        return 1
+    except (ConfigError, GatewayError) as exc:
+        return failed(exc)
     finally:
         if not dry_run:
             details = msgspec.structs.asdict(found) | {"since": since, "until": until}

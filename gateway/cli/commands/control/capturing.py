@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from ....config import load
 from ....config.paths import config_path
-from ....core.records.audit import AuditResult
 from ....errors import ConfigError, GatewayError
-from ...audit_entry import by_operator, operator
+from ...audit_entry import append_note, operator
 from ...key_work import usage_error
 from ...moments import utc
 from ...output.plain_text import printable_line
 from ...store import opened
-from ..check import report
+from ..check import failed
 
 if TYPE_CHECKING:
     from ....control.capturing import WindowChange
@@ -58,11 +57,8 @@ def show_open(config: Path | None) -> int:
     try:
         with opened(config or config_path()) as database:
             found = database.read_now(lambda connection: open_windows(connection, now))
-    except ConfigError as exc:
-        report(exc)
-        return 1
-    except GatewayError as exc:
-        return _failed(exc)
+    except (ConfigError, GatewayError) as exc:
+        return failed(exc)
     for each in found:
         line = f"{each.token}  until {utc(round(each.until * 1_000_000))} by {each.opened_by}"
         line += f": {each.reason}" if each.reason else ""
@@ -74,31 +70,20 @@ def show_open(config: Path | None) -> int:
 
 def _change(config: Path | None, work: Work, done: str) -> int:
     from ....control.changes import Actor
-    from ....store.writing import chain
 
     file = config or config_path()
 
     def both(connection: Transaction) -> WindowChange:
         made = work(connection, names.__contains__, Actor(operator(), time.time()))
-        if (note := made.note) is not None:
-            event = by_operator(note.action, AuditResult.OK, note.target, **note.details)
-            chain.append(connection, [event])
+        append_note(connection, made.note)
         return made
 
     try:
         names = {token.name for token in load.outline(file).tokens}
         with opened(file) as database:
             change = database.write_now(both)
-    except ConfigError as exc:
-        report(exc)
-        return 1
-    except GatewayError as exc:
-        return _failed(exc)
+    except (ConfigError, GatewayError) as exc:
+        return failed(exc)
     name = printable_line(repr(change.token))
     sys.stderr.write(f"{name} {done if change.note else 'is not captured'}\n")
     return 0
-
-
-def _failed(exc: GatewayError) -> int:
-    sys.stderr.write(f"error: {printable_line(exc.message)}\n")
-    return 1

@@ -12,15 +12,14 @@ from cyclopts import App, Parameter
 
 from ....config import load
 from ....config.paths import config_path
-from ....core.records.audit import AuditResult
 from ....errors import ConfigError, GatewayError
-from ...audit_entry import by_operator, operator
+from ...audit_entry import append_note, operator
 from ...key_work import usage_error
 from ...moments import utc
 from ...options import ConfigFile
 from ...output.plain_text import printable_line
 from ...store import opened
-from ..check import report
+from ..check import failed
 
 if TYPE_CHECKING:
     from ....control.changes import Actor
@@ -113,11 +112,8 @@ def list_(*, config: ConfigFile = None) -> int:
         known = names_of(load.outline(file))
         with opened(file) as database:
             orders = {each.name: each for each in database.read_now(all_orders)}
-    except ConfigError as exc:
-        report(exc)
-        return 1
-    except GatewayError as exc:
-        return _failed(exc)
+    except (ConfigError, GatewayError) as exc:
+        return failed(exc)
     now = time.time()
     for name in sorted(known):
         order, line = orders.get(name), name
@@ -132,31 +128,20 @@ def list_(*, config: ConfigFile = None) -> int:
 def _change(config: Path | None, work: Work, done: str) -> int:
     from ....control.changes import Actor
     from ....control.deployments import names_of
-    from ....store.writing import chain
 
     file = config or config_path()
 
     def both(connection: Transaction) -> DeploymentChange:
         made = work(connection, known, Actor(operator(), time.time()))
-        if (note := made.note) is not None:
-            event = by_operator(note.action, AuditResult.OK, note.target, **note.details)
-            chain.append(connection, [event])
+        append_note(connection, made.note)
         return made
 
     try:
         known = names_of(load.outline(file))
         with opened(file) as database:
             change = database.write_now(both)
-    except ConfigError as exc:
-        report(exc)
-        return 1
-    except GatewayError as exc:
-        return _failed(exc)
+    except (ConfigError, GatewayError) as exc:
+        return failed(exc)
     name = printable_line(repr(change.order.name))
     sys.stderr.write(f"{name} {done if change.note else 'is so already'}\n")
     return 0
-
-
-def _failed(exc: GatewayError) -> int:
-    sys.stderr.write(f"error: {printable_line(exc.message)}\n")
-    return 1

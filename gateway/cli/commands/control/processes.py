@@ -16,7 +16,7 @@ from ...key_work import usage_error
 from ...options import ConfigFile
 from ...output.columns import print_columns, print_json
 from ...output.plain_text import printable_line
-from ..check import report
+from ..check import failed
 
 if TYPE_CHECKING:
     from ....group.known.hosts import ProcessView
@@ -53,7 +53,7 @@ def status(
     try:
         found = known_processes.told_processes(config or config_path())
     except (ConfigError, GatewayError) as exc:
-        return _failed(exc)
+        return failed(exc)
     now = time.time()
     if in_flight:
         return _show_requests(found.rows, now, json=json)
@@ -96,7 +96,7 @@ def drain(
         target = known_processes.target_of(known_processes.told_processes(file), name)
         known_processes.drain(file, target, seconds, reason[:200])
     except (ConfigError, GatewayError) as exc:
-        return _failed(exc)
+        return failed(exc)
     sys.stderr.write(f"{printable_line(repr(name))} is drained\n")
     return 0
 
@@ -115,7 +115,7 @@ def enable(name: str, /, *, config: ConfigFile = None) -> int:
         target = known_processes.target_of(known_processes.told_processes(file), name)
         change = known_processes.enable(file, target)
     except (ConfigError, GatewayError) as exc:
-        return _failed(exc)
+        return failed(exc)
     done = "is in service again" if change.note else "is so already"
     sys.stderr.write(f"{printable_line(repr(name))} {done}\n")
     return 0
@@ -134,7 +134,7 @@ def cancel(request_id: str, /, *, config: ConfigFile = None) -> int:
     try:
         known_processes.cancel(config or config_path(), request_id)
     except (ConfigError, GatewayError) as exc:
-        return _failed(exc)
+        return failed(exc)
     sys.stderr.write("all processes are asked to cancel it\n")
     return 0
 
@@ -194,11 +194,3 @@ def _cells(view: ProcessView, drains: list[ProcessDrain], now: float) -> tuple[s
         f"{max(0.0, now - view.started / 1_000_000):.0f} s",
         view.id,
     )
-
-
-def _failed(exc: ConfigError | GatewayError) -> int:
-    if isinstance(exc, ConfigError):
-        report(exc)
-    else:
-        sys.stderr.write(f"error: {printable_line(exc.message)}\n")
-    return 1

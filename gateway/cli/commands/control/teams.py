@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import msgspec
 from cyclopts import App, Parameter
 
-from ....core.records.audit import AuditResult
-from ...audit_entry import by_operator, operator
+from ...audit_entry import append_note, operator
 from ...key_work import (
     budget_of,
     fields_of,
@@ -175,13 +174,10 @@ def _change(
     """Do `work` in a transaction, with its entry in the audit log."""
     # Imported late: SQLAlchemy takes longer than all the rest of a command.
     from ....control.changes import Actor
-    from ....store.writing import chain
 
     def both(connection: Transaction, known: KnownKeys) -> TeamChange:
         made = work(connection, known, Actor(operator(), time.time()))
-        if (note := made.note) is not None:
-            entry = by_operator(note.action, AuditResult.OK, note.target, **dict(note.details))
-            chain.append(connection, [entry])
+        append_note(connection, made.note)
         return made
 
     def show(made: TeamChange) -> int:
