@@ -22,8 +22,8 @@ class NotedChange(Protocol):
 C = TypeVar("C", bound=NotedChange)
 
 
-async def changed(request: AdminRequest, work: Callable[[Transaction, Actor], C]) -> C:
-    """Do `work` and put it into the audit log; this process follows at once."""
+async def recorded(request: AdminRequest, work: Callable[[Transaction, Actor], C]) -> C:
+    """Do `work` and put it into the audit log, in one transaction."""
     actor = Actor(request.who, request.now)
 
     def both(connection: Transaction) -> C:
@@ -32,7 +32,12 @@ async def changed(request: AdminRequest, work: Callable[[Transaction, Actor], C]
             audit_change(connection, request, change.note)
         return change
 
-    change = await request.write(both)
+    return await request.write(both)
+
+
+async def changed(request: AdminRequest, work: Callable[[Transaction, Actor], C]) -> C:
+    """Do `work` and put it into the audit log; this process follows at once."""
+    change = await recorded(request, work)
     if request.resources.look is not None:
         await request.resources.look()
     return change

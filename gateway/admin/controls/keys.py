@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -12,7 +11,7 @@ from starlette.responses import Response
 
 from ...config.keys.stored import KeyState
 from ...control import key_order, key_view, keys
-from ...control.changes import Actor, Precondition, etag
+from ...control.changes import Precondition, etag
 from ...control.key_order import KeyQuery
 from ...control.key_view import KeyFilter, KeyView
 from ...control.keys import KeyChange, KeyEdit, NewKey
@@ -23,7 +22,7 @@ from ...errors import InvalidRequest, NotFound
 from ...store.control.generations import Transaction
 from ...store.queries.cursor import check_limit
 from ..request import AdminRequest, encoded
-from .audit import audit_change
+from .audit import recorded
 from .spending import with_spending
 
 _MAX_VALUES: Final = 100
@@ -63,7 +62,7 @@ async def listed(request: AdminRequest) -> Response:
         sort=request.text("sort", "name", key_order.SORTS),
         descending=request.text("order", "asc", ("asc", "desc")) == "desc",
     )
-    files, cursor = _known(request), request.text("cursor", "")
+    files, cursor = known_keys(request), request.text("cursor", "")
 
     def work(connection: Transaction) -> NamePage[KeyView]:
         return key_order.page(connection, files, query, cursor=cursor, limit=limit, now=request.now)
@@ -76,7 +75,7 @@ async def listed(request: AdminRequest) -> Response:
 async def one(request: AdminRequest) -> Response:
     """Answer with a key, and with its ETag if it can be changed."""
     request.only()
-    name, known = request.argument, _known(request)
+    name, known = request.argument, known_keys(request)
     found = await request.database.read(
         lambda connection: key_view.find(connection, name, known, request.now)
     )
@@ -89,8 +88,8 @@ async def create(request: AdminRequest) -> Response:
     """Make a key and show its secret, this once."""
     request.only()
     new = await request.json(NewKey)
-    known = _known(request)
-    change = await change_key(
+    known = known_keys(request)
+    change = await recorded(
         request, lambda connection, actor: keys.create(connection, new, known, actor)
     )
     location = outside(f"/admin/api/keys/{quote(change.key.name, safe='')}")
@@ -101,9 +100,9 @@ async def edit(request: AdminRequest) -> Response:
     """Change what a key may do; needs If-Match."""
     request.only()
     wanted = await request.json(KeyEdit)
-    name, known = request.argument, _known(request)
+    name, known = request.argument, known_keys(request)
     match = Precondition(request.if_match, required=True)
-    change = await change_key(
+    change = await recorded(
         request,
         lambda connection, actor: keys.edit(connection, name, wanted, match, known, actor),
     )
@@ -114,9 +113,9 @@ async def rotate(request: AdminRequest) -> Response:
     """Give a key a new secret, and show it this once."""
     request.only()
     wanted = await request.json(RotateRequest) if await request.http.body() else RotateRequest()
-    name, known = request.argument, _known(request)
+    name, known = request.argument, known_keys(request)
     match = Precondition(request.if_match)
-    change = await change_key(
+    change = await recorded(
         request,
         lambda connection, actor: keys.rotate(
             connection, name, wanted.overlap_s, match, known, actor
@@ -139,31 +138,17 @@ async def revoke(request: AdminRequest) -> Response:
 
 async def _set_state(request: AdminRequest, state: KeyState) -> Response:
     request.only()
-    name, known = request.argument, _known(request)
+    name, known = request.argument, known_keys(request)
     match = Precondition(request.if_match)
-    change = await change_key(
+    change = await recorded(
         request,
         lambda connection, actor: keys.set_state(connection, name, state, match, known, actor),
     )
     return await _changed(request, change)
 
 
-async def change_key(
-    request: AdminRequest, work: Callable[[Transaction, Actor], KeyChange]
-) -> KeyChange:
-    """Do `work` and put it into the audit log, in one transaction."""
-    actor = Actor(request.who, request.now)
-
-    def both(connection: Transaction) -> KeyChange:
-        change = work(connection, actor)
-        if change.note is not None:
-            audit_change(connection, request, change.note)
-        return change
-
-    return await request.write(both)
-
-
-def _known(request: AdminRequest) -> KnownKeys:
+def known_keys(request: AdminRequest) -> KnownKeys:
+    """Return what the configuration knows of keys and teams."""
     control = request.resources.control
     return KnownKeys(control.config, Path(control.reload_status.path))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
@@ -21,8 +20,8 @@ from ...store.control import stored_teams
 from ...store.control.generations import Transaction
 from ...store.queries.cursor import check_limit
 from ..request import AdminRequest, encoded
-from .audit import audit_change
-from .keys import name_text
+from .audit import recorded
+from .keys import known_keys, name_text
 from .spending import with_spending
 
 
@@ -39,7 +38,7 @@ async def listed(request: AdminRequest) -> Response:
     limit = request.number("limit", LIMIT)
     check_limit(limit, MAX_LIMIT)
     after = read_cursor(request.text("cursor", ""), ["teams", text])
-    known = _known(request)
+    known = known_keys(request)
     found = await request.database.read(
         lambda connection: team_view.page(
             connection, known, text=text, after=after, limit=limit + 1
@@ -52,7 +51,7 @@ async def listed(request: AdminRequest) -> Response:
 async def one(request: AdminRequest) -> Response:
     """Answer with a team, and with its ETag if it can be changed."""
     request.only()
-    name, known = request.argument, _known(request)
+    name, known = request.argument, known_keys(request)
     found = await request.database.read(lambda connection: team_view.find(connection, name, known))
     if found is None:
         raise NotFound(f"there is no team {name!r}")
@@ -97,20 +96,8 @@ async def change(
     request: AdminRequest, work: Callable[[Transaction, KnownKeys, Actor], TeamChange]
 ) -> TeamChange:
     """Do `work` and put it into the audit log, in one transaction."""
-    actor, known = Actor(request.who, request.now), _known(request)
-
-    def both(connection: Transaction) -> TeamChange:
-        made = work(connection, known, actor)
-        if made.note is not None:
-            audit_change(connection, request, made.note)
-        return made
-
-    return await request.write(both)
-
-
-def _known(request: AdminRequest) -> KnownKeys:
-    control = request.resources.control
-    return KnownKeys(control.config, Path(control.reload_status.path))
+    known = known_keys(request)
+    return await recorded(request, lambda connection, actor: work(connection, known, actor))
 
 
 async def _changed(
@@ -119,7 +106,7 @@ async def _changed(
     status: int = 200,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    known = _known(request)
+    known = known_keys(request)
     of_store = await request.database.read(stored_teams.members)
     members = of_store.get(team.name, 0) + known.members.get(team.name, 0)
     return await _answer(request, team_view.stored_view(team, members), status, headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, cast
 
 import msgspec
@@ -136,13 +136,18 @@ async def _rendered(request: PageRequest, rows: list[dict[str, Any]]) -> msgspec
     return found
 
 
-def wanted_of(request: PageRequest) -> tuple[Filter, str]:
-    """Return the filter and the range by name, "" where the address has times of its own."""
+def wanted_of(
+    request: PageRequest, also: Set[str] = _ALSO, usual: str = DEFAULT
+) -> tuple[Filter, str]:
+    """Return the filter and the range by name, "" where the address has times of its own.
+
+    `also` are the parameters of the page that filter nothing, `usual` is the range without one.
+    """
     params = {name: values for name, values in request.admin.params.items() if name != "range"}
-    wanted = filters.parse(params, request.admin.now, _ALSO - {"range"})
+    wanted = filters.parse(params, request.admin.now, also - {"range"})
     if wanted.since is not None or wanted.until is not None:
         return wanted, ""
-    ranged = RANGES[request.admin.text("range", DEFAULT, RANGES)]
+    ranged = RANGES[request.admin.text("range", usual, RANGES)]
     since = time_range.since(ranged, request.admin.now)
     # `written` makes a page's cursor good for the next page, whose "now" is another.
     written = (f"{ranged.seconds}s", "")

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-import msgspec
 from starlette.responses import Response
 
 from ...core.records.client_metadata import agent_of
 from ...errors import InvalidRequest, NotFound
 from ...store.queries import agent_sessions, filters, request_log, session_thread
 from ...store.queries.agent_sessions import SessionKind
-from ...store.queries.filters import Filter
 from ...store.queries.request_log import RequestPage
 from ...store.queries.session_thread import SessionSummary
 from .. import links
 from ..page_request import PageRequest
-from ..views import time_range
 from ..views.explanations import ENDS
 from ..views.time_range import RANGES
-from .requests import names
+from .requests import names, wanted_of
 
 LIMIT: Final = 50
 DEFAULT: Final = "7d"
@@ -31,7 +28,7 @@ _FIELDS: Final = (("model", "Model"), ("token", "Key"), ("team", "Team"))
 async def sessions(request: PageRequest) -> Response:
     """Show a page of sessions; of it only the rows if that is what a script asks for."""
     by = _kind(request)
-    wanted, ranged = _wanted(request)
+    wanted, ranged = wanted_of(request, _ALSO, DEFAULT)
     after = request.admin.text("cursor", "") or None
     page = await request.read(
         lambda connection: agent_sessions.page(connection, wanted, by=by, after=after, limit=LIMIT)
@@ -110,16 +107,3 @@ def _id(request: PageRequest) -> str:
 def _agent(row: dict[str, Any]) -> str | None:
     found = agent_of(row["metadata"] or {})
     return None if found is None else found.id
-
-
-def _wanted(request: PageRequest) -> tuple[Filter, str]:
-    """Return the filter and the range by name, "" where the address has times of its own."""
-    params = {name: values for name, values in request.admin.params.items() if name != "range"}
-    wanted = filters.parse(params, request.admin.now, _ALSO - {"range"})
-    if wanted.since is not None or wanted.until is not None:
-        return wanted, ""
-    ranged = RANGES[request.admin.text("range", DEFAULT, RANGES)]
-    since = time_range.since(ranged, request.admin.now)
-    # `written` makes a page's cursor good for the next page, whose "now" is another.
-    written = (f"{ranged.seconds}s", "")
-    return msgspec.structs.replace(wanted, since=since, written=written), ranged.name

@@ -8,7 +8,8 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from ....admin.controls.keys import change_key
+from ....admin.controls.audit import recorded
+from ....admin.controls.keys import known_keys
 from ....admin.controls.spending import with_spending
 from ....config.keys.stored import KeyState
 from ....control import keys
@@ -23,7 +24,6 @@ from ...page_request import PageRequest
 from ...views import term_form
 from ...views.term_form import Form, TermForm
 from . import key
-from .listing import known_keys
 
 _STATES: Final = {
     "disable": KeyState.DISABLED,
@@ -38,11 +38,11 @@ async def create(request: PageRequest) -> Response:
     """Make a key, and show its secret, this once."""
     given = await request.admin.form()
     form = term_form.written(given)
-    known = known_keys(request)
+    known = known_keys(request.admin)
     try:
         fields = {"name": form.values["name"], **term_form.terms_of(form, request.admin.now)}
         new = term_form.converted(fields, NewKey)
-        made = await change_key(
+        made = await recorded(
             request.admin, lambda connection, actor: keys.create(connection, new, known, actor)
         )
     except (InvalidRequest, Conflict) as exc:
@@ -60,7 +60,7 @@ async def change(request: PageRequest) -> Response:
     match = Precondition(term_form.version_of(given), required=True)
     form = term_form.written(given) if do == "edit" else None
     try:
-        made = await change_key(request.admin, _work(request, view, do, given, match))
+        made = await recorded(request.admin, _work(request, view, do, given, match))
     except PreconditionFailed:
         return await _conflict(request, form, given)
     except InvalidRequest as exc:
@@ -76,7 +76,7 @@ def _work(
     request: PageRequest, view: KeyView, do: str, given: Form, match: Precondition
 ) -> Callable[[Transaction, Actor], KeyChange]:
     """Return what is to be done. Raises InvalidRequest."""
-    known, name = known_keys(request), view.name
+    known, name = known_keys(request.admin), view.name
     if do == "edit":
         return _edit(request, view, given, match, known)
     if do == "rotate":

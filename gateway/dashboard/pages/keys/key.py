@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from ....admin.controls.keys import known_keys
 from ....admin.controls.spending import with_spending
 from ....admin.rights import Right
 from ....control import key_view
@@ -18,7 +19,7 @@ from ...page_request import PageRequest
 from ...views import term_form
 from ...views.key_use import a_model, key_use
 from ...views.term_form import TermForm
-from .listing import STATES, known_keys, team_names
+from .listing import STATES, team_names
 
 # Models that are named as examples.
 _NAMED: Final = 6
@@ -46,7 +47,7 @@ async def new(request: PageRequest) -> Response:
 
 async def found(request: PageRequest, name: str) -> KeyView:
     """Return a key by its name. Raises NotFound."""
-    known = known_keys(request)
+    known = known_keys(request.admin)
 
     def work(connection: Transaction) -> KeyView | None:
         return key_view.find(connection, name, known, request.admin.now)
@@ -99,7 +100,7 @@ async def new_form(request: PageRequest, form: TermForm, status: int = 200) -> R
 
 async def _choices(request: PageRequest) -> dict[str, Any]:
     """Return what the fields of a form suggest."""
-    known = known_keys(request)
+    known = known_keys(request.admin)
     models = islice((each.name for each in request.resources.snapshot().models), _NAMED)
     return {
         "teams": await request.read(lambda connection: team_names(connection, known)),

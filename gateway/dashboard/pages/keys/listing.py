@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 from starlette.responses import Response
 
+from ....admin.controls.keys import known_keys
 from ....admin.controls.spending import with_spending
 from ....control import key_order, key_view, team_view
 from ....control.key_order import KeyQuery
@@ -29,12 +29,6 @@ STATES: Final = {
 }
 SOURCES: Final = (("", "Wherever"), ("store", "Database"), ("file", "Files"))
 _PARAMETERS: Final = ("text", "team", "state", "source", "sort", "order", "cursor")
-
-
-def known_keys(request: PageRequest) -> KnownKeys:
-    """Return what the configuration knows of keys and teams."""
-    control = request.resources.control
-    return KnownKeys(control.config, Path(control.reload_status.path))
 
 
 def name_part(request: PageRequest, name: str) -> str:
@@ -69,7 +63,7 @@ async def keys(request: PageRequest) -> Response:
         sort=sort,
         descending=order == "desc",
     )
-    known = known_keys(request)
+    known = known_keys(request.admin)
 
     def work(connection: Transaction) -> tuple[NamePage[KeyView], dict[str, int], list[str]]:
         found = key_order.page(

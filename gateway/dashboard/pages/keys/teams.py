@@ -7,6 +7,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from ....admin.controls import teams as api
+from ....admin.controls.keys import known_keys
 from ....admin.controls.spending import with_spending
 from ....admin.rights import Right
 from ....control import key_view, team_view, teams
@@ -23,7 +24,7 @@ from ...page_request import PageRequest
 from ...views import term_form
 from ...views.term_form import TermForm
 from .changes import differing
-from .listing import LIMIT, STATES, known_keys, name_part
+from .listing import LIMIT, STATES, name_part
 
 _MEMBERS: Final = 50
 
@@ -34,7 +35,7 @@ async def listed(request: PageRequest) -> Response:
     text = name_part(request, "text")
     cursor = request.admin.text("cursor", "")
     after = read_cursor(cursor, ["teams", text])
-    known = known_keys(request)
+    known = known_keys(request.admin)
     found = await request.read(
         lambda connection: team_view.page(
             connection, known, text=text, after=after, limit=LIMIT + 1
@@ -116,7 +117,7 @@ async def change(request: PageRequest) -> Response:
 
 
 async def _found(request: PageRequest) -> TeamState:
-    name, known = request.admin.argument, known_keys(request)
+    name, known = request.admin.argument, known_keys(request.admin)
     view: TeamState | None = await request.read(
         lambda connection: team_view.find(connection, name, known)
     )
@@ -134,7 +135,7 @@ async def _shown(
     form: TermForm | None = None,
     status: int = 200,
 ) -> Response:
-    known, wanted = known_keys(request), KeyFilter(team=(view.name,))
+    known, wanted = known_keys(request.admin), KeyFilter(team=(view.name,))
 
     def work(connection: Transaction) -> list[KeyView]:
         return key_view.page(
