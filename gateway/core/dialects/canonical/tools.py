@@ -7,6 +7,8 @@
 
 OpenAI's Responses have both, chats and Messages neither: OpenAI's own chat completions have custom
 tools, but hardly any other server with that API.
+
+And functions, and the words by which one is chosen, read as several APIs have them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import msgspec
 from .call import Block, CanonicalCall, Tool, ToolCall, ToolChoice, Turn
 from .events import BlockStarted, BlockStopped, Event, Grown, Stopped
 from .fidelity import Fidelity
+from .reading import Fields, fields_of, items_of, member_text, text_of
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 # The strictest limit on a tool's name (platform.openai.com/docs/api-reference/chat/create).
@@ -183,3 +186,33 @@ def _input_of(arguments: str) -> str:
         return _GIVEN.decode(arguments).input
     except (msgspec.DecodeError, UnicodeEncodeError):
         return arguments
+
+
+def read_functions(fields: Fields, *, strict: bool | None = None) -> list[Tool]:
+    """Return the functions in `tools`, as the APIs have them that took OpenAI's form."""
+    found = []
+    for index, item in enumerate(items_of(fields.get("tools", msgspec.Raw(b"[]")), "tools")):
+        path = f"tools.{index}.function"
+        tool = fields_of(item, f"tools.{index}")
+        function = fields_of(tool.get("function", msgspec.Raw(b"0")), path)
+        found.append(
+            Tool(
+                name=member_text(function, "name", path),
+                description=member_text(function, "description", path, "") or None,
+                schema=function.get("parameters"),
+                strict=strict,
+                path=path,
+            )
+        )
+    return found
+
+
+def read_choice_word(raw: msgspec.Raw, path: str, fidelity: Fidelity) -> ToolChoice | None:
+    """Return the choice that OpenAI's APIs have a word for."""
+    word = text_of(raw, path)
+    if word == "required":
+        return ToolChoice("any")
+    if word in ("none", "auto"):
+        return ToolChoice("none" if word == "none" else "auto")
+    fidelity.demand(path, f"{word!r} is unknown")
+    return None

@@ -10,6 +10,7 @@ from .....errors import InvalidRequest
 from ...canonical.call import CanonicalCall, OutputFormat, Reasoning, Tool, ToolChoice, Turn
 from ...canonical.fidelity import Fidelity
 from ...canonical.reading import Fields, fields_of, is_true, items_of, member_text, number, text_of
+from ...canonical.tools import read_functions
 from .documents import read_documents
 from .message_reader import read_messages
 
@@ -84,21 +85,7 @@ def _turns(fields: Fields, fidelity: Fidelity) -> list[Turn]:
 
 def _tools(fields: Fields) -> list[Tool]:
     strict = True if is_true(fields.get("strict_tools")) else None
-    found = []
-    for index, item in enumerate(items_of(fields.get("tools", _Raw(b"[]")), "tools")):
-        path = f"tools.{index}.function"
-        tool = fields_of(item, f"tools.{index}")
-        function = fields_of(tool.get("function", _Raw(b"0")), path)
-        found.append(
-            Tool(
-                name=member_text(function, "name", path),
-                description=member_text(function, "description", path, "") or None,
-                schema=function.get("parameters"),
-                strict=strict,
-                path=path,
-            )
-        )
-    return found
+    return read_functions(fields, strict=strict)
 
 
 def _choice(fields: Fields, fidelity: Fidelity) -> ToolChoice | None:

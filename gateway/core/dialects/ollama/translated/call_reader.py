@@ -13,7 +13,6 @@ from ...canonical.call import (
     OutputFormat,
     Reasoning,
     Text,
-    Tool,
     Turn,
 )
 from ...canonical.fidelity import Fidelity
@@ -27,6 +26,7 @@ from ...canonical.reading import (
     number,
     text_of,
 )
+from ...canonical.tools import read_functions
 from ...model_terms import Effort
 from .message_reader import MessageReader, images_of
 
@@ -79,7 +79,7 @@ def read_call(body: bytes, fidelity: Fidelity, *, generate: bool) -> CanonicalCa
     return CanonicalCall(
         turns=_prompt(fields) if generate else _messages(fields, fidelity),
         stream=bytes(fields.get("stream", b"true")) == b"true",
-        tools=_tools(fields),
+        tools=read_functions(fields),
         format=_format(fields),
         reasoning=_reasoning(fields),
         max_tokens=_limit(options),
@@ -112,23 +112,6 @@ def _prompt(fields: Fields) -> list[Turn]:
         raise InvalidRequest("you must provide a prompt", param="prompt")
     found = [Turn("user", blocks, path="prompt")]
     return [Turn("system", [Text(system)], head=True, path="system"), *found] if system else found
-
-
-def _tools(fields: Fields) -> list[Tool]:
-    found = []
-    for index, item in enumerate(items_of(fields.get("tools", _Raw(b"[]")), "tools")):
-        path = f"tools.{index}.function"
-        tool = fields_of(item, f"tools.{index}")
-        function = fields_of(tool.get("function", _Raw(b"0")), path)
-        found.append(
-            Tool(
-                name=member_text(function, "name", path),
-                description=member_text(function, "description", path, "") or None,
-                schema=function.get("parameters"),
-                path=path,
-            )
-        )
-    return found
 
 
 def _format(fields: Fields) -> OutputFormat | None:

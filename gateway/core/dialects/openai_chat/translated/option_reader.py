@@ -19,6 +19,7 @@ from ...canonical.reading import (
     number,
     text_of,
 )
+from ...canonical.tools import read_choice_word
 from ...model_terms import Effort
 
 _Raw = msgspec.Raw
@@ -115,21 +116,13 @@ def _grammar(function: Fields, path: str) -> _Raw | None:
     return _Raw(msgspec.json.encode({"type": "grammar", **inner}))
 
 
-def read_choice(  # noqa: PLR0911  # a row for each form
-    fields: Fields, fidelity: Fidelity
-) -> ToolChoice | None:
+def read_choice(fields: Fields, fidelity: Fidelity) -> ToolChoice | None:
     name = "tool_choice" if "tool_choice" in fields else "function_call"
     if name not in fields:
         return None
     raw = fields[name]
     if is_text(raw):
-        word = text_of(raw, name)
-        if word == "required":
-            return ToolChoice("any")
-        if word in ("none", "auto"):
-            return ToolChoice("none" if word == "none" else "auto")
-        fidelity.demand(name, f"{word!r} is unknown")
-        return None
+        return read_choice_word(raw, name, fidelity)
     found = fields_of(raw, name)
     if name == "function_call":
         return ToolChoice("tool", (member_text(found, "name", name),))

@@ -10,6 +10,7 @@ from ...canonical.call import OutputFormat, Reasoning, Tool, ToolChoice
 from ...canonical.fidelity import Fidelity
 from ...canonical.own_tools.tool import Location, OwnTool
 from ...canonical.reading import Fields, fields_of, is_text, is_true, items_of, member_text, text_of
+from ...canonical.tools import read_choice_word
 from ...model_terms import Effort
 
 _Raw = msgspec.Raw
@@ -111,21 +112,13 @@ def _tool(tool: Fields, kind: str, path: str, fidelity: Fidelity) -> Tool:
     )
 
 
-def read_choice(  # noqa: PLR0911  # a row for each form
-    fields: Fields, fidelity: Fidelity
-) -> ToolChoice | None:
+def read_choice(fields: Fields, fidelity: Fidelity) -> ToolChoice | None:
     path = "tool_choice"
     if path not in fields:
         return None
     raw = fields[path]
     if is_text(raw):
-        word = text_of(raw, path)
-        if word == "required":
-            return ToolChoice("any")
-        if word in ("none", "auto"):
-            return ToolChoice("none" if word == "none" else "auto")
-        fidelity.demand(path, f"{word!r} is unknown")
-        return None
+        return read_choice_word(raw, path, fidelity)
     found = fields_of(raw, path)
     kind = member_text(found, "type", path)
     if kind in ("function", "custom"):
