@@ -6,6 +6,7 @@ import gc
 import inspect
 import itertools
 import os
+import signal
 from collections.abc import Generator, Iterator
 from typing import Final
 
@@ -92,6 +93,19 @@ class Marks:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Marks())
+    _heed_signals()
+
+
+def _heed_signals() -> None:
+    """Have signals do what they do for a person, also where they were ignored at the start.
+
+    Who runs the tests in the background may have them ignored (POSIX shells do so with SIGINT and
+    SIGQUIT, nohup with SIGHUP), and a child process keeps that over execve(2).
+    """
+    for each in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(each) == signal.SIG_IGN:
+            usual = signal.default_int_handler if each == signal.SIGINT else signal.SIG_DFL
+            signal.signal(each, usual)
 
 
 @pytest.hookimpl(trylast=True)
