@@ -7,13 +7,17 @@ does not become it.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
+import outcome
 import structlog
 import trio
 
@@ -29,6 +33,8 @@ from .trial import tried
 
 # Seconds for a worker to be there at each place: one may have died.
 _ALL_READY: Final = 60.0
+# Seconds for threads to begin; they have nothing else to do.
+_MEETING: Final = 1.0
 # For signals that have come before they were held back to be dealt with.
 _SETTLE: Final = 0.02
 
@@ -77,6 +83,7 @@ class Succession:
             await trio.sleep(_SETTLE)
             if self._crew.leaving.is_set():
                 return "the gateway was told to leave"
+            _hold_back_in_threads()
             _log.info("the supervisor takes up the code that is on disk")
             ours = self._handover()
             descriptor = handover.write(ours)
@@ -105,3 +112,29 @@ class Succession:
             at=time.monotonic(),
             limits=None if limits is None else limits.state(),
         )
+
+
+def _hold_back_in_threads() -> None:
+    """Have threads that Trio keeps hold signals back as well.
+
+    One that they take would be lost, if the program is another one before Python has seen to it.
+    Each idle thread gets one task, and none is done before all have begun.
+    """
+    count = sum(each.name.startswith("Trio thread") for each in threading.enumerate())
+    met = threading.Barrier(count + 1)
+
+    def hold_back() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.wait(_MEETING)
+
+    for _ in range(count):
+        trio.lowlevel.start_thread_soon(hold_back, _done)
+    try:
+        met.wait(_MEETING)
+    except threading.BrokenBarrierError:
+        _log.warning("not all threads hold signals back", threads=count)
+
+
+def _done(result: outcome.Outcome[None]) -> None:
+    result.unwrap()
