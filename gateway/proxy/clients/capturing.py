@@ -37,29 +37,55 @@ def keep(
     `body` is None for one that is passed on as it comes, and held nowhere; `target` is the
     dialect's path unless it says another. A request that is for no model has the name "".
     """
+    dialect = exchange.dialect
+    capture = begun(
+        exchange,
+        model,
+        body,
+        key,
+        method=method,
+        target=dialect.path if target is None else target,
+        marks=dialect.stream_marks,
+    )
+    if capture is None:
+        return
+    exchange.settlement.capture = capture
+    exchange.client = CapturingClient(exchange.client, capture, dialect)
+
+
+def begun(
+    exchange: Exchange,
+    model: str,
+    body: bytes | None,
+    key: bytes | None,
+    *,
+    method: str,
+    target: str,
+    marks: frozenset[bytes] = frozenset(),
+) -> Capture | None:
+    """Return what keeps an exchange for the debug log, with its request; None if it is not wanted.
+
+    The arguments are those of `keep`.
+    """
     captures, record = exchange.services.captures, exchange.record
     if captures is None or not captures.selects(exchange.caller.name, model):
-        return
-    capture = captures.begin(
+        return None
+    return captures.begin(
         CapturedRequest(
             request_id=record.request_id,
             time=record.time,
             token=record.token,
             model=record.model,
             method=method,
-            target=exchange.dialect.path if target is None else target,
+            target=target,
             headers=tuple(exchange.headers.items()),
             body=body or b"",
             passed_on=body is None,
             arrived=exchange.started,
             secrets=() if key is None else (key,),
-            marks=exchange.dialect.stream_marks,
+            marks=marks,
         )
     )
-    if capture is None:
-        return
-    exchange.settlement.capture = capture
-    exchange.client = CapturingClient(exchange.client, capture, exchange.dialect)
 
 
 class CapturingClient(PassThroughClient):

@@ -8,7 +8,6 @@ import msgspec
 import trio
 
 from ...config.snapshot import ServedModel, Snapshot
-from ...core.capture.capture import CapturedRequest
 from ...core.dialects.base import DialectRequest
 from ...core.dialects.sessions.base import CallerMessage, SessionDialect, SessionOpening
 from ...core.limits.estimate import MOST_TOKENS, estimate_tokens
@@ -26,6 +25,7 @@ from ...errors import (
 from ...stops import RunningScope
 from ..access import authorize, check_overrides
 from ..admission import admit
+from ..clients.capturing import begun
 from ..exchange import Exchange
 from ..options import ClientOptions, ServingOptions
 from ..sessions.attempt import SessionTerms
@@ -231,22 +231,13 @@ def _notes(
     exchange: Exchange, key: bytes | None, called: SessionCall, first: str | None
 ) -> SessionNotes:
     """Return what keeps the session for the debug log, if it is wanted there."""
-    captures, record = exchange.services.captures, exchange.record
-    if captures is None or not captures.selects(exchange.caller.name, record.model or ""):
-        return SessionNotes(None)
-    capture = captures.begin(
-        CapturedRequest(
-            request_id=record.request_id,
-            time=record.time,
-            token=record.token,
-            model=record.model,
-            method="GET",
-            target=called.dialect.path,
-            headers=tuple(exchange.headers.items()),
-            body=(first or "").encode(),
-            arrived=exchange.started,
-            secrets=() if key is None else (key,),
-        )
+    capture = begun(
+        exchange,
+        exchange.record.model or "",
+        (first or "").encode(),
+        key,
+        method="GET",
+        target=called.dialect.path,
     )
     exchange.settlement.capture = capture
     return SessionNotes(capture)
