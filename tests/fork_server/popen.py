@@ -26,6 +26,7 @@ NAME: Final = "fork server"
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 # What Python reads before anything of ours runs: with other values a fork would not be the same.
+StrPath = str | os.PathLike[str]
 _EARLY: Final = {"PYTHONPATH": str(ROOT)}
 # `PYTHON` is the Makefile's own, and no setting of Python's.
 _ANY_VALUE: Final = {"PYTHON", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
@@ -41,7 +42,7 @@ class Popen(subprocess.Popen[Any]):
         *_, new_session, group = rest
         environment = dict(os.environ if env is None else env)
         plain = not (executable or preexec_fn or shell) and group == -1
-        if not (plain and can_fork(args, environment)):
+        if not (plain and can_fork(args, environment, cwd)):
             super()._execute_child(args, executable, preexec_fn, *rest)  # type: ignore[misc]
             return
         stdin_read, stdin_write, stdout_read, stdout_write, stderr_read, stderr_write, *_ = pipes
@@ -65,8 +66,11 @@ class Popen(subprocess.Popen[Any]):
         )
 
 
-def can_fork(args: Sequence[str], env: dict[str, str]) -> bool:
-    """Whether a fork is the same as a process that is started with this."""
+def can_fork(args: Sequence[str], env: dict[str, str], cwd: StrPath | None = None) -> bool:
+    """Whether a fork is the same as a process that is started with this.
+
+    Without PYTHONPATH it imports what is in its folder or else what is installed here, our code.
+    """
     early = {
         name: value
         for name, value in env.items()
@@ -76,8 +80,12 @@ def can_fork(args: Sequence[str], env: dict[str, str]) -> bool:
         sys.platform == "linux"
         and not isinstance(args, str | bytes)
         and tuple(args[: len(GATEWAY)]) == GATEWAY
-        and early == _EARLY
+        and (early == _EARLY or (not early and _is_ours(cwd or os.getcwd())))
     )
+
+
+def _is_ours(folder: StrPath) -> bool:
+    return os.path.samefile(folder, ROOT) or not os.path.exists(os.path.join(folder, "gateway"))
 
 
 async def open_process(command: Sequence[str], **options: Any) -> trio.Process:

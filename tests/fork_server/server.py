@@ -6,38 +6,28 @@ It must have one thread only, and open nothing: whatever it has, each gateway ha
 from __future__ import annotations
 
 import array
+import atexit
 import fcntl
 import gc
 import importlib
 import io
 import json
 import os
+import pkgutil
 import runpy
 import socket
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+import gateway
+
 from . import popen
 
-# What commands import, some of it late, and what the first use of a database needs.
+# What the first use of a database needs, besides all that is in the gateway itself.
 IMPORTED: Final = (
-    "gateway.cli",
-    "gateway.cli.admin_keys",
-    "gateway.cli.command_line",
-    "gateway.cli.commands.check",
-    "gateway.cli.commands.control.keys",
-    "gateway.cli.commands.db",
-    "gateway.cli.commands.init",
-    "gateway.cli.commands.reload",
-    "gateway.cli.commands.tokens",
-    "gateway.cli.commands.users",
-    "gateway.store.engine.creation",
-    "gateway.store.retention.task",
-    "gateway.store.writing.writer",
-    "gateway.cli.serving.one",
-    "gateway.cli.serving.several",
     "alembic.command",
     "alembic.config",
     "alembic.op",
@@ -48,6 +38,8 @@ IMPORTED: Final = (
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
 )
+# They do something when they are imported: serve, run, migrate.
+NOT_IMPORTED: Final = ("gateway.app", "gateway.store.migrations", "__main__")
 REQUEST_BYTES: Final = 1 << 20
 MOST_DESCRIPTORS: Final = 64
 
@@ -149,9 +141,41 @@ def _text(descriptor: int, errors: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(raw, errors=errors, line_buffering=by_line, write_through=direct)
 
 
+def modules() -> Iterator[str]:
+    """Name what a gateway may import, early or late: pages at the first look, for example."""
+    # In the order of a start: what else imports Rich comes after.
+    yield from ("gateway.cli", "gateway.cli.serving.one", "gateway.cli.serving.several")
+    for each in pkgutil.walk_packages(gateway.__path__, "gateway."):
+        if not each.name.startswith(NOT_IMPORTED) and not each.name.endswith(NOT_IMPORTED):
+            yield each.name
+    yield from IMPORTED
+
+
+def run() -> None:
+    """Run the gateway, and end as a process does that has come to its end.
+
+    All but one thing: an interpreter takes apart all that it has before it ends, and for that a
+    fork copies all of it, which takes longer than its start. Its end frees memory just as well.
+    """
+    try:
+        runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+    except SystemExit as exc:
+        if not isinstance(exc.code, int | None):
+            raise
+        vars(threading)["_shutdown"]()
+        vars(atexit)["_run_exitfuncs"]()
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            # The interpreter has something to say about it.
+            raise exc from None
+        os._exit(exc.code or 0)
+
+
 def main() -> None:
     with socket.socket(fileno=int(sys.argv[1])) as channel:
-        for name in IMPORTED:
+        for name in modules():
             importlib.import_module(name)
         threads = os.listdir("/proc/self/task")
         assert len(threads) == 1, f"a fork has one thread, and an import has started {threads}"
@@ -160,7 +184,7 @@ def main() -> None:
         channel.send(b"ready")
         request = serve(channel)
     if request is not None:
-        runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+        run()
 
 
 if __name__ == "__main__":

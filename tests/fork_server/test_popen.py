@@ -101,13 +101,20 @@ def test_a_signal_that_ends_it_is_its_status(tmp_path: Path) -> None:
         assert process.wait(20) == -signal.SIGKILL
 
 
-def test_what_python_itself_would_read_is_not_forked() -> None:
+def test_what_python_itself_would_read_is_not_forked(tmp_path: Path) -> None:
+    plain = {name: value for name, value in ENV.items() if not name.startswith("PYTHON")}
+    (tmp_path / "gateway").mkdir()
     assert can_fork([*GATEWAY, "serve"], ENV)
+    assert can_fork([*GATEWAY, "serve"], ENV, tmp_path)
+    assert can_fork([*GATEWAY, "serve"], plain, ROOT)
+    assert can_fork([*GATEWAY, "serve"], plain, tmp_path.parent)
     refused: list[Callable[[], bool]] = [
         lambda: can_fork(["env", *GATEWAY], ENV),
         lambda: can_fork([*GATEWAY[:2], "hypercorn"], ENV),
         lambda: can_fork([*GATEWAY, "serve"], {**ENV, "PYTHONPATH": "elsewhere"}),
         lambda: can_fork([*GATEWAY, "serve"], {**ENV, "PYTHONWARNINGS": "error"}),
+        # Other code would run.
+        lambda: can_fork([*GATEWAY, "serve"], plain, tmp_path),
     ]
     assert not any(each() for each in refused)
 
