@@ -3,15 +3,15 @@
 from tests.store.conftest import (
     database,
     migrated_file,
-    migrated_template,
     postgresql_database,
+    postgresql_databases,
     sqlite_database,
 )
 
 __all__ = [
     "database",
     "migrated_file",
-    "migrated_template",
     "postgresql_database",
+    "postgresql_databases",
     "sqlite_database",
 ]

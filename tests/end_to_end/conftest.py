@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ..emptied import EmptiedDatabases
 from ..postgres import PostgresServer
-from ..store.conftest import migrated_template
+from ..store.conftest import postgresql_databases
 from ..store.migrated import write_migrated
 from .store import Kept, kept
 
-__all__ = ["migrated_template"]
+__all__ = ["postgresql_databases"]
 
 
 @pytest.fixture
@@ -46,20 +47,19 @@ def on_sqlite(tmp_path: Path) -> Iterator[Kept]:
 
 @pytest.fixture
 def on_postgresql(
-    postgres: PostgresServer, migrated_template: str, tmp_path: Path
+    postgres: PostgresServer, postgresql_databases: EmptiedDatabases, tmp_path: Path
 ) -> Iterator[Kept]:
-    yield from _on_copy_of(migrated_template, postgres, tmp_path)
+    name = postgresql_databases.take()
+    with kept(postgres.url(name), tmp_path) as found:
+        yield found
+    postgresql_databases.give_back(name)
 
 
 @pytest.fixture
 def on_fresh_postgresql(postgres: PostgresServer, tmp_path: Path) -> Iterator[Kept]:
     """A database without any table: the gateway makes them at its start."""
-    yield from _on_copy_of("template1", postgres, tmp_path)
-
-
-def _on_copy_of(template: str, postgres: PostgresServer, folder: Path) -> Iterator[Kept]:
-    name = postgres.new_database(template)
-    with kept(postgres.url(name), folder) as found:
+    name = postgres.new_database()
+    with kept(postgres.url(name), tmp_path) as found:
         yield found
     if not postgres.is_running():
         postgres.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 
+from ..emptied import EmptiedDatabases
 from ..postgres import PostgresServer
 from .migrated import migrated_database, write_migrated
 
@@ -20,14 +22,14 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_migrated(tmp_path_factory.mktemp("migrated"))
 
 
-@pytest.fixture(scope="session")
-def migrated_template(postgres: PostgresServer) -> str:
-    """The name of a PostgreSQL database to copy."""
-    name = postgres.new_database()
-    database = Database(postgres.url(name), Path())
+# Several folders have these fixtures, each for itself; a server has them once.
+@functools.cache
+def _databases_of(server: PostgresServer) -> EmptiedDatabases:
+    template = server.new_database()
+    database = Database(server.url(template), Path())
     migrate.upgrade(database)
     database.close()
-    return name
+    return EmptiedDatabases(server, template)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -39,7 +41,11 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
         database.close()
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    yield from _of_server(server, "template1")
+    name = server.new_database()
+    database = Database(server.url(name), Path())
+    yield database
+    database.close()
+    server.drop_database(name)
 
 
 @pytest.fixture
@@ -50,10 +56,22 @@ def sqlite_database(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture(scope="session")
+def postgresql_databases(postgres: PostgresServer) -> EmptiedDatabases:
+    """Migrated and empty PostgreSQL databases, to be given back."""
+    return _databases_of(postgres)
+
+
 @pytest.fixture
-def postgresql_database(postgres: PostgresServer, migrated_template: str) -> Iterator[Database]:
+def postgresql_database(
+    postgres: PostgresServer, postgresql_databases: EmptiedDatabases
+) -> Iterator[Database]:
     """A migrated and empty PostgreSQL database."""
-    yield from _of_server(postgres, migrated_template)
+    name = postgresql_databases.take()
+    database = Database(postgres.url(name), Path())
+    yield database
+    database.close()
+    postgresql_databases.give_back(name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -61,13 +79,3 @@ def database(request: pytest.FixtureRequest) -> Database:
     """A migrated and empty database of each kind."""
     found: Database = request.getfixturevalue(f"{request.param}_database")
     return found
-
-
-def _of_server(server: PostgresServer, template: str) -> Iterator[Database]:
-    name = server.new_database(template)
-    database = Database(server.url(name), Path())
-    yield database
-    database.close()
-    if not server.is_running():
-        server.start()
-    server.drop_database(name)
