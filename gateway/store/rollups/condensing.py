@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, cast, delete, func, insert, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Select,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+)
 
 from ...core.records.periods import DAY, HOUR
 from ..engine.condensed_table import ALONE, WHOLE, condensed_rollups
@@ -53,21 +65,28 @@ def due(connection: Connection, since: int, now: int) -> list[RollupStart]:
 
 def made(connection: Connection, which: RollupStart) -> list[Row]:
     """Return the sums of one hour or day, as rows of the table."""
-    of = rollups.c
+    times = {"period": which.period, "start": which.start}
     found: list[Row] = []
     for dimension in (*ALONE, WHOLE) if which.kept else ():
-        value = of[dimension] if dimension else literal(WHOLE)
-        query = (
-            select(value, *(cast(func.sum(of[name]), BigInteger) for name in _SUMS))
-            .where(of.period == which.period, of.start == which.start)
-            # Without a group there would be a row of NULLs where nothing is.
-            .group_by(value if dimension else of.start)
-        )
         key = which.period, dimension, which.start
         found += [
-            dict(zip(_COLUMNS, (*key, *row), strict=True)) for row in connection.execute(query)
+            dict(zip(_COLUMNS, (*key, *row), strict=True))
+            for row in connection.execute(_sums_by(dimension), times)
         ]
     return found
+
+
+@cache
+def _sums_by(dimension: str) -> Select[Any]:
+    """Return the query of the sums; to put its fifty sums together takes longer than to run it."""
+    of = rollups.c
+    value = of[dimension] if dimension else literal(WHOLE)
+    return (
+        select(value, *(cast(func.sum(of[name]), BigInteger) for name in _SUMS))
+        .where(of.period == bindparam("period"), of.start == bindparam("start"))
+        # Without a group there would be a row of NULLs where nothing is.
+        .group_by(value if dimension else of.start)
+    )
 
 
 def put(connection: Connection, which: RollupStart, rows: list[Row]) -> None:
