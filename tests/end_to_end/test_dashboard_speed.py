@@ -114,7 +114,10 @@ async def test_no_page_takes_longer_than_300_ms(site: Site, server: PostgresServ
     slow: dict[str, Any] = {}
     for path in PAGES:
         # The first look reads the file, and other threads of this process may be at work.
-        took = min([await _seconds(site, server, path) for _ in range(rounds(few=2, many=3))])
-        if took > (MOST if path else FIRST):
+        for _ in range(3):
+            took = await _seconds(site, server, path)
+            if took <= (MOST if path else FIRST):
+                break
+        else:
             slow[path] = round(took * 1000)
     assert slow == {}

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from ..rounds import SOAK, rounds
+from ..rounds import rounds
 from .caller import ask
 from .harness import GATEWAY, ROOT, config, spawned
 from .provider import serving, speaking
@@ -53,30 +53,33 @@ async def test_it_answers_as_it_says_whatever_is_asked(
     ):
         for _ in range(3):
             assert (await ask(served.port, key="sk-app-of-the-tests")).status == 200
-        cases = 0
-        for seconds in rounds((5, 60, 300), (300,)):
-            cases = await _asked(served.port, seconds, tmp_path)
-            # It did ask: a run that found nothing to ask passes, too. On a busy machine the first
-            # seconds go by before there is anything to ask.
-            if cases > 50:
-                break
-        assert cases > 50
+        cases = await _asked(served.port, tmp_path)
+        # It did ask, of each operation: a run that found nothing to ask passes, too.
+        assert cases > 120
         assert served.process.poll() is None
     assert b"Traceback" not in served.said, served.said.decode()[-4000:]
 
 
-async def _asked(port: int, seconds: int, folder: Path) -> int:
-    """Ask at random for so long; return how many requests that were, which all went well."""
+# A few of each operation, which are the same each time; in a soak at random for five minutes, after
+# the thousands that are made of each bound and each member on its own.
+HOW_MANY = rounds(
+    ("--phases", "fuzzing", "--max-examples", "3", "--seed", "1"),
+    ("--phases", "coverage,fuzzing", "--max-time", "300"),
+)
+
+
+async def _asked(port: int, folder: Path) -> int:
+    """Ask at random; return how many requests that were, which all went well."""
     found = await trio.run_process(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run"),
             f"http://127.0.0.1:{port}/admin/api/openapi.json",
             *("--header", f"authorization: Bearer {ADMIN}"),
             *("--checks", ",".join(CHECKS)),
-            *("--phases", "coverage,fuzzing"),
-            *("--max-time", str(seconds)),
+            *HOW_MANY,
+            # How long it takes to make one says something of the machine only.
+            *("--suppress-health-check", "too_slow"),
             *("--continue-on-failure", "--no-color", "--warnings", "off"),
-            *(() if SOAK else ("--seed", "1")),
         ],
         cwd=folder,
         env={"PATH": "", "HOME": str(folder), "PYTHONPATH": str(ROOT)},
@@ -86,5 +89,6 @@ async def _asked(port: int, seconds: int, folder: Path) -> int:
     )
     said = found.stdout.decode()
     cases = re.search(r"(\d+) generated", said)
-    assert found.returncode == 0 or "Empty test suite" in said, said[-8000:]
-    return int(cases[1]) if cases else 0
+    assert found.returncode == 0, said[-8000:]
+    assert cases, said[-8000:]
+    return int(cases[1])

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 import trio
 
+from ..rounds import rounds
 from .caller import ask, calling
 from .harness import GATEWAY, HYPERCORN, ROOT, Served, children, config, spawned
 from .provider import serving, speaking, until
@@ -105,7 +106,8 @@ async def test_the_process_ends_quickly_and_says_why(
     assert b"ValueError: a mistake of ours" in served.said
 
 
-@pytest.mark.parametrize("patch", PATCHES)
+# That each of them ends a process is shown above.
+@pytest.mark.parametrize("patch", rounds(["the acceptor"], [*PATCHES]))
 async def test_a_supervisor_starts_another_worker(tmp_path: Path, write: Write, patch: str) -> None:
     broken = Broken(tmp_path, patch, [*GATEWAY, "--workers", "2"])
     async with (

@@ -16,6 +16,7 @@ import trio
 
 from ..fork_server.popen import open_process
 from ..ports import lasting_port
+from ..rounds import rounds
 from .caller import ask, get
 from .harness import GATEWAY, PATIENCE, ROOT, config
 from .provider import serving, speaking, until
@@ -23,6 +24,7 @@ from .provider import serving, speaking, until
 pytestmark = pytest.mark.slow
 
 Write = Callable[[str], Path]
+CLOSED = (">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-")
 
 
 async def answers(port: int) -> bool:
@@ -85,8 +87,13 @@ async def test_output_that_is_not_read_stops_nothing(stuck: str, write: Write) -
             os.close(reader)
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("closed", "workers"),
+    [
+        *((each, "1") for each in CLOSED),
+        *((each, "2") for each in rounds(few=CLOSED[-1:], many=CLOSED)),
+    ],
+)
 async def test_output_that_is_closed_is_no_reason_to_leave(
     closed: str, workers: str, write: Write
 ) -> None:
