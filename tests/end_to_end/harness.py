@@ -316,20 +316,33 @@ async def _collect(stream: Any, into: bytearray) -> None:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    import psutil
-
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(pid).children(recursive=True):
-            yield child.pid
+    for child, _ in _children(pid):
+        yield child
+        yield from _descendants(child)
 
 
 def children(pid: int) -> list[int]:
     """Return the ids of the processes that `pid` has started."""
+    return [each for each, name in _children(pid) if name != NAME]
+
+
+# Whether the kernel lists the children of a process (CONFIG_PROC_CHILDREN).
+_LISTED: Final = Path(f"/proc/self/task/{os.getpid()}/children").exists()
+
+
+def _children(pid: int) -> Iterator[tuple[int, str]]:
+    """Yield the ids and names of the processes of which `pid` is the parent."""
+    if _LISTED:
+        # Tests ask again and again, and psutil looks at each process of the machine.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                for child in (task / "children").read_text().split():
+                    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                        yield int(child), Path(f"/proc/{child}/comm").read_text().strip()
+        return
     import psutil
 
-    found = []
-    for child in psutil.Process(pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if child.name() != NAME:
-                found.append(child.pid)
-    return found
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield process.pid, process.name()

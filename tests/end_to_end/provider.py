@@ -97,7 +97,8 @@ class _Reader:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._stream = stream
-        self._buffer = b""
+        # Of large bodies: bytes would be copied anew for each piece that comes.
+        self._buffer = bytearray()
 
     async def request(self, connection: int) -> Asked | None:
         while b"\r\n\r\n" not in self._buffer:
@@ -114,7 +115,8 @@ class _Reader:
         while len(self._buffer) < length:
             if not await self._more():
                 return None
-        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        body = bytes(self._buffer[:length])
+        del self._buffer[:length]
         return Asked(method, target, headers, body, connection)
 
     async def watch(self) -> None:
@@ -208,9 +210,12 @@ def _script(
 
 async def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
     """Wait until `condition` holds; fail, naming `what`, if it does not come about."""
+    pause = 0.005
     with trio.move_on_after(seconds):
-        while not condition():  # noqa: ASYNC110  # any condition, which no event tells
-            await trio.sleep(0.005)
+        while not condition():  # any condition, which no event tells
+            await trio.sleep(pause)
+            # What takes long to come need not be looked for so often.
+            pause = min(pause * 1.1, 0.03)
         return
     raise AssertionError(f"not within {seconds:g} s: {what}")
 

@@ -94,7 +94,7 @@ class Crowd:
 
 @asynccontextmanager
 async def crowd(
-    gateway: InProcess, *, callers: int = 6, stream: bool | None = None, pause: float = 0.01
+    gateway: InProcess, *, callers: int = 6, stream: bool | None = None, pause: float = 0.03
 ) -> AsyncIterator[Crowd]:
     """Let `callers` ask while this lasts; their last answers are awaited at the end.
 
