@@ -26,6 +26,7 @@ from gateway.store.engine.creation import metadata
 from gateway.store.engine.database import Database
 
 from ...postgres import PATIENCE, PostgresServer
+from ...rounds import rounds
 
 REVISIONS: Final = sorted(
     path.stem.partition("_")[0]
@@ -94,20 +95,32 @@ def tables(connection: Connection) -> dict[str, Table]:
     return {name: table for name, table in found.tables.items() if name != "alembic_version"}
 
 
-def fill(connection: Connection) -> None:
-    for table in tables(connection).values():
-        rows = [{column.name: value(column, n) for column in table.c} for n in (0, 1, 2)]
+def fill(connection: Connection, first: int = 0, into: dict[str, Table] | None = None) -> None:
+    """Write three rows into each table, made of `first` and the numbers after it."""
+    for table in (into or tables(connection)).values():
+        numbers = range(first, first + 3)
+        rows = [{column.name: value(column, n) for column in table.c} for n in numbers]
         connection.execute(table.insert(), rows)
 
 
-def contents(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+Contents = dict[str, list[dict[str, Any]]]
+
+
+def contents(connection: Connection, of: dict[str, Table] | None = None) -> Contents:
     return {
         name: [
             dict(row._mapping)
             for row in connection.execute(select(table).order_by(*table.primary_key.columns))
         ]
-        for name, table in tables(connection).items()
+        for name, table in (of or tables(connection)).items()
     }
+
+
+def assert_kept(before: Contents, after: Contents) -> None:
+    """Assert that what there was is there; columns may have come."""
+    for name, rows in before.items():
+        kept = [{column: row[column] for column in rows[0]} for row in after[name]]
+        assert kept == rows, name
 
 
 def has_table(name: str) -> Callable[[Connection], bool]:
@@ -137,7 +150,8 @@ def test_an_empty_database(empty_database: Database) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.soak
+@pytest.mark.parametrize("revision", rounds(REVISIONS[:1], REVISIONS))
 def test_each_revision_with_rows_in_it(
     empty_database: Database,
     code: FolderOf,
@@ -159,10 +173,33 @@ def test_each_revision_with_rows_in_it(
     assert migrate.check(database) == missing
     assert migrate.upgrade(database) == missing
     assert differences(database) == []
-    after = database.read_now(contents)
-    for name, rows in before.items():
-        kept = [{column: row[column] for column in rows[0]} for row in after[name]]
-        assert kept == rows, name
+    assert_kept(before, database.read_now(contents))
+    database.write_now(lambda connection: connection.execute(metadata.tables["audit"].delete()))
+
+
+@pytest.mark.slow
+def test_one_revision_after_the_other_with_rows_of_each(
+    empty_database: Database, code: FolderOf
+) -> None:
+    database = empty_database
+    latest: Contents = {}
+    for place, revision in enumerate(REVISIONS):
+        code(revision)
+        assert migrate.upgrade(database) == [revision]
+
+        def look(connection: Connection, first: int = 3 * place) -> tuple[Contents, Contents]:
+            found = tables(connection)
+            kept = contents(connection, found)
+            fill(connection, first, found)
+            return kept, contents(connection, found)
+
+        kept, following = database.write_now(look, PATIENCE)
+        assert_kept(latest, kept)
+        assert len(following["requests"]) == 3 * (place + 1)
+        latest = following
+    assert migrate.current(database) == migrate.HEAD
+    assert migrate.check(database) == []
+    assert differences(database) == []
     database.write_now(lambda connection: connection.execute(metadata.tables["audit"].delete()))
 
 
