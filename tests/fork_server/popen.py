@@ -18,6 +18,9 @@ from typing import Any, Final
 import trio
 
 GATEWAY: Final = (sys.executable, "-m", "gateway")
+# Followed by a text of Python and its arguments, which may be any; it has been imported what a
+# gateway imports.
+SCRIPT: Final = (sys.executable, "-c")
 ROOT: Final = Path(__file__).parents[2]
 
 # The process that forks the workers of a gateway: a child of its supervisor, and none of its crew.
@@ -33,7 +36,10 @@ _ANY_VALUE: Final = {"PYTHON", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 
 
 class Popen(subprocess.Popen[Any]):
-    """A process as with `subprocess.Popen`; one of `python -m gateway` is forked if it can be."""
+    """A process as with `subprocess.Popen`; `python -m gateway` and `python -c` are forks.
+
+    If they can be.
+    """
 
     def _execute_child(
         self, args: Sequence[str], executable: Any, preexec_fn: Any, *rest: Any
@@ -48,8 +54,11 @@ class Popen(subprocess.Popen[Any]):
         stdin_read, stdin_write, stdout_read, stdout_write, stderr_read, stderr_write, *_ = pipes
         mask = os.umask(0)
         os.umask(mask)
+        words = [str(each) for each in args]
+        script = words[2] if tuple(words[:2]) == SCRIPT else None
         request = {
-            "arguments": [str(each) for each in args[len(GATEWAY) :]],
+            "script": script,
+            "arguments": words[len(GATEWAY) :],
             "env": environment,
             "cwd": str(cwd or os.getcwd()),
             "umask": mask,
@@ -79,7 +88,7 @@ def can_fork(args: Sequence[str], env: dict[str, str], cwd: StrPath | None = Non
     return (
         sys.platform == "linux"
         and not isinstance(args, str | bytes)
-        and tuple(args[: len(GATEWAY)]) == GATEWAY
+        and (tuple(args[: len(GATEWAY)]) == GATEWAY or tuple(args[: len(SCRIPT)]) == SCRIPT)
         and (early == _EARLY or (not early and _is_ours(cwd or os.getcwd())))
     )
 

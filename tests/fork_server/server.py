@@ -18,6 +18,7 @@ import runpy
 import socket
 import sys
 import threading
+import types
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -84,7 +85,8 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, An
     is what its supervisor asked for.
     """
     channel = None
-    if "--workers" in request["arguments"] and "1" not in request["arguments"]:
+    arguments = [] if request["script"] is not None else request["arguments"]
+    if "--workers" in arguments and "1" not in arguments:
         channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork() == 0:
             channel.close()
@@ -99,8 +101,12 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, An
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     os.umask(request["umask"])
-    sys.argv = ["gateway", *request["arguments"]]
-    sys.orig_argv = [sys.executable, "-m", *sys.argv]
+    if request["script"] is None:
+        sys.argv = ["gateway", *request["arguments"]]
+        sys.orig_argv = [sys.executable, "-m", *sys.argv]
+    else:
+        sys.argv = ["-c", *request["arguments"]]
+        sys.orig_argv = [sys.executable, "-c", request["script"], *request["arguments"]]
     sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stdout = sys.__stdout__ = _text(1, "strict")  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = _text(2, "backslashreplace")  # type: ignore[misc]
@@ -151,14 +157,19 @@ def modules() -> Iterator[str]:
     yield from IMPORTED
 
 
-def run() -> None:
-    """Run the gateway, and end as a process does that has come to its end.
+def run(script: str | None) -> None:
+    """Run the gateway or `script`, and end as a process does that has come to its end.
 
     All but one thing: an interpreter takes apart all that it has before it ends, and for that a
     fork copies all of it, which takes longer than its start. Its end frees memory just as well.
     """
     try:
-        runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+        if script is None:
+            runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+        else:
+            main_module = sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(compile(script, "<string>", "exec"), vars(main_module))  # noqa: S102  # a test's
+            sys.exit()
     except SystemExit as exc:
         if not isinstance(exc.code, int | None):
             raise
@@ -184,7 +195,7 @@ def main() -> None:
         channel.send(b"ready")
         request = serve(channel)
     if request is not None:
-        run()
+        run(request["script"])
 
 
 if __name__ == "__main__":

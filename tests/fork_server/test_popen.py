@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from .popen import GATEWAY, NAME, ROOT, Popen, can_fork, fork_server, run
+from .popen import GATEWAY, NAME, ROOT, SCRIPT, Popen, can_fork, fork_server, run
 
 pytestmark = pytest.mark.slow
 
@@ -42,19 +43,41 @@ def test_it_says_and_ends_with_the_same(arguments: tuple[str, ...], tmp_path: Pa
     assert any(outcomes[0][1:3])
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import sys\nprint(sys.argv, __name__)\ndef f(): return sys\nprint(f().argv)",
+        "raise SystemExit(3)",
+        "1 / 0",
+        "import trio\nasync def main(): print(1)\ntrio.run(main)",
+    ],
+)
+def test_so_does_a_script(script: str, tmp_path: Path) -> None:
+    outcomes = []
+    for start in (run, subprocess.run):
+        command = [*SCRIPT, script, "a", str(tmp_path)]
+        found = start(command, capture_output=True, text=True, cwd=ROOT, env=ENV, check=False)
+        last = found.stderr.splitlines()[-1:]
+        outcomes.append((found.returncode, found.stdout, last))
+    assert outcomes[0] == outcomes[1]
+
+
 def test_it_is_a_child_with_what_it_was_given(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(CONFIG)
     facts: list[dict[str, object]] = []
     for start in (Popen, subprocess.Popen):
-        with start(
-            [*GATEWAY, "serve"],
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd=tmp_path,
-            env={**ENV, "ONLY_HERE": "1"},
-            start_new_session=True,
-        ) as process:
+        with (
+            start(
+                [*GATEWAY, "serve"],
+                stderr=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd=tmp_path,
+                env={**ENV, "ONLY_HERE": "1"},
+                start_new_session=True,
+            ) as process,
+            _killed_at_the_end(process),
+        ):
             _wait_ready(process)
             facts.append(_facts(process.pid))
             process.send_signal(signal.SIGTERM)
@@ -67,17 +90,27 @@ def test_a_worker_has_what_its_supervisor_gives_it_and_ends_with_it(tmp_path: Pa
     (tmp_path / "config.toml").write_text(CONFIG)
     facts: list[dict[str, object]] = []
     for start in (Popen, subprocess.Popen):
-        with start(
-            [*GATEWAY, "serve", "--workers", "2"],
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd=tmp_path,
-            env=ENV,
-        ) as process:
+        with (
+            start(
+                [*GATEWAY, "serve", "--workers", "2"],
+                stderr=subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd=tmp_path,
+                env=ENV,
+            ) as process,
+            _killed_at_the_end(process),
+        ):
             _wait_ready(process)
-            started = psutil.Process(process.pid).children()
-            crew = [each for each in started if each.name() != NAME]
+            # A fork is called as its server is for a moment.
+            deadline = time.monotonic() + 30
+            while True:
+                started = psutil.Process(process.pid).children()
+                crew = [each for each in started if each.name() != NAME]
+                if len(crew) == 2:
+                    break
+                assert time.monotonic() < deadline, started
+                time.sleep(0.01)
             facts.append(_facts_of_both(*crew))
             assert [each.ppid() for each in crew] == [process.pid] * 2
             for each in crew:
@@ -108,6 +141,7 @@ def test_what_python_itself_would_read_is_not_forked(tmp_path: Path) -> None:
     assert can_fork([*GATEWAY, "serve"], ENV, tmp_path)
     assert can_fork([*GATEWAY, "serve"], plain, ROOT)
     assert can_fork([*GATEWAY, "serve"], plain, tmp_path.parent)
+    assert can_fork([*SCRIPT, "pass"], ENV)
     refused: list[Callable[[], bool]] = [
         lambda: can_fork(["env", *GATEWAY], ENV),
         lambda: can_fork([*GATEWAY[:2], "hypercorn"], ENV),
@@ -121,6 +155,15 @@ def test_what_python_itself_would_read_is_not_forked(tmp_path: Path) -> None:
 
 def test_one_server_serves_all() -> None:
     assert fork_server() is fork_server()
+
+
+@contextlib.contextmanager
+def _killed_at_the_end(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Leave no process behind that the end of `Popen` would wait for."""
+    try:
+        yield
+    finally:
+        process.kill()
 
 
 def _wait_ready(process: subprocess.Popen[Any]) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 
 from ...end_to_end.harness import ROOT
+from ...fork_server import popen
 
 pytestmark = pytest.mark.slow
 
@@ -94,8 +94,8 @@ def on_a_terminal(config: Path, *arguments: str) -> str:
     ours, theirs = pty.openpty()
     code = "import sys; from gateway.cli.commands.debug import app; sys.exit(app())"
     try:
-        subprocess.run(  # noqa: S603  # ours
-            [sys.executable, "-c", code, *arguments, "-c", str(config)],
+        popen.run(
+            [*popen.SCRIPT, code, *arguments, "-c", str(config)],
             stdout=theirs,
             stdin=subprocess.DEVNULL,
             timeout=30,

@@ -9,7 +9,6 @@ import pty
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from gateway.cli.commands.export import export
 from gateway.store.engine.database import Database
 from gateway.store.engine.schema import team_rollups
 
+from ...fork_server import popen
 from ...store.exported import event, request, rollup, store
 from ...store.filling import fill
 from ...store.migrated import migrated_database
@@ -119,8 +119,8 @@ def audited(file: Path) -> list[dict[str, Any]]:
 def process(
     file: Path, *arguments: str, program: str = PROGRAM, **options: Any
 ) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603  # ours
-        [sys.executable, "-c", program, "export", *arguments, "--config", str(file)],
+    return popen.Popen(
+        [*popen.SCRIPT, program, "export", *arguments, "--config", str(file)],
         cwd=ROOT,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )

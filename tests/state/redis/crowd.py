@@ -1,6 +1,6 @@
 """A process that asks for admission at a steady pace, for tests of several at once.
 
-    crowd.py URL SECONDS RATE RPM
+    start() of URL SECONDS RATE RPM in sys.argv
 
 It says "ready", begins at the Unix time in the line that it is told, and prints how many requests
 it had admitted, how many of all there were, how many it decided alone, and percentiles of how long
@@ -53,5 +53,5 @@ async def main(url: str, seconds: float, rate: float, rpm: int) -> None:
     print(admitted, len(took), limits.decided_alone, *percentiles)  # noqa: T201
 
 
-if __name__ == "__main__":
+def start() -> None:
     trio.run(main, sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from typing import Any
 
@@ -17,10 +16,12 @@ from gateway.core.limits.operations import AdmitCall, Admitted, NotAdmitted
 from gateway.core.state_server import StateServer
 from gateway.state.redis.limit_store import RedisLimitStore
 
+from ...fork_server import popen
 from ...rounds import rounds
 from ...valkey import ValkeyServer
 
 PROCESSES = rounds(4, 8)
+CROWD = "from tests.state.redis.crowd import start; start()"
 HOLDER = """
 import sys, trio
 from gateway.core.limits.ledger import Demand, Scope, ScopeLimits
@@ -47,11 +48,8 @@ def test_eight_processes_are_as_exact_as_one(valkey: ValkeyServer) -> None:
     """Within 1 % of what is due: a bucket, and what it refills while they ask."""
     seconds, rate, rpm = rounds((3.0, 60.0, 300), (20.0, 125.0, 6_000))
     crowd = [
-        subprocess.Popen(  # noqa: S603  # ours
-            [
-                *(sys.executable, "-m", "tests.state.redis.crowd", valkey.url),
-                *(str(seconds), str(rate), str(rpm)),
-            ],
+        popen.Popen(
+            [*popen.SCRIPT, CROWD, valkey.url, str(seconds), str(rate), str(rpm)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -82,8 +80,8 @@ def test_eight_processes_are_as_exact_as_one(valkey: ValkeyServer) -> None:
 
 async def test_no_lease_outlives_a_killed_process(valkey: ValkeyServer) -> None:
     lease = 1.5
-    holder = await trio.lowlevel.open_process(
-        [sys.executable, "-c", HOLDER, valkey.url, str(lease)], stdout=subprocess.PIPE
+    holder = await popen.open_process(
+        [*popen.SCRIPT, HOLDER, valkey.url, str(lease)], stdout=subprocess.PIPE
     )
     assert holder.stdout is not None
     store = RedisLimitStore(StateServer(url=valkey.url))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from gateway.store.held.holder import Holder
 from gateway.store.held.jobs import JOBS, RETENTION, Leadership
 from gateway.store.held.lock_files import LockFiles
 
+from ...fork_server import popen
 from ...postgres import PostgresServer
 
 ALL = frozenset(JOBS)
@@ -81,8 +81,8 @@ def change(database: Database) -> None:
 
 @pytest.mark.slow
 async def test_one_leads_and_another_takes_over_when_it_is_killed(database: Database) -> None:
-    killed = await trio.lowlevel.open_process(
-        [sys.executable, "-c", LEADER, url_of(database)], stdout=subprocess.PIPE
+    killed = await popen.open_process(
+        [*popen.SCRIPT, LEADER, url_of(database)], stdout=subprocess.PIPE
     )
     assert killed.stdout is not None
     async with killed.stdout:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from gateway.store.writing.chain import (
     verify,
 )
 
+from ...fork_server import popen
 from ...rounds import rounds
 
 ROWS: Final = 6
@@ -212,8 +212,8 @@ def test_processes_that_append_at_once_make_one_chain(
         server = request.getfixturevalue("postgres")
         url = server.url(database.name.rpartition("/")[2])
     found = [
-        subprocess.Popen(  # noqa: S603  # ourselves
-            [sys.executable, "-c", APPENDING, url, str(tmp_path), f"p{number}", str(EACH)],
+        popen.Popen(
+            [*popen.SCRIPT, APPENDING, url, str(tmp_path), f"p{number}", str(EACH)],
             stdin=subprocess.PIPE,
         )
         for number in range(PROCESSES)

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,6 +23,7 @@ from gateway.store.engine.schema import requests
 from gateway.store.writing import rejected
 from gateway.store.writing import writer as module
 
+from ...fork_server import popen
 from ...postgres import PostgresServer
 from ...rounds import rounds
 from ..killing import RUN
@@ -388,9 +390,10 @@ async def test_so_do_three_processes(
 
     async def adopt() -> None:
         nonlocal written
-        command = [sys.executable, "-c", ADOPTING, "sqlite:///gateway.db", str(tmp_path)]
-        found = await trio.run_process(command, cwd=ROOT, capture_stdout=True)
-        assert isinstance(found.stdout, bytes)
+        command = [*popen.SCRIPT, ADOPTING, "sqlite:///gateway.db", str(tmp_path)]
+        found = await trio.to_thread.run_sync(
+            lambda: popen.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+        )
         written += int(found.stdout.split()[-1])
 
     async with trio.open_nursery() as nursery:

@@ -5,13 +5,14 @@ import os
 import stat
 import struct
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.telemetry.metrics.directory import VARIABLE, named_directory, shared_directory
+
+from ...fork_server import popen
 
 
 def test_it_is_private_and_goes_with_all_that_is_in_it() -> None:
@@ -71,8 +72,8 @@ class Worker:
     def __init__(self, directory: Path, truth: Path, name: str) -> None:
         truth.write_bytes(bytes(8))
         self.truth = truth
-        self.process = subprocess.Popen(  # noqa: S603  # the script above
-            [sys.executable, "-c", WORKER, directory, truth, name],
+        self.process = popen.Popen(
+            [*popen.SCRIPT, WORKER, directory, truth, name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -103,7 +104,7 @@ class Worker:
 
     def _answer(self) -> str:
         assert self.process.stdout is not None
-        return self.process.stdout.readline().rstrip("\n")
+        return str(self.process.stdout.readline().rstrip("\n"))
 
 
 def read(body: str) -> dict[str, float]:
