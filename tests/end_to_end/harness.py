@@ -252,13 +252,18 @@ _READY: Final = re.compile(rb"is ready at [^ ]*:(\d+)/v1|Running on https?://[^ 
 
 @contextlib.asynccontextmanager
 async def spawned(
-    command: Sequence[str], file: Path | None = None, **environment: str
+    command: Sequence[str],
+    file: Path | None = None,
+    *,
+    folder: Path | None = None,
+    **environment: str,
 ) -> AsyncIterator[Served]:
-    """Run `command` on the configuration `file`; it is ready when this is entered.
+    """Run `command` on the configuration `file`, or without one in `folder`.
 
-    It is killed at the end, with all its children, unless it has left by itself.
+    It is ready when this is entered, and killed at the end, with all its children, unless it has
+    left by itself.
     """
-    async with starting(command, file, **environment) as served:
+    async with starting(command, file, folder=folder, **environment) as served:
         await until(
             lambda: _READY.search(served.said) is not None or served.process.poll() is not None,
             f"a ready gateway, but it said {served.said.decode()}",
@@ -272,16 +277,22 @@ async def spawned(
 
 @contextlib.asynccontextmanager
 async def starting(
-    command: Sequence[str], file: Path | None = None, **environment: str
+    command: Sequence[str],
+    file: Path | None = None,
+    *,
+    folder: Path | None = None,
+    **environment: str,
 ) -> AsyncIterator[Served]:
     """Like `spawned`, but entered at once."""
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT), **environment}
     if file is not None:
         env["GATEWAY_CONFIG"] = str(file)
+    elif folder is not None:
+        env.pop("GATEWAY_CONFIG", None)
     process = await open_process(
         list(command),
         env=env,
-        cwd=file.parent if file else None,
+        cwd=file.parent if file else folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

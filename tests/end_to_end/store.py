@@ -208,9 +208,12 @@ async def loading(
 
 async def eventually(is_so: Callable[[], Awaitable[object]], what: str) -> None:
     """Wait until what `is_so` finds out is true; fail, naming `what`, if it does not get so."""
+    pause = 0.05
     with trio.move_on_after(PATIENCE):
-        while not await is_so():  # noqa: ASYNC110  # any condition, which no event tells
-            await trio.sleep(0.05)
+        while not await is_so():  # any condition, which no event tells
+            await trio.sleep(pause)
+            # What takes long to come need not be looked for so often.
+            pause = min(pause * 1.1, 0.25)
         return
     raise AssertionError(f"not within {PATIENCE:g} s: {what}")
 

@@ -15,16 +15,12 @@ from gateway.config.sources.shipped import SHIPPED
 
 from ..fork_server import popen
 from .caller import ask, get
-from .harness import GATEWAY, HYPERCORN, PATIENCE, ROOT, spawned
+from .harness import EXECUTED, GATEWAY, HYPERCORN, PATIENCE, ROOT, spawned
 from .provider import until
 
 pytestmark = pytest.mark.slow
 
 PORT = ("--bind", "127.0.0.1:0")
-
-
-def inside(folder: Path, *command: str) -> list[str]:
-    return ["env", "-C", str(folder), "-u", "GATEWAY_CONFIG", *command]
 
 
 async def run(folder: Path, *arguments: str, **environ: str) -> str:
@@ -45,13 +41,13 @@ async def run(folder: Path, *arguments: str, **environ: str) -> str:
 
 @pytest.mark.parametrize(
     "command",
-    [(*GATEWAY, *PORT), (*GATEWAY, *PORT, "--workers", "2"), HYPERCORN],
+    [(*EXECUTED, *PORT), (*GATEWAY, *PORT, "--workers", "2"), HYPERCORN],
     ids=["one", "two", "hypercorn"],
 )
 async def test_an_empty_folder_serves_the_demo_and_stays_empty(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    async with spawned(inside(tmp_path, *command)) as served:
+    async with spawned(command, folder=tmp_path) as served:
         answer = await ask(served.port, model="demo")
         while answer.status == 503:
             # The demo sheds what comes while the machine is busy with something else.
@@ -69,7 +65,7 @@ async def test_an_empty_folder_serves_the_demo_and_stays_empty(
 
 
 async def test_a_demo_takes_up_the_file_that_init_writes(tmp_path: Path) -> None:
-    async with spawned(inside(tmp_path, *GATEWAY, *PORT)) as served:
+    async with spawned((*GATEWAY, *PORT), folder=tmp_path) as served:
         await run(tmp_path, "init")
         file = tmp_path / "config.toml"
         file.write_text(file.read_text().replace('name = "demo"\nroutes', 'name = "mine"\nroutes'))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import trio
 
 from gateway.config.sources.shipped import SHIPPED
 
+from ..fork_server import popen
 from .caller import Reply, ask, calling, chat_body, get
 from .harness import (
     EXECUTED,
@@ -35,10 +35,6 @@ from .wire import DONE, LAST_CHUNK, STALL, Script, event, framed, stream_head
 pytestmark = pytest.mark.slow
 
 Write = Callable[[str], Path]
-
-BOTH = pytest.mark.parametrize(
-    "command", [EXECUTED, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"]
-)
 
 
 def slow_stream(seconds: float) -> Script:
@@ -68,7 +64,7 @@ async def refuses_connections(port: int) -> None:
             await trio.sleep(0.05)
 
 
-@BOTH
+@pytest.mark.parametrize("command", [GATEWAY, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"])
 async def test_sigterm_lets_a_stream_finish(command: Sequence[str], write: Write) -> None:
     async with serving(slow_stream(2.0)) as provider:
         file = write(config(provider.port, server="drain_delay = 0.5"))
@@ -77,7 +73,7 @@ async def test_sigterm_lets_a_stream_finish(command: Sequence[str], write: Write
             await caller.head()
             begun = await caller.until(b"first")
             served.terminate()
-            if command is EXECUTED:
+            if command is GATEWAY:
                 # Within the drain delay new requests are still answered, and told to move on.
                 await until_not_ready(served.port)
             await refuses_connections(served.port)
@@ -159,7 +155,7 @@ async def test_second_sigterm_ends_streams_at_once(write: Write) -> None:
     assert b"server_shutting_down" in rest
 
 
-@BOTH
+@pytest.mark.parametrize("command", [EXECUTED, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"])
 async def test_idle_gateway_leaves_at_once(command: Sequence[str], write: Write) -> None:
     async with serving(speaking) as provider:
         file = write(config(provider.port, server="drain_delay = 0"))
@@ -437,7 +433,7 @@ async def test_stalled_readers_cost_a_bounded_amount_of_memory(write: Write) -> 
 
 def test_command_line_answers_without_the_server(write: Write) -> None:
     file = write(config(1))
-    done = subprocess.run(  # noqa: S603  # our own command
+    done = popen.run(
         [*GATEWAY[:-1], "check", str(file)], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.returncode == 0, done.stderr

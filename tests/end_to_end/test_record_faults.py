@@ -57,6 +57,18 @@ async def store_of(served: Served) -> dict[str, Any]:
     return found
 
 
+async def is_away(served: Served) -> dict[str, Any]:
+    """Return what the gateway says of its store once it knows that it is away."""
+    found: dict[str, Any] = {}
+
+    async def is_said() -> bool:
+        found.update(await store_of(served))
+        return found["since"] is not None and bool(found["journaled"])
+
+    await eventually(is_said, "a store that is away")
+    return found
+
+
 async def is_all_there(load: Load, on_record: Kept) -> None:
     """Check that each request went well, and is on record once, and in the roll-ups."""
     assert not load.failed
@@ -72,10 +84,10 @@ async def is_all_there(load: Load, on_record: Kept) -> None:
 async def test_postgresql_is_away_under_load(
     trouble: str, postgres: PostgresServer, on_postgresql: Kept, write: Write
 ) -> None:
-    away, back, seconds = {
-        "killed": (postgres.kill, postgres.start, 2.0),
-        # Longer than the writer waits for a transaction.
-        "frozen": (postgres.freeze, postgres.thaw, 5.5),
+    away, back = {
+        "killed": (postgres.kill, postgres.start),
+        # Noticed after the five seconds that the writer waits for a transaction.
+        "frozen": (postgres.freeze, postgres.thaw),
     }[trouble]
     async with spawned(GATEWAY, write(demo(store=on_postgresql.store))) as served:
         async with loading(served.port) as load:
@@ -83,8 +95,8 @@ async def test_postgresql_is_away_under_load(
             began = trio.current_time()
             try:
                 await in_thread(away)
-                await trio.sleep(seconds)
-                meanwhile = await store_of(served)
+                meanwhile = await is_away(served)
+                await trio.sleep(0.5)
             finally:
                 await in_thread(back)
             ended = trio.current_time()
@@ -160,9 +172,8 @@ async def test_sqlite_is_locked_by_another_process(
             with closing(sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)) as other:
                 other.execute("BEGIN EXCLUSIVE")
                 began = trio.current_time()
-                # Longer than the writer waits for a transaction.
-                await trio.sleep(5.3)
-                meanwhile = await store_of(served)
+                # Noticed after the five seconds that the writer waits for a transaction.
+                meanwhile = await is_away(served)
                 other.execute("ROLLBACK")
             ended = trio.current_time()
             await trio.sleep(0.5)

@@ -339,7 +339,7 @@ async def loaded(port: int) -> AsyncIterator[Load]:
 
 @pytest.mark.soak
 async def test_many_reloads_under_load_fail_no_request(write: Write) -> None:
-    reloads = rounds(200, 1000)
+    reloads = rounds(80, 1000)
     async with serving(speaking) as first, serving(speaking) as second:
         texts = [config(first.port), config(second.port, first.port)]
         began = trio.current_time()

@@ -17,7 +17,7 @@ import trio
 
 from ..fork_server import popen
 from .caller import ask, calling, generations
-from .harness import EXECUTED, GATEWAY, HYPERCORN, PATIENCE, ROOT, Served, children, spawned
+from .harness import GATEWAY, HYPERCORN, PATIENCE, ROOT, Served, children, spawned
 from .provider import until
 
 pytestmark = pytest.mark.slow
@@ -82,7 +82,7 @@ async def gateway(command: Sequence[str], file: Path) -> AsyncIterator[Served]:
     assert b"Traceback" not in served.said
 
 
-@pytest.mark.parametrize("command", [EXECUTED, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"])
+@pytest.mark.parametrize("command", [GATEWAY, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"])
 async def test_sighup_to_whom_the_pid_file_names(command: Sequence[str], write: Write) -> None:
     file = write(models("m"))
     async with gateway(command, file) as served:

@@ -17,6 +17,7 @@ import pytest
 
 from gateway.store.engine import migrate
 
+from ..once import made_once
 from .caller import ask
 from .harness import GATEWAY, ROOT, config, spawned, starting
 from .provider import serving, speaking, until
@@ -32,16 +33,20 @@ LOOKS = "gateway/store/engine/newer.py"
 @pytest.fixture(scope="module")
 def older(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """Return the command of the older version, without arguments."""
-    folder = tmp_path_factory.mktemp("older")
     added = git("log", "--diff-filter=A", "--format=%H", "--", LOOKS).decode().split()
     if not added:
         pytest.skip("there is no older version here")
     # Tags that have that commit in them, the newest first.
     tags = git("tag", "--sort=-creatordate", "--contains", added[-1]).decode().split()
-    code = git("archive", "--format=tar", (tags or added[-1:])[0], "gateway")
-    assert code, "git knows the commit, but has no code of it"
-    with tarfile.open(fileobj=io.BytesIO(code)) as archive:
-        archive.extractall(folder, filter="data")
+
+    def make(folder: Path) -> None:
+        code = git("archive", "--format=tar", (tags or added[-1:])[0], "gateway")
+        assert code, "git knows the commit, but has no code of it"
+        with tarfile.open(fileobj=io.BytesIO(code)) as archive:
+            archive.extractall(folder, filter="data")
+
+    # Whoever starts it first compiles it for all.
+    folder = made_once(tmp_path_factory, "older", make)
     return ("env", f"PYTHONPATH={folder}", sys.executable, "-m", "gateway")
 
 
