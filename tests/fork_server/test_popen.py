@@ -216,6 +216,10 @@ def _signals(pid: int) -> tuple[str, ...]:
 def _kinds(pid: int) -> set[str]:
     """Return what its descriptors are, without the numbers of sockets and pipes."""
     folder = Path(f"/proc/{pid}/fd")
-    found = {os.readlink(each).split(":[")[0] for each in folder.iterdir()}
+    found = set()
+    for each in folder.iterdir():
+        # One may have been closed by now.
+        with contextlib.suppress(FileNotFoundError):
+            found.add(os.readlink(each).split(":[")[0])
     # What a worker counts is in a file of its own, and it holds the folder of all.
     return {re.sub(r"gateway-(metrics|group)-.*", r"\1", each) for each in found}

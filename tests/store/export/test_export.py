@@ -25,6 +25,7 @@ from gateway.store.export.sources import AuditSource, RequestSource, UsageSource
 from gateway.store.queries.filters import AuditFilter, Filter
 
 from ...once import made_once
+from ...rounds import rounds
 from ..exported import TIME, attempt, effort, event, exported, request, rollup, store
 from ..filling import fill
 
@@ -407,6 +408,15 @@ from gateway.store.engine.database import Database
 from gateway.store.export.export import Export, ExportFormat, ExportKind, export_chunks
 from gateway.store.queries.filters import Filter
 
+if sys.argv[2] == "parquet":
+    # What the library takes for itself, however much is written.
+    import pyarrow as pa
+    from pyarrow import parquet
+    from gateway.store.export import parquet_format
+    batch = pa.record_batch([pa.array(["x" * 1000] * 5000)], names=["a"])
+    with parquet.ParquetWriter(pa.BufferOutputStream(), batch.schema, compression="zstd") as to:
+        to.write_batch(batch)
+    parquet_format._GROUP_ROWS = 4096
 database = Database("sqlite:///gateway.db", Path(sys.argv[1]))
 memory = psutil.Process().memory_info
 packed = sys.argv[3] == "gzip"
@@ -419,7 +429,8 @@ print(export.rows, size, peak - base)
 """
 
 
-MANY: Final = 100_000
+# Of Parquet, ten groups of rows; all at once are 52 MB.
+MANY: Final = rounds(40_000, 100_000)
 
 
 @pytest.fixture(scope="module")
@@ -439,7 +450,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("format_", "packed", "at_least", "megabytes"),
-    [("csv", "gzip", 80, 25), ("jsonl", "", 600, 25), ("parquet", "", 20, 100)],
+    [("csv", "gzip", 80, 25), ("jsonl", "", 600, 25), ("parquet", "", 20, 30)],
 )
 @pytest.mark.measured
 def test_memory_does_not_grow_with_the_rows(
