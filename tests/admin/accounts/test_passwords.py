@@ -19,6 +19,11 @@ pytestmark = pytest.mark.slow
 PASSWORD = "correct horse battery"
 
 
+@pytest.fixture
+def cheap_hashes() -> None:
+    """Not here: see `tests/admin/conftest.py`."""
+
+
 def test_a_hash_matches_its_password_only() -> None:
     found = hash_now(PASSWORD)
     assert found.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
