@@ -108,8 +108,8 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, An
         sys.argv = ["-c", *request["arguments"]]
         sys.orig_argv = [sys.executable, "-c", request["script"], *request["arguments"]]
     sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]  # noqa: SIM115
-    sys.stdout = sys.__stdout__ = _text(1, "strict")  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _text(2, "backslashreplace")  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = text(1, "strict")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = text(2, "backslashreplace")  # type: ignore[misc]
     if channel is not None:
         popen.use(channel)
     return request
@@ -139,7 +139,7 @@ def _place(descriptors: Sequence[int], numbers: Sequence[int], kept: Sequence[in
         os.closerange(one + 1, following)
 
 
-def _text(descriptor: int, errors: str) -> io.TextIOWrapper:
+def text(descriptor: int, errors: str) -> io.TextIOWrapper:
     """Return a stream as Python makes them, also for PYTHONUNBUFFERED."""
     direct = bool(os.environ.get("PYTHONUNBUFFERED"))
     raw = open(descriptor, "wb", buffering=0 if direct else -1, closefd=False)  # noqa: SIM115

@@ -6,6 +6,7 @@
     finance.sh     prices, budgets, costs, exports that add up, erasure
     security.sh    an open port, web pages, what a body may choose, leaks, the trail
     steps.sh       what they have in common
+    forks          an installation's commands without their imports, for which `forked` asks
 
 They use only commands that README.md and docs/ have, which `test_walks` checks, and run with the
 program of a fresh clone and with that of a built wheel (`installations`). By hand, in an empty

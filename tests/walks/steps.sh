@@ -4,6 +4,12 @@
 # walked through, $PORT, $PORT2 and $PORT3 are free, $DOCS is where README.md and docs/ are.
 set -euo pipefail
 
+# A test may have commands forked from a process that has imported the installation's gateway. What
+# is executed, such as each `gateway serve`, is the installation's program itself.
+if [ -n "${FORKS:-}" ]; then
+    gateway() { "$PYTHON" -I -S "${STEPS%/*}/forked.py" "$@"; }
+fi
+
 step() {
     printf '\n## %s\n' "$*"
 }
@@ -67,7 +73,7 @@ says() {
 start() {
     local name=$1 port=$2
     shift 2
-    gateway serve --bind "127.0.0.1:$port" "$@" >"$name.out" 2>"$name.err" &
+    (exec gateway serve --bind "127.0.0.1:$port" "$@" >"$name.out" 2>"$name.err") &
     echo $! >"$name.id"
     soon curl -sf "http://127.0.0.1:$port/health/ready"
 }

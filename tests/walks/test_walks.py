@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +17,7 @@ import pytest
 
 from tests.once import made_once
 from tests.ports import lasting_port
-from tests.rounds import rounds
+from tests.rounds import SOAK, rounds
 
 from .installations import ROOT, fresh_clone, installed_wheel
 
@@ -52,11 +55,35 @@ def test_a_walk(
         "PYTHONSAFEPATH": "1",
         **{name: str(lasting_port()) for name in ("PORT", "PORT2", "PORT3")},
     }
-    walked = subprocess.run(  # noqa: S603
-        ["bash", str(HERE / f"{walk}.sh")],  # noqa: S607
-        cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    with forking(folder / programs / "python", environ) as descriptors:
+        walked = subprocess.run(  # noqa: S603
+            ["bash", str(HERE / f"{walk}.sh")],  # noqa: S607
+            cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
+            pass_fds=descriptors,
+        )  # fmt: skip
     assert walked.returncode == 0, f"{walked.stdout[-2000:]}\n{walked.stderr[-4000:]}"
+
+
+@contextmanager
+def forking(python: Path, environ: dict[str, str]) -> Iterator[list[int]]:
+    """Have the commands of a walk with `environ` be forks, but in a soak; yield what it needs."""
+    if SOAK:
+        yield []
+        return
+    channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with channel:
+        with theirs:
+            process = subprocess.Popen(  # noqa: S603
+                [str(python), str(HERE / "forks.py"), str(theirs.fileno())],
+                env=environ, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
+            )  # fmt: skip
+        environ |= {"FORKS": str(channel.fileno()), "PYTHON": sys.executable}
+        try:
+            yield [channel.fileno()]
+        finally:
+            channel.close()
+            if process.wait(30):
+                raise ChildProcessError(f"forks.py ended with {process.returncode}")
 
 
 def test_there_are_five_people() -> None:
