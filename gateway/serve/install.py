@@ -31,7 +31,7 @@ from .surroundings.tls import Certificates, TlsListener
 
 _TRIED: Final = "0.18"
 _PARAMETERS: Final = ["self", "app", "config", "context", "state", "stream"]
-_ACCEPTS: Final = "trio.serve_listeners"
+_ACCEPTS: Final = ("trio", "serve_listeners")
 
 
 def install(
@@ -48,8 +48,8 @@ def install(
     parameters = list(inspect.signature(TCPServer.__init__).parameters)
     if parameters != _PARAMETERS or not hasattr(hypercorn.trio.run, "TCPServer"):
         raise RuntimeError(f"hypercorn {version} no longer makes its TCPServer as gateway expects")
-    if _ACCEPTS not in inspect.getsource(hypercorn.trio.run.worker_serve):
-        raise RuntimeError(f"hypercorn {version} no longer accepts by {_ACCEPTS}")
+    if not {*_ACCEPTS} <= {*hypercorn.trio.run.worker_serve.__code__.co_names}:
+        raise RuntimeError(f"hypercorn {version} no longer accepts by {'.'.join(_ACCEPTS)}")
     connections = OpenConnections(policy, lifecycle)
     hypercorn.trio.run.TCPServer = functools.partial(ClientConnection, connections)
     acceptor = Acceptor(connections.entrance, connections)
