@@ -20,6 +20,7 @@ from gateway.store.engine.database import Database
 from tests.end_to_end.provider import until
 
 from ..http_client import http_client
+from ..once import made_once
 from .world import World, fill_requests, served
 
 ROWS = 30_000
@@ -29,12 +30,14 @@ HEADERS = {"authorization": "Bearer sk-admin"}
 @pytest.fixture(scope="module")
 def folder(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a database whose export is more than all buffers on its way hold."""
-    found = tmp_path_factory.mktemp("filled")
-    shutil.copy(migrated_file, found / "gateway.db")
-    database = Database("sqlite:///gateway.db", found)
-    fill_requests(database, ROWS)
-    database.close()
-    return found
+
+    def make(found: Path) -> None:
+        shutil.copy(migrated_file, found / "gateway.db")
+        database = Database("sqlite:///gateway.db", found)
+        fill_requests(database, ROWS)
+        database.close()
+
+    return made_once(tmp_path_factory, "loopback", make)
 
 
 @pytest.fixture

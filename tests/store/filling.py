@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from bisect import bisect
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any, Final
 
@@ -44,6 +45,9 @@ _CAUSES: Final = ("rate_limited", "connect_failed", "timeout", "server_error")
 _FAULTS: Final = 0.02
 # Row by row into indexes costs less than building them anew, up to about here.
 _FEW: Final = 100_000
+# As many rows are made once and not anew for each test.
+_KEPT: Final = 5_000
+_Made = list[tuple[tuple[Any, ...], list[tuple[Any, ...]]]]
 
 
 def fill(connection: Connection, rows: int, *, end: int, days: int = 1, seed: int = 0) -> None:
@@ -53,7 +57,7 @@ def fill(connection: Connection, rows: int, *, end: int, days: int = 1, seed: in
     for name in indexes:
         connection.execute(text(f"DROP INDEX {name}"))
     start = end - DAY_US
-    made = [*_day(random.Random(seed), max(2, rows // days), start)]
+    made = _made(seed, max(2, rows // days), start)
     _write(connection, requests, [row for row, _ in made])
     _write(connection, attempts, [each for _, tries in made for each in tries])
     _roll_up(connection, MINUTE, start)
@@ -97,7 +101,22 @@ def settle(connection: Connection) -> None:
     connection.execute(text("VACUUM ANALYZE"))
 
 
-def _day(rng: random.Random, count: int, start: int) -> Iterator[tuple[tuple[Any, ...], Any]]:
+def _made(seed: int, count: int, start: int) -> _Made:
+    make = _kept_day if count <= _KEPT else _new_day
+    return make(seed, count, start)
+
+
+def _new_day(seed: int, count: int, start: int) -> _Made:
+    return [*_day(random.Random(seed), count, start)]
+
+
+# Many tests of a file begin with the same rows.
+_kept_day = lru_cache(maxsize=8)(_new_day)
+
+
+def _day(
+    rng: random.Random, count: int, start: int
+) -> Iterator[tuple[tuple[Any, ...], list[tuple[Any, ...]]]]:
     step = DAY_US / count
     models = [*accumulate(1 / rank for rank in range(1, len(MODELS) + 1))]
     tokens = [*accumulate(1 / rank for rank in range(1, len(TOKENS) + 1))]

@@ -23,6 +23,7 @@ from gateway.store.engine.database import Database
 from gateway.store.engine.schema import team_rollups
 
 from ...fork_server import popen
+from ...once import made_once
 from ...store.exported import event, request, rollup, store
 from ...store.filling import fill
 from ...store.migrated import migrated_database
@@ -78,13 +79,15 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration; its database has 20,000 requests, which take a second or more."""
-    path = tmp_path_factory.mktemp("filled") / "config.toml"
-    path.write_text(CONFIG)
-    database = migrated_database(path.parent)
-    end = 10**6 * HOUR_US
-    database.write_now(lambda connection: fill(connection, 20_000, end=end, days=50), 60)
-    database.close()
-    return path
+
+    def make(folder: Path) -> None:
+        (folder / "config.toml").write_text(CONFIG)
+        database = migrated_database(folder)
+        end = 10**6 * HOUR_US
+        database.write_now(lambda connection: fill(connection, 20_000, end=end, days=50), 60)
+        database.close()
+
+    return made_once(tmp_path_factory, "to_export", make) / "config.toml"
 
 
 @pytest.fixture

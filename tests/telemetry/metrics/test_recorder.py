@@ -291,7 +291,8 @@ def test_hostile_names_are_bounded_and_parse(
 ) -> None:
     metrics = make(tmp_path if shared else None, limit=20)
     names = hostile()
-    for _ in range(10_000):
+    count = rounds(3_000, 10_000)
+    for _ in range(count):
         model, token, provider, other = itertools.islice(names, 4)
         attempts = [AttemptRecord(provider=provider, model=other)]
         metrics.record(settled(model=model, token=token, provider=provider, attempts=attempts))
@@ -301,8 +302,8 @@ def test_hostile_names_are_bounded_and_parse(
         assert len(found - {OTHER}) == 20
         assert OTHER in found
         assert all(value.isprintable() for value in found)
-    assert total(metrics, "gateway_requests_total") == 10_000
-    assert total(metrics, "gateway_attempts_total") == 10_000
+    assert total(metrics, "gateway_requests_total") == count
+    assert total(metrics, "gateway_attempts_total") == count
     assert len(metrics._groups) <= 20
     metrics.close()
 
