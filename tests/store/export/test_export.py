@@ -138,8 +138,7 @@ HOSTILE: Final = st.text(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30,
-          deadline=None)  # fmt: skip
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(HOSTILE, HOSTILE), min_size=1, max_size=4))
 def test_whatever_was_said_comes_back(database: Database, texts: list[tuple[str, str]]) -> None:
     database.write_now(lambda connection: connection.execute(delete(requests)))

@@ -75,7 +75,7 @@ TIMES = st.none() | st.integers(START, START + ROWS * 4)
 
 @pytest.mark.slow
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     wanted=st.builds(

@@ -109,7 +109,7 @@ KEYS: dict[str, Callable[[Row], int]] = {
 
 @pytest.mark.slow
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     wanted=FILTERS,
@@ -163,7 +163,7 @@ def test_all_pages_have_what_matches_once_and_in_order(
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(wanted=FILTERS)
 def test_a_filter_as_one_condition_chooses_the_same(

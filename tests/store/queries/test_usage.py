@@ -105,7 +105,7 @@ def few(*values: str) -> st.SearchStrategy[tuple[str, ...]]:
 
 @pytest.mark.slow
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     ends=st.lists(st.integers(-10, 73 * 60), min_size=2, max_size=2, unique=True).map(sorted),

@@ -43,9 +43,9 @@ EACH: Final = 20
 
 # One database for many examples: each is rolled back.
 many = settings(
-    max_examples=40,
+    max_examples=rounds(20, 300),
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

@@ -14,6 +14,7 @@ from gateway.store.engine.schema import FIRST_EVENT, LATENCY, PERIODS, requests,
 from gateway.store.writing.rollup_rows import OTHER_MODELS, RollupModels, rollup_rows
 from gateway.store.writing.rows import request_row
 
+from ...rounds import rounds
 from ..recording import EPOCH, record
 
 NAMES = [column.name for column in rollups.columns]
@@ -48,7 +49,7 @@ anything = st.builds(
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=rounds(40, 300), deadline=None)
 @given(st.lists(anything, max_size=30))
 def test_they_are_what_adding_up_one_by_one_gives(records: list[Record]) -> None:
     expected: dict[tuple[Any, ...], Counter[str]] = {}
