@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ import pytest
 from ..end_to_end.caller import ask
 from ..end_to_end.harness import GATEWAY, ROOT, Served, spawned, starting
 from ..end_to_end.provider import until
+from ..fork_server import popen
 from ..postgres import PostgresServer, programs
 
 pytestmark = pytest.mark.slow
@@ -65,16 +65,22 @@ class Site:
         path = f"{programs()}:{os.environ['PATH']}"
         return {**os.environ, "DATABASE_URL": self.url, "PATH": path, "PYTHONPATH": str(ROOT)}
 
-    def run(self, command: str | list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(  # noqa: S603
-            command, shell=isinstance(command, str), cwd=self.folder, env=self.environ,
+    def run(self, command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S602  # from the documentation
+            command, shell=True, cwd=self.folder, env=self.environ,
             capture_output=True, text=True, check=False,
         )  # fmt: skip
 
     def gateway(self, *arguments: str) -> str:
-        found = self.run([sys.executable, "-m", "gateway", *arguments])
+        found = popen.run(
+            [*popen.GATEWAY, *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+        )
         assert found.returncode == 0, found.stderr
-        return found.stdout
+        return str(found.stdout)
 
     def ids(self) -> list[str]:
         rows = self.server.execute("SELECT request_id FROM requests", self.database)
