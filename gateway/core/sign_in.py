@@ -65,6 +65,8 @@ class AdminSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     oidc: OidcSettings | None = None
     # Whether there are pages, and not the API alone.
     dashboard: bool = True
+    # Whether they are made in a process of their own, while somebody looks.
+    page_process: bool = True
 
 
 class Counted(enum.Enum):

@@ -5,6 +5,7 @@ In the order in which to read them:
     routes         the table of pages, and the right that each needs
     application    pages as routes of the admin API, which knows who asks and what they may
     page_request   what a page is made from: parameters, the store, templates
+    page_process/  the process in which pages are made, while somebody looks
     rendering      the templates, which escape whatever is put into them
     formats        numbers, money, durations and times as a person reads them
     links          addresses of pages, with their filters

@@ -19,6 +19,7 @@ from ..config.schema import Config
 from ..errors import GatewayError
 from ..proxy.protocols import Client, HeaderPairs
 from .assets import PREFIX, Assets
+from .page_process.maker import PageProcess
 from .page_request import PageRequest, Site
 from .rendering import Templates
 from .routes import RIGHTS, ROUTES, PageHandler
@@ -45,13 +46,20 @@ _FOR_GOOD: Final = b"public, max-age=31536000, immutable"
 class Dashboard:
     """Everything under /admin/ but the API; see `serve`.
 
-    `assets` are the files of its pages, and `config` returns the configuration in use. Who asks,
-    with which rights, and whether another site has made the request, is found out as for the API.
+    `assets` are the files of its pages, and `config` returns the configuration in use. Pages are
+    made in `page_process`, without one in threads. Who asks, with which rights, and whether another
+    site has made the request, is found out as for the API.
     """
 
-    def __init__(self, resources: Resources, assets: Assets, config: Callable[[], Config]) -> None:
+    def __init__(
+        self,
+        resources: Resources,
+        assets: Assets,
+        config: Callable[[], Config],
+        page_process: PageProcess | None = None,
+    ) -> None:
         self._assets = assets
-        self._site = Site(resources, Templates(assets), config)
+        self._site = Site(resources, Templates(assets), config, page_process)
         self._pages = AdminApi(
             resources,
             [

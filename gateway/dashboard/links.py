@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from ..core.admin_path import outside
@@ -31,6 +31,16 @@ def with_params(path: str, params: Mapping[str, Sequence[str]], **changes: objec
             found[name] = [] if value is None else [str(value)]
     pairs = [(name, each) for name, values in found.items() for each in values if each]
     return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+class PageAddress(NamedTuple):
+    """The address of a page that is shown: called, with other parameters, from its first row."""
+
+    path: str
+    params: Mapping[str, Sequence[str]]
+
+    def __call__(self, **changes: object) -> str:
+        return with_params(self.path, self.params, **{"cursor": None} | changes)
 
 
 def inside(target: str) -> str:

@@ -15,6 +15,7 @@ from ..admin.request import AdminRequest
 from ..admin.resources import Resources
 from ..admin.rights import Right
 from ..config.schema import Config
+from ..core import admin_path
 from ..core.admin_path import outside
 from ..store.engine.database import Database
 from . import links
@@ -22,6 +23,8 @@ from .live.processes import ProcessFigures
 from .live.shared import SharedFigures
 from .live.stream import OpenPages
 from .outcomes import taken, with_outcome
+from .page_process.maker import PageProcess
+from .page_process.task import ReadTask, RenderTask
 from .rendering import Templates
 from .served_address import served_address
 
@@ -40,17 +43,19 @@ _THEMES: Final = ("light", "dark")
 
 
 class Site:
-    """What all pages share. `config` returns the configuration in use."""
+    """What all pages share; see `Dashboard`."""
 
     def __init__(
         self,
         resources: Resources,
         templates: Templates,
         config: Callable[[], Config],
+        page_process: PageProcess | None = None,
     ) -> None:
         self.resources = resources
         self.templates = templates
         self.config = config
+        self.page_process = page_process
         self.renderers = trio.CapacityLimiter(_RENDERERS)
         self.readers = trio.CapacityLimiter(_READERS)
         # To check a file takes time, of which one at a time may have some.
@@ -106,13 +111,28 @@ class PageRequest:
         """Say whether the page's script asks for what goes into a page that is open already."""
         return self.http.headers.get("hx-request") == "true"
 
-    async def read(self, work: Callable[[Any], T]) -> T:
-        """Do `work` on a connection, in a thread. Raises NotFound if nothing is on record."""
-        return await self.admin.database.read(work, QUERY_SECONDS)
+    async def read(self, work: Callable[[Any], T], *, here: bool = False) -> T:
+        """Do `work` on a connection. Raises NotFound if nothing is on record.
+
+        It is done by the process that makes pages, and so must be fit to be pickled; `here`, in a
+        thread, if it needs much of what this process knows.
+        """
+        process, database = self.site.page_process, self.admin.database
+        # A database that this process may not use yet, the other one may not either.
+        if process is not None and database.barred is None and not here:
+            done = await process.do(ReadTask(work, QUERY_SECONDS))
+            if done is not None:
+                found: T = done.value
+                return found
+        return await database.read(work, QUERY_SECONDS)
 
     def link(self, **changes: object) -> str:
         """Return this page's address with other parameters; always from its first row."""
-        return links.with_params(self.path, self.admin.params, **{"cursor": None} | changes)
+        return self.address(**changes)
+
+    @property
+    def address(self) -> links.PageAddress:
+        return links.PageAddress(self.path, self.admin.params)
 
     async def page(self, template: str, *, status: int = 200, **context: Any) -> Response:
         """Answer with a page; `context` is what its template shows."""
@@ -120,25 +140,29 @@ class PageRequest:
         return HTMLResponse(body, status)
 
     async def render(self, template: str, **context: Any) -> bytes:
-        given = self._context() | context
-
-        def work() -> bytes:
-            return self.site.templates.render(template, given)
-
-        return await trio.to_thread.run_sync(work, limiter=self.site.renderers)
+        (found,) = (await self._rendered({template: template}, context)).values()
+        return found
 
     async def render_parts(self, templates: Mapping[str, str], **context: Any) -> Parts:
-        """Return what the places show, by their names: JSON, made in one thread with the parts."""
-        given = self._context() | context
+        """Return what the places show, by their names: made at once, as JSON."""
+        found = await self._rendered(templates, context)
+        return {
+            place: msgspec.Raw(msgspec.json.encode(text.decode())) for place, text in found.items()
+        }
 
-        def work() -> Parts:
-            render = self.site.templates.render
-            return {
-                place: msgspec.Raw(msgspec.json.encode(render(template, given).decode()))
-                for place, template in templates.items()
-            }
-
-        return await trio.to_thread.run_sync(work, limiter=self.site.renderers)
+    async def _rendered(
+        self, templates: Mapping[str, str], context: Mapping[str, Any]
+    ) -> dict[str, bytes]:
+        given = {**self._context(), **context}
+        process = self.site.page_process
+        if process is not None:
+            done = await process.do(RenderTask(templates, given, admin_path.current.get()))
+            if done is not None:
+                found: dict[str, bytes] = done.value
+                return found
+        return await trio.to_thread.run_sync(
+            self.site.templates.render_all, templates, given, limiter=self.site.renderers
+        )
 
     def go(self, target: str) -> Response:
         """Answer that the browser shall go to another page."""
@@ -159,7 +183,7 @@ class PageRequest:
             "may_operate": self.may_operate,
             "outcome": self.outcome,
             "params": self.admin.params,
-            "link": self.link,
+            "link": self.address,
             "path": self.path,
             "part": self.wants_part,
             "now": self.admin.now,

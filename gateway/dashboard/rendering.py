@@ -5,7 +5,9 @@ They may use no value that is not there: a misspelt name is an error and no blan
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +35,7 @@ class Templates:
     """Renders pages; safe for several threads."""
 
     def __init__(self, assets: Assets) -> None:
-        folder = files(__package__) / "templates"
+        folder = self._folder = files(__package__) / "templates"
         self._environment = Environment(
             loader=FunctionLoader(lambda name: (folder / name).read_text("utf-8")),
             autoescape=True,
@@ -66,8 +68,27 @@ class Templates:
             "settings_text": _settings_text,
         }
 
-    def render(self, template: str, context: dict[str, Any]) -> bytes:
+    def prepare(self) -> None:
+        """Compile all templates, which takes some tenths of a second; else each is when needed."""
+        for name in _names(self._folder, ""):
+            self._environment.get_template(name)
+
+    def render(self, template: str, context: Mapping[str, Any]) -> bytes:
         return self._environment.get_template(template).render(context).encode()
+
+    def render_all(
+        self, templates: Mapping[str, str], context: Mapping[str, Any]
+    ) -> dict[str, bytes]:
+        """Return what each template shows of `context`, by the names that they are given."""
+        return {name: self.render(each, context) for name, each in templates.items()}
+
+
+def _names(folder: Traversable, prefix: str) -> Iterator[str]:
+    for each in folder.iterdir():
+        if each.is_dir():
+            yield from _names(each, f"{prefix}{each.name}/")
+        else:
+            yield prefix + each.name
 
 
 def _json_text(value: object) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 import structlog
 import trio
+
+from ..child_process import ChildProcess, python_path, start_child
 
 _log = structlog.get_logger(__name__)
 
@@ -74,75 +73,28 @@ class ProcessCounter:
         return counted
 
     async def _started(self) -> _Child:
-        try:
-            child: _Child = await self._nursery.start(self._run)
-        except ExceptionGroup as exc:
-            failed, others = exc.split(OSError)
-            if failed is None or others is not None:
-                raise
-            raise OSError(str(failed.exceptions[0])) from exc
-        return child
-
-    async def _run(self, task_status: trio.TaskStatus[_Child]) -> None:
-        """Have a process until it has nothing to do for long, fails, or the gateway ends."""
-        async with trio.open_nursery() as nursery:
-            # It needs nothing but its modules; of what is in the environment some is secret.
-            environment = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            process = await nursery.start(
-                partial(
-                    trio.run_process,
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                    check=False,
-                    env=environment,
-                    deliver_cancel=_kill,
-                )
-            )
-            child = _Child(process, nursery.cancel_scope)
-            task_status.started(child)
-            try:
-                await trio.sleep_forever()
-            finally:
-                await child.close()
+        # It needs nothing but its modules; of what is in the environment some is secret.
+        return _Child(await start_child(self._nursery, self._command, python_path(), IDLE))
 
 
 class _Child:
-    def __init__(self, process: trio.Process, scope: trio.CancelScope) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._stdin: Final = process.stdin
-        self._stdout: Final = process.stdout
-        self._scope = scope
+    def __init__(self, process: ChildProcess) -> None:
+        self._process = process
         self._number = 0
         self._read = b""
-        self._ended = False
-        self._used()
 
     def __repr__(self) -> str:
-        return f"<_Child {'ended' if self.ended else self._number}>"
+        return f"<_Child {self._number} of {self._process}>"
 
     @property
     def ended(self) -> bool:
-        # Also if it was idle for too long.
-        return self._ended or self._scope.cancel_called
+        return self._process.ended
 
     def end(self) -> None:
-        self._ended = True
-        self._scope.cancel("the tokenizer has ended")
-
-    def _used(self) -> None:
-        self._scope.deadline = trio.current_time() + IDLE
-
-    async def close(self) -> None:
-        """Close both pipes; to be called under cancellation, too."""
-        self._ended = True
-        await trio.aclose_forcefully(self._stdin)
-        await trio.aclose_forcefully(self._stdout)
+        self._process.end()
 
     async def count(self, encoding: str, texts: Sequence[str]) -> int:
-        self._used()
+        self._process.used()
         self._number += 1
         number = self._number
         try:
@@ -152,7 +104,7 @@ class _Child:
             sound = [text.encode("utf-8", "replace").decode() for text in texts]
             line = _ENCODE((number, encoding, sound)) + b"\n"
         try:
-            await self._stdin.send_all(line)
+            await self._process.stdin.send_all(line)
         except trio.Cancelled:
             # Half of a line would be read as the beginning of the next one.
             self.end()
@@ -165,13 +117,9 @@ class _Child:
 
     async def _line(self) -> bytes:
         while b"\n" not in self._read:
-            got = await self._stdout.receive_some()
+            got = await self._process.stdout.receive_some()
             if not got or len(self._read) > _MOST_ANSWER * self._number:
                 raise trio.BrokenResourceError("the process has ended")
             self._read += got
         line, self._read = self._read.split(b"\n", 1)
         return line
-
-
-async def _kill(process: trio.Process) -> None:
-    process.kill()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.dashboard.page_process.task import RenderTask
+from gateway.dashboard.rendering import Templates
 from tests.store.conftest import migrated_file, sqlite_database
 
 from .live_gateway import NAME, PASSWORD, LiveGateway, live_gateway
@@ -25,6 +28,20 @@ FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+
+
+@pytest.fixture(autouse=True)
+def _fit_for_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a page shows here, the process that makes pages could be given."""
+    render = Templates.render_all
+
+    def checked(
+        self: Templates, templates: Mapping[str, str], context: Mapping[str, Any]
+    ) -> dict[str, bytes]:
+        pickle.dumps(RenderTask(templates, context, ""))
+        return render(self, templates, context)
+
+    monkeypatch.setattr(Templates, "render_all", checked)
 
 
 @pytest.fixture(scope="session")

@@ -141,9 +141,9 @@ async def test_one_that_is_not_used_is_ended(monkeypatch: pytest.MonkeyPatch) ->
         counter = ProcessCounter(nursery, FAKED)
         first = await counter.count("e", ["pid"])
         assert counter._child is not None
-        monkeypatch.setattr(module, "IDLE", 0.0)
-        counter._child._used()
-        monkeypatch.setattr(module, "IDLE", 600.0)
+        process = counter._child._process
+        monkeypatch.setattr(process, "_idle", 0.0)
+        process.used()
         second = await counter.count("e", ["pid"])
         await until(lambda: not alive(first), "the first process has ended")
         assert alive(second)

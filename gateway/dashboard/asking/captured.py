@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 async def rows_of(request: PageRequest, request_id: str) -> list[dict[str, Any]]:
     """Return the requests of an id, newest first. Raises NotFound if there is none."""
     found: list[dict[str, Any]] = await request.read(
-        lambda connection: request_log.one(connection, request_id)
+        partial(request_log.one, request_id=request_id)
     )
     if not found:
         raise NotFound(f"There is no request {request_id!r} on record. It may be still under way.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -26,9 +27,7 @@ _VERIFY_SECONDS: Final = 60.0
 async def audit(request: PageRequest) -> Response:
     wanted, ranged = _wanted(request)
     after = request.admin.text("cursor", "") or None
-    page = await request.read(
-        lambda connection: audit_log.page(connection, wanted, after=after, limit=LIMIT)
-    )
+    page = await request.read(partial(audit_log.page, wanted=wanted, after=after, limit=LIMIT))
     verdict = None
     if request.admin.text("verify", "", ("", "1")) and not request.wants_part:
         verdict = await request.admin.database.read(chain.verify, _VERIFY_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,6 +79,6 @@ async def _known(request: PageRequest, ids: list[str]) -> dict[str, dict[str, An
     if request.database is None or not ids:
         return {}
     try:
-        return await request.read(lambda connection: request_log.latest(connection, ids))
+        return await request.read(partial(request_log.latest, request_ids=ids))
     except StoreUnavailable:
         return {}

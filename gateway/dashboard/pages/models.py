@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -56,9 +57,7 @@ async def _health(request: PageRequest) -> tuple[list[DeploymentHealth], str | N
 
     async def read() -> list[DeploymentHealth]:
         now = request.admin.now
-        return await request.read(
-            lambda connection: stats.health(connection, minutes=_MINUTES, now=now)
-        )
+        return await request.read(partial(stats.health, minutes=_MINUTES, now=now))
 
     try:
         found: list[DeploymentHealth] = await request.site.shared.get("health", _SECONDS, read)

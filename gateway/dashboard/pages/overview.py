@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from ..live.processes import GOOD, OLDEST
 from ..live.stream import EventStream
 from ..page_request import PageRequest, Parts
 from ..views import series, time_range
-from ..views.budgets import BudgetUse, budget_use, budgets_of
+from ..views.budgets import SENT, BudgetUse, budget_use, budgets_of
 from ..views.time_range import RANGES, TimeRange
 from ..views.troubles import troubles
 
@@ -122,12 +123,7 @@ async def _figures(request: PageRequest, wanted: TimeRange) -> ShownFigures:
             token=chosen["token"],
         )
 
-        def work(connection: Any) -> tuple[stats.Summary, dict[str, list[float | None]], bytes]:
-            summary = stats.summary(connection, filter_, top=_TOP, now=now)
-            columns = series.columns(summary)
-            return summary, columns, msgspec.json.encode(columns)
-
-        found, columns, sent = await request.read(work)
+        found, columns, sent = await request.read(partial(_summary, filter_=filter_, now=now))
         parts = await request.render_parts(
             {"figures": "parts/figures.html"}, figures=found, range=wanted
         )
@@ -135,6 +131,14 @@ async def _figures(request: PageRequest, wanted: TimeRange) -> ShownFigures:
 
     found: ShownFigures = await request.site.shared.get(key, wanted.refresh, read)
     return found
+
+
+def _summary(
+    connection: Any, filter_: Filter, now: float
+) -> tuple[stats.Summary, dict[str, list[float | None]], bytes]:
+    summary = stats.summary(connection, filter_, top=_TOP, now=now)
+    columns = series.columns(summary)
+    return summary, columns, msgspec.json.encode(columns)
 
 
 async def _present_parts(request: PageRequest) -> Parts:
@@ -172,7 +176,8 @@ async def _budgets(request: PageRequest) -> list[BudgetUse]:
 
     async def read() -> list[BudgetUse]:
         now = time.time()
-        return await request.read(lambda connection: budget_use(connection, budgets, now))
+        work = partial(budget_use, budgets=budgets, now=now)
+        return await request.read(work, here=len(budgets) > SENT)
 
     try:
         found: list[BudgetUse] = await request.site.shared.get("budgets", _BUDGET_SECONDS, read)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -138,7 +139,7 @@ async def _offered(request: PageRequest, row: dict[str, Any]) -> list[dict[str, 
         until=row["time"] + _AROUND,
         model=(row["model"],) if row["model"] else (),
     )
-    page = await request.read(lambda connection: request_log.page(connection, near, limit=_OFFERED))
+    page = await request.read(partial(request_log.page, wanted=near, limit=_OFFERED))
     this = row["request_id"]
     origin = (row["metadata"] or {}).get(REPLAY_OF)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from typing import Any, Final, cast
 
 import msgspec
@@ -49,9 +50,9 @@ async def requests(request: PageRequest) -> Response:
     after = request.admin.text("cursor", "") or None
     tail = request.admin.text("tail", "", ("", "1")) == "1"
     page = await request.read(
-        lambda connection: request_log.page(
-            connection,
-            wanted,
+        partial(
+            request_log.page,
+            wanted=wanted,
             sort=sort,
             descending=order == "desc",
             after=after,
@@ -112,7 +113,7 @@ async def _newest(request: PageRequest, wanted: Filter) -> list[dict[str, Any]]:
     async def read() -> list[dict[str, Any]]:
         since = round((time.time() - _LATE) * 1_000_000)
         return await request.read(
-            lambda connection: request_log.just_ended(connection, narrowed, since, limit=LIMIT)
+            partial(request_log.just_ended, wanted=narrowed, since=since, limit=LIMIT)
         )
 
     found: list[dict[str, Any]] = await request.site.shared.get(narrowed, _GOOD, read)

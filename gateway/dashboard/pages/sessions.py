@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 from starlette.responses import Response
@@ -31,7 +33,7 @@ async def sessions(request: PageRequest) -> Response:
     wanted, ranged = wanted_of(request, _ALSO, DEFAULT)
     after = request.admin.text("cursor", "") or None
     page = await request.read(
-        lambda connection: agent_sessions.page(connection, wanted, by=by, after=after, limit=LIMIT)
+        partial(agent_sessions.page, wanted=wanted, by=by, after=after, limit=LIMIT)
     )
     request.admin.viewed("sessions")
     template = "sessions.html"
@@ -64,15 +66,12 @@ async def one(request: PageRequest) -> Response:
     params = {by: [name], "agent": [agent] if agent else []}
     wanted = filters.parse(params, request.admin.now)
 
-    def work(connection: Any) -> tuple[SessionSummary | None, RequestPage]:
-        # Further pages of the thread need its requests alone.
-        found = None if after else session_thread.summary(connection, name, by)
-        page = request_log.page(
-            connection, wanted, descending=order == "desc", after=after, limit=LIMIT
-        )
-        return found, page
-
-    found, page = await request.read(work)
+    wanted_page = partial(
+        request_log.page, wanted=wanted, descending=order == "desc", after=after, limit=LIMIT
+    )
+    # Further pages of the thread need its requests alone.
+    wanted_summary = None if after else partial(session_thread.summary, name=name, by=by)
+    found, page = await request.read(partial(_thread, summary=wanted_summary, page=wanted_page))
     if found is None and after is None:
         raise NotFound(f"there is no request of the {by} {name!r} on record")
     request.admin.viewed("sessions")
@@ -90,6 +89,14 @@ async def one(request: PageRequest) -> Response:
         ends=ENDS,
         most=session_thread.MOST_AGENTS,
     )
+
+
+def _thread(
+    connection: Any,
+    summary: Callable[[Any], SessionSummary | None] | None,
+    page: Callable[[Any], RequestPage],
+) -> tuple[SessionSummary | None, RequestPage]:
+    return None if summary is None else summary(connection), page(connection)
 
 
 def _kind(request: PageRequest) -> SessionKind:

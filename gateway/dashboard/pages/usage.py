@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from starlette.responses import Response
@@ -40,11 +41,20 @@ async def usage(request: PageRequest) -> Response:
     period = periods.period(chosen, request.admin.now)
     known = budgets.budgets_of(request.resources.snapshot().callers.values())
 
-    def work(connection: object) -> tuple[comparison.Comparison, list[budgets.BudgetUse]]:
-        found = comparison.compare(connection, wanted, period, group_by, measure, request.admin.now)
-        return found, budgets.budget_use(connection, known, request.admin.now)
-
-    found, used = await request.read(work)
+    now = request.admin.now
+    found: comparison.Comparison = await request.read(
+        partial(
+            comparison.compare,
+            wanted=wanted,
+            period=period,
+            group_by=group_by,
+            measure=measure,
+            now=now,
+        )
+    )
+    used: list[budgets.BudgetUse] = await request.read(
+        partial(budgets.budget_use, budgets=known, now=now), here=len(known) > budgets.SENT
+    )
     request.admin.viewed("usage")
     return await request.page(
         "usage.html",

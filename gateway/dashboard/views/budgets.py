@@ -13,7 +13,8 @@ from ...core.limits.budget import Budget, bounds
 from ...store.queries.spent import SpentBy, name_of, spent_since
 
 SECOND = 1_000_000
-
+# So many budgets go to the process that makes pages; to pickle more would hold up requests.
+SENT: Final = 500
 
 # Whose a budget is: "token" or "team", and the name.
 BudgetOwner = tuple[SpentBy, str]

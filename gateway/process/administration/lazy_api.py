@@ -31,6 +31,7 @@ from .oidc_http import ProviderHttp
 if TYPE_CHECKING:
     from ...admin.application import AdminApi
     from ...dashboard.application import Dashboard
+    from ...dashboard.page_process.maker import PageProcess
     from ...state.redis.process_roll import ProcessRoll
 
 _API: Final = b"/admin/api/"
@@ -100,6 +101,9 @@ class LazyAdminApi:
         self._since = trio.current_time()
         self._parts: AdminParts | None = None
         self._making = trio.Lock()
+        # Set when there is somebody who looks.
+        self._made_once = trio.Event()
+        self._page_process: PageProcess | None = None
 
     def __repr__(self) -> str:
         return f"<LazyAdminApi {'in use' if self._parts else 'not asked for yet'}>"
@@ -124,11 +128,18 @@ class LazyAdminApi:
         except ClientGone:
             return
 
+    async def run(self) -> None:
+        """Have a process for pages while people look at them."""
+        await self._made_once.wait()
+        if self._page_process is not None:
+            await self._page_process.run()
+
     async def _made(self) -> AdminParts | None:
         async with self._making:
             if self._parts is None:
                 try:
                     self._parts = await trio.to_thread.run_sync(self._make, abandon_on_cancel=True)
+                    self._made_once.set()
                 except Exception:  # noqa: BLE001  # logged; the next request tries again
                     _log.exception("the admin API cannot be made")
             return self._parts
@@ -138,6 +149,8 @@ class LazyAdminApi:
         from ...admin.resources import Resources
         from ...dashboard.application import Dashboard
         from ...dashboard.assets import read_assets
+        from ...dashboard.page_process.maker import PageProcess
+        from ...dashboard.page_process.task import MakerSettings
 
         recording = self._recording
         writer = recording.writer
@@ -159,5 +172,14 @@ class LazyAdminApi:
             debug_log=recording.debug_log,
             store=None if writer is None else lambda: msgspec.to_builtins(writer.status),
         )
-        dashboard = Dashboard(resources, read_assets(), lambda: self._control.config)
+        if self._control.config.admin.page_process:
+            database = recording.database
+            self._page_process = PageProcess(
+                MakerSettings(None, "")
+                if database is None
+                else MakerSettings(database.url, str(database.base.absolute()))
+            )
+        dashboard = Dashboard(
+            resources, read_assets(), lambda: self._control.config, self._page_process
+        )
         return AdminParts(AdminApi(resources), dashboard)

@@ -103,6 +103,8 @@ class Administration:
         if self._membership is not None:
             listener = Listener(self._membership.own, self._respondent)
             nursery.start_soon(persist, listener.run)
+        if config.admin.dashboard and config.admin.page_process:
+            nursery.start_soon(persist, self.api.run)
         self._offer_setup(config, nursery)
 
     async def finish(self) -> None:

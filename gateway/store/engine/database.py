@@ -48,6 +48,9 @@ class Database:
     """
 
     def __init__(self, url: str, base: Path) -> None:
+        # For another process that opens the same one; the URL may have a password.
+        self.url: Final = url
+        self.base: Final = base
         self._backend = _backend(url, base)
         self._closed = False
         # Why `read` and `write` are refused, until the tables are known to be the gateway's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import Any, Final
 
@@ -52,7 +53,7 @@ async def found(request: PageRequest, name: str) -> KeyView:
     def work(connection: Transaction) -> KeyView | None:
         return key_view.find(connection, name, known, request.admin.now)
 
-    view: KeyView | None = await request.read(work)
+    view: KeyView | None = await request.read(work, here=True)
     if view is None:
         raise NotFound(f"there is no key {name!r}")
     (shown_,) = await with_spending(request.admin, [view])
@@ -70,7 +71,7 @@ async def shown(
     done: str = "",
 ) -> Response:
     """Return the page of a key; with a `secret`, which is shown this once."""
-    used = await request.read(lambda connection: last_used(connection, [view.name]))
+    used = await request.read(partial(last_used, names=[view.name]))
     model = a_model(view.models, request.resources.snapshot())
     answer = key_use(request.base, model) if secret is None else key_use(
         request.base, model, secret
@@ -103,7 +104,7 @@ async def _choices(request: PageRequest) -> dict[str, Any]:
     known = known_keys(request.admin)
     models = islice((each.name for each in request.resources.snapshot().models), _NAMED)
     return {
-        "teams": await request.read(lambda connection: team_names(connection, known)),
+        "teams": await request.read(partial(team_names, known=known), here=True),
         "models": [*models],
         "windows": term_form.WINDOWS,
         "limits": term_form.LIMITS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
@@ -72,7 +72,7 @@ async def keys(request: PageRequest) -> Response:
         used = last_used(connection, [each.name for each in found.rows])
         return found, used, team_names(connection, known)
 
-    page, used, teams = await request.read(work)
+    page, used, teams = await request.read(work, here=True)
     rows = await with_spending(request.admin, page.rows)
     request.admin.viewed("keys")
     template = "keys.html"
@@ -88,20 +88,20 @@ async def keys(request: PageRequest) -> Response:
         sources=SOURCES,
         sort=sort,
         order=order,
-        link=_sort_link(request),
+        link=SortAddress(request.address),
         teams=teams,
         filtered=bool(text or team or state or source != "any"),
     )
 
 
-def _sort_link(request: PageRequest) -> Any:
-    """Return what makes the links of headers: the first click on one but the name sorts down."""
+class SortAddress(NamedTuple):
+    """Makes the links of headers: the first click on one but the name sorts down."""
 
-    def link(**changes: object) -> str:
+    page: links.PageAddress
+
+    def __call__(self, **changes: object) -> str:
         if "sort" in changes and changes["sort"] == "name":
-            given = request.admin.params
+            given = self.page.params
             now = given.get("sort", ["name"])[0] == "name" and "desc" not in given.get("order", [])
             changes["order"] = "desc" if now else None
-        return request.link(**changes)
-
-    return link
+        return self.page(**changes)

@@ -39,7 +39,8 @@ async def listed(request: PageRequest) -> Response:
     found = await request.read(
         lambda connection: team_view.page(
             connection, known, text=text, after=after, limit=LIMIT + 1
-        )
+        ),
+        here=True,
     )
     rows = await with_spending(request.admin, found)
     page = page_of(rows, [each.name for each in rows], LIMIT, ["teams", text])
@@ -119,7 +120,7 @@ async def change(request: PageRequest) -> Response:
 async def _found(request: PageRequest) -> TeamState:
     name, known = request.admin.argument, known_keys(request.admin)
     view: TeamState | None = await request.read(
-        lambda connection: team_view.find(connection, name, known)
+        lambda connection: team_view.find(connection, name, known), here=True
     )
     if view is None:
         raise NotFound(f"there is no team {name!r}")
@@ -142,7 +143,7 @@ async def _shown(
             connection, known, wanted, after="", limit=_MEMBERS, now=request.admin.now
         )
 
-    members = await with_spending(request.admin, await request.read(work))
+    members = await with_spending(request.admin, await request.read(work, here=True))
     return await request.page(
         "team.html",
         status=status,
