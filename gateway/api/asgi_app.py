@@ -264,6 +264,8 @@ def _route(
             message = f"{path} is not served over a WebSocket; send a POST"
             raise UpgradeRequired(message) from exc
         running.services.unserved.note(method, path, exc.status, trio.current_time())
+        if path == "/" and running.admin_path is not None:
+            raise NotFound(f"{exc.message}; for people there is {running.admin_path}/") from exc
         raise
 
 

@@ -677,3 +677,9 @@ async def test_what_is_not_served_is_counted() -> None:
             # A model that is not there is another matter.
             ("GET", "other", "404"): 1,
         }
+
+
+async def test_who_comes_to_the_first_page_hears_where_people_go() -> None:
+    server = await App().call(path="/", method="GET")
+    assert server.status == 404
+    assert b"for people there is /admin/" in server.body
