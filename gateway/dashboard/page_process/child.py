@@ -25,9 +25,9 @@ from ..rendering import Templates
 from .task import MakerSettings, ReadTask, RenderTask
 from .wire import CANCEL, DONE, FAILED, READ, UNAVAILABLE, TaskFrame, frames, packed
 
-# A thirtieth of a core that the gateway keeps busy: a step of nice is a factor of 1.25 (sched(7)),
-# and a page of 30 ms is there within a second even then.
-_NICE: Final = 15
+# A quarter of a core that the gateway keeps busy: a step of nice is a factor of 1.25 (sched(7)).
+# With a thirtieth (15) pages took a second there, and requests were no quicker for it.
+_NICE: Final = 5
 _RENDERERS: Final = 2
 
 
