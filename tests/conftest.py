@@ -8,7 +8,7 @@ import itertools
 import os
 import signal
 from collections.abc import Generator, Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import structlog
@@ -96,6 +96,27 @@ def pytest_configure(config: pytest.Config) -> None:
     _heed_signals()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    _count_repetitions_here(session.config)
+
+
+def _count_repetitions_here(config: pytest.Config) -> None:
+    """Have a worker count by itself how often a test is repeated, as without workers.
+
+    pytest-rerunfailures keeps what it counts with the controller, so that a test whose worker died
+    is repeated as well. Each test tells and asks it over TCP, and what it asks waits for the late
+    acknowledgement of what the one before has told: 40 ms of each of 14,000 tests. A worker that
+    dies is now a failure at once.
+    """
+    if repeats(config) and hasattr(config, "workerinput"):
+        from pytest_rerunfailures import StatusDB  # type: ignore[import-untyped]
+
+        kept: Any = config
+        kept.failures_db.sock.close()
+        kept.failures_db = StatusDB()
+
+
 def _heed_signals() -> None:
     """Have signals do what they do for a person, also where they were ignored at the start.
 
@@ -121,7 +142,8 @@ def _slow_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item
 
     pytest-xdist gives each worker an equal part of the list. At the end, when there is nothing to
     take over from another worker, only short ones should be left. A browser, and the gateway that
-    its pages are of, take seconds to start: two workers have all tests that use them.
+    its pages are of, take seconds to start: two workers have all tests that use them. What
+    `test_architecture.py` reads of all modules takes seconds too: one worker has all of it.
     """
     if workers == 1:
         return items
@@ -131,6 +153,8 @@ def _slow_ones_first(items: list[pytest.Item], workers: int) -> list[pytest.Item
         if _in_browser(item):
             own_gateway = item.path.name == "test_init.py"
             shares[own_gateway].append(item)
+        elif item.path.name == "test_architecture.py":
+            shares[-1].append(item)
         elif item.get_closest_marker("slow"):
             slow.append(item)
         else:

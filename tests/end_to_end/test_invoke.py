@@ -12,13 +12,13 @@ import boto3
 import botocore
 import pytest
 import trio
-from anthropic import AnthropicBedrock, BadRequestError, RateLimitError
 from botocore.config import Config
 from botocore.eventstream import EventStreamBuffer
 from botocore.exceptions import ClientError
 
 from gateway.core.records.record import EndReason
 
+from ..late import anthropic
 from .caller import calling
 from .harness import InProcess, in_process
 from .provider import Asked, serving
@@ -263,13 +263,13 @@ async def test_messages_by_anthropic_s_client_of_bedrock() -> None:
             message = client.messages.create(model="on-bedrock", messages=hi, **told)
             assert message.content[0].text == "Hello"
             long: Any = [{"role": "user", "content": "long"}]
-            with pytest.raises(BadRequestError, match="too long"):
+            with pytest.raises(anthropic.BadRequestError, match="too long"):
                 client.messages.create(model=MODEL, messages=long, **told)
             limited: Any = [{"role": "user", "content": "limited"}]
-            with pytest.raises(RateLimitError):
+            with pytest.raises(anthropic.RateLimitError):
                 client.messages.create(model=MODEL, messages=limited, **told)
 
-        client = AnthropicBedrock(
+        client = anthropic.AnthropicBedrock(
             base_url=f"http://127.0.0.1:{gateway.port}",
             aws_region="us-east-1",
             api_key="sk-gw-0123456789",

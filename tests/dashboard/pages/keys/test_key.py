@@ -6,12 +6,12 @@ import time
 
 import pytest
 
+from ....late import openai
 from ...conftest import Watched, axe_violations
 from ...live_gateway import LiveGateway
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("playwright.sync_api")
-openai = pytest.importorskip("openai")
 
 # Seconds within which a change holds in every process, and some for a busy machine.
 SOON = 15.0
