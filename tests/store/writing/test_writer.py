@@ -56,6 +56,23 @@ class Doubtful(Database):
         return found
 
 
+class Confined(Database):
+    """Its file may not grow beyond `pages`, which SQLite calls "full" like a full disk.
+
+    That is for where nothing can be mounted. SQLite forgets the limit with the connection, which is
+    another one after a transaction that took too long. So it is set in each.
+    """
+
+    pages = 1
+
+    async def write(self, work: Callable[[Connection], T], timeout: float = 10.0) -> T:
+        def confined(connection: Connection) -> T:
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {self.pages}")
+            return work(connection)
+
+        return await super().write(confined, timeout)
+
+
 @contextmanager
 def locked(database: Database) -> Iterator[None]:
     """Hold the file's write lock, as another process could."""
@@ -215,25 +232,23 @@ async def test_a_full_disk_of_the_database_fails_nothing(
 
 
 async def test_a_file_that_may_not_grow_fails_nothing(
-    sqlite_database: Database, tmp_path: Path, quick: None
+    migrated_file: Path, tmp_path: Path, quick: None
 ) -> None:
-    # For where nothing can be mounted: SQLite says "full" for this reason, too.
-    def limit(pages: int) -> None:
-        sqlite_database.write_now(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}"))
-
-    limit(1)
-    async with running(make(sqlite_database, tmp_path)) as writer:
+    shutil.copy(migrated_file, tmp_path / "gateway.db")
+    database = Confined("sqlite:///gateway.db", tmp_path)
+    async with running(make(database, tmp_path)) as writer:
         for number in range(300):
             writer.record(record(number))
-            await trio.sleep(0.002)
-        await until(lambda: writer.status.since is not None)
-        assert "full" in (writer.status.last_error or "")
+            await trio.sleep(0.001)
+        await until(lambda: "full" in (writer.status.last_error or ""))
+        assert writer.status.since is not None
         # All that the file did not take gets into the journal; on a busy machine not at once.
         await until(lambda: writer.status.journaled > 200)
-        limit(1_000_000)
+        database.pages = 1_000_000
         await until(lambda: writer.status.written == 300 and not journals(tmp_path))
-    check(sqlite_database, range(300))
+    check(database, range(300))
     assert writer.status.journaled > 200
+    database.close()
 
 
 async def test_with_no_room_anywhere_the_newest_are_kept_and_the_others_counted(
