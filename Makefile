@@ -49,23 +49,28 @@ run: .venv/run
 init: .venv/run
 	@$(BIN)/gateway init
 
-test: setup
+# What the tests need beside Python's packages. What uses apt-get goes one after the other.
+.PHONY: .needed/system .needed/clients needed
+.needed/system:
 	@scripts/postgres >/dev/null
 	@scripts/valkey >/dev/null
 	@scripts/chromium >/dev/null
 	@scripts/deploy-tools
+
+.needed/clients:
 	@scripts/clients
+
+# Beside each other: each waits for the network and the disk in its turn.
+needed:
+	@$(MAKE) --no-print-directory -j 3 setup .needed/system .needed/clients
+
+test: needed
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 quick: setup
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow and not soak" $(ARGS)
 
-soak: setup
-	@scripts/postgres >/dev/null
-	@scripts/valkey >/dev/null
-	@scripts/chromium >/dev/null
-	@scripts/deploy-tools
-	@scripts/clients
+soak: needed
 	SOAK=1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) --timeout 900 $(ARGS)
 
 check: .venv/dev

@@ -206,6 +206,8 @@ def dashboard(
     warm_up: float = 2.0,
     rows: int = 1_000_000,
     pin: bool = True,
+    one_core: bool = False,
+    threads: bool = False,
     out: Path | None = None,
 ) -> int:
     """Measure requests for models while twelve pages are open and four people go through them.
@@ -222,13 +224,26 @@ def dashboard(
         Requests that are on record before it begins.
     pin
         Give the gateway a core for itself; everything else shares another.
+    one_core
+        Keep the process that makes pages on the gateway's core, too.
+    threads
+        Have pages made by threads of the gateway instead (`page_process = false`).
     out
         The directory for results; a new one under bench/results by default.
     """
     directory = _directory(out)
     chosen = [SCENARIOS[name] for name in ("nonstream", "paced64")]
     settings = Settings(seconds, 0, warm_up)
-    session = DashboardSession(chosen, settings, rows=rows, out=directory, pin=pin, say=_say)
+    session = DashboardSession(
+        chosen,
+        settings,
+        rows=rows,
+        out=directory,
+        pin=pin,
+        one_core=one_core,
+        threads=threads,
+        say=_say,
+    )
     try:
         results = session.run(rounds)
     except SubjectFailed as failure:

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
 import psutil
@@ -38,7 +39,7 @@ class Tree:
         cwd: Path | None = None,
         stdin: int = subprocess.DEVNULL,
         stdout: int | None = None,
-    ) -> Tree:
+    ) -> Self:
         """Start `argv` on one core (None: any), with its output going to the file `log`.
 
         `env` is added to the environment; `stdin` and `stdout` are as for Popen.

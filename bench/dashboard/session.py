@@ -2,16 +2,19 @@
 
 It is the same process all the time, with a database that is full of requests. So what differs
 between two measurements that follow each other is the dashboard, and the machine's noise, which
-the quiet measurements among each other show.
+the quiet measurements among each other show. CPU is that of the process that serves, which does
+all that requests wait for. The one that makes pages works where a machine with a core to spare
+lets it: beside the harness, or, if it is to be so, on the one core that the gateway has.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -26,12 +29,14 @@ from ..results import Results, row
 from ..scenarios import SCENARIOS, Scenario
 from ..store_queries import prepare
 from ..subjects import PREPARE, Launch, free_port
-from ..tree import Tree
+from ..tree import Tree, Usage
 from .plan import CrowdCounts, CrowdPlan
 
 QUIET: Final = "quiet"
 BUSY: Final = "busy"
 _START_SECONDS: Final = 60.0
+# Thirty pieces of work start the process that makes pages, which takes a second or two of CPU.
+_CROWD_SECONDS: Final = 8.0
 _ADMIN: Final = "sk-bench-admin-0123456789abcdef0123456789"
 _ADMINS: Final = """
 [[admins]]
@@ -60,9 +65,17 @@ class DashboardSession:
         rows: int,
         out: Path,
         pin: bool,
+        one_core: bool,
+        threads: bool,
+        ahead: float = _CROWD_SECONDS,
         say: Callable[[str], None],
     ) -> None:
-        """`rows` are the requests on record before it begins."""
+        """`rows` are the requests on record before it begins.
+
+        `one_core` keeps all of the gateway on one core, the process that makes pages included;
+        with `threads` there is none, and the process that serves makes them itself. People are
+        on the dashboard `ahead` seconds before it counts.
+        """
         raise_file_limit()
         self._scenarios = scenarios
         self._settings = settings
@@ -70,6 +83,9 @@ class DashboardSession:
         self._out = out
         self._say = say
         self._cores = pinning(pin)
+        self._one_core = one_core
+        self._threads = threads
+        self._ahead = ahead
         self.results = DashboardResults(Results(machine(), []))
 
     def run(self, rounds: int) -> DashboardResults:
@@ -86,11 +102,13 @@ class DashboardSession:
         self,
         name: str,
         launch: Launch,
-        tree: Tree,
+        tree: ServingTree,
         provider: Provider,
         scenario: Scenario,
         number: int,
     ) -> None:
+        if not self._one_core:
+            tree.pin_children(self._cores.harness)
         sample = measure(launch, tree, provider, scenario, self._settings, self._cores, number)
         if tree.popen.poll() is not None:
             raise SubjectFailed(f"the gateway has died:\n{tree.log_end()}")
@@ -106,6 +124,8 @@ class DashboardSession:
             "crowd", argv, core=self._cores.harness, cwd=ROOT, stdin=pipe, stdout=pipe
         )
         try:
+            # Pages stay in threads until enough of them were looked at, and the process starts.
+            time.sleep(self._ahead)
             yield
             said, _ = crowd.popen.communicate(timeout=30)
             self.results.crowds.append(msgspec.json.decode(said, type=CrowdCounts))
@@ -113,7 +133,7 @@ class DashboardSession:
             crowd.stop()
 
     @contextmanager
-    def _started(self) -> Iterator[tuple[Provider, Launch, Tree]]:
+    def _started(self) -> Iterator[tuple[Provider, Launch, ServingTree]]:
         directory = self._out / "gateway"
         directory.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{directory}/bench.db"
@@ -122,7 +142,8 @@ class DashboardSession:
         try:
             launch = PREPARE["gateway"](free_port(), provider.port, directory)
             config = directory / "gateway.toml"
-            config.write_text(config.read_text() + _ADMINS.format(key=_ADMIN, url=url))
+            text = config.read_text() + _ADMINS.format(key=_ADMIN, url=url)
+            config.write_text(text + "[admin]\npage_process = false\n" * self._threads)
             tree = _start(launch, directory, self._cores)
             try:
                 _wait(launch, tree)
@@ -133,9 +154,25 @@ class DashboardSession:
             provider.tree.stop()
 
 
-def _start(launch: Launch, directory: Path, cores: Cores) -> Tree:
+class ServingTree(Tree):
+    """The gateway, of which only the process that serves is measured."""
+
+    def usage(self) -> Usage:
+        times = self._root.cpu_times()
+        return Usage(times.user + times.system, self._root.memory_info().rss)
+
+    def pin_children(self, core: int | None) -> None:
+        if core is None:
+            return
+        for child in self._root.children(recursive=True):
+            for thread in child.threads():
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(thread.id, {core})
+
+
+def _start(launch: Launch, directory: Path, cores: Cores) -> ServingTree:
     log = directory / "output.log"
-    return Tree.start(
+    return ServingTree.start(
         "gateway", launch.argv, core=cores.subject, log=log, env=launch.env, cwd=launch.cwd
     )
 

@@ -20,6 +20,7 @@ _FIXED: Final = (
     ("admin", "enabled"),
     ("admin", "bind"),
     ("admin", "path"),
+    ("admin", "page_process"),
     ("log", "requests"),
     *(("store", key) for key in Store.__struct_fields__),
     *(("state", key) for key in StateServer.__struct_fields__),

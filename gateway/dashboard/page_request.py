@@ -24,7 +24,7 @@ from .live.shared import SharedFigures
 from .live.stream import OpenPages
 from .outcomes import taken, with_outcome
 from .page_process.maker import PageProcess
-from .page_process.task import ReadTask, RenderTask
+from .page_process.task import RENDERERS, ReadTask, RenderTask
 from .rendering import Templates
 from .served_address import served_address
 
@@ -32,9 +32,6 @@ T = TypeVar("T")
 # What places of a page show, by the names of the places: HTML as JSON has it.
 Parts = Mapping[str, msgspec.Raw]
 
-# A page is made in milliseconds, off the event loop. So many at a time leave requests for models
-# most of the interpreter.
-_RENDERERS: Final = 2
 # Captures are whole requests and answers in memory.
 _READERS: Final = 2
 # Seconds for a page's query. A page that takes longer asks for too much, and says so.
@@ -56,7 +53,7 @@ class Site:
         self.templates = templates
         self.config = config
         self.page_process = page_process
-        self.renderers = trio.CapacityLimiter(_RENDERERS)
+        self.renderers = trio.CapacityLimiter(RENDERERS)
         self.readers = trio.CapacityLimiter(_READERS)
         # To check a file takes time, of which one at a time may have some.
         self.checks = trio.CapacityLimiter(1)

@@ -23,6 +23,9 @@ def test_quiet_and_busy_are_measured_in_turn(tmp_path: Path) -> None:
             rows=300,
             out=tmp_path / str(seconds),
             pin=False,
+            one_core=False,
+            threads=False,
+            ahead=0.0,
             say=lambda line: None,
         )
         results = session.run(rounds=1)

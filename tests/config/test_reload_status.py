@@ -24,6 +24,7 @@ def config(text: str = "") -> Config:
         ('[server]\nbind = "0.0.0.0:80"\n', ("server.bind",)),
         ('[server]\npid_file = ""\n', ("server.pid_file",)),
         ("[log]\nrequests = false\n", ("log.requests",)),
+        ("[admin]\npage_process = false\n", ("admin.page_process",)),
         (
             '[server]\nbind = "unix:/x"\npid_file = "p"\nsend_timeout = 7\n',
             ("server.bind", "server.pid_file"),

@@ -129,8 +129,12 @@ def note_user(record: Record, user: str | None) -> None:
 
 
 def _text(value: bytes) -> str:
-    # The caller chose it. Latin-1, of which nothing is invalid (RFC 9110 section 5.5).
-    return shortened(value.decode("latin-1"))
+    # The caller chose it. What is UTF-8 was meant so; anything else is Latin-1, of which nothing is
+    # invalid (RFC 9110 section 5.5).
+    try:
+        return shortened(value.decode())
+    except UnicodeDecodeError:
+        return shortened(value.decode("latin-1"))
 
 
 def _lower(names: Iterable[str]) -> tuple[bytes, ...]:

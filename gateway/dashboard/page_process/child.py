@@ -22,13 +22,12 @@ from ...errors import StoreUnavailable
 from ...store.engine.database import Database
 from ..assets import read_assets
 from ..rendering import Templates
-from .task import MakerSettings, ReadTask, RenderTask
+from .task import RENDERERS, MakerSettings, ReadTask, RenderTask
 from .wire import CANCEL, DONE, FAILED, READ, UNAVAILABLE, TaskFrame, frames, packed
 
 # A quarter of a core that the gateway keeps busy: a step of nice is a factor of 1.25 (sched(7)).
 # With a thirtieth (15) pages took a second there, and requests were no quicker for it.
 _NICE: Final = 5
-_RENDERERS: Final = 2
 
 
 class PageMaker:
@@ -40,7 +39,7 @@ class PageMaker:
         self._templates = Templates(read_assets())
         self._output = output
         self._writing = trio.Lock()
-        self._renderers = trio.CapacityLimiter(_RENDERERS)
+        self._renderers = trio.CapacityLimiter(RENDERERS)
         self._scopes: dict[int, trio.CancelScope] = {}
 
     def prepare(self) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+# A page is rendered in milliseconds, off the event loop. So many at a time leave requests for
+# models most of the interpreter where threads do it.
+RENDERERS: Final = 2
 
 
 class MakerSettings(NamedTuple):

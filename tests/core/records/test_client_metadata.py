@@ -25,6 +25,7 @@ KEPT = kept_headers(["X-Session-Id", "session_id"], ["X-Agent", "x-team"])
         ({b"x-team": b"a", b"x-agent": b""}, (None, None, {"x-agent": "", "x-team": "a"})),
         ({b"authorization": b"Bearer canary", b"x-other": b"1"}, (None, None, None)),
         ({b"user-agent": b"caf\xe9"}, ("caf\xe9", None, None)),
+        ({b"x-session-id": "café ✓".encode()}, (None, "café ✓", None)),
     ],
 )
 def test_what_is_kept(headers: dict[bytes, bytes], expected: tuple[object, ...]) -> None:
