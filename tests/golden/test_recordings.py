@@ -23,6 +23,8 @@ from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from gateway.core.records.counting import UsageRule
 from gateway.core.wire.sse import SseDecoder
 
+from ..rounds import rounds
+
 FOLDER: Final = Path(__file__).parents[3] / "shared" / "recordings"
 CHATS: Final = (
     "openai/chat",
@@ -36,6 +38,9 @@ CHATS: Final = (
     "xai",
 )
 
+# Of the pieces that a stream comes in.
+sizes = pytest.mark.parametrize("size", rounds([3, 1 << 20], [1, 3, 100, 1 << 20]))
+
 
 def recordings(pattern: str) -> list[Path]:
     found = [path for each in CHATS for path in sorted((FOLDER / each).glob(pattern))]
@@ -47,7 +52,7 @@ def renamed(value: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", recordings("*.chunks.txt"), ids=lambda path: path.name)
-@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+@sizes
 def test_streams(path: Path, size: int) -> None:
     lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
     stream = b"".join(b"data: %b\n\n" % line for line in lines) + b"data: [DONE]\n\n"
@@ -99,7 +104,7 @@ ASKED: Final = b'{"model":"m","prompt":"x","stream":true,"stream_options":{"incl
 @pytest.mark.parametrize(
     "path", sorted(COMPLETIONS.glob("*.chunks.txt")), ids=lambda each: each.name
 )
-@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+@sizes
 def test_streams_of_legacy_completions(path: Path, size: int) -> None:
     lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
     stream = b"".join(b"data: %b\n\n" % line for line in lines) + b"data: [DONE]\n\n"
@@ -142,7 +147,7 @@ def with_name(event: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", responses("*.chunks.txt"), ids=lambda path: path.name)
-@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+@sizes
 def test_streams_of_responses(path: Path, size: int) -> None:
     lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
     begins = [at for at, line in enumerate(lines) if b'"type":"response.created"' in line]
@@ -209,7 +214,7 @@ def with_version(event: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("path", sorted(GOOGLES.glob("*.chunks.txt")), ids=lambda path: path.name)
-@pytest.mark.parametrize("size", [1, 100, 1 << 20])
+@sizes
 def test_streams_of_gemini(path: Path, size: int) -> None:
     lines = [line for line in path.read_bytes().split(b"\n") if line.strip()]
     events = [with_version(json.loads(line)) for line in lines]

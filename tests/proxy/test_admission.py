@@ -582,7 +582,7 @@ async def test_a_caller_s_deadline_holds_in_the_queue(autojump_clock: MockClock)
 
 # Nothing is left...
 
-MANY = rounds(1_000, 5_000)
+MANY = rounds(500, 5_000)
 
 
 class Prompt(ScriptedClient):
@@ -678,7 +678,7 @@ async def test_of_thousands_cancelled_in_line_or_at_work_nothing_is_left(
     services, snapshot, client = world.services, world.snapshot, world.client
     demand = Demand(tokens=100, cost=1000)
     ends = {"worked": 0, "cancelled": 0, "refused": 0}
-    turns = rounds(10, 50)
+    turns = rounds(4, 50)
 
     async def work(exchange: Exchange) -> None:
         exchange.caller = who

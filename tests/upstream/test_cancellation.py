@@ -17,6 +17,7 @@ from gateway.upstream.pool import PoolPolicy, PoolStats
 from gateway.upstream.response import Response
 from gateway.upstream.transport import Transport
 
+from ..rounds import swept
 from .servers import OK, Server, open_sockets, read_request, replying, serving
 
 NOTHING = PoolStats(idle=0, in_use=0, waiting=0)
@@ -67,9 +68,10 @@ async def sweep(
     call: Call,
     run: Callable[[], Awaitable[None]],
     reset: Callable[[], Awaitable[None]],
+    turn: int,
 ) -> int:
-    """Cancel `run` at each of its steps; return how many there are."""
-    for step in range(1, 500):
+    """Cancel `run` at its steps, each or each third; return about how many there are."""
+    for step in swept(500, turn):
         await reset()
         with trio.CancelScope() as scope:
             instrument = CancelAtStep(scope, step)
@@ -99,10 +101,11 @@ def tls(authority: trustme.CA) -> ssl.SSLContext:
 async def test_cancelled_at_every_step(
     reused: bool, encrypted: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    authority = trustme.CA()
-    ca_file = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(str(ca_file))
-    context = tls(authority) if encrypted else None
+    context, ca_file = None, tmp_path_factory.mktemp("ca") / "ca.pem"
+    if encrypted:
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(ca_file))
+        context = tls(authority)
     async with serving(slow, context) as server:
         call = server.call(
             scheme="https" if encrypted else "http",
@@ -115,7 +118,9 @@ async def test_cancelled_at_every_step(
             if reused:
                 await exchange(transport, call)
 
-        steps = await sweep(server, transport, call, lambda: exchange(transport, call), reset)
+        turn = 2 * reused + encrypted
+        run = lambda: exchange(transport, call)  # noqa: E731
+        steps = await sweep(server, transport, call, run, reset, turn)
         assert steps >= 10
         await transport.aclose()
         assert open_sockets(server.port) == 0

@@ -19,6 +19,7 @@ from gateway.core.wire.sse import SseDecoder
 from gateway.errors import InvalidRequest
 from tests.late import openai
 
+from ....rounds import swept
 from ..anthropic_messages.events import PING, STOP, end, event, start
 from ..openai_responses.streams import RESPONSE, USAGE
 from ..openai_responses.streams import event as response_event
@@ -346,9 +347,8 @@ EXPECTED: Final = ("Z\u00fcrich \U0001f600", [(id, "".join(pieces)) for id, piec
 
 
 @every_pair
-@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
 def test_any_chunking_is_the_same_and_half_a_stream_is_none(
-    provider: Dialect, caller: Dialect, step: int
+    provider: Dialect, caller: Dialect
 ) -> None:
     stream = b"".join(STREAMS[provider.name]())
     rewriter, expected = fed(provider, caller, stream)
@@ -359,10 +359,12 @@ def test_any_chunking_is_the_same_and_half_a_stream_is_none(
     assert (usage.input_tokens, usage.output_tokens) == (100, 20)
     end_ = rewriter.finish()
     last = stream.rstrip(b"\n").rfind(b"\n\n")
-    for cut in range(1, len(stream), step):
+    turn = len(caller.name)
+    for cut in swept(len(stream) - 1, turn, 7):
         rewriter, output = fed(provider, caller, stream[:cut], stream[cut:])
         assert output == expected
         assert rewriter.finish() == end_
+    for cut in swept(len(stream) - 1, turn, 13):
         rewriter, output = fed(provider, caller, stream[:cut])
         assert output == expected[: len(output)]
         # Anthropic's and OpenAI's ends are one event; without it nothing is whole.

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.core.routing.balancing.strategies import STRATEGIES, StrategyName, balancer
 
+from ....rounds import rounds
 from ..pools import THROWS, dice, firsts, fits, pool, simulate
 
 
@@ -14,7 +15,6 @@ def test_every_name_has_a_strategy() -> None:
     assert set(STRATEGIES) == set(get_args(StrategyName))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shares"),
     [
@@ -30,7 +30,7 @@ def test_every_name_has_a_strategy() -> None:
 )
 def test_shares_of_an_idle_pool(name: StrategyName, shares: dict[int, float]) -> None:
     subject = balancer(name, pool(3, weights=[1, 2, 3], prices=[2, 1, 1])[1])
-    seen = firsts(subject, 99_999, dice())
+    seen = firsts(subject, rounds(9_999, 99_999), dice())
     assert seen.keys() == shares.keys()
     assert len(shares) == 1 or fits(seen, shares)
 
