@@ -7,7 +7,6 @@ type and hands msgspec only the leaves. What it says names each by its full path
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -44,6 +43,9 @@ _WORDS: Final = {
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """Return what is wrong with a key that is none of `known`, and which was probably meant."""
+    # Only for what is said of a faulty file.
+    import difflib
+
     close = difflib.get_close_matches(key, known := sorted(known), n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
     return f"unknown key; {hint}"
