@@ -20,7 +20,6 @@ from tests.late import openai
 from .harness import InProcess, in_process
 from .provider import Asked, Provider, serving, speaking
 from .sdk import chat
-from .sdk_script import sync_call
 from .wire import (
     DONE,
     EOF,
@@ -230,6 +229,9 @@ FAULTS: Final[list[Any]] = [
 
 
 def in_thread(url: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    # It imports openai, which takes all workers half a second if it is there to look for tests.
+    from .sdk_script import sync_call
+
     with openai.OpenAI(base_url=url, api_key="sk-any", timeout=20) as client:
         return [sync_call(client, call) for call in calls]
 

@@ -13,22 +13,22 @@ from gateway.providers.tokens.sources import GoogleAccount, ManagedIdentity
 from gateway.transport_errors import CredentialUnavailable
 
 NOW = 1_790_000_000.5
-KEY = RSAKey.generate_key(2048)
 ACCOUNT = {
     "type": "service_account",
     "client_email": "a@p.iam.gserviceaccount.com",
-    "private_key": KEY.as_pem(private=True).decode(),
     "private_key_id": "k1",
     "token_uri": "https://oauth2.googleapis.com/token",
 }
 
 
 def test_a_service_account_signs_who_it_is() -> None:
-    request = token_request(GoogleAccount(), NOW, json.dumps(ACCOUNT).encode())
+    key = RSAKey.generate_key(2048)
+    account = {**ACCOUNT, "private_key": key.as_pem(private=True).decode()}
+    request = token_request(GoogleAccount(), NOW, json.dumps(account).encode())
     assert request.url == "https://oauth2.googleapis.com/token"
     assert request.form is not None
     assert request.form["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
-    token = jwt.decode(request.form["assertion"], KEY, algorithms=["RS256"])
+    token = jwt.decode(request.form["assertion"], key, algorithms=["RS256"])
     assert token.header == {"alg": "RS256", "typ": "JWT", "kid": "k1"}
     assert token.claims == {
         "iss": "a@p.iam.gserviceaccount.com",
