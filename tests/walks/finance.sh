@@ -8,6 +8,7 @@ lag = 0   # a machine that runs tests is busy
 
 [server]
 bind = "127.0.0.1:$PORT"
+drain_delay = 0   # and no load balancer has to notice
 
 [providers.demo]
 kind = "demo"

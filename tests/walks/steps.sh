@@ -51,7 +51,7 @@ exits() {
 
 # JSON | pick EXPRESSION : what the Python expression makes of the document `it`.
 pick() {
-    python -c 'import json, sys; it = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"
+    python -I -S -c 'import json, sys; it = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"
 }
 
 # soon COMMAND... : it succeeds within some seconds.
@@ -95,16 +95,16 @@ trap 'for each in *.id; do if [ -e "$each" ]; then kill -KILL "$(cat "$each")"; 
 call() {
     local key=$1 path=$2
     shift 2
-    curl -sS --max-time 20 ${key:+-H "authorization: Bearer $key"} "$@" "http://127.0.0.1:$PORT$path"
+    curl -sSN --max-time 20 ${key:+-H "authorization: Bearer $key"} "$@" "http://127.0.0.1:$PORT$path"
 }
 
 code() {
     call "$@" -o /dev/null -w '%{http_code}'
 }
 
-# ask KEY MODEL [MEMBERS] : a chat completion's body.
+# ask KEY MODEL [MEMBERS [CURL'S OPTIONS]] : a chat completion's body.
 ask() {
-    call "$1" /v1/chat/completions -H 'content-type: application/json' -d "$(question "$2" "${3:-}")"
+    call "$1" /v1/chat/completions -H 'content-type: application/json' -d "$(question "$2" "${3:-}")" "${@:4}"
 }
 
 question() {
