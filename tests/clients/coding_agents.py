@@ -114,6 +114,7 @@ def gemini_cli(base: str, model: str, folder: Path, question: str) -> Started:
 async def told_by_gemini_cli(started: Started) -> str:
     """Return what Gemini CLI answers; what it says before stands there, too."""
     told = (await run(*started)).decode()
+    assert "{" in told, told
     return str(json.loads(told[told.index("{") :])["response"])
 
 

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import sys
 import traceback
 from typing import Any
 
+# What they import is for good, and takes a quarter longer if it is looked through again and again.
+gc.disable()
 KEY = "sk-any"
 QUESTION = "Weather in Oslo?"
 PARAMETERS = {
