@@ -175,9 +175,18 @@ def asked(port: int, caller: str, model: str, times: int) -> None:
 
 
 def measure(
-    out: Path, *, rounds: int, requests: int, core: int | None, say: Callable[[str], None]
+    out: Path,
+    *,
+    rounds: int,
+    requests: int,
+    core: int | None,
+    say: Callable[[str], None],
+    warm_up: int = 20,
 ) -> dict[str, float]:
-    """Return the microseconds of CPU that an event takes, by `CALLER on PROVIDER`."""
+    """Return the microseconds of CPU that an event takes, by `CALLER on PROVIDER`.
+
+    `warm_up` requests of each pair are not counted: what is made once is made by then.
+    """
     provider, port = Provider(), free_port()
     made = _CONFIG.format(port=port)
     for api in APIS:
@@ -194,8 +203,7 @@ def measure(
         _connected(port, gateway).close()
         pairs = [(caller, model) for caller in APIS for model in APIS]
         for caller, model in pairs:
-            # Warm: what is made once is made.
-            asked(port, caller, model, 20)
+            asked(port, caller, model, warm_up)
         for number in range(rounds):
             for caller, model in pairs:
                 before = gateway.usage().cpu

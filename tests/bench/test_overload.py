@@ -28,7 +28,7 @@ from bench.overload.session import (
     loads,
 )
 
-from ..rounds import SOAK
+from ..rounds import SOAK, rounds
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 GET = "GET / HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -181,7 +181,7 @@ def test_a_flood_costs_its_sender_most(tmp_path: Path, kept: bool) -> None:
 def test_nothing_is_left_of_a_flood(tmp_path: Path) -> None:
     session = OverloadSession(
         [("gateway", ROOT)],
-        seconds=2.0,
+        seconds=rounds(1.0, 2.0),
         warm_up=0.5,
         out=tmp_path,
         pin=False,

@@ -19,7 +19,7 @@ from gateway.core.wire.sse import SseDecoder
 from gateway.errors import InvalidRequest
 from tests.late import openai
 
-from ....rounds import swept
+from ....rounds import rounds, swept
 from ..anthropic_messages.events import PING, STOP, end, event, start
 from ..openai_responses.streams import RESPONSE, USAGE
 from ..openai_responses.streams import event as response_event
@@ -115,7 +115,7 @@ def parts(*, chat: bool) -> st.SearchStrategy[list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("by", [ANTHROPIC_MESSAGES, OPENAI_RESPONSES], ids=lambda each: each.name)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=rounds(20, 300))
 @given(conversations(OPENAI_CHAT))
 def test_a_chat_goes_there_and_back(by: Dialect, messages: list[dict[str, Any]]) -> None:
     there = asked(OPENAI_CHAT, by, {"messages": messages})
@@ -125,7 +125,7 @@ def test_a_chat_goes_there_and_back(by: Dialect, messages: list[dict[str, Any]])
 
 
 @pytest.mark.parametrize("by", [OPENAI_CHAT, ANTHROPIC_MESSAGES], ids=lambda each: each.name)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=rounds(20, 300))
 @given(conversations(OPENAI_RESPONSES))
 def test_an_input_goes_there_and_back(by: Dialect, items: list[dict[str, Any]]) -> None:
     there = asked(OPENAI_RESPONSES, by, {"input": items})
@@ -406,7 +406,7 @@ def test_unknown_events_and_events_of_unknown_blocks_are_passed_over(
 
 
 @every_pair
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=rounds(20, 300))
 @given(st.binary(max_size=60), st.floats(0, 1))
 def test_whatever_comes_nothing_is_raised(
     provider: Dialect, caller: Dialect, noise: bytes, at: float
@@ -417,7 +417,7 @@ def test_whatever_comes_nothing_is_raised(
 
 
 @every_pair
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=rounds(20, 300))
 @given(st.randoms(use_true_random=False))
 def test_events_in_any_order_raise_nothing(provider: Dialect, caller: Dialect, random: Any) -> None:
     events = STREAMS[provider.name]()
@@ -479,7 +479,7 @@ ANYTHING: Final = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=rounds(60, 600))
 @given(st.randoms(use_true_random=False), ANYTHING, st.booleans())
 def test_a_request_that_is_damaged_is_read_or_refused(random: Any, value: Any, drops: bool) -> None:
     damaged = json.loads(json.dumps(ALL | {"model": "m"}))

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.core.wire.heads.plain_head import HeaderPair, plain_request, plain_response
 
+from ....rounds import rounds
+
 Read = tuple[bytes | int, bytes, list[HeaderPair]]
 
 # Pieces that heads are made of, whole and broken, so that what is drawn is close to a head.
@@ -80,7 +82,7 @@ def by_h11(role: type[h11.CLIENT | h11.SERVER], data: bytes) -> tuple[Read, byte
 
 @given(REQUEST_LINES, FIELDS)
 @example(b"GET / HTTP/1.1\r\n", b"host: a\r\nx:  a \t b  \r\nX-Y:\r\n")
-@settings(max_examples=600)
+@settings(max_examples=rounds(100, 2000))
 def test_h11_reads_a_request_the_same(line: bytes, fields: bytes) -> None:
     head = line + fields + b"\r\n"
     plain = plain_request(head)
@@ -90,7 +92,7 @@ def test_h11_reads_a_request_the_same(line: bytes, fields: bytes) -> None:
 
 @given(STATUS_LINES, FIELDS, st.sampled_from([b"", b"5\r\nhello\r\n", b"\r\n\r\n"]))
 @example(b"HTTP/1.1 200 OK\r\n", b"Content-Type: a/b\r\ntransfer-encoding: chunked\r\n", b"0\r\n")
-@settings(max_examples=600)
+@settings(max_examples=rounds(100, 2000))
 def test_h11_reads_a_response_the_same(line: bytes, fields: bytes, rest: bytes) -> None:
     data = line + fields + b"\r\n" + rest
     plain = plain_response(data)

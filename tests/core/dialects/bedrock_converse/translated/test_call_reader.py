@@ -17,6 +17,7 @@ from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 from gateway.core.dialects.translators import TranslatedRequest, Untranslatable, translate
 from gateway.errors import InvalidRequest
 
+from .....rounds import rounds
 from ...canonical.recipient import To
 from ..validating import validated
 
@@ -202,7 +203,7 @@ def conversations(draw: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("by", OTHERS, ids=lambda each: each.name)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=40)
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None, max_examples=rounds(20, 300))
 @given(conversations())
 def test_a_conversation_goes_there_and_back(by: Dialect, messages: list[dict[str, Any]]) -> None:
     body = {"system": [{"text": "S"}], "messages": messages, "toolConfig": {"tools": [TOOL]}}

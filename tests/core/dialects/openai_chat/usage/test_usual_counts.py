@@ -12,6 +12,8 @@ from gateway.core.dialects.openai_chat.usage.usual_counts import usual
 from gateway.core.records.counting import UsageRule
 from gateway.core.records.usage import Usage
 
+from .....rounds import rounds
+
 COUNTS: st.SearchStrategy[Any] = st.integers(-1, 40) | st.sampled_from(
     [None, True, "7", 7.0, 0.5, 2**31, 2**31 - 1, [], {}]
 )
@@ -48,7 +50,7 @@ REPORTS = st.fixed_dictionaries(
     True,
     "cache_beside",
 )
-@settings(max_examples=400)
+@settings(max_examples=rounds(100, 1000))
 def test_a_report_is_read_the_same_both_ways(
     report: dict[str, Any], adds_up: bool, rule: UsageRule
 ) -> None:
