@@ -28,8 +28,9 @@ from ..postgres import PostgresServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
-ROWS: Final = rounds(few=60_000, many=1_000_000)
-DAYS: Final = 30
+ROWS: Final = rounds(few=40_000, many=1_000_000)
+# Each hour of them is condensed by itself.
+DAYS: Final = rounds(few=10, many=30)
 MOST: Final = 0.3
 # The time to the first paint is the time of the overview, its file of styles and a frame.
 FIRST: Final = 0.2
