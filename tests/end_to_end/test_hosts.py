@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from ..fork_server import popen
+from ..rounds import SOAK
 from ..valkey import ValkeyServer
 from .caller import Reply, calling, get
 from .harness import GATEWAY, Served, config, spawned
@@ -78,6 +79,24 @@ def shared(request: pytest.FixtureRequest) -> tuple[str, str, str]:
     return kept.store, "", "database"
 
 
+@pytest.fixture
+def silent_for_longer(
+    request: pytest.FixtureRequest, shared: tuple[str, str, str]
+) -> Callable[[str, int], object]:
+    """What has a process have been silent for so many seconds longer; in a soak they pass."""
+    if SOAK:
+        return lambda process, seconds: None
+    if shared[2] == "state":
+        server: ValkeyServer = request.getfixturevalue("valkey")
+        return lambda process, seconds: server.command(
+            "ZINCRBY", "{gateway}:processes:s", str(-seconds), process
+        )
+    kept: Kept = request.getfixturevalue("on_postgresql")
+    return lambda process, seconds: kept.execute(
+        f"UPDATE processes SET seen = seen - {seconds * 1_000_000} WHERE id = '{process}'"
+    )
+
+
 @asynccontextmanager
 async def two_hosts(
     write: Write, shared: tuple[str, str, str], port: int
@@ -98,7 +117,7 @@ async def two_hosts(
 
 
 async def test_either_host_shows_both_and_acts_on_both(
-    write: Write, shared: tuple[str, str, str]
+    write: Write, shared: tuple[str, str, str], silent_for_longer: Callable[[str, int], object]
 ) -> None:
     async with serving(stuck) as provider, two_hosts(write, shared, provider.port) as pair:
         a, b = pair.a, pair.b
@@ -158,7 +177,9 @@ async def test_either_host_shows_both_and_acts_on_both(
             assert b"cancelled_by_operator" in rest
         # Who leaves in order is gone at once, who is killed within seconds.
         b.process.kill()
+        await b.process.wait()
         began = time.monotonic()
+        silent_for_longer(process["id"], 4)
 
         async def silent() -> bool:
             found = await hosts(a)
@@ -168,6 +189,7 @@ async def test_either_host_shows_both_and_acts_on_both(
             return {*await hosts(a)} == {"a"}
 
         await eventually(silent, "silence of the host that was killed")
+        silent_for_longer(process["id"], 9)
         await eventually(gone, "the end of the host that was killed")
         assert time.monotonic() - began < GONE
 

@@ -125,7 +125,7 @@ async def test_postgresql_is_away_at_the_start(
     async with spawned(
         GATEWAY, write(demo(store=on_fresh_postgresql.store, server=meant))
     ) as served:
-        async with loading(served.port, pace=0.2) as load:
+        async with loading(served.port) as load:
             await trio.sleep(1)
             # What it has of the store it says, and what it hasn't it says, too.
             assert (await store_of(served))["written"] == 0
@@ -191,7 +191,7 @@ async def test_disk_is_full(tmp_path: Path) -> None:
         file = disk.folder / "config.toml"
         file.write_text(demo(store="max_waiting = 100", more="[metrics]\npublic = true"))
         async with spawned(GATEWAY, file) as served:
-            async with loading(served.port) as load:
+            async with loading(served.port, callers=12) as load:
                 await trio.sleep(1)
                 began = trio.current_time()
                 filler = disk.folder / "filler"

@@ -222,7 +222,7 @@ async def test_answers_of_the_admin_api_and_exports_are_what_is_on_record(
 ) -> None:
     file = write(demo(store=on_record.store))
     async with gateway(file) as served:
-        async with loading(served.port, pace=0.1) as load:
+        async with loading(served.port, callers=12, pace=0.1) as load:
             await trio.sleep(0.6)
         await on_record.until(load.answered)
         found: list[dict[str, Any]] = []

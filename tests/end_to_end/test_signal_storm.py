@@ -23,7 +23,7 @@ from .provider import until
 pytestmark = pytest.mark.slow
 
 Write = Callable[[str], Path]
-ROUNDS = rounds(2, 120)
+ROUNDS = rounds(1, 120)
 # What asks for something while it runs, and what ends it.
 ASK = (signal.SIGHUP, signal.SIGUSR2)
 END = (signal.SIGTERM, signal.SIGINT)
