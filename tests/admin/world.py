@@ -42,7 +42,7 @@ from tests.api.asgi import Server, piece
 from tests.api.control import Scripted
 from tests.proxy.scripts import ScriptedUpstream
 from tests.proxy.world import Records, deployment, snapshot_of
-from tests.store.filling import fill
+from tests.store.filled import fill_database
 
 ADMIN, TOKEN = b"sk-admin", b"sk-token"
 PEER: Final = ("192.0.2.7", 50_000)
@@ -147,7 +147,7 @@ def fill_requests(database: Database, rows: int) -> None:
     """Write requests of the day up to now."""
     hour = HOUR * SECOND
     end = round(time.time()) * SECOND // hour * hour
-    database.write_now(lambda connection: fill(connection, rows, end=end), 60.0)
+    fill_database(database, rows, end=end)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from gateway.dashboard.views import comparison, periods
 from gateway.store.engine.database import Database
 from gateway.store.queries import usage
 from gateway.store.queries.filters import Filter
-from tests.store.filling import fill
+from tests.store.filled import fill_database
 
 SECOND = 1_000_000
 NOW = 1_790_000_000.0
@@ -17,7 +17,7 @@ NOW = 1_790_000_000.0
 @pytest.fixture
 def filled(sqlite_database: Database) -> Database:
     end = round(NOW) // 3600 * 3600 * SECOND
-    sqlite_database.write_now(lambda connection: fill(connection, 2000, end=end, days=5), 60)
+    fill_database(sqlite_database, 2000, end=end, days=5)
     return sqlite_database
 
 
@@ -63,7 +63,7 @@ def test_too_many_groups_for_one_read_give_the_same(
 
 def test_what_was_before_is_what_changes_are_against(sqlite_database: Database) -> None:
     end = round(NOW) // 3600 * 3600 * SECOND
-    sqlite_database.write_now(lambda connection: fill(connection, 1500, end=end, days=15), 60)
+    fill_database(sqlite_database, 1500, end=end, days=15)
     period = periods.period("7d", NOW)
     before = Filter(since=period.before_since, until=period.before_until)
     for group_by in ("model", "user"):

@@ -27,6 +27,7 @@ from gateway.store.queries.filters import AuditFilter, Filter
 from ...once import made_once
 from ...rounds import rounds
 from ..exported import TIME, attempt, effort, event, exported, request, rollup, store
+from ..filled import fill_database
 from ..filling import fill
 
 ROOT: Final = Path(__file__).parents[3]
@@ -83,7 +84,7 @@ def test_a_request_with_its_attempts(database: Database) -> None:
 
 def test_parquet_has_the_same_rows(database: Database) -> None:
     pq: Any = pytest.importorskip("pyarrow.parquet")
-    database.write_now(lambda connection: fill(connection, 500, end=TIME // HOUR_US * HOUR_US))
+    fill_database(database, 500, end=TIME // HOUR_US * HOUR_US)
     out = exported(database, Export(ExportKind.REQUESTS, Filter(), ExportFormat.PARQUET))
     table = pq.read_table(io.BytesIO(out)).to_pylist()
     expected = lines(database, ExportKind.REQUESTS, Filter())
@@ -99,7 +100,7 @@ def test_parquet_has_the_same_rows(database: Database) -> None:
 
 
 def test_csv_has_the_same_rows(database: Database) -> None:
-    database.write_now(lambda connection: fill(connection, 500, end=TIME // HOUR_US * HOUR_US))
+    fill_database(database, 500, end=TIME // HOUR_US * HOUR_US)
     text = exported(database, Export(ExportKind.REQUESTS, Filter())).decode()
     rows = [*csv.DictReader(io.StringIO(text, newline=""))]
     expected = lines(database, ExportKind.REQUESTS, Filter())
@@ -385,7 +386,7 @@ def test_no_page_is_sent_empty(database: Database) -> None:
 @pytest.mark.parametrize("kind", [ExportKind.REQUESTS, ExportKind.USAGE])
 def test_a_page_looks_at_its_own_rows_only(sqlite_database: Database, kind: ExportKind) -> None:
     end = TIME // HOUR_US * HOUR_US
-    sqlite_database.write_now(lambda connection: fill(connection, 4000, end=end, days=4), 60)
+    fill_database(sqlite_database, 4000, end=end, days=4)
     export = Export(kind, Filter(since=end - 20 * DAY * 1_000_000), page_rows=100)
     efforts = []
     while not export.finished:

@@ -18,6 +18,7 @@ from gateway.store.queries.conditions import conditions
 from gateway.store.queries.filters import SEARCHED, Filter
 from gateway.store.queries.request_log import RequestPage, one, page
 
+from ..filled import fill_database
 from ..filling import MODELS, NEEDLE, PROVIDERS, RARE_MODEL, RARE_TOKEN, TOKENS, fill, plain
 
 END: Final = 1_790_002_800_000_000
@@ -31,7 +32,7 @@ Row = dict[str, Any]
 @pytest.fixture
 def rows(database: Database) -> list[Row]:
     """Some requests on record, by key; each of them is in the database."""
-    database.write_now(lambda connection: fill(connection, ROWS, end=END, days=2))
+    fill_database(database, ROWS, end=END, days=2)
     # So that there are equal ones to sort.
     coarse = update(requests).values(latency_us=requests.c.latency_us // 1_000_000)
     database.write_now(lambda connection: connection.execute(coarse))
@@ -343,7 +344,7 @@ def test_sqlite_goes_by_the_index_that_is_meant(
         event.listen(connection, "before_cursor_execute", explain)
         page(connection, wanted)
 
-    sqlite_database.write_now(lambda connection: fill(connection, ROWS, end=END, days=2))
+    fill_database(sqlite_database, ROWS, end=END, days=2)
     sqlite_database.read_now(look)
     # Nothing is read whole, or by another index than asked for; probes come before.
     assert not [plan for plan in plans if "SCAN requests" in plan]

@@ -14,7 +14,7 @@ from gateway.store.engine.schema import attempts, requests, rollups
 from gateway.store.queries.filters import Filter
 from gateway.store.queries.stats import Quantiles, health, summary
 
-from ..filling import fill
+from ..filled import fill_database
 
 END: Final = 1_790_002_800_000_000
 HOUR: Final = 3_600_000_000
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 @pytest.fixture
 def rows(database: Database) -> list[Row]:
-    database.write_now(lambda connection: fill(connection, 3000, end=END, days=3))
+    fill_database(database, 3000, end=END, days=3)
     query = select(requests)
     return database.read_now(lambda c: [dict(row._mapping) for row in c.execute(query)])
 

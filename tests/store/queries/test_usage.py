@@ -22,7 +22,8 @@ from gateway.store.writing.batch import Batch
 from gateway.store.writing.insert import write_batches
 from gateway.store.writing.rollup_rows import RollupModels
 
-from ..filling import MODELS, PROVIDERS, TOKENS, fill
+from ..filled import fill_database
+from ..filling import MODELS, PROVIDERS, TOKENS
 from ..recording import record
 
 END: Final = 1_790_002_800_000_000
@@ -33,7 +34,7 @@ Row = dict[str, Any]
 
 @pytest.fixture
 def rows(database: Database) -> list[Row]:
-    database.write_now(lambda connection: fill(connection, 600, end=END, days=3))
+    fill_database(database, 600, end=END, days=3)
     query = select(requests)
     return database.read_now(lambda c: [dict(row._mapping) for row in c.execute(query)])
 
@@ -240,7 +241,7 @@ def test_rows_of_the_edges_are_counted_with_their_bucket(
 
 def test_usage_by_team_has_what_no_team_used(database: Database) -> None:
     # From before there were teams: they are in the roll-ups of all only.
-    database.write_now(lambda connection: fill(connection, 200, end=END))
+    fill_database(database, 200, end=END)
     given: list[tuple[str | None, dict[str, str] | None]] = [
         ("search", {"app": "chat"}),
         ("ads", None),

@@ -18,7 +18,7 @@ from gateway.store.retention.sweep import (
 from gateway.store.writing import chain
 
 from ..exported import EPOCH, TIME, attempt, effort, event, request, rollup, store
-from ..filling import fill
+from ..filled import fill_database
 
 MINUTE_US = 60 * 1_000_000
 
@@ -96,7 +96,7 @@ def test_a_batch_costs_what_it_deletes_and_not_what_is_left(
     sqlite_database: Database, kind: str
 ) -> None:
     end = TIME // (60 * MINUTE_US) * 60 * MINUTE_US
-    sqlite_database.write_now(lambda connection: fill(connection, 4000, end=end, days=4), 60)
+    fill_database(sqlite_database, 4000, end=end, days=4)
     sweep = RequestSweep(end) if kind == "requests" else RollupSweep(60, end)
     efforts: list[int] = []
     while not sweep.finished:

@@ -24,7 +24,8 @@ from gateway.store.rollups.spans import SECOND, RollupSpan, spans
 from gateway.store.rollups.task import CondensingTask
 
 from ...rounds import rounds
-from ..filling import MODELS, TOKENS, fill
+from ..filled import fill_database
+from ..filling import MODELS, TOKENS
 
 pytestmark = pytest.mark.slow
 
@@ -69,7 +70,7 @@ def condensed_spans(database: Database) -> set[bool]:
 
 
 async def test_sums_are_the_same_however_they_are_read(database: Database) -> None:
-    database.write_now(lambda connection: fill(connection, 3000, end=END, days=3), 60.0)
+    fill_database(database, 3000, end=END, days=3)
     plain = figures(database)
     assert condensed_spans(database) == {False}
     made = await condensing(database).once()
@@ -112,7 +113,7 @@ async def test_hours_are_kept_for_a_month_and_days_for_as_long_as_roll_ups(
     sqlite_database: Database,
 ) -> None:
     database = sqlite_database
-    database.write_now(lambda connection: fill(connection, 600, end=END, days=2), 60.0)
+    fill_database(database, 600, end=END, days=2)
     assert await condensing(database).once() == 24 * 2 + 2
     later = (HOURS_DAYS + 3) * DAY
     # The hours go, and the last day is over.
@@ -130,7 +131,7 @@ async def test_hours_are_kept_for_a_month_and_days_for_as_long_as_roll_ups(
 
 async def test_what_is_not_over_or_hardly_is_left(sqlite_database: Database) -> None:
     database = sqlite_database
-    database.write_now(lambda connection: fill(connection, 300, end=END, days=1), 60.0)
+    fill_database(database, 300, end=END, days=1)
     await CondensingTask(database, now=lambda: END / SECOND + 60, rng=lambda: 0.0).once()
     latest = select(func.max(condensed_rollups.c.start)).where(condensed_rollups.c.period == HOUR)
     found = database.read_now(lambda connection: connection.scalar(latest))
