@@ -128,6 +128,7 @@ def run(tmp_path: Path, chosen: list[Load]) -> OverloadResults:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.skipif(not SOAK, reason="measures the whole machine, so only in `make soak`")
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "new"])
 def test_a_flood_costs_its_sender_most(tmp_path: Path, kept: bool) -> None:

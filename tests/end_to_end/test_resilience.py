@@ -218,33 +218,41 @@ async def test_rate_limited_route_is_left_alone_until_its_reset() -> None:
 
 
 async def test_rate_limited_key_is_left_alone_until_its_reset() -> None:
-    limited_until = trio.current_time() + 0.85
+    # How many requests there are in that time, the machine decides.
+    for seconds in (0.9, 3.0, 12.0):
+        early, late = await rate_limited_for(seconds)
+        if early["Bearer sk-other"] >= 35:
+            break
+    assert early["Bearer sk-one"] <= 6, early
+    assert early["Bearer sk-other"] >= 5 * early["Bearer sk-one"] + 5, early
+    # Each has its turn again, but for those that overtook each other on their way.
+    assert min(late["Bearer sk-one"], late["Bearer sk-other"]) >= 7, late
+
+
+async def rate_limited_for(seconds: float) -> tuple[Counter[str], Counter[str]]:
+    """Limit one of two keys so long; return who was asked until shortly before, and at the end."""
+    limited_until = trio.current_time() + seconds - 0.05
 
     def answer(asked: Asked) -> Script:
         late = trio.current_time() >= limited_until
         if late or asked.headers["authorization"] == "Bearer sk-other":
             return speaking(asked)
         # Retry-After is missing: OpenAI's own headers tell.
-        reset = ("x-ratelimit-remaining-requests: 0", "x-ratelimit-reset-requests: 900ms")
-        return [(0.0, failure(429, "slow down", *reset))]
+        reset = f"x-ratelimit-reset-requests: {seconds * 1000:.0f}ms"
+        limit = ("x-ratelimit-remaining-requests: 0", reset)
+        return [(0.0, failure(429, "slow down", *limit))]
 
     async with serving(answer) as provider:
         text = config(provider.port, tokens=BREAKER)
         text = text.replace('api_key = "sk-provider"', 'api_keys = ["sk-one", "sk-other"]')
         async with in_process(text) as gateway:
             async with crowd(gateway) as people:
-                await trio.sleep(0.8)
+                await trio.sleep(seconds - 0.1)
                 early = Counter(asked.headers["authorization"] for asked in provider.asked)
-                await trio.sleep(0.9)
+                await trio.sleep(seconds)
             await gateway.settled()
     people.check(within=2.0)
-    assert early["Bearer sk-one"] <= 6, early
-    # How many there are in that time, the machine decides.
-    assert early["Bearer sk-other"] >= 5 * early["Bearer sk-one"] + 5, early
-    # Each has its turn again.
-    late = Counter(asked.headers["authorization"] for asked in provider.asked[-20:])
-    # But for those that overtook each other on their way.
-    assert min(late["Bearer sk-one"], late["Bearer sk-other"]) >= 7, late
+    return early, Counter(asked.headers["authorization"] for asked in provider.asked[-20:])
 
 
 async def test_silent_primary_is_given_up_on_after_a_few() -> None:

@@ -2,7 +2,8 @@
 
 Prices are given as the field gives them, in USD per million tokens, and taken by their decimal
 digits: 0.15 is 0.15, not the nearest binary fraction. A price of 1 USD per million is 1,000,000,000
-nano-dollars for a million tokens, so what tokens cost is added up in integers and rounded once.
+nano-dollars for a million tokens, and integers of parts of these hold any price there may be, so
+what tokens cost is added up in integers and rounded once.
 
 A price that is not known is None, and so is every cost that depends on it. Zero is the price of
 what is free.
@@ -19,8 +20,11 @@ import msgspec
 
 from .usage import Usage
 
-_MILLION: Final = 10**6
 _NANO: Final = 10**9
+# Of a nano-dollar of a million tokens. A float has 17 digits, so what is left out of a price above
+# 10^-10 is nothing.
+_PARTS: Final = 10**18
+_PARTS_OF_TOKEN: Final = _PARTS * 10**6
 # Nano-dollars of one of a million units that are priced by the thousand.
 _PER_UNIT: Final = 1_000
 # USD per million tokens, or per thousand searches.
@@ -135,9 +139,9 @@ def _of_tier(source: str, above: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def nano_per_million(rate: Rate) -> int:
-    """Return the nano-dollars of a million tokens: exact for prices of up to nine decimals."""
-    return round(Decimal(str(rate)) * _NANO)
+def parts_of(rate: Rate) -> int:
+    """Return parts of the nano-dollars of a million tokens: exact for prices of 27 decimals."""
+    return round(Decimal(str(rate)) * _NANO * _PARTS)
 
 
 def cost(usage: Usage, prices: Prices) -> int | None:
@@ -182,7 +186,7 @@ def cost(usage: Usage, prices: Prices) -> int | None:
     if usage.search_units and prices.search is None:
         return None
     if usage.search_units:
-        searched += usage.search_units * nano_per_million(prices.search or 0) * _PER_UNIT
+        searched += usage.search_units * parts_of(prices.search or 0) * _PER_UNIT
     return _rounded(taken + given + searched)
 
 
@@ -199,7 +203,7 @@ def _searches(count: int | None, price: Rate | None) -> int | None:
     """Return what the searches of an answer cost, which providers charge beside its tokens."""
     if count == 0 or price == 0:
         return 0
-    return None if count is None or price is None else count * nano_per_million(price) * _PER_UNIT
+    return None if count is None or price is None else count * parts_of(price) * _PER_UNIT
 
 
 def _side(tokens: int, price: Rate | None, *special: tuple[int, Rate | None]) -> int | None:
@@ -210,16 +214,16 @@ def _side(tokens: int, price: Rate | None, *special: tuple[int, Rate | None]) ->
             # More than there are in all would be a provider's fault, not a negative cost.
             part = min(count, tokens)
             tokens -= part
-            found += part * nano_per_million(own)
+            found += part * parts_of(own)
     if not tokens:
         return found
-    return None if price is None else found + tokens * nano_per_million(price)
+    return None if price is None else found + tokens * parts_of(price)
 
 
-def _rounded(millionths: int) -> int:
-    """Return nano-dollars of what is in millionths of them; a half goes to the even one."""
-    whole, rest = divmod(millionths, _MILLION)
-    return whole + (rest * 2 > _MILLION or (rest * 2 == _MILLION and whole % 2 == 1))
+def _rounded(parts: int) -> int:
+    """Return nano-dollars; a half goes to the even one."""
+    whole, rest = divmod(parts, _PARTS_OF_TOKEN)
+    return whole + (rest * 2 > _PARTS_OF_TOKEN or (rest * 2 == _PARTS_OF_TOKEN and whole % 2 == 1))
 
 
 def most_cost(prompt: int, answer: int, prices: Prices) -> int:
@@ -236,4 +240,4 @@ def most_cost(prompt: int, answer: int, prices: Prices) -> int:
 
 
 def _dearest(*prices: Rate | None) -> int:
-    return max((nano_per_million(price) for price in prices if price is not None), default=0)
+    return max((parts_of(price) for price in prices if price is not None), default=0)
