@@ -156,16 +156,22 @@ def _heavy(script: Script) -> bool:
     return bool(getattr(script.module, "heavy", False))
 
 
-def _pending(database: Database) -> list[Script]:
-    return database.read_now(lambda connection: _missing(connection, database.name))
-
-
-def _missing(connection: Connection, name: str) -> list[Script]:
+def _scripts() -> list[Script]:
+    """Return all revisions, the oldest first. Each time it reads all of their files."""
     from alembic.script import ScriptDirectory
 
-    found = revision(connection)
     scripts = list(ScriptDirectory.from_config(_config()).walk_revisions())
     scripts.reverse()
+    return scripts
+
+
+def _pending(database: Database) -> list[Script]:
+    scripts = _scripts()
+    return database.read_now(lambda connection: _missing(connection, database.name, scripts))
+
+
+def _missing(connection: Connection, name: str, scripts: list[Script]) -> list[Script]:
+    found = revision(connection)
     if found is None:
         _refuse_foreign_tables(connection, name)
         return scripts
@@ -200,21 +206,22 @@ def _apply_locked(lock: Connection, database: Database, timeout: float) -> list[
 
 def _apply_all(database: Database, timeout: float) -> list[str]:
     applied = []
-    while pending := _pending(database):
+    scripts = _scripts()
+    while pending := database.read_now(lambda c: _missing(c, database.name, scripts)):
         alone = database.dialect == "postgresql" and _heavy(pending[0])
         run = database.autocommit_now if alone else database.write_now
-        done = run(lambda connection: _apply_next(connection, database.name), timeout)
+        done = run(lambda connection: _apply_next(connection, database.name, scripts), timeout)
         if done is None:
             break
         applied.append(done)
     return applied
 
 
-def _apply_next(connection: Connection, name: str) -> str | None:
+def _apply_next(connection: Connection, name: str, scripts: list[Script]) -> str | None:
     from alembic import command
 
     # On SQLite the write lock is held only from here on: another process may have applied some.
-    pending = _missing(connection, name)
+    pending = _missing(connection, name, scripts)
     if not pending:
         return None
     if connection.dialect.name == "postgresql":

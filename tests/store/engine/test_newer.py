@@ -53,8 +53,9 @@ def test_every_revision_only_adds(tmp_path: Path) -> None:
         before: Columns = {}
         broken = []
         applied = []
+        scripts = migrate._scripts()
         while True:
-            done = database.write_now(lambda c: migrate._apply_next(c, "it"))
+            done = database.write_now(lambda c: migrate._apply_next(c, "it", scripts))
             if done is None:
                 break
             applied.append(done)
