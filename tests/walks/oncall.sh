@@ -48,7 +48,7 @@ token_interval = 0.001
 
 [providers.hanging]
 kind = "demo"
-token_interval = 15
+token_interval = 1
 
 [[models]]
 name = "hanging"
