@@ -27,6 +27,7 @@ KEY: Final = "sk-bench-0123456789abcdef0123456789abcdef"
 _GATEWAY_CONFIG: Final = """\
 [server]
 bind = "127.0.0.1:{port}"
+drain_delay = 0
 
 [providers.fake]
 kind = "openai"

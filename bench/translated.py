@@ -48,6 +48,7 @@ _KINDS: Final = {
 _CONFIG: Final = """\
 [server]
 bind = "127.0.0.1:{port}"
+drain_delay = 0
 [overload]
 lag = 0
 [store]

@@ -13,6 +13,7 @@ KEYS: Final = 10
 _CONFIG: Final = """\
 [server]
 bind = "127.0.0.1:{port}"
+drain_delay = 0
 
 [providers.fake]
 kind = "openai"

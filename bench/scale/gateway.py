@@ -24,6 +24,7 @@ _START_SECONDS: Final = 20.0
 _CONFIG: Final = """\
 [server]
 bind = "127.0.0.1:{port}"
+drain_delay = 0
 
 {state}
 

@@ -64,7 +64,7 @@ def _run(tmp_path: Path, external: External) -> Session:
     session = Session(
         ["direct", external.name],
         [SCENARIOS["nonstream"]],
-        Settings(seconds=0.4, warm_up=0.1),
+        Settings(seconds=0.25, warm_up=0.1),
         out=tmp_path,
         pin=False,
         say=lambda line: None,

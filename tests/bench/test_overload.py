@@ -182,8 +182,8 @@ def test_a_flood_costs_its_sender_most(tmp_path: Path, kept: bool) -> None:
 def test_nothing_is_left_of_a_flood(tmp_path: Path) -> None:
     session = OverloadSession(
         [("gateway", ROOT)],
-        seconds=rounds(1.0, 2.0),
-        warm_up=0.5,
+        seconds=rounds(0.5, 2.0),
+        warm_up=rounds(0.2, 0.5),
         out=tmp_path,
         pin=False,
         say=lambda line: None,

@@ -71,7 +71,7 @@ def test_a_tiny_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # Three times as many requests as the limit lets through are sent, however many that are.
         for module in ("session", "gateway"):
             monkeypatch.setattr(f"bench.scale.{module}.RPM", 150)
-    seconds = rounds(0.6, 1.0)
+    seconds = rounds(0.4, 1.0)
     session = ScaleSession(seconds=seconds, warm_up=0.2, out=tmp_path, say=lambda line: None)
     results = session.run(1, [2])
     assert {each.setup.workers for each in results.measured} == rounds({2}, {0, 2})

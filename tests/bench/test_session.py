@@ -18,7 +18,7 @@ from bench.subjects import direct
 
 pytestmark = pytest.mark.slow
 
-TINY = Settings(seconds=0.4, warm_up=0.1)
+TINY = Settings(seconds=0.25, warm_up=0.1)
 
 
 def session(scenarios: list[Scenario], subjects: list[str], out: Path) -> Results:

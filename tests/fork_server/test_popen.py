@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 CONFIG = (
-    '[server]\nbind = "127.0.0.1:0"\n[store]\nurl = ""\n[providers.p]\nkind = "demo"\n'
+    '[server]\nbind = "127.0.0.1:0"\ndrain_delay = 0\n[store]\nurl = ""\n'
+    '[providers.p]\nkind = "demo"\n'
     '[[models]]\nname = "m"\nroutes = [{ provider = "p", model = "x" }]\n'
 )
 
