@@ -18,26 +18,24 @@ SOON = 15.0
 NAME = 'app "><img src=x onerror=alert(3)>/rotate'
 
 
-def ask(gateway: LiveGateway, secret: str) -> str | None:
-    """Return the answer to a request with that key; None if it is refused."""
-    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0)
-    with client:
-        try:
-            answer = client.chat.completions.create(
-                model="demo", messages=[{"role": "user", "content": "Hello"}]
-            )
-        except openai.AuthenticationError:
-            return None
-        found: str | None = answer.choices[0].message.content
-        return found
+def answers(client: openai.OpenAI) -> bool:
+    """Say whether a request with the client's key is answered, and not refused."""
+    try:
+        answer = client.chat.completions.create(
+            model="demo", messages=[{"role": "user", "content": "Hello"}]
+        )
+    except openai.AuthenticationError:
+        return False
+    return answer.choices[0].message.content is not None
 
 
 def soon(gateway: LiveGateway, secret: str, *, works: bool) -> bool:
     until = time.monotonic() + SOON
-    while time.monotonic() < until:
-        if (ask(gateway, secret) is not None) is works:
-            return True
-        time.sleep(0.2)
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=secret, max_retries=0) as client:
+        while time.monotonic() < until:
+            if answers(client) is works:
+                return True
+            time.sleep(0.2)
     return False
 
 
