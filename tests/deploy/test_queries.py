@@ -30,6 +30,7 @@ CONFIG: Final = """
 [server]
 bind = "127.0.0.1:{port}"
 state_dir = "{folder}"
+drain_delay = 0
 [metrics]
 public = true
 [retry]
