@@ -4,10 +4,9 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 
-# How many tests run at once: twice as many as there are processors, since tests that start
-# processes wait for half of their time, but no more than eight. `tests/conftest.py` says in
-# which order.
-FOR_EACH_CPU = 2
+# How many tests run at once: five on two processors, since tests that start processes wait for half
+# of their time, but no more than eight. `tests/conftest.py` says in which order.
+FOR_EACH_CPU = 2.5
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(int((os.cpu_count() or 1) * $(FOR_EACH_CPU)))')
 SIDE_BY_SIDE = -n $(JOBS) --maxprocesses 8 --dist worksteal
 # Tests start the gateway a hundred times, which takes a fourth of the time when Python may keep

@@ -261,7 +261,8 @@ async def spawned(
     """Run `command` on the configuration `file`, or without one in `folder`.
 
     It is ready when this is entered, and killed at the end, with all its children, unless it has
-    left by itself.
+    left by itself. With `--workers N` all of them are there: a supervisor says that it is ready
+    when the first one is.
     """
     async with starting(command, file, folder=folder, **environment) as served:
         await until(
@@ -272,6 +273,8 @@ async def spawned(
         ready = _READY.search(served.said)
         assert ready, f"it left with {served.process.returncode}: {served.said.decode()}"
         served.port = int(ready[1] or ready[2])
+        crew = int(command[command.index("--workers") + 1]) if "--workers" in command else 0
+        await until(lambda: len(children(served.pid)) >= crew, f"{crew} workers", PATIENCE)
         yield served
 
 

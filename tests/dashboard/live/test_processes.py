@@ -54,16 +54,22 @@ async def test_open_pages_share_the_answers_and_what_is_made_of_them(
 ) -> None:
     site = Site()
     site.lifecycle.ready()
-    with trio.move_on_after(SECONDS):
-        async with trio.open_nursery() as nursery:
-            for number in range(PAGES):
-                for path in ("overview", "in-flight", "in-flight?text=a"):
-                    nursery.start_soon(_open, site, f"/admin/live/{path}", number / PAGES * 2)
-    assert asked["state"] >= 2
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for number in range(PAGES):
+            for path in ("overview", "in-flight", "in-flight?text=a"):
+                nursery.start_soon(_open, site, f"/admin/live/{path}", number / PAGES * 2)
+        await trio.sleep(SECONDS)
+        # A busy machine takes longer to ask again.
+        with trio.fail_after(30):
+            while asked["state"] < 2:  # noqa: ASYNC110
+                await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+    seconds = trio.current_time() - began
     for what, each in asked.items():
         # What is under way is a place of the overview, and here of pages with two texts.
         pages = 3 if what == "parts/in_flight.html" else 1
-        assert each <= pages * (SECONDS + 1), (what, each)
+        assert each <= pages * (seconds + 1), (what, each)
 
 
 async def _open(site: Site, path: str, after: float) -> None:
