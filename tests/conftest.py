@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from . import fair_clock
 from .fork_server.popen import end_fork_server
-from .late import load_for
+from .late import Late, load_for
 from .postgres import PostgresServer
 from .rounds import rounds
 from .valkey import NoValkey, ValkeyServer
@@ -90,7 +90,7 @@ class Marks:
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         for item in items:
-            if isinstance(item, pytest.Function) and _wants_postgres(item):
+            if isinstance(item, pytest.Function) and (_wants_postgres(item) or _wants_sdk(item)):
                 item.add_marker(pytest.mark.slow)
             if repeats(config):
                 item.add_marker(pytest.mark.flaky(reruns=repetitions(item)))
@@ -181,6 +181,11 @@ def _wants_postgres(item: pytest.Function) -> bool:
     """Whether it needs the server, which takes seconds to make: `make quick` does without."""
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     return "postgres" in item.fixturenames or "postgresql" in parameters
+
+
+def _wants_sdk(item: pytest.Function) -> bool:
+    """Whether its module loads one, which takes each worker a second or two."""
+    return any(isinstance(each, Late) for each in vars(item.module).values())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -156,6 +156,7 @@ async def test_who_leaves_while_the_database_works_frees_it(
         assert answer.status_code == 200
 
 
+@pytest.mark.slow
 async def test_an_export_that_breaks_is_seen_to_be_broken(filled: Database) -> None:
     world = World(filled)
     async with served(world) as port:

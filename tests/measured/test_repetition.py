@@ -48,6 +48,7 @@ def test_always():
 """
 
 
+@pytest.mark.slow
 def test_what_failed_once_is_shown_and_what_fails_twice_is_broken(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(PYTESTER.format(root=str(TESTS.parent)))
     (tmp_path / "test_it.py").write_text(ONCE)
