@@ -7,12 +7,12 @@ BIN := .venv/bin
 # How many tests run at once: five on two processors, since tests that start processes wait for half
 # of their time, but no more than eight. `tests/conftest.py` says in which order.
 FOR_EACH_CPU = 2.5
+# Hardly any of these waits.
+quick: FOR_EACH_CPU = 2
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(int((os.cpu_count() or 1) * $(FOR_EACH_CPU)))')
 SIDE_BY_SIDE = -n $(JOBS) --maxprocesses 8 --dist worksteal
 # Tests start the gateway a hundred times, which takes a fourth of the time when Python may keep
 # what it has compiled; an environment that forbids it is overruled.
-# Hardly any of these waits.
-quick: FOR_EACH_CPU = 2
 test quick soak: export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup run init test quick soak check fix bench compare sbom audit lock clean
