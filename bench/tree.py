@@ -71,11 +71,13 @@ class Tree:
     def processes(self) -> list[psutil.Process]:
         return [self._root, *self._root.children(recursive=True)]
 
-    def pin(self, core: int | None) -> None:
+    def pin(self, core: int | None, *, children_only: bool = False) -> None:
         """Keep every thread of the tree on one core."""
         if core is None:
             return
         for process in self._living():
+            if children_only and process == self._root:
+                continue
             # Threads have affinities of their own: those already there must be moved too.
             for thread in process.threads():
                 with contextlib.suppress(ProcessLookupError):

@@ -9,12 +9,11 @@ lets it: beside the harness, or, if it is to be so, on the one core that the gat
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -108,7 +107,7 @@ class DashboardSession:
         number: int,
     ) -> None:
         if not self._one_core:
-            tree.pin_children(self._cores.harness)
+            tree.pin(self._cores.harness, children_only=True)
         sample = measure(launch, tree, provider, scenario, self._settings, self._cores, number)
         if tree.popen.poll() is not None:
             raise SubjectFailed(f"the gateway has died:\n{tree.log_end()}")
@@ -160,14 +159,6 @@ class ServingTree(Tree):
     def usage(self) -> Usage:
         times = self._root.cpu_times()
         return Usage(times.user + times.system, self._root.memory_info().rss)
-
-    def pin_children(self, core: int | None) -> None:
-        if core is None:
-            return
-        for child in self._root.children(recursive=True):
-            for thread in child.threads():
-                with suppress(ProcessLookupError):
-                    os.sched_setaffinity(thread.id, {core})
 
 
 def _start(launch: Launch, directory: Path, cores: Cores) -> ServingTree:

@@ -48,7 +48,7 @@ def check(database: Database) -> list[str]:
     Raises ConfigError if the database is not ours or too new, and StoreUnavailable.
     """
     found = current(database)
-    return [] if found == HEAD else [each.revision for each in _pending(database)]
+    return [] if found == HEAD else [each.revision for each in _pending(database, _scripts())]
 
 
 def upgrade(database: Database, timeout: float = _AT_LEISURE) -> list[str]:
@@ -78,7 +78,7 @@ def ensure(database: Database, *, auto_migrate: bool) -> list[str]:
         return []
     if found is None and database.dialect == "sqlite":
         return database.write_now(lambda connection: _make(connection, database.name), _AT_START)
-    pending = _pending(database)
+    pending = _pending(database, _scripts())
     if not pending:
         # Another process was faster, or a newer version was here.
         return []
@@ -165,8 +165,7 @@ def _scripts() -> list[Script]:
     return scripts
 
 
-def _pending(database: Database) -> list[Script]:
-    scripts = _scripts()
+def _pending(database: Database, scripts: list[Script]) -> list[Script]:
     return database.read_now(lambda connection: _missing(connection, database.name, scripts))
 
 
@@ -207,7 +206,7 @@ def _apply_locked(lock: Connection, database: Database, timeout: float) -> list[
 def _apply_all(database: Database, timeout: float) -> list[str]:
     applied = []
     scripts = _scripts()
-    while pending := database.read_now(lambda c: _missing(c, database.name, scripts)):
+    while pending := _pending(database, scripts):
         alone = database.dialect == "postgresql" and _heavy(pending[0])
         run = database.autocommit_now if alone else database.write_now
         done = run(lambda connection: _apply_next(connection, database.name, scripts), timeout)
