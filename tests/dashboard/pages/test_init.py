@@ -203,6 +203,7 @@ class Kept:
                 old.unlink(missing_ok=True)
         # Of each page two of the four will do; in a soak all are kept of what is full.
         self._every = SOAK and state == "full"
+        self.made: set[str] = set()
         self.sizes = ["wide", "narrow"] if state == "full" or SOAK else ["narrow", "narrow"]
 
     def schemes(self, size: str) -> tuple[Literal["light", "dark"], ...]:
@@ -212,6 +213,7 @@ class Kept:
         # A page on which nothing is drawn is a few kilobytes.
         assert len(picture) > 4000, name
         (self._folder / f"{name}.png").write_bytes(picture)
+        self.made.add(name)
 
 
 class Tabs:
@@ -219,9 +221,10 @@ class Tabs:
 
     def __init__(self, context: BrowserContext, url: str, state: Literal["full", "empty"]) -> None:
         self.url = url
-        kept = Kept(state)
+        self._kept = kept = Kept(state)
         self._tabs = [Tab(context, url, size, kept) for size in kept.sizes]
         self._alike = len({*kept.sizes}) == 1
+        self._wanted: set[str] = set()
 
     @property
     def first(self) -> Watched:
@@ -231,6 +234,8 @@ class Tabs:
     def look(self, name: str, url: str) -> None:
         for tab in self._tabs[:1] if self._alike else self._tabs:
             tab.load(name, url)
+        for size in {*self._kept.sizes}:
+            self._wanted |= {f"{name}-{scheme}-{size}" for scheme in self._kept.schemes(size)}
         if self._alike:
             self._tabs.reverse()
 
@@ -241,6 +246,7 @@ class Tabs:
             said, tab.watched.problems = tab.watched.problems, []
             problems = [each for each in said if "status of 404" not in each]
             assert (problems, tab.watched.foreign) == ([], [])
+        assert self._kept.made == self._wanted
 
 
 def _paths(part: int) -> list[tuple[str, str]]:
