@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
 import itertools
 import os
 import signal
+import types
 from collections.abc import Generator, Iterator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
 from . import fair_clock
+from .cases import joined
 from .fork_server.popen import end_fork_server
 from .late import Late, load_for
 from .postgres import PostgresServer
 from .rounds import rounds
 from .valkey import NoValkey, ValkeyServer
+from .workers import Cases, count_repetitions_here, repeats, tell_results_only
 
 # Neither how long an example takes nor how long drawing it takes says anything while others use
 # the processor too; how long a test takes is pytest-timeout's to say.
@@ -62,11 +66,6 @@ def repetitions(item: pytest.Item) -> int:
     return REPEATED if item.get_closest_marker("measured") else REPEATED_OTHERWISE
 
 
-def repeats(config: pytest.Config) -> bool:
-    """Whether pytest-rerunfailures is there; an environment made before it was needed lacks it."""
-    return bool(config.pluginmanager.hasplugin("rerunfailures"))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Keep ten thousand tests out of the garbage collector's sight.
@@ -98,28 +97,14 @@ class Marks:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Marks())
+    config.pluginmanager.register(Cases())
     _heed_signals()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    _count_repetitions_here(session.config)
-
-
-def _count_repetitions_here(config: pytest.Config) -> None:
-    """Have a worker count by itself how often a test is repeated, as without workers.
-
-    pytest-rerunfailures keeps what it counts with the controller, so that a test whose worker died
-    is repeated as well. Each test tells and asks it over TCP, and what it asks waits for the late
-    acknowledgement of what the one before has told: 40 ms of each of 14,000 tests. A worker that
-    dies is now a failure at once.
-    """
-    if repeats(config) and hasattr(config, "workerinput"):
-        from pytest_rerunfailures import StatusDB  # type: ignore[import-untyped]
-
-        kept: Any = config
-        kept.failures_db.sock.close()
-        kept.failures_db = StatusDB()
+    count_repetitions_here(session.config)
+    tell_results_only(session.config)
 
 
 def _heed_signals() -> None:
@@ -136,6 +121,7 @@ def _heed_signals() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = joined(items)
     for item in items:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
             item.add_marker(pytest.mark.trio(run=fair_clock.run))
@@ -185,7 +171,12 @@ def _wants_postgres(item: pytest.Function) -> bool:
 
 def _wants_sdk(item: pytest.Function) -> bool:
     """Whether its module loads one, which takes each worker a second or two."""
-    return any(isinstance(each, Late) for each in vars(item.module).values())
+    return _loads_sdk(item.module)
+
+
+@functools.cache
+def _loads_sdk(module: types.ModuleType) -> bool:
+    return any(isinstance(each, Late) for each in vars(module).values())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -32,7 +32,7 @@ from .said import (
     streamed,
 )
 from .test_messages import messages_of, stream_of
-from .test_recordings import FOLDER, recordings
+from .test_recordings import FOLDER, answers, recordings
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_chats_for_a_caller_of_messages(path: Path, size: int) -> None:
     assert found == expected
 
 
-@pytest.mark.parametrize("path", recordings("*.json"), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", answers(recordings("*.json"), "choices"), ids=lambda path: path.name
+)
 def test_whole_chats_for_a_caller_of_messages(path: Path) -> None:
     given = json.loads(path.read_bytes())
-    if "choices" not in given:
-        pytest.skip("not an answer")
     request = message_request(stream=False)
     answer = request.rewrite_answer(To(OPENAI_CHAT), b'"mine"', path.read_bytes())
     message = anthropic.types.Message.model_validate_json(answer.body, strict=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import REPEATED, repeats
+from ..conftest import REPEATED
 from ..rounds import SOAK
+from ..workers import repeats
 
 TESTS = Path(__file__).parents[1]
 
