@@ -2,16 +2,19 @@
 
 Most of what a command takes is the start of an interpreter and its imports, and a walk has a dozen
 commands. It is run by the Python of the installation that is walked through, with nothing of this
-repository before it in the path. `forked.py` asks at the other end of the socket FD.
+repository before it in the path. `forked.py` asks at the other end of the socket FD, for several
+walks at once.
 """
 
 from __future__ import annotations
 
 import array
+import contextlib
 import gc
 import importlib
 import os
 import pkgutil
+import select
 import signal
 import socket
 import sys
@@ -24,7 +27,7 @@ REQUEST_BYTES: Final = 200_000
 
 
 def modules() -> Iterator[str]:
-    """Name what commands import: pages and what serves requests are for `gateway serve` alone."""
+    """Name what commands import, `gateway serve` among them; pages it imports by itself."""
     import gateway.cli
     import gateway.store
 
@@ -56,11 +59,24 @@ def serve(channel: socket.socket) -> bool:
                 _become(data, descriptors)
                 return True
             with socket.socket(fileno=descriptors[3]) as asking:
-                _, status = os.waitpid(command, 0)
-                asking.send(str(os.waitstatus_to_exitcode(status)).encode())
+                _attend(command, asking)
             os._exit(0)
         for each in descriptors:
             os.close(each)
+
+
+def _attend(command: int, asking: socket.socket) -> None:
+    """Pass on which signals a command is to have, and tell its status when it has ended.
+
+    Who asked may have been killed: then so is the command.
+    """
+    ended = os.pidfd_open(command)
+    while ended not in select.select([asking, ended], [], [])[0]:
+        said = asking.recv(16)
+        os.kill(command, int(said) if said else signal.SIGKILL)
+    _, status = os.waitpid(command, 0)
+    with contextlib.suppress(BrokenPipeError):
+        asking.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
 def _become(data: bytes, descriptors: array.array[int]) -> None:

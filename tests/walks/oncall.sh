@@ -20,10 +20,8 @@ name = "demo"
 routes = [{ provider = "demo", model = "demo-1", input_price = 0, output_price = 0 }]
 TOML
 done
-(cd first && exec gateway serve --bind "127.0.0.1:$PORT2" >../first.out 2>../first.err) &
-echo $! >first.id
-(cd second && exec gateway serve --bind "127.0.0.1:$PORT3" >../second.out 2>../second.err) &
-echo $! >second.id
+WHERE=first run first --bind "127.0.0.1:$PORT2"
+WHERE=second run second --bind "127.0.0.1:$PORT3"
 soon curl -sf "http://127.0.0.1:$PORT2/health/ready"
 soon curl -sf "http://127.0.0.1:$PORT3/health/ready"
 cat >config.toml <<TOML
@@ -93,8 +91,7 @@ back() { asked >last.txt && grep -q "x-gateway-provider: second" last.txt; }
 soon back
 
 step "the first is back, and gets requests again"
-(cd first && exec gateway serve --bind "127.0.0.1:$PORT2" >../first.out 2>../first.err) &
-echo $! >first.id
+WHERE=first run first --bind "127.0.0.1:$PORT2"
 soon curl -sf "http://127.0.0.1:$PORT2/health/ready"
 gateway deployments reset first/demo
 soon first

@@ -86,8 +86,7 @@ step "TLS by the gateway itself"
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext 'subjectAltName=DNS:localhost' \
     -keyout key.pem -out cert.pem 2>/dev/null
 printf '\n[server.tls]\ncert = "%s"\nkey = "%s"\n' "$PWD/cert.pem" "$PWD/key.pem" >>etc/config.toml
-(exec gateway serve --bind "127.0.0.1:$PORT" 2>tls.err >tls.out) &
-echo $! >tls.id
+run tls --bind "127.0.0.1:$PORT"
 soon curl -sf --cacert cert.pem "https://localhost:$PORT/health/ready"
 curl -sS --cacert cert.pem --http2 -o /dev/null -w '%{http_version}' "https://localhost:$PORT/health/live" | has 1.1
 curl -sS --cacert cert.pem --tls-max 1.1 "https://localhost:$PORT/health/live" 2>&1 | has curl || true

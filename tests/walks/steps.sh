@@ -4,8 +4,8 @@
 # walked through, $PORT, $PORT2 and $PORT3 are free, $DOCS is where README.md and docs/ are.
 set -euo pipefail
 
-# A test may have commands forked from a process that has imported the installation's gateway. What
-# is executed, such as each `gateway serve`, is the installation's program itself.
+# A test may have commands forked from a process that has imported the installation's gateway. The
+# first `gateway serve` that is started is the installation's program itself all the same.
 if [ -n "${FORKS:-}" ]; then
     gateway() { "$PYTHON" -I -S "${STEPS%/*}/forked.py" "$@"; }
 fi
@@ -73,16 +73,32 @@ says() {
 start() {
     local name=$1 port=$2
     shift 2
-    (exec gateway serve --bind "127.0.0.1:$port" "$@" >"$name.out" 2>"$name.err") &
-    echo $! >"$name.id"
+    run "$name" --bind "127.0.0.1:$port" "$@"
     soon curl -sf "http://127.0.0.1:$port/health/ready"
+}
+
+# run NAME ARGUMENT... : the same without waiting for it. It runs in the folder $WHERE, if that is set.
+# A fork's id is that of what passes signals on to it, SIGUSR1 as SIGKILL.
+declare -A killed_by
+run() {
+    local name=$1 program=(gateway)
+    shift
+    killed_by[$name]=KILL
+    if [ -n "${FORKS:-}" ] && [ -n "${ran:-}" ]; then
+        program=("$PYTHON" -I -S "${STEPS%/*}/forked.py")
+        killed_by[$name]=USR1
+    fi
+    ran=yes
+    (cd "${WHERE:-.}" && exec "${program[@]}" serve "$@") >"$name.out" 2>"$name.err" &
+    echo $! >"$name.id"
 }
 
 # stop NAME [SIGNAL] : and it ends with 0, unless it is killed.
 stop() {
-    local id status=0
+    local id status=0 signal=${2:-INT}
     id=$(cat "$1.id")
-    kill "-${2:-INT}" "$id"
+    if [ "$signal" = KILL ]; then signal=${killed_by[$1]:-KILL}; fi
+    kill "-$signal" "$id"
     wait "$id" || status=$?
     rm "$1.id"
     [ "${2:-INT}" = KILL ] || [ "$status" = 0 ] || fail "the gateway $1 ended with $status: $(cat "$1.err")"

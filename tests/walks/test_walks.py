@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -29,21 +30,20 @@ INSTALLATIONS: Final[dict[str, tuple[Callable[[Path], Path], str]]] = {
     "wheel": (installed_wheel, "venv/bin"),
 }
 # Each walk in both of them in a soak, and otherwise in one of the two.
-CASES: Final = [
-    (installation, walk)
-    for number, walk in enumerate(WALKS)
+CASES: Final = {
+    installation: rounds(WALKS[index :: len(INSTALLATIONS)], WALKS)
     for index, installation in enumerate(INSTALLATIONS)
-    if rounds(index == number % len(INSTALLATIONS), True)
-]
+}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # some ten seconds, but they start two dozen programs each
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize(("installation", "walk"), CASES)
-def test_a_walk(
-    installation: str, walk: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+@pytest.mark.parametrize("installation", INSTALLATIONS)
+def test_all_walks(
+    installation: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
+    """Walk side by side, so that one process forks the commands of all."""
     make, programs = INSTALLATIONS[installation]
     folder = made_once(tmp_path_factory, installation, make)
     kept = {"HOME", "LANG", "LC_ALL", "TMPDIR"}
@@ -53,15 +53,29 @@ def test_a_walk(
         "STEPS": str(HERE / "steps.sh"),
         "DOCS": str(ROOT),
         "PYTHONSAFEPATH": "1",
-        **{name: str(lasting_port()) for name in ("PORT", "PORT2", "PORT3")},
     }
-    with forking(folder / programs / "python", environ) as descriptors:
-        walked = subprocess.run(  # noqa: S603
-            ["bash", str(HERE / f"{walk}.sh")],  # noqa: S607
-            cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
-            pass_fds=descriptors,
-        )  # fmt: skip
-    assert walked.returncode == 0, f"{walked.stdout[-2000:]}\n{walked.stderr[-4000:]}"
+    walks = CASES[installation]
+    with (
+        forking(folder / programs / "python", environ) as descriptors,
+        ThreadPoolExecutor(len(walks)) as threads,
+    ):
+        started = [threads.submit(walked, each, tmp_path, environ, descriptors) for each in walks]
+        failed = [said for each in started if (said := each.result())]
+    assert not failed, "\n".join(failed)
+
+
+def walked(walk: str, folder: Path, environ: dict[str, str], descriptors: list[int]) -> str:
+    """Return what a walk said if it failed, and else nothing."""
+    (folder / walk).mkdir()
+    ports = {name: str(lasting_port()) for name in ("PORT", "PORT2", "PORT3")}
+    done = subprocess.run(  # noqa: S603
+        ["bash", str(HERE / f"{walk}.sh")],  # noqa: S607
+        cwd=folder / walk, env=environ | ports, capture_output=True, text=True, check=False,
+        pass_fds=descriptors,
+    )  # fmt: skip
+    if done.returncode == 0:
+        return ""
+    return f"{walk} ended with {done.returncode}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
 
 
 @contextmanager
