@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from .postgres import PostgresServer
+import psycopg
+
+from .postgres import HELD_BY, PostgresServer
 
 # How many rows a table of the catalogue has and which transaction wrote last to it: whatever
 # changes tables, indexes, functions or statistics changes one of these. TRUNCATE writes to pg_class
@@ -31,6 +33,8 @@ _OTHERS_END: Final = (
     "SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity"
     " WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
+# More than are free at once; each is a process of the server.
+_KEPT: Final = 8
 
 
 class EmptiedDatabases:
@@ -43,6 +47,9 @@ class EmptiedDatabases:
         self._server = server
         self._template = template
         self._free: list[str] = []
+        # A new process of the server takes five times as long to read the catalogue as one that
+        # has read it before.
+        self._connections: dict[str, psycopg.Connection[Any]] = {}
         # Tables that the migrations have written to, which are to stay as they are.
         self._written: tuple[str, ...] = ()
         self._original: list[object] = []
@@ -61,10 +68,32 @@ class EmptiedDatabases:
     def give_back(self, name: str) -> None:
         if not self._server.is_running():
             self._server.start()
-        if self._emptied(name):
+        if self._can_be_used_again(name):
             self._free.append(name)
+            if len(self._connections) > _KEPT:
+                self._disconnect(name)
         else:
+            self._disconnect(name)
             self._server.drop_database(name)
+
+    def close(self) -> None:
+        for name in [*self._connections]:
+            self._disconnect(name)
+
+    def _can_be_used_again(self, name: str) -> bool:
+        known = self._connections.get(name)
+        if known is not None:
+            try:
+                return self._emptied(known)
+            except psycopg.OperationalError:
+                # The test has ended it, or the server.
+                self._disconnect(name)
+        self._connections[name] = self._server.connect(name, HELD_BY)
+        return self._emptied(self._connections[name])
+
+    def _disconnect(self, name: str) -> None:
+        if found := self._connections.pop(name, None):
+            found.close()
 
     def _state(self, name: str) -> list[object]:
         return [*self._server.execute(f"SELECT {self._looked_at()}", name)[0]]
@@ -73,23 +102,22 @@ class EmptiedDatabases:
         latest = [_LATEST.format(table) for table in (*_CATALOGUE, *self._written)]
         return ", ".join([*latest, _NAMES, _SETTINGS])
 
-    def _emptied(self, name: str) -> bool:
+    def _emptied(self, connection: psycopg.Connection[Any]) -> bool:
         """Empty it, unless more is different than that."""
-        with self._server.connected(name) as connection:
-            connection.execute(_OTHERS_END)
-            found = connection.execute(f"SELECT {self._looked_at()}").fetchone()
-            if found is None or [*found] != self._original:
+        connection.execute(_OTHERS_END)
+        found = connection.execute(f"SELECT {self._looked_at()}").fetchone()
+        if found is None or [*found] != self._original:
+            return False
+        filled = []
+        for table, has_pages, counted in connection.execute(_TABLES):
+            if table in self._written:
+                continue
+            if has_pages:
+                filled.append(table)
+            elif counted:
                 return False
-            filled = []
-            for table, has_pages, counted in connection.execute(_TABLES):
-                if table in self._written:
-                    continue
-                if has_pages:
-                    filled.append(table)
-                elif counted:
-                    return False
-            if filled:
-                # The audit log's trigger lets nobody take rows away.
-                connection.execute("SET session_replication_role = replica")
-                connection.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE")
-            return True
+        if filled:
+            # The audit log's trigger lets nobody take rows away.
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE")
+        return True

@@ -37,6 +37,9 @@ SETTINGS: Final = {
 MEMORY: Final = Path("/dev/shm")  # noqa: S108  # a folder of its own within
 ENOUGH: Final = 2 * 2**30
 
+# The name of sessions that the tests have beside the code that they test.
+HELD_BY: Final = "tests"
+
 
 def _parent() -> Path | None:
     """Return where the server's folder is to be; None for the usual place."""
@@ -171,15 +174,20 @@ class PostgresServer:
     @contextmanager
     def connected(self, database: str = "postgres") -> Iterator[psycopg.Connection[Any]]:
         """Connect, each statement for itself."""
-        with psycopg.connect(
+        with self.connect(database) as connection:
+            yield connection
+
+    def connect(self, database: str, name: str = "") -> psycopg.Connection[Any]:
+        """Connect under a name, each statement for itself."""
+        return psycopg.connect(
             host="127.0.0.1",
             port=self.port,
             user="postgres",
             dbname=database,
             autocommit=True,
             connect_timeout=5,
-        ) as connection:
-            yield connection
+            application_name=name,
+        )
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run a statement in a connection of its own and return its rows, if it has any."""
@@ -205,10 +213,10 @@ class PostgresServer:
         self.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def sessions(self, database: str) -> list[tuple[object, ...]]:
-        """Return (state, query) of each client's session in `database`."""
+        """Return (state, query) of each session in `database` of the code that is tested."""
         return self.execute(
             "SELECT state, query FROM pg_stat_activity WHERE backend_type = 'client backend'"  # noqa: S608
-            f" AND datname = '{database}'"
+            f" AND datname = '{database}' AND application_name <> '{HELD_BY}'"
         )
 
     def _end(self, number: signal.Signals) -> None:

@@ -57,9 +57,11 @@ def sqlite_database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_databases(postgres: PostgresServer) -> EmptiedDatabases:
+def postgresql_databases(postgres: PostgresServer) -> Iterator[EmptiedDatabases]:
     """Migrated and empty PostgreSQL databases, to be given back."""
-    return _databases_of(postgres)
+    found = _databases_of(postgres)
+    yield found
+    found.close()
 
 
 @pytest.fixture

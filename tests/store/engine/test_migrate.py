@@ -26,7 +26,7 @@ from gateway.store.engine.creation import metadata
 from gateway.store.engine.database import Database
 
 from ...postgres import PATIENCE, PostgresServer
-from ...rounds import rounds
+from ...rounds import rounds, swept
 
 REVISIONS: Final = sorted(
     path.stem.partition("_")[0]
@@ -183,9 +183,13 @@ def test_one_revision_after_the_other_with_rows_of_each(
 ) -> None:
     database = empty_database
     latest: Contents = {}
+    # Of one engine after even ones, of the other after odd ones; after the last in any case.
+    looked = swept(len(REVISIONS), begin=database.dialect == "sqlite", every=2)
     for place, revision in enumerate(REVISIONS):
         code(revision)
         assert migrate.upgrade(database) == [revision]
+        if place + 1 not in looked:
+            continue
 
         def look(connection: Connection, first: int = 3 * place) -> tuple[Contents, Contents]:
             found = tables(connection)
@@ -195,7 +199,7 @@ def test_one_revision_after_the_other_with_rows_of_each(
 
         kept, following = database.write_now(look, PATIENCE)
         assert_kept(latest, kept)
-        assert len(following["requests"]) == 3 * (place + 1)
+        assert len(following["requests"]) == 3 * (looked.index(place + 1) + 1)
         latest = following
     assert migrate.current(database) == migrate.HEAD
     assert migrate.check(database) == []

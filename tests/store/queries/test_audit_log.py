@@ -17,8 +17,10 @@ from gateway.store.queries.filters import AuditFilter
 from gateway.store.queries.request_log import RequestPage
 from gateway.store.writing import chain
 
+from ...rounds import rounds
+
 START: Final = 1_790_000_000_000_000
-ROWS: Final = 300
+ROWS: Final = rounds(120, 300)
 Row = dict[str, Any]
 
 

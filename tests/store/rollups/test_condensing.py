@@ -83,8 +83,8 @@ async def test_sums_are_the_same_however_they_are_read(database: Database) -> No
     assert await condensing(database, 400).once() == 0
 
     # Of these, whatever changes is seen.
-    chosen = rounds((WANTED[0], WANTED[2]), WANTED)
-    plain = figures(database, chosen)
+    chosen = rounds(WANTED[:1], WANTED)
+    plain = [*plain[: len(chosen)], *plain[len(WANTED) :]]
 
     # A request that comes late, costs that are computed again, what goes with age.
     midnight = END // DAY_US * DAY_US - DAY_US

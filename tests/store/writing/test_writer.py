@@ -108,14 +108,15 @@ async def test_what_is_recorded_is_soon_in_the_database(database: Database, tmp_
 
 
 async def test_more_than_it_can_write_waits_on_disk(database: Database, tmp_path: Path) -> None:
-    async with running(make(database, tmp_path, max_waiting=2500)) as writer:
-        for number in range(12_000):
+    count = rounds(6000, 12_000)
+    async with running(make(database, tmp_path, max_waiting=count // 5)) as writer:
+        for number in range(count):
             writer.record(record(number))
             if number % 20 == 0:
                 await trio.sleep(0.001)
-        await until(lambda: writer.status.written + writer.status.dropped == 12_000)
+        await until(lambda: writer.status.written + writer.status.dropped == count)
         assert writer.status.dropped == 0
-    check(database, range(12_000))
+    check(database, range(count))
     assert journals(tmp_path) == []
 
 
