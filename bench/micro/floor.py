@@ -4,6 +4,10 @@
 time of this process per event. `try first` is Trio's `SocketStream`, `wait first` what
 `gateway/tcp.py` does, `channel` adds a second task and a bounded channel between reading and
 writing. What the gateway costs above the last is its own: framing, rewriting, HTTP.
+
+And the least that a request can cost whose answer comes at once: passed on as it is and waited
+for, then the answer passed back, on eight pairs of kept connections; `watched` has a second task
+each, without which a caller that leaves would not be seen before it is answered.
 """
 
 from __future__ import annotations
@@ -22,11 +26,17 @@ from gateway.tcp import receive, send_now
 STREAMS: Final = 64
 EVENTS: Final = 200
 INTERVAL: Final = 0.01
+CALLERS: Final = 8
+REQUESTS: Final = 1000
+_REQUEST: Final = b"q" * 400
+_ANSWER: Final = b"a" * 700
 _EVENT: Final = b"data: " + b"x" * 280 + b"\n\n"
 _READ: Final = 32 * 1024
 
 TrioSocket = trio.socket.SocketType
 Copy = Callable[[TrioSocket, TrioSocket], Awaitable[None]]
+Sockets = list[socket.socket]
+Feed = Callable[[Sockets, Sockets, Sockets], None]
 
 
 def run() -> dict[str, float]:
@@ -35,6 +45,8 @@ def run() -> dict[str, float]:
         "relay, try first": _measure(_try_first),
         "relay, wait first": _measure(_wait_first),
         "relay, wait first, channel": _measure(_through_channel),
+        "request and answer": _measure(_question, _ask, CALLERS, REQUESTS),
+        "request and answer, watched": _measure(_watched_question, _ask, CALLERS, REQUESTS),
     }
 
 
@@ -63,12 +75,38 @@ async def _through_channel(source: TrioSocket, target: TrioSocket) -> None:
             send_now(target, data)
 
 
-def _measure(copy: Copy) -> float:
-    sources, targets = ([_pair() for _ in range(STREAMS)] for _ in range(2))
+async def _question(provider: TrioSocket, caller: TrioSocket) -> None:
+    while data := await receive(caller, _READ):
+        send_now(provider, data)
+        send_now(caller, await receive(provider, _READ))
+
+
+async def _watched_question(provider: TrioSocket, caller: TrioSocket) -> None:
+    arrived = trio.lowlevel.ParkingLot()
+    inbox: list[bytes] = []
+
+    async def watch() -> None:
+        while data := await receive(caller, _READ):
+            inbox.append(data)
+            arrived.unpark_all()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        while True:
+            await arrived.park()
+            send_now(provider, inbox.pop())
+            send_now(caller, await receive(provider, _READ))
+
+
+def _measure(
+    copy: Copy, feed: Feed | None = None, streams: int = STREAMS, each: int = EVENTS
+) -> float:
+    sources, targets = ([_pair() for _ in range(streams)] for _ in range(2))
     theirs = [pair[0] for pair in sources], [pair[0] for pair in targets]
     ours = [pair[1] for pair in (*sources, *targets)]
     feeder = multiprocessing.get_context("fork").Process(
-        target=_feed, args=(*theirs, ours), daemon=True
+        target=feed or _feed, args=(*theirs, ours), daemon=True
     )
     feeder.start()
     for sock in (*theirs[0], *theirs[1]):
@@ -83,7 +121,7 @@ def _measure(copy: Copy) -> float:
     trio.run(main)
     spent = time.process_time() - started
     feeder.join()
-    return spent / (STREAMS * EVENTS) * 1e6
+    return spent / (streams * each) * 1e6
 
 
 async def _run(copy: Copy, source: socket.socket, target: socket.socket) -> None:
@@ -102,9 +140,7 @@ def _pair() -> tuple[socket.socket, socket.socket]:
     return theirs, ours
 
 
-def _feed(
-    sources: list[socket.socket], targets: list[socket.socket], inherited: list[socket.socket]
-) -> None:
+def _feed(sources: Sockets, targets: Sockets, inherited: Sockets) -> None:
     for sock in inherited:
         # A copy left open here would keep the ends of the streams from being seen.
         sock.close()
@@ -118,6 +154,21 @@ def _feed(
         due += INTERVAL
         time.sleep(max(0.0, due - time.monotonic()))
     for sock in sources:
+        sock.close()
+
+
+def _ask(providers: Sockets, callers: Sockets, inherited: Sockets) -> None:
+    for sock in inherited:
+        sock.close()
+    for _ in range(REQUESTS):
+        for caller in callers:
+            caller.sendall(_REQUEST)
+        for provider in providers:
+            provider.recv(1 << 16)
+            provider.sendall(_ANSWER)
+        for caller in callers:
+            caller.recv(1 << 16)
+    for sock in (*callers, *providers):
         sock.close()
 
 
