@@ -14,6 +14,7 @@ from gateway.dashboard.page_process.task import RenderTask
 from gateway.dashboard.rendering import Templates
 from tests.store.conftest import migrated_file, sqlite_database
 
+from ..compiled_templates import keep_compiled
 from .live_gateway import NAME, PASSWORD, LiveGateway, live_gateway
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ def _fit_for_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
         return render(self, templates, context)
 
     monkeypatch.setattr(Templates, "render_all", checked)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _compiled_once() -> None:
+    keep_compiled()
 
 
 @pytest.fixture(scope="session")

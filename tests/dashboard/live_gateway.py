@@ -19,7 +19,7 @@ from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 
 from ..admin.accounts.people import PASSWORD, new_user
-from ..fork_server.popen import ROOT, Popen
+from ..fork_server.popen import FORKS_PAGES, ROOT, Popen
 from ..ports import lasting_port
 from .provider import MARKUP, ScriptedServer, make_provider
 
@@ -144,7 +144,7 @@ def live_gateway(
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(folder / "config.toml")]
     command += ["--workers", str(workers)]
     with (folder / "log").open("wb") as log:
-        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), FORKS_PAGES: "1"}
         process = Popen(command, stdout=log, stderr=log, cwd=folder, env=environ)
     try:
         _wait_ready(port, process)

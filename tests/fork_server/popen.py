@@ -17,14 +17,21 @@ from typing import Any, Final
 
 import trio
 
+from gateway.child_process import python_path
+
 GATEWAY: Final = (sys.executable, "-m", "gateway")
 # Followed by a text of Python and its arguments, which may be any; it has been imported what a
 # gateway imports.
 SCRIPT: Final = (sys.executable, "-c")
+# What makes the pages of a gateway: `COMMAND` of its module.
+PAGES: Final = (sys.executable, "-P", "-m", "gateway.dashboard.page_process.child")
 ROOT: Final = Path(__file__).parents[2]
 
 # The process that forks the workers of a gateway: a child of its supervisor, and none of its crew.
 NAME: Final = "fork server"
+
+# Set to 1 in the environment of a gateway whose pages are looked at: it has a process for them.
+FORKS_PAGES: Final = "TESTS_FORK_PAGES"
 
 _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
@@ -36,9 +43,9 @@ _ANY_VALUE: Final = {"PYTHON", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 
 
 class Popen(subprocess.Popen[Any]):
-    """A process as with `subprocess.Popen`; `python -m gateway` and `python -c` are forks.
+    """A process as with `subprocess.Popen`, of a fork if it can be.
 
-    If they can be.
+    These can: `python -m gateway`, `python -c`, and the process that makes a gateway's pages.
     """
 
     def _execute_child(
@@ -58,6 +65,7 @@ class Popen(subprocess.Popen[Any]):
         script = words[2] if tuple(words[:2]) == SCRIPT else None
         request = {
             "script": script,
+            "pages": tuple(words) == PAGES,
             "arguments": words[len(GATEWAY) :],
             "env": environment,
             "cwd": str(cwd or os.getcwd()),
@@ -85,11 +93,12 @@ def can_fork(args: Sequence[str], env: dict[str, str], cwd: StrPath | None = Non
         for name, value in env.items()
         if name.startswith("PYTHON") and name not in _ANY_VALUE
     }
-    return (
-        sys.platform == "linux"
-        and not isinstance(args, str | bytes)
-        and (tuple(args[: len(GATEWAY)]) == GATEWAY or tuple(args[: len(SCRIPT)]) == SCRIPT)
-        and (early == _EARLY or (not early and _is_ours(cwd or os.getcwd())))
+    if sys.platform != "linux" or isinstance(args, str | bytes):
+        return False
+    if tuple(args) == PAGES:
+        return early == python_path()
+    return (tuple(args[: len(GATEWAY)]) == GATEWAY or tuple(args[: len(SCRIPT)]) == SCRIPT) and (
+        early == _EARLY or (not early and _is_ours(cwd or os.getcwd()))
     )
 
 
@@ -219,9 +228,15 @@ def fork_server() -> ForkServer:
 
 
 def use(channel: socket.socket) -> None:
-    """Start processes of this one, the supervisor of a gateway, at the other end of `channel`."""
+    """Start processes of this one, which is a gateway, at the other end of `channel`."""
     _running[:] = [ForkServer(channel)]
     vars(trio.lowlevel).update(open_process=open_process)
+    use_forks()
+
+
+def use_forks() -> None:
+    """Have `trio.run_process` of this process start forks."""
+    vars(sys.modules["trio._subprocess"]).update(_open_process=open_process)
 
 
 def end_fork_server() -> None:

@@ -85,8 +85,7 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, An
     is what its supervisor asked for.
     """
     channel = None
-    arguments = [] if request["script"] is not None else request["arguments"]
-    if "--workers" in arguments and "1" not in arguments:
+    if _starts_forks(request):
         channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if os.fork() == 0:
             channel.close()
@@ -101,7 +100,10 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, An
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     os.umask(request["umask"])
-    if request["script"] is None:
+    if request["pages"]:
+        sys.argv = [popen.PAGES[-1]]
+        sys.orig_argv = [*popen.PAGES]
+    elif request["script"] is None:
         sys.argv = ["gateway", *request["arguments"]]
         sys.orig_argv = [sys.executable, "-m", *sys.argv]
     else:
@@ -115,8 +117,17 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> dict[str, An
     return request
 
 
+def _starts_forks(request: dict[str, Any]) -> bool:
+    """Whether it needs a server of its own: for its workers, or for the process of its pages."""
+    if request["pages"] or request["script"] is not None:
+        return False
+    arguments = request["arguments"]
+    supervises = "--workers" in arguments and "1" not in arguments
+    return supervises or request["env"].get(popen.FORKS_PAGES) == "1"
+
+
 def _serve_supervisor(channel: socket.socket, descriptors: Sequence[int]) -> dict[str, Any] | None:
-    """Fork the workers of a gateway until it has ended: a fork must not have what it has."""
+    """Fork what a gateway starts until it has ended: a fork must not have what it has."""
     for descriptor in descriptors:
         os.close(descriptor)
     os.setsid()
@@ -157,14 +168,16 @@ def modules() -> Iterator[str]:
     yield from IMPORTED
 
 
-def run(script: str | None) -> None:
-    """Run the gateway or `script`, and end as a process does that has come to its end.
+def run(script: str | None, *, pages: bool = False) -> None:
+    """Run the gateway, `script` or the process of pages, and end as one that came to its end.
 
     All but one thing: an interpreter takes apart all that it has before it ends, and for that a
     fork copies all of it, which takes longer than its start. Its end frees memory just as well.
     """
     try:
-        if script is None:
+        if pages:
+            importlib.import_module(popen.PAGES[-1]).main()
+        elif script is None:
             runpy.run_module("gateway", run_name="__main__", alter_sys=True)
         else:
             main_module = sys.modules["__main__"] = types.ModuleType("__main__")
@@ -188,6 +201,8 @@ def main() -> None:
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         for name in modules():
             importlib.import_module(name)
+        # Not above: who forks another installation uses this module too (`tests/walks/forks.py`).
+        importlib.import_module("tests.compiled_templates").keep_compiled()
         threads = os.listdir("/proc/self/task")
         assert len(threads) == 1, f"a fork has one thread, and an import has started {threads}"
         gc.collect()
@@ -195,7 +210,7 @@ def main() -> None:
         channel.send(b"ready")
         request = serve(channel)
     if request is not None:
-        run(request["script"])
+        run(request["script"], pages=request["pages"])
 
 
 if __name__ == "__main__":

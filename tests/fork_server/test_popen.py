@@ -15,7 +15,10 @@ from typing import Any
 import psutil
 import pytest
 
-from .popen import GATEWAY, NAME, ROOT, SCRIPT, Popen, can_fork, fork_server, run
+from gateway.child_process import python_path
+from gateway.dashboard.page_process.maker import COMMAND
+
+from .popen import GATEWAY, NAME, PAGES, ROOT, SCRIPT, Popen, can_fork, fork_server, run
 
 pytestmark = pytest.mark.slow
 
@@ -143,11 +146,14 @@ def test_what_python_itself_would_read_is_not_forked(tmp_path: Path) -> None:
     assert can_fork([*GATEWAY, "serve"], plain, ROOT)
     assert can_fork([*GATEWAY, "serve"], plain, tmp_path.parent)
     assert can_fork([*SCRIPT, "pass"], ENV)
+    assert can_fork(COMMAND, {**ENV, **python_path()})
     refused: list[Callable[[], bool]] = [
         lambda: can_fork(["env", *GATEWAY], ENV),
         lambda: can_fork([*GATEWAY[:2], "hypercorn"], ENV),
         lambda: can_fork([*GATEWAY, "serve"], {**ENV, "PYTHONPATH": "elsewhere"}),
         lambda: can_fork([*GATEWAY, "serve"], {**ENV, "PYTHONWARNINGS": "error"}),
+        lambda: can_fork(COMMAND, {**ENV, "PYTHONPATH": "elsewhere"}),
+        lambda: can_fork([*PAGES, "more"], {**ENV, **python_path()}),
         # Other code would run.
         lambda: can_fork([*GATEWAY, "serve"], plain, tmp_path),
     ]

@@ -32,6 +32,7 @@ from gateway.store.engine import migrate
 from gateway.store.engine.database import Database
 from tests.dashboard.test_application import ASSETS, Site
 from tests.end_to_end.provider import until
+from tests.fork_server.popen import fork_server, open_process
 
 NOTHING = MakerSettings(None, "")
 # Every kind of page, with whatever is asked of the database and shown.
@@ -71,6 +72,7 @@ async def running(
     settings: MakerSettings, command: tuple[str, ...] = COMMAND, *, wait: bool = True
 ) -> AsyncIterator[PageProcess]:
     """A process that is there, since enough was asked for; none is left in the end."""
+    before = children()
     process = PageProcess(settings, command)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(process.run)
@@ -80,9 +82,11 @@ async def running(
         yield process
         nursery.cancel_scope.cancel()
     assert process.pid is None
-    assert not [
-        each for each in psutil.Process().children() if "page_process" in str(each.cmdline())
-    ]
+    assert children() <= before
+
+
+def children() -> set[int]:
+    return {each.pid for each in psutil.Process().children()}
 
 
 async def there_is_one(process: PageProcess) -> None:
@@ -101,7 +105,15 @@ def of(database: Database) -> MakerSettings:
     return MakerSettings(database.url, str(database.base))
 
 
+@pytest.fixture
+def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no process import all over again what a page needs."""
+    fork_server()
+    monkeypatch.setattr(trio._subprocess, "_open_process", open_process)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("_forked")
 async def test_every_page_is_the_same_by_a_process_and_by_threads(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +148,7 @@ async def test_every_page_is_the_same_by_a_process_and_by_threads(
     assert len(failed) <= len(PAGES) // 10
 
 
+# This one starts as it does for people.
 @pytest.mark.slow
 async def test_links_go_where_the_admin_api_is() -> None:
     async with running(NOTHING) as process:
@@ -147,6 +160,7 @@ async def test_links_go_where_the_admin_api_is() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_forked")
 async def test_the_database_answers_and_its_errors_come_through(
     sqlite_database: Database, tmp_path: Path
 ) -> None:
@@ -182,6 +196,7 @@ def sleeping(connection: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_forked")
 async def test_a_caller_who_leaves_stops_its_query(sqlite_database: Database) -> None:
     async with running(of(sqlite_database)) as process:
         child = psutil.Process(process.pid)
@@ -200,6 +215,7 @@ async def test_a_caller_who_leaves_stops_its_query(sqlite_database: Database) ->
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_forked")
 async def test_a_process_that_is_killed_leaves_its_tasks_to_threads_and_is_replaced(
     sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
