@@ -71,7 +71,8 @@ def _attend(command: int, asking: socket.socket) -> None:
     Who asked may have been killed: then so is the command.
     """
     ended = os.pidfd_open(command)
-    while ended not in select.select([asking, ended], [], [])[0]:
+    watched: list[socket.socket | int] = [asking, ended]
+    while ended not in select.select(watched, [], [])[0]:
         said = asking.recv(16)
         os.kill(command, int(said) if said else signal.SIGKILL)
     _, status = os.waitpid(command, 0)
