@@ -106,6 +106,8 @@ def gemini_cli(base: str, model: str, folder: Path, question: str) -> Started:
     }
     (home / ".gemini" / "settings.json").write_text(json.dumps(settings))
     env = {"HOME": str(home), "GEMINI_API_KEY": "sk-any", "GOOGLE_GEMINI_BASE_URL": base}
+    # Else it starts itself once more, with another limit of its memory.
+    env["GEMINI_CLI_NO_RELAUNCH"] = "true"
     command = [str(BIN / "gemini"), "-p", question, "-m", model]
     command += ["--approval-mode", "yolo", "--output-format", "json", "--skip-trust"]
     return Started(command, env, folder)
