@@ -194,7 +194,7 @@ class Load:
 
 @contextlib.asynccontextmanager
 async def loading(
-    port: int, *, name: str = "r", callers: int = 6, pace: float = 0.2
+    port: int, *, name: str = "r", callers: int = 6, pace: float = 0.4
 ) -> AsyncIterator[Load]:
     """Call the gateway for as long as this is entered; afterwards nothing is under way."""
     load = Load(port, name=name, callers=callers, pace=pace)

@@ -98,7 +98,7 @@ async def test_workers_keep_and_count_together(on_sqlite: Kept, write: Write) ->
         await shows(len(asked))
 
         seen = [float(len(asked))]
-        async with loading(served.port, name="load", callers=CALLERS) as load:
+        async with loading(served.port, name="load", callers=CALLERS, pace=0.2) as load:
             for number in range(12):
                 if number == 4:
                     await trio.sleep(0.5)

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from .caller import Headers, Reply, calling
-from .harness import InProcess, in_process
+from .caller import Caller, Headers, Reply, calling
+from .harness import in_process
 from .provider import Provider, serving
 from .wire import whole
 
@@ -151,8 +151,8 @@ def config(port: int) -> str:
 
 
 class Doors:
-    def __init__(self, gateway: InProcess, provider: Provider) -> None:
-        self.gateway, self.provider = gateway, provider
+    def __init__(self, caller: Caller, provider: Provider) -> None:
+        self.caller, self.provider = caller, provider
 
     async def post(
         self, path: str, body: dict[str, Any] | bytes, headers: Headers = ()
@@ -160,9 +160,9 @@ class Doors:
         """Return the answer, and what the provider was asked for it."""
         before = len(self.provider.asked)
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        async with calling(self.gateway.port) as caller:
-            await caller.post(data, key=KEY, target=path, headers=headers)
-            reply = await caller.reply()
+        await self.caller.post(data, key=KEY, target=path, headers=headers)
+        reply = await self.caller.reply()
+        assert reply.complete
         assert reply.status < 500, (path, body, headers, reply)
         return reply, self.provider.asked[before:]
 
@@ -174,8 +174,9 @@ async def doors() -> AsyncIterator[Doors]:
     async with (
         serving([(0.0, refusal)]) as provider,
         in_process(config(provider.port)) as gateway,
+        calling(gateway.port) as caller,
     ):
-        yield Doors(gateway, provider)
+        yield Doors(caller, provider)
 
 
 async def test_each_door_is_open(doors: Doors) -> None:

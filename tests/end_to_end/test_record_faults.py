@@ -191,7 +191,7 @@ async def test_disk_is_full(tmp_path: Path) -> None:
         file = disk.folder / "config.toml"
         file.write_text(demo(store="max_waiting = 100", more="[metrics]\npublic = true"))
         async with spawned(GATEWAY, file) as served:
-            async with loading(served.port, callers=12) as load:
+            async with loading(served.port, callers=12, pace=0.2) as load:
                 await trio.sleep(1)
                 began = trio.current_time()
                 filler = disk.folder / "filler"
