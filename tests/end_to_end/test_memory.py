@@ -29,7 +29,7 @@ KIB, MIB = 1024, 1024 * 1024
     ("space", "stream", "bodies"),
     rounds(
         # So many take more than there is: 50 MiB each, before it was seen to.
-        [(700 * MIB, True, 18), (1024 * MIB, False, 28)],
+        [(700 * MIB, stream, 30) for stream in (True, False)],
         [(space, stream, 60) for space in (700 * MIB, 1024 * MIB) for stream in (True, False)],
     ),
 )
