@@ -13,10 +13,23 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import trio
 
+from ..fork_server.popen import SCRIPT
+
 _READ = 65536
+# What `ip netns exec` does, before the gateway begins: only a program of its own could be executed.
+_ENTERED: Final = """
+import ctypes, os, runpy, sys
+libc = ctypes.CDLL(None, use_errno=True)
+with open(f"/run/netns/{sys.argv.pop(1)}") as namespace:
+    if libc.setns(namespace.fileno(), 0x40000000):  # CLONE_NEWNET
+        raise OSError(ctypes.get_errno(), "setns")
+sys.argv[0] = "gateway"
+runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+"""
 
 
 def missing() -> str:
@@ -53,9 +66,9 @@ class Host:
     def states(self) -> str:
         return f"{self.network}.{self.number + 100}.1"
 
-    def command(self, command: Sequence[str]) -> tuple[str, ...]:
-        """Return what runs a command on this host."""
-        return ("ip", "netns", "exec", self.name, *command)
+    def command(self, arguments: Sequence[str]) -> tuple[str, ...]:
+        """Return what runs a gateway with these arguments on this host."""
+        return (*SCRIPT, _ENTERED, self.name, *arguments)
 
     def cut(self) -> None:
         """From now on nothing that is sent to the third host arrives, and nothing says so."""

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 import trio
 
+from ..fork_server.popen import SCRIPT
 from ..rounds import rounds
 from .caller import ask, calling
 from .harness import GATEWAY, HYPERCORN, ROOT, Served, children, config, spawned
@@ -66,14 +67,24 @@ SPEAKING_ON: Final = [
 ]
 
 
+# A process without workers is told so itself, and then it can be a fork.
+ALONE: Final = """
+import runpy, sys
+sys.argv[0] = "gateway"
+runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+"""
+
+
 class Broken:
     """A command with a mistake, which happens once `happen` was called."""
 
     def __init__(self, folder: Path, patch: str, command: Sequence[str]) -> None:
         self._trigger = folder / "trigger"
-        (folder / "sitecustomize.py").write_text(
-            MISTAKE.format(trigger=str(self._trigger), patch=PATCHES[patch])
-        )
+        mistake = MISTAKE.format(trigger=str(self._trigger), patch=PATCHES[patch])
+        if command == GATEWAY:
+            self.command = [*SCRIPT, mistake + ALONE, "serve"]
+            return
+        (folder / "sitecustomize.py").write_text(mistake)
         self.command = ["env", f"PYTHONPATH={folder}:{ROOT}", *command]
 
     async def happen(self, served: Served) -> None:

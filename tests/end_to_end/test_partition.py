@@ -15,7 +15,7 @@ import trio
 
 from ..valkey import ValkeyServer
 from .caller import ask, calling, chat_body, get
-from .harness import GATEWAY, Served, config, spawned
+from .harness import Served, config, spawned
 from .hosts import Host, missing, passed_on, two_hosts
 from .provider import Asked, Provider, serving, speaking, until
 from .store import Kept, eventually
@@ -25,7 +25,9 @@ from .wire import Script
 pytestmark = pytest.mark.slow
 
 Write = Callable[[str], Path]
-RPM = 60
+RPM = 30
+# Of these, so many are asked for before the cut.
+EARLY = 20
 # Of each request here: 19 tokens at 1 and 10 at 2 dollars a million.
 COST = 0.000039
 PAID_FOR = 30
@@ -111,8 +113,8 @@ async def sites(
                 files[-1].write_text(text)
             first, second = hosts
             async with (
-                spawned(first.command(GATEWAY), files[0]) as one,
-                spawned(second.command(GATEWAY), files[1]) as two,
+                spawned(first.command(["serve"]), files[0]) as one,
+                spawned(second.command(["serve"]), files[1]) as two,
             ):
                 here, there = Site(first, one), Site(second, two)
                 for site in (here, there):
@@ -128,12 +130,12 @@ async def test_a_host_is_cut_off_and_comes_back(
         # As one: a rate, places and money are shared.
         rate = "sk-rate-of-the-tests"
         began = time.monotonic()
-        both = await here.statuses(rate, 20) + await there.statuses(rate, 20)
-        assert both == {200: 40}
+        both = await here.statuses(rate, EARLY // 2) + await there.statuses(rate, EARLY // 2)
+        assert both == {200: EARLY}
         money = "sk-money-of-the-tests"
         spent = await here.statuses(money, 6) + await there.statuses(money, 6)
         assert spent == {200: 12}
-        answered += 52
+        answered += EARLY + 12
 
         async with calling(there.served.port, host=there.host.address) as streaming:
             places = "sk-places-of-the-tests"
@@ -163,7 +165,7 @@ async def test_a_host_is_cut_off_and_comes_back(
             assert set(connected) <= {200, 429}
             due = RPM + (time.monotonic() - began) * RPM / 60
             # Its share is half of the limit, beside what all together have.
-            assert 40 + connected[200] <= due + 1
+            assert EARLY + connected[200] <= due + 1
             assert cut_off[200] <= due / 2 + 1
             assert slowest < 5, f"a request waited {slowest:.1f} s for a server that is away"
             alone = await there.statuses(money, 3)
@@ -179,14 +181,15 @@ async def test_a_host_is_cut_off_and_comes_back(
             there.host.heal()
             await there.said("limits are shared", 2)
             healed = time.monotonic()
-            again = await here.statuses(rate, 20) + await there.statuses(rate, 20)
+            again = await here.statuses(rate, RPM // 3) + await there.statuses(rate, RPM // 3)
             refilled = (time.monotonic() - healed) * RPM / 60
-            assert again[200] <= due - 40 - connected[200] + refilled + RPM / 4, again
+            assert again[200] <= due - EARLY - connected[200] + refilled + RPM / 4, again
             answered += again[200]
         # The stream has ended with its caller, so both places are free on both sides.
         for site in (here, there):
             await eventually(lambda site=site: _is_free(site, places), "places")  # type: ignore[misc]
-        rest = await here.statuses(money, PAID_FOR) + await there.statuses(money, PAID_FOR)
+        left = PAID_FOR - 12
+        rest = await here.statuses(money, left) + await there.statuses(money, left)
         assert set(rest) == {200, 429}
         total = spent[200] + alone[200] + rest[200]
         assert PAID_FOR - 2 <= total <= PAID_FOR + 3, total

@@ -155,11 +155,10 @@ async def test_second_sigterm_ends_streams_at_once(write: Write) -> None:
     assert b"server_shutting_down" in rest
 
 
-@pytest.mark.parametrize("command", [EXECUTED, HYPERCORN], ids=["gateway-serve", "hypercorn-cli"])
-async def test_idle_gateway_leaves_at_once(command: Sequence[str], write: Write) -> None:
+async def test_idle_gateway_leaves_at_once(write: Write) -> None:
     async with serving(speaking) as provider:
         file = write(config(provider.port, server="drain_delay = 0"))
-        async with spawned(command, file) as served, calling(served.port) as idle:
+        async with spawned(EXECUTED, file) as served, calling(served.port) as idle:
             # An open connection that nobody uses must not hold up the exit.
             assert (await idle.get("/health/live")).status == 200
             served.terminate()
@@ -168,14 +167,19 @@ async def test_idle_gateway_leaves_at_once(command: Sequence[str], write: Write)
     assert b"Traceback" not in served.said
 
 
-async def test_hypercorn_cli_serves_both_forms_and_writes_records(write: Write) -> None:
+async def test_hypercorn_cli_serves_both_forms_writes_records_and_leaves_at_once(
+    write: Write,
+) -> None:
     async with serving(speaking) as provider:
         file = write(config(provider.port, server="drain_delay = 0"))
-        async with spawned(HYPERCORN, file) as served:
+        async with spawned(HYPERCORN, file) as served, calling(served.port) as idle:
             whole = await ask(served.port)
             stream = await ask(served.port, stream=True)
+            assert (await idle.get("/health/live")).status == 200
             served.terminate()
             assert await served.exit_status() == 0
+            await idle.ended()
+    assert b"Traceback" not in served.said
     assert whole.json["choices"][0]["message"]["content"] == "Hello there."
     assert stream.complete
     assert stream.body.endswith(DONE)

@@ -21,7 +21,7 @@ from .wire import DONE, LAST_CHUNK, Script, event, framed, stream_head
 
 # Each of what a client keeps doing.
 CALLERS: Final = 2
-PACE: Final = 0.1
+PACE: Final = 0.2
 
 
 class Installed:
