@@ -231,7 +231,7 @@ async def test_what_others_write_into_the_folder_is_seen(
     one = write_capture(tmp_path / "one", capture(MemoryBudget(1 << 30))).stat().st_size
     folder, limit = tmp_path / "debug", 64 * one
     writers = [CaptureWriter(folder, max_bytes=limit) for _ in range(2)]
-    for number in range(300):
+    for number in range(160):
         writers[number % 2].put(capture(room, number))
         await run_till_written(writers[number % 2])
         # By a part of the limit for each of the others.

@@ -46,8 +46,10 @@ def expected(event: dict[str, Any]) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("size", [1, 100, 1 << 20])
 def test_streams(path: Path, size: int) -> None:
-    check_relayed(lines_of(path), size)
-    for lines in messages_of(path):
+    messages = messages_of(path)
+    if len(messages) > 1:
+        check_relayed(lines_of(path), size)
+    for lines in messages:
         rewriter = check_relayed(lines, size)
         # The same sent instead of a whole answer gives one.
         answer = rewrite_answer(stream_of(lines), b'"mine"')

@@ -29,6 +29,9 @@ TYPES: Final = {
     ANTHROPIC_MESSAGES.name: ("anthropic", "types.message_create_params.Message"),
     OPENAI_RESPONSES.name: ("openai", "types.responses.response_create_params.Response"),
 }
+# The SDKs' models say what is valid.
+pytestmark = pytest.mark.slow
+
 FUNCTION: Final = {"type": "function", "strict": False, "parameters": {"type": "object"}}
 
 

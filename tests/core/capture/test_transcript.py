@@ -12,6 +12,8 @@ from gateway.core.capture.json_path import REDACTED, parse_path
 from gateway.core.capture.transcript import CUT_OFF, UNREADABLE, Content, Transcript, decode, encode
 from gateway.core.records.record import EndReason, Record
 
+from ...rounds import swept
+
 KEY = b"sk-canary-0123456789"
 # Of the request and the answer below.
 HEADERS = len("authorizationBearer ") + len(KEY) + len("accept*/*") + len("content-typex")
@@ -108,12 +110,15 @@ def test_the_events_of_a_stream_with_their_times() -> None:
 
 
 def test_how_a_stream_was_cut_makes_no_difference() -> None:
-    for text in [STREAM, *(path.read_bytes() for path in GOLDEN)]:
-        for paths in ((), PATHS):
+    sizes = (1, 2, 3, 7, 50)
+    for number, text in enumerate([STREAM, *(path.read_bytes() for path in GOLDEN)]):
+        for begin, paths in enumerate(((), PATHS), start=number):
             _, whole = written(make(text, paths=paths))
             expected = [(event.data, event.name, event.id, event.comment) for event in whole.events]
             assert expected
-            for size in (1, 2, 3, 7, 50):
+            # Of the first text each, of the others some, by turns.
+            tried = [sizes[each - 1] for each in swept(len(sizes), begin, 3 if number else 1)]
+            for size in tried:
                 pieces = [text[at : at + size] for at in range(0, len(text), size)]
                 _, found = written(make(*pieces, paths=paths))
                 assert [

@@ -16,6 +16,7 @@ from gateway.core.dialects.ollama.dialect import OLLAMA_CHAT
 from gateway.core.dialects.openai_chat.dialect import OPENAI_CHAT
 from gateway.core.dialects.openai_responses.dialect import OPENAI_RESPONSES
 
+from ...rounds import swept
 from .canonical.recipient import To
 
 REQUESTS: Final[list[tuple[Dialect, bytes]]] = [
@@ -51,21 +52,27 @@ def nested(depth: int) -> list[bytes]:
 def test_however_deep(dialect: Dialect, request_: bytes) -> None:
     to = To(dialect)
     request = dialect.read_request(request_)
-    for depth in (300, 600, 700, 900, 1100, 20_000):
-        for body in (each.replace(b"%b", value) for each in BODIES for value in nested(depth)):
-            for name in (b"", b"error", b"response.completed"):
-                stream = request.start_stream(to, b'"mine"', 1 << 24)
-                stream.feed(_sent(dialect, name, body))
-                stream.end()
-            for read in (
-                lambda body=body: request.rewrite_answer(to, b'"mine"', body),
-                lambda body=body: request.start_stream(to, b'"m"', 1 << 24).feed_answer(body),
-            ):
-                with contextlib.suppress(NotAnAnswer):
-                    read()
-            assert dialect.read_error(body) is not None
-            assert dialect.relayed_error_event(body)
-            dialect.error_status(body)
+    bodies = [
+        each.replace(b"%b", value)
+        for depth in (300, 600, 700, 900, 1100, 20_000)
+        for each in BODIES
+        for value in nested(depth)
+    ]
+    for number in swept(len(bodies), [each for each, _ in REQUESTS].index(dialect)):
+        body = bodies[number - 1]
+        for name in (b"", b"error", b"response.completed"):
+            stream = request.start_stream(to, b'"mine"', 1 << 24)
+            stream.feed(_sent(dialect, name, body))
+            stream.end()
+        for read in (
+            lambda body=body: request.rewrite_answer(to, b'"mine"', body),
+            lambda body=body: request.start_stream(to, b'"m"', 1 << 24).feed_answer(body),
+        ):
+            with contextlib.suppress(NotAnAnswer):
+                read()
+        assert dialect.read_error(body) is not None
+        assert dialect.relayed_error_event(body)
+        dialect.error_status(body)
 
 
 def _sent(dialect: Dialect, name: bytes, body: bytes) -> bytes:

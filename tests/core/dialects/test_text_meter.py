@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from gateway.core.dialects.text_meter import TextMeter, answer_tokens, text_size
 
+from ...rounds import rounds
+
 WORDS = "word " * 250
 PICTURE = "A" * 100_000
 
@@ -111,7 +113,7 @@ def test_short_pieces_are_a_token_each() -> None:
 
 @pytest.mark.slow
 @given(st.lists(st.recursive(st.none() | st.text() | st.integers(), lambda inner: st.lists(inner)
-       | st.dictionaries(st.text(), inner))))  # fmt: skip
+       | st.dictionaries(st.text(), inner), max_leaves=rounds(30, 100))))  # fmt: skip
 def test_anything_can_be_measured(deltas: list[object]) -> None:
     assert measured(*deltas).size >= 0
 

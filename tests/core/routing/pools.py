@@ -15,8 +15,8 @@ from gateway.core.routing.health import PeakEwma
 
 from ...rounds import rounds
 
-# Of fixed dice. Shares are known to about 1 / sqrt(THROWS): one percent by default.
-THROWS = rounds(10_000, 100_000)
+# Of fixed dice. Shares are known to about 1 / sqrt(THROWS): 1.4 percent by default.
+THROWS = rounds(5_000, 100_000)
 PENALTY = 5.0  # seconds that a failure counts as at least
 TO_TRIP, AWAY = 5, 30.0
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 
 import pytest
 import structlog
@@ -26,6 +27,7 @@ from ..world import deployment, snapshot_of
 KEY = b"sk-good-12345678"
 
 
+@cache
 def snapshot() -> Snapshot:
     digest = hashlib.sha256(KEY).digest()
     return snapshot_of(

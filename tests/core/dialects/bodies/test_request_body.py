@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -20,13 +21,18 @@ from .cost import DOORS, SHAPES, SIZE, calls, members, read
 EACH: Final = pytest.mark.parametrize("door", DOORS)
 
 
-def fastest(work: Callable[[], Any]) -> float:
-    took = []
-    for _ in range(3):
-        began = time.thread_time()
-        work()
-        took.append(time.thread_time() - began)
-    return min(took)
+def took(work: Callable[[], Any]) -> float:
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
+
+
+@cache
+def shaped(shape: str) -> tuple[str, float]:
+    """Return a long value of a shape, and how long the standard library takes to read it."""
+    value = SHAPES[shape](SIZE)
+    given = value.encode()
+    return value, min(took(lambda: json.loads(given)) for _ in range(3))
 
 
 @EACH
@@ -43,16 +49,21 @@ def test_what_is_long_takes_no_more_calls(door: str) -> None:
             assert found[1] <= max(found[0] + 20, 20 * MAX_MEMBERS), (place, shape, found)
 
 
+@pytest.mark.slow
+@pytest.mark.measured
 @EACH
 def test_no_shape_takes_long_beside_plain_reading(door: str) -> None:
     """The standard library takes some 10 ms a megabyte of these shapes, so this is below 50."""
     dialect, rest, places, rules = DOORS[door]
-    for shape, made in SHAPES.items():
-        body = f'{{{rest},"{places[0]}":{made(SIZE)}}}'.encode()
-        plain = fastest(lambda body=body: json.loads(body))  # type: ignore[misc]
-        ours = fastest(lambda body=body: read(dialect, rules, body))  # type: ignore[misc]
-        # 4 ms for as many members as may be, each of them new.
-        assert ours < 5 * plain + 0.004, (shape, ours, plain)
+    for shape in SHAPES:
+        value, plain = shaped(shape)
+        body = f'{{{rest},"{places[0]}":{value}}}'.encode()
+        # 4 ms for as many members as may be, each of them new. The fastest of three counts.
+        most = 5 * plain + 0.004
+        ours: list[float] = []
+        while not (ours and min(ours) < most):
+            assert len(ours) < 3, (shape, ours, plain)
+            ours.append(took(lambda body=body: read(dialect, rules, body)))  # type: ignore[misc]
 
 
 @EACH

@@ -6,7 +6,12 @@ import pytest
 
 from gateway.core.routing.balancing.least import FASTEST, MEDIAN_AGE, LeastBusy, LowestLatency
 
+from ....rounds import rounds
 from ..pools import THROWS, dice, firsts, fits, pool, simulate
+
+PICKS = rounds(40_000, 100_000)
+# When it begins, when it ends and when it is over for good, in seconds.
+OUTAGE = rounds((400, 1000, 1500), (600, 2400, 3000))
 
 # least_busy...
 
@@ -169,47 +174,50 @@ def test_the_median_follows_within_a_second() -> None:
     assert firsts(subject, 1_000, rng, now=MEDIAN_AGE)[0] < 300
 
 
-def simulated(took: list[float]) -> Counter[int]:
+def simulated(took: list[float]) -> list[float]:
+    """Return the share that each has, known to 0.2 percent."""
     loads, members = pool(len(took))
     jitter = dice(7)
     sent = simulate(
         LowestLatency(members),
         loads,
         lambda index, _: (took[index] * (0.8 + 0.4 * jitter()), True),
-        picks=100_000,
+        picks=PICKS,
         rate=20.0,
     )
-    return Counter(index for _, index in sent)
+    seen = Counter(index for _, index in sent)
+    return [seen[index] / PICKS for index in range(len(took))]
 
 
 @pytest.mark.slow
 def test_one_slow_deployment_gets_a_small_share() -> None:
     seen = simulated([0.2, 0.2, 0.2, 0.2, 0.2, 4.0])
-    assert 0 < seen[5] < 2_000  # it is tried now and then
-    assert all(seen[index] > 17_000 for index in range(5))
+    assert 0 < seen[5] < 0.02  # it is tried now and then
+    assert all(seen[index] > 0.17 for index in range(5))
 
 
 @pytest.mark.slow
 def test_equals_share_equally() -> None:
     seen = simulated([0.5] * 4)
-    assert all(seen[index] == pytest.approx(25_000, rel=0.05) for index in range(4))
+    assert all(share == pytest.approx(0.25, rel=0.05) for share in seen)
 
 
 def shares_around_an_outage(took: float, *, trips: bool = False) -> list[float]:
     """Return number 0's share of the traffic of five, before, in and after its outage."""
     loads, members = pool(5)
     jitter = dice(7)
+    begin, end, last = OUTAGE
 
     def serve(index: int, now: float) -> tuple[float, bool]:
-        # Number 0 fails within 10 ms for half an hour.
-        failing = index == 0 and 600 <= now < 2400
+        # Number 0 fails within 10 ms.
+        failing = index == 0 and begin <= now < end
         return (0.01, False) if failing else (took * (0.8 + 0.4 * jitter()), True)
 
     phases = [Counter[int](), Counter[int](), Counter[int]()]
     subject = LowestLatency(members)
-    for now, index in simulate(subject, loads, serve, picks=60_000, rate=20.0, trips=trips):
-        if not 2400 <= now < 2500:  # it has that much time to come back
-            phases[(now >= 600) + (now >= 2500)][index] += 1
+    for now, index in simulate(subject, loads, serve, picks=20 * last, rate=20.0, trips=trips):
+        if not end <= now < end + 100:  # it has that much time to come back
+            phases[(now >= begin) + (now >= end)][index] += 1
     return [seen[0] / seen.total() for seen in phases]
 
 
@@ -238,7 +246,7 @@ def test_a_pair_recovers_too() -> None:
         subject,
         loads,
         lambda index, now: (8.0 if index == 0 and now < 1000 else 0.5, True),
-        picks=50_000,
+        picks=rounds(30_000, 50_000),
         rate=20.0,
     )
     shares = {False: Counter[int](), True: Counter[int]()}

@@ -27,6 +27,9 @@ from .....golden.said import (
 from ...canonical.recipient import To
 from ..frames import STARTED, ended, stopped, stream_of, text
 
+# The SDKs' models read what is said.
+pytestmark = pytest.mark.slow
+
 CALLERS: Final = (OPENAI_CHAT, ANTHROPIC_MESSAGES, OPENAI_RESPONSES)
 REASONS: Final = {
     "end_turn": ("stop", "end_turn", "completed"),
