@@ -133,6 +133,25 @@ def watched(browser: Browser, gateway: LiveGateway, signed_in: Any) -> Iterator[
     assert page.foreign == []
 
 
+# How many headlines a page has, and what markup of callers and providers would add if it were no
+# text.
+FOREIGN = """() => ["h1", "img", "main script"].map(
+  (each) => document.querySelectorAll(each).length)"""
+SOUND = [1, 0, 0]
+_LOADED = """() => {
+  const live = document.querySelector(".live[data-url]");
+  const isLive = !live || !live.dataset.url || live.dataset.state === "live";
+  return document.fonts.status === "loaded" && isLive;
+}"""
+_DRAWN = """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"""
+
+
+def settle(page: Page) -> None:
+    """Wait until a page is drawn with its fonts and, if it is live, hears of what is new."""
+    page.wait_for_function(_LOADED)
+    page.evaluate(_DRAWN)
+
+
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 
 

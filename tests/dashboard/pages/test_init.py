@@ -3,7 +3,8 @@ narrow (in all combinations with SOAK=1, otherwise what is empty only narrow). W
 pages look goes through them. Two tabs stand beside each other: one settles while the other loads.
 
 What a program can see is checked: nothing went wrong, nothing jumps while a page is put together,
-nothing is cut off at the right.
+nothing is cut off at the right. What is full is accessible as well, and shows markup as text;
+`test_routes.py` has what there is besides: filters, searches, forms.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from playwright.sync_api import Browser, BrowserContext
 from ...fork_server import popen
 from ...fork_server.popen import ROOT
 from ...rounds import SOAK
-from ..conftest import Watched
+from ..conftest import FOREIGN, SOUND, Watched, axe_violations
 from ..live_gateway import LiveGateway, live_gateway
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -149,6 +150,7 @@ class Tab:
         self._size = size
         self._kept = kept
         self._shown: str | None = None
+        self._looked_at = 0
         self._resize(*_SIZES[size])
         self._paint(kept.schemes(size)[0])
 
@@ -167,11 +169,14 @@ class Tab:
         assert shift < _MOST_SHIFT, (name, self._size, shift)
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, name
         assert page.evaluate(_CUT) == [], (name, self._size)
+        assert page.evaluate(FOREIGN) == SOUND, name
         schemes = self._kept.schemes(self._size)
         for scheme in schemes:
             if len(schemes) > 1:
                 self._paint(scheme)
             self._kept.keep(f"{name}-{scheme}-{self._size}", self._picture())
+        if self._looks_into_it():
+            assert axe_violations(page) == [], (name, self._size)
         if self._size == "wide":
             # Charts are drawn anew a moment later only, so not before a picture.
             self._resize(1280, 800)
@@ -179,6 +184,12 @@ class Tab:
             self._resize(*_SIZES["wide"])
         else:
             assert page.evaluate(_TOO_WIDE, ":has(> table.list)") == [], name
+
+    def _looks_into_it(self) -> bool:
+        """Whether this page is to be in this tab: each is in one, and in both only in a soak."""
+        self._looked_at += 1
+        here = SOAK or self._looked_at % 2 == (self._size == "wide")
+        return self._kept.state == "full" and here
 
     def _resize(self, width: int, height: int) -> None:
         self.watched.page.set_viewport_size({"width": width, "height": height})
@@ -196,6 +207,7 @@ class Kept:
     """Which pictures there are to be, and the folder of them."""
 
     def __init__(self, state: Literal["full", "empty"]) -> None:
+        self.state = state
         self._folder = FOLDER / state
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in self._folder.iterdir():
