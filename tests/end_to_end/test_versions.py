@@ -17,6 +17,7 @@ import pytest
 
 from gateway.store.engine import migrate
 
+from ..compiled import take_compiled
 from ..once import made_once
 from .caller import ask
 from .harness import GATEWAY, ROOT, config, spawned, starting
@@ -44,8 +45,9 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
         assert code, "git knows the commit, but has no code of it"
         with tarfile.open(fileobj=io.BytesIO(code)) as archive:
             archive.extractall(folder, filter="data")
+        take_compiled(folder / "gateway")
 
-    # Whoever starts it first compiles it for all.
+    # Whoever starts it first compiles for all what is different.
     folder = made_once(tmp_path_factory, "older", make)
     return ("env", f"PYTHONPATH={folder}", sys.executable, "-m", "gateway")
 

@@ -29,8 +29,9 @@ class Installed:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "installed"
-        # With the compiled modules, so that nothing is compiled anew.
-        shutil.copytree(ROOT / "gateway", self.folder / "gateway")
+        # With the compiled modules, so that nothing is compiled anew. Each file is a link until it
+        # is replaced.
+        shutil.copytree(ROOT / "gateway", self.folder / "gateway", copy_function=os.symlink)
 
     @property
     def serve(self) -> tuple[str, ...]:
@@ -44,13 +45,16 @@ class Installed:
         """Put `new` into a module of the original in the place of `old`."""
         text = (ROOT / "gateway" / name).read_text()
         assert old in text
-        # Written beside and renamed, as installers do: nobody reads half of it.
-        part = self.folder / "part"
-        part.write_text(text.replace(old, new))
-        part.replace(self.folder / "gateway" / name)
+        self._write(name, text.replace(old, new))
 
     def restore(self, name: str) -> None:
-        shutil.copy2(ROOT / "gateway" / name, self.folder / "gateway" / name)
+        self._write(name, (ROOT / "gateway" / name).read_text())
+
+    def _write(self, name: str, text: str) -> None:
+        # Written beside and renamed, as installers do: nobody reads half of it.
+        part = self.folder / "part"
+        part.write_text(text)
+        part.replace(self.folder / "gateway" / name)
 
 
 @dataclass

@@ -14,6 +14,8 @@ import venv
 from pathlib import Path
 from typing import Final
 
+from ..compiled import take_compiled
+
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -28,20 +30,12 @@ def fresh_clone(folder: Path) -> Path:
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    _copy_compiled(folder / "gateway")
+    assert not take_compiled(folder / "gateway")
     programs = _environment(folder / ".venv")
     _pip(programs, "--no-deps", "--no-build-isolation", "--no-index", "--editable", str(folder))
     # As scripts/venv leaves it: what is to be fetched is there.
     (folder / ".venv" / ".installed-run").touch()
     return programs
-
-
-def _copy_compiled(package: Path) -> None:
-    """Take over what Python has compiled of the same files, which it knows by size and time."""
-    for cached in (ROOT / "gateway").rglob("__pycache__"):
-        target = package / cached.relative_to(ROOT / "gateway")
-        if target.parent.is_dir():
-            shutil.copytree(cached, target)
 
 
 def installed_wheel(folder: Path) -> Path:
@@ -52,11 +46,7 @@ def installed_wheel(folder: Path) -> Path:
     programs = _environment(folder / "venv")
     _pip(programs, "--no-deps", "--no-index", "--no-compile", str(wheel))
     (installed,) = (folder / "venv").glob("lib/python3*/site-packages/gateway")
-    for path in installed.rglob("*.py"):
-        known = ROOT / "gateway" / path.relative_to(installed)
-        assert path.read_bytes() == known.read_bytes()
-        os.utime(path, ns=(known.stat().st_atime_ns, known.stat().st_mtime_ns))
-    _copy_compiled(installed)
+    assert not take_compiled(installed)
     return programs
 
 
