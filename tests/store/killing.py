@@ -1,4 +1,4 @@
-"""Record at a rate and be killed, again and again: `python -m tests.store.killing URL FOLDER RUNS`.
+"""Record at a rate and be killed, again and again.
 
 Forks, so that the imports are paid for once. Prints a line of JSON for each run: when it was
 killed, and when which record was made, both by the fair clock of the process that was killed.
@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import struct
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -58,7 +57,3 @@ def main(url: str, folder: Path, runs: int) -> None:
         with os.fdopen(reading, "rb") as pipe:
             made = [*_LINE.iter_unpack(pipe.read())]
         print(json.dumps({"killed": killed, "made": made}), flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))

@@ -17,7 +17,7 @@ from gateway.upstream.pool import PoolPolicy, PoolStats
 from gateway.upstream.response import Response
 from gateway.upstream.transport import Transport
 
-from ..rounds import swept
+from ..rounds import rounds, swept
 from .servers import OK, Server, open_sockets, read_request, replying, serving
 
 NOTHING = PoolStats(idle=0, in_use=0, waiting=0)
@@ -237,7 +237,7 @@ async def test_a_storm_of_cancellations(seed: int) -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(20):
                 nursery.start_soon(worker)
-            await trio.sleep(1.5)
+            await trio.sleep(rounds(0.5, 1.5))
             # On a busy machine hardly one is done in the time that it has.
             with trio.fail_after(30):
                 await enough.wait()

@@ -18,6 +18,7 @@ from gateway.store.retention.pruning import Pruning, prune, vacuum
 from gateway.store.retention.sweep import PruneCounts
 from gateway.store.writing import chain
 
+from ...rounds import rounds
 from ..exported import EPOCH, TIME, attempt, event, request, rollup, store
 from ..filling import fill
 
@@ -140,7 +141,8 @@ def test_what_a_failed_run_deleted_was_told(sqlite_database: Database) -> None:
 @pytest.mark.measured
 def test_a_writer_beside_it_is_not_kept_waiting(database: Database) -> None:
     end = TIME // (HOUR * 1_000_000) * HOUR * 1_000_000
-    database.write_now(lambda connection: fill(connection, 20_000, end=end, days=20), 60)
+    rows = rounds(6_000, 20_000)
+    database.write_now(lambda connection: fill(connection, rows, end=end, days=20), 60)
     url = f"sqlite:///{database.name.removeprefix('sqlite:///')}"
     if database.dialect == "postgresql":
         url = database._backend.writer.url.render_as_string(hide_password=False)
@@ -175,7 +177,7 @@ def test_a_writer_beside_it_is_not_kept_waiting(database: Database) -> None:
         done.set()
         thread.join()
         beside.close()
-    assert total.requests >= 20_000
+    assert total.requests >= rows
     during = sorted(waited[before:])
     assert len(during) > 20
     # A batch holds the lock for about 0.03 s. SQLite's busy handler sleeps up to 0.1 s at a time
