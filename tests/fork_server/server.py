@@ -26,6 +26,7 @@ from typing import Any, Final
 import gateway
 
 from . import popen
+from .beside import fork_beside
 
 # What the first use of a database needs, besides all that is in the gateway itself.
 IMPORTED: Final = (
@@ -49,19 +50,13 @@ def serve(channel: socket.socket) -> dict[str, Any] | None:
     """Answer until the tests have ended; return only in a fork, with what it is to be."""
     while (received := _receive(channel)) is not None:
         request, descriptors = received
-        child = os.fork()
-        if child == 0:
-            child = os.fork()
-            if child == 0:
-                channel.close()
-                return _become(request, descriptors)
-            channel.send(str(child).encode())
-            os._exit(0)
+        pid = fork_beside()
+        if pid == 0:
+            channel.close()
+            return _become(request, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-        # Once this one has ended, the gateway is a child of the process that asked for it.
-        os.waitpid(child, 0)
-        channel.send(b"adopted")
+        channel.send(str(pid).encode())
     return None
 
 
