@@ -27,6 +27,7 @@ from gateway.admin.routes import all_routes
 from gateway.config.schema import AdminScope
 from gateway.store.engine.database import Database
 from tests.api.asgi import Server
+from tests.rounds import rounds
 
 from .accounts.people import Browser, new_user, signed_in
 from .world import TOKEN, World
@@ -129,6 +130,13 @@ def everyone(database: Database) -> World:
         admin_scopes={name: (name,) for name in KEYS},
     )
     return world
+
+
+# Who may do what is known before a store is asked for anything, whichever it is.
+@pytest.fixture(params=rounds(few=["sqlite"], many=["sqlite", "postgresql"]))
+def database(request: pytest.FixtureRequest) -> Database:
+    found: Database = request.getfixturevalue(f"{request.param}_database")
+    return found
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from gateway.store.engine.database import Database
 from ..admin.accounts.people import PASSWORD, new_user
 from ..fork_server.popen import FORKS_PAGES, ROOT, Popen
 from ..ports import lasting_port
+from ..store.migrated import write_migrated
 from .provider import MARKUP, ScriptedServer, make_provider
 
 KEY, NAME = "sk-caller-key", "ann"
@@ -133,8 +134,11 @@ def live_gateway(
     (folder / "config.toml").write_text(
         _CONFIG.format(port=port, provider=provider, key=KEY, url=url) + more
     )
+    if url.startswith("sqlite:"):
+        write_migrated(folder)
     database = Database(url, folder)
-    migrate.upgrade(database)
+    if not url.startswith("sqlite:"):
+        migrate.upgrade(database)
     if user:
         new_user(database, NAME, "admin")
     database.close()

@@ -22,6 +22,7 @@ from gateway.store.engine.database import Database
 from gateway.store.rollups.condensing import due, made, put
 from tests.rounds import rounds
 from tests.store.filling import NEEDLE, fill, settle
+from tests.store.migrated import migrated_database
 
 from ..dashboard.test_application import Site
 from ..postgres import PostgresServer
@@ -67,8 +68,11 @@ def filled(
 ) -> Iterator[Database]:
     folder = tmp_path_factory.mktemp("speed")
     name = "" if server is None else server.new_database()
-    database = Database("sqlite:///gateway.db" if server is None else server.url(name), folder)
-    migrate.upgrade(database)
+    if server is None:
+        database = migrated_database(folder)
+    else:
+        database = Database(server.url(name), folder)
+        migrate.upgrade(database)
     hour = 3_600_000_000
     end = int(time.time() * 1e6) // hour * hour
     database.write_now(lambda connection: fill(connection, ROWS, end=end, days=DAYS), 600.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import time
 from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ class ScriptedProvider:
     """Checks PKCE, secret and redirect_uri as a provider does; `spoil` changes the claims."""
 
     def __init__(self) -> None:
-        self.key = RSAKey.generate_key(2048, {"kid": "k1"}, auto_kid=False)
+        self.key = _rsa_key("k1")
         self.published: list[Any] = [self.key]
         self.claims: dict[str, Any] = {"sub": "s-1", "preferred_username": "ann", "groups": ["ops"]}
         self.spoil: Callable[[dict[str, Any]], None] = lambda claims: None
@@ -115,7 +116,13 @@ class ScriptedProvider:
         return 200, msgspec.json.encode({"id_token": token, "access_token": "x"})
 
 
+# To find the primes of one takes a tenth of a second, more than most of what is tested with it.
+@functools.cache
+def _rsa_key(name: str) -> RSAKey:
+    return RSAKey.generate_key(2048, {"kid": name}, auto_kid=False)
+
+
 def new_key(kind: str = "RSA") -> Any:
     if kind == "RSA":
-        return RSAKey.generate_key(2048, {"kid": "k2"}, auto_kid=False)
+        return _rsa_key("k2")
     return ECKey.generate_key("P-256", {"kid": "k2"}, auto_kid=False)
