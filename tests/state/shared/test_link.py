@@ -131,6 +131,7 @@ async def all_are(*limits: SharedLimits, degraded: bool) -> None:
     await until(lambda: all(each.degraded is degraded for each in limits))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.measured
 async def test_no_request_fails_or_waits_while_the_server_is_at_fault(
@@ -200,6 +201,7 @@ async def test_starts_without_the_server_and_says_so(
             assert [await admitted(two, limited) for _ in range(8)].count(True) in (6, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.measured
 async def test_shares_of_an_outage_and_no_burst_at_either_end(valkey: ValkeyServer) -> None:
     """Four processes: together as much as one limit, before, in and after an outage."""
@@ -307,6 +309,7 @@ async def test_what_one_late_answer_let_through_is_told_at_once(
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["refused", "answers are lost", "cut in the middle of a script"])
 async def test_money_is_neither_lost_nor_counted_twice(fault: str, valkey: ValkeyServer) -> None:
     limited = (Scope("token:a", ScopeLimits(), Budget(usd=1.0, window="total")),)

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import pytest
 import trio
 
 from gateway.core.limits.budget import Budget
@@ -57,6 +58,7 @@ async def reached(limits: SharedLimits) -> None:
     await until(lambda: not limits.degraded)
 
 
+@pytest.mark.slow
 async def test_one_that_was_cut_off_is_counted_when_it_is_back(valkey: ValkeyServer) -> None:
     """A partition: one process keeps to its share, the others go on with the server."""
     rpm = 120

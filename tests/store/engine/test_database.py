@@ -184,6 +184,7 @@ def test_a_writer_does_not_hold_up_readers(database: Database) -> None:
     database.write_now(work)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["read_now", "write_now"])
 def test_a_long_statement_ends_in_time(database: Database, kind: str) -> None:
     with at_most(5), pytest.raises(StoreUnavailable, match=r"timeout|longer than 0.3 s"):

@@ -82,6 +82,7 @@ def test_a_request_with_its_attempts(database: Database) -> None:
     }
 
 
+@pytest.mark.slow
 def test_parquet_has_the_same_rows(database: Database) -> None:
     pq: Any = pytest.importorskip("pyarrow.parquet")
     fill_database(database, 500, end=TIME // HOUR_US * HOUR_US)

@@ -431,6 +431,7 @@ def test_the_sdk_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         OtlpTracer(TracingConfig(endpoint="http://127.0.0.1:4318/v1/traces"))
 
 
+@pytest.mark.slow
 def test_the_sdk_is_not_imported_for_nothing() -> None:
     program = (
         "import sys, gateway.telemetry.tracing.tracer\n"

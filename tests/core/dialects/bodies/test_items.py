@@ -30,6 +30,7 @@ ITEMS: Final[dict[str, tuple[str, str, str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ITEMS)
 def test_items_are_counted_in_bounded_time(name: str) -> None:
     member, item, holder = ITEMS[name]

@@ -35,6 +35,7 @@ def shaped(shape: str) -> tuple[str, float]:
     return value, min(took(lambda: json.loads(given)) for _ in range(3))
 
 
+@pytest.mark.slow
 @EACH
 def test_what_is_long_takes_no_more_calls(door: str) -> None:
     dialect, rest, places, rules = DOORS[door]

@@ -114,6 +114,7 @@ def test_it_makes_no_difference(stream: list[bytes], keep_usage: bool) -> None:
     assert known == outcome(stream, NoForm(), keep_usage=keep_usage)
 
 
+@pytest.mark.slow
 def test_nor_after_any_other() -> None:
     """Each event, learned and then followed by each."""
     for first, second in product(EVENTS, repeat=2):
