@@ -160,16 +160,17 @@ async def test_no_request_fails_or_waits_while_the_server_is_at_fault(
             assert took[len(took) * 2 // 3] < 0.02
         finally:
             await mend(proxy, valkey)
-        await all_are(limits, degraded=False)
-        await told(limits)
-        for _ in range(100):
+        ends = trio.current_time() + 30
+        while True:
+            await all_are(limits, degraded=False)
+            await told(limits)
             alone = limits.decided_alone
             for _ in range(20):
                 assert await admitted(limits)
             # On a busy machine a single answer may be late again.
             if limits.decided_alone == alone:
                 break
-        assert limits.decided_alone == alone
+            assert trio.current_time() < ends
         assert limits.link.outages < outages + 15
 
 
