@@ -137,14 +137,16 @@ async def test_write_and_pool_timeouts() -> None:
     async with serving(deaf) as server:
         transport = Transport()
         url = f"http://127.0.0.1:{server.port}/"
-        async with client(transport, timeout=httpx.Timeout(5, write=0.05, pool=0.01)) as http:
+        async with client(transport, timeout=httpx.Timeout(60, write=0.05)) as http:
             with pytest.raises(httpx.WriteTimeout):
                 await http.post(url, content=b"x" * 50_000_000)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(http.get, url)
-                await trio.sleep(0.05)
+                with trio.fail_after(30):
+                    while stats(transport).in_use == 0:  # noqa: ASYNC110 - it tells nobody
+                        await trio.sleep(0.001)
                 with pytest.raises(httpx.PoolTimeout):
-                    await http.get(url)
+                    await http.get(url, timeout=httpx.Timeout(60, pool=0.01))
                 nursery.cancel_scope.cancel()
         assert stats(transport) == PoolStats(0, 0, 0)
 
