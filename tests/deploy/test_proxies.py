@@ -6,7 +6,6 @@ import contextlib
 import json
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from tests.fork_server.popen import Popen
 from tests.ports import lasting_port
 
 pytestmark = pytest.mark.slow
@@ -94,7 +94,7 @@ def running(command: list[str], folder: Path, log: str) -> Iterator[None]:
     with (
         open(folder / log, "wb") as out,
         open(folder / f"{log}.err", "wb") as err,
-        subprocess.Popen(command, env=environ, stdout=out, stderr=err) as process,  # noqa: S603
+        Popen(command, env=environ, stdout=out, stderr=err) as process,
     ):
         try:
             yield

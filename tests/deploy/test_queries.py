@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 import urllib.parse
@@ -21,6 +20,7 @@ from typing import Any, Final
 
 import pytest
 
+from ..fork_server.popen import Popen
 from ..ports import lasting_port
 from .test_alerts import FILE, RULES
 
@@ -135,9 +135,7 @@ def test_every_query_finds_something_where_there_is_traffic(tmp_path: Path) -> N
         log = stack.enter_context(open(tmp_path / "log", "wb"))
         processes = []
         for command in commands:
-            process = stack.enter_context(
-                subprocess.Popen(command, env=environ, stdout=log, stderr=log)  # noqa: S603
-            )
+            process = stack.enter_context(Popen(command, env=environ, stdout=log, stderr=log))
             stack.callback(process.terminate)
             processes.append(process)
         wanted = [each for each in dict.fromkeys(expressions()) if SHARED not in each[1]]

@@ -5,21 +5,33 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import trio
 
+from ..fork_server.popen import SCRIPT, open_process
+
 ROOT = Path(__file__).parents[2]
 Address = tuple[str, int]
+# What `python -m` does with the first argument, as a script: those are forked.
+_AS_MODULE = """
+import runpy, sys
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+def app(name: str) -> tuple[str, ...]:
+    """Return the command that runs one of `apps`, without arguments."""
+    return (*SCRIPT, _AS_MODULE, f"tests.serve.apps.{name}")
 
 
 @contextlib.asynccontextmanager
-async def running(*arguments: str) -> AsyncIterator[trio.Process]:
-    """Run Python with `arguments`; whatever is left of it at the end is killed."""
-    process: trio.Process = await trio.lowlevel.open_process(
-        [sys.executable, *arguments],
+async def running(*command: str) -> AsyncIterator[trio.Process]:
+    """Run a command; whatever is left of it at the end is killed."""
+    process = await open_process(
+        command,
         stdout=subprocess.PIPE,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},

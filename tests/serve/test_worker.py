@@ -16,11 +16,11 @@ from gateway.serve.sighup import SighupReloads
 from gateway.serve.sockets import listen
 from gateway.serve.worker import StartupFailed, serve_worker
 
-from .processes import asking, exit_status, refuses_connections, running, said_address
+from .processes import app, asking, exit_status, refuses_connections, running, said_address
 
 pytestmark = pytest.mark.slow
 
-WORKER = ("-m", "tests.serve.apps.one_worker")
+WORKER = app("one_worker")
 
 
 async def test_sigterm_lets_a_stream_finish_and_closes_idle_connections() -> None:

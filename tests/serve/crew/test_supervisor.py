@@ -17,6 +17,7 @@ from gateway.serve.crew.supervisor import supervise
 
 from ..processes import (
     Address,
+    app,
     asking,
     eventually,
     exit_status,
@@ -27,7 +28,7 @@ from ..processes import (
 
 pytestmark = pytest.mark.slow
 
-SUPERVISOR = ("-m", "tests.serve.apps.supervised")
+SUPERVISOR = app("supervised")
 
 
 def sleeping(on_started: Callable[[int], None]) -> Crew:
