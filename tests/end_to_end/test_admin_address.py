@@ -151,6 +151,7 @@ async def test_below_another_path(write: Write, on_sqlite: Kept, own: bool) -> N
         assert path == "/ops/gate/"
         new_user(on_sqlite.database, "ann", "admin")
         base = f"http://127.0.0.1:{port}"
+        there: set[str] = set()
         async with http_client(base_url=base, timeout=PATIENCE) as client:
             assert (await client.get("/admin/")).status_code == 404
             assert (await client.get(STATUS)).status_code == 404
@@ -175,7 +176,7 @@ async def test_below_another_path(write: Write, on_sqlite: Kept, own: bool) -> N
                     kind = found.headers.get("content-type", "")
                     assert "/admin" not in found.text or "html" not in kind, route.path
                     assert "/admin" not in found.headers.get("location", ""), route.path
-                    await linked(client, found.text)
+                    await linked(client, found.text, there)
             answer = await client.post(
                 "/ops/gate/api/keys",
                 json={"name": "k/1"},
@@ -186,9 +187,10 @@ async def test_below_another_path(write: Write, on_sqlite: Kept, own: bool) -> N
             assert all(each.startswith("/ops/gate/api/") for each in described["paths"])
 
 
-async def linked(client: httpx.AsyncClient, page: str) -> None:
-    """Ask for every file that a page refers to, and that its styles do."""
-    for url in {*re.findall(r'(?:src|href)="([^"]*/static/[^"]*)"', page)}:
+async def linked(client: httpx.AsyncClient, page: str, there: set[str]) -> None:
+    """Ask for every file that a page refers to, and that its styles do, but for those `there`."""
+    for url in {*re.findall(r'(?:src|href)="([^"]*/static/[^"]*)"', page)} - there:
+        there.add(url)
         assert url.startswith("/ops/gate/static/"), url
         found = await client.get(url)
         assert found.status_code == 200, url

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from sqlalchemy import Connection
 
 from gateway.dashboard.pages import overview
 from gateway.dashboard.views.periods import NAMES
@@ -31,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 ROWS: Final = rounds(few=40_000, many=1_000_000)
 # Each hour of them is condensed by itself.
-DAYS: Final = rounds(few=10, many=30)
+DAYS: Final = rounds(few=8, many=30)
 MOST: Final = 0.3
 # The time to the first paint is the time of the overview, its file of styles and a frame.
 FIRST: Final = 0.2
@@ -76,17 +77,19 @@ def filled(
     hour = 3_600_000_000
     end = int(time.time() * 1e6) // hour * hour
     database.write_now(lambda connection: fill(connection, ROWS, end=end, days=DAYS), 600.0)
-    # As the running gateway does, an hour or a day at a time.
-    now = end + hour
-    for each in database.read_now(lambda connection: due(connection, 0, now), 60.0):
-        rows = database.read_now(partial(made, which=each), 60.0)
-        database.write_now(partial(put, which=each, rows=rows), 60.0)
+    database.write_now(partial(_condense, now=end + hour), 600.0)
     if server is not None:
         database.autocommit_now(settle, 600.0)
     yield database
     database.close()
     if server is not None:
         server.drop_database(name)
+
+
+def _condense(connection: Connection, now: int) -> None:
+    """Do what the running gateway does, an hour or a day at a time and not all at once."""
+    for each in due(connection, 0, now):
+        put(connection, which=each, rows=made(connection, which=each))
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
+import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +16,6 @@ from urllib.parse import urljoin
 
 import httpx
 import pytest
-import trio
 
 from gateway.store.engine.schema import audit, users
 
@@ -34,30 +35,32 @@ ANN: Final = {"sub": "ann-1", "preferred_username": "ann", "groups": ["staff", "
 BOB: Final = {"sub": "bob-1", "preferred_username": "bob", "groups": ["staff"]}
 
 
-@asynccontextmanager
-async def provider(*people: Mapping[str, Any]) -> AsyncIterator[str]:
-    """Run the provider with `people`; yield its issuer."""
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[str]:
+    """Run the provider with its people; yield its issuer."""
     port = lasting_port()
     command = [sys.executable, "-m", "oidc_provider_mock", "--port", str(port), "--require-nonce"]
-    for person in people:
+    for person in (ANN, BOB):
         command += ["--user-claims", json.dumps(person)]
-    process = await trio.lowlevel.open_process(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    issuer = f"http://127.0.0.1:{port}"
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **quiet) as process:  # noqa: S603  # a library of the tests
+        try:
+            issuer = f"http://127.0.0.1:{port}"
+            until = time.monotonic() + PATIENCE
+            while not _answers(f"{issuer}/jwks"):
+                assert time.monotonic() < until, "the provider does not start"
+                time.sleep(0.1)
+            yield issuer
+        finally:
+            process.kill()
+
+
+def _answers(url: str) -> bool:
     try:
-        async with http_client() as client:
-            with trio.fail_after(PATIENCE):
-                while True:
-                    try:
-                        await client.get(f"{issuer}/jwks")
-                        break
-                    except httpx.HTTPError:
-                        await trio.sleep(0.1)
-        yield issuer
-    finally:
-        process.kill()
-        await process.wait()
+        with urllib.request.urlopen(url, timeout=PATIENCE):  # noqa: S310  # loopback
+            return True
+    except OSError:
+        return False
 
 
 @asynccontextmanager
@@ -105,29 +108,28 @@ async def page_of(served: Served, answer: httpx.Response) -> str:
     return found.text
 
 
-async def test_people_of_a_provider(on_record: Kept, write: Write) -> None:
-    async with provider(ANN, BOB) as issuer:
-        oidc = (
-            f'[admin.oidc]\nissuer = "{issuer}"\nclient_id = "gateway"\n'
-            'client_secret = "s3cret"\nroles = { gateway-ops = "operator" }\n'
-        )
-        async with two_workers(write(demo(store=on_record.store, more=oidc))) as served:
-            cookies, answer = await come(served, "ann-1")
-            assert (answer.status_code, answer.headers["location"]) == (303, "/admin/requests")
-            seen = set()
-            for _ in range(8):
-                async with http_client(cookies=cookies) as client:
-                    me = await client.get(f"http://127.0.0.1:{served.port}/admin/api/session")
-                seen.add((me.status_code, me.json()["name"], me.json()["role"]))
-            assert seen == {(200, "ann", "operator")}
-            # The same person again is the same user; one without a role is none.
-            _, answer = await come(served, "ann-1")
-            assert answer.status_code == 303
-            _, answer = await come(served, "bob-1")
-            # Whoever comes back without a session is told why by the page, and not by JSON.
-            assert answer.status_code == 303
-            page = await page_of(served, answer)
-            assert "You are known there, but have no role here." in page
+async def test_people_of_a_provider(on_record: Kept, write: Write, issuer: str) -> None:
+    oidc = (
+        f'[admin.oidc]\nissuer = "{issuer}"\nclient_id = "gateway"\n'
+        'client_secret = "s3cret"\nroles = { gateway-ops = "operator" }\n'
+    )
+    async with two_workers(write(demo(store=on_record.store, more=oidc))) as served:
+        cookies, answer = await come(served, "ann-1")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/admin/requests")
+        seen = set()
+        for _ in range(8):
+            async with http_client(cookies=cookies) as client:
+                me = await client.get(f"http://127.0.0.1:{served.port}/admin/api/session")
+            seen.add((me.status_code, me.json()["name"], me.json()["role"]))
+        assert seen == {(200, "ann", "operator")}
+        # The same person again is the same user; one without a role is none.
+        _, answer = await come(served, "ann-1")
+        assert answer.status_code == 303
+        _, answer = await come(served, "bob-1")
+        # Whoever comes back without a session is told why by the page, and not by JSON.
+        assert answer.status_code == 303
+        page = await page_of(served, answer)
+        assert "You are known there, but have no role here." in page
     assert [row["name"] for row in on_record.rows(users)] == ["ann"]
     # Each worker writes what happened there, so they come in any order.
     signed_in = [row for row in on_record.rows(audit) if row["action"] == "sign_in"]
