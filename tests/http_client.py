@@ -18,3 +18,8 @@ def _context() -> ssl.SSLContext:
 def http_client(**options: Any) -> httpx.AsyncClient:
     """Return a client for plain HTTP on this machine, whatever proxies the environment names."""
     return httpx.AsyncClient(trust_env=False, verify=_context(), **options)
+
+
+def sdk_client(sdk: Any) -> Any:
+    """Return what an SDK may be given as its `http_client`, in place of one that costs more."""
+    return sdk.DefaultHttpxClient(verify=_context())

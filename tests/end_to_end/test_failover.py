@@ -17,6 +17,7 @@ import trio
 
 from tests.late import openai
 
+from ..http_client import sdk_client
 from .harness import InProcess, in_process
 from .provider import Asked, Provider, serving, speaking
 from .sdk import chat
@@ -232,7 +233,9 @@ def in_thread(url: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     # It imports openai, which takes all workers half a second if it is there to look for tests.
     from .sdk_script import sync_call
 
-    with openai.OpenAI(base_url=url, api_key="sk-any", timeout=20) as client:
+    with openai.OpenAI(
+        base_url=url, http_client=sdk_client(openai), api_key="sk-any", timeout=20
+    ) as client:
         return [sync_call(client, call) for call in calls]
 
 

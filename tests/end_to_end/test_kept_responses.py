@@ -14,6 +14,7 @@ import trio
 from tests.late import openai
 
 from ..core.dialects.anthropic_messages.events import STOP, end, start, text
+from ..http_client import sdk_client
 from .caller import Reply, calling
 from .harness import InProcess, in_process
 from .provider import Asked, serving
@@ -73,7 +74,9 @@ async def test_a_conversation_by_ids_alone(tmp_path: Path, stream: bool) -> None
     async with serving(says_again) as provider:
         async with in_process(keeping(tmp_path, "openai", provider.port)) as gateway:
             url = f"http://127.0.0.1:{gateway.port}/v1"
-            client = openai.OpenAI(base_url=url, api_key="sk-any", max_retries=0)
+            client = openai.OpenAI(
+                base_url=url, http_client=sdk_client(openai), api_key="sk-any", max_retries=0
+            )
             first, second, third, other, found, items = await trio.to_thread.run_sync(
                 lambda: talk(client)
             )

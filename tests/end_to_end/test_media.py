@@ -17,6 +17,7 @@ from gateway.core.capture.transcript import PASSED_ON, Transcript, decode
 from gateway.core.records.record import EndReason
 from tests.late import openai
 
+from ..http_client import sdk_client
 from .caller import calling
 from .harness import InProcess, config, in_process
 from .provider import until
@@ -89,7 +90,9 @@ class Provider:
 
 async def ask(gateway: InProcess, work: Callable[[openai.OpenAI], T], **more: Any) -> T:
     def run() -> T:
-        with openai.OpenAI(base_url=gateway.url, api_key="sk-x", timeout=20, **more) as client:
+        with openai.OpenAI(
+            base_url=gateway.url, http_client=sdk_client(openai), api_key="sk-x", timeout=20, **more
+        ) as client:
             return work(client)
 
     return await trio.to_thread.run_sync(run)

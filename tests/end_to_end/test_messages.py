@@ -12,6 +12,7 @@ from gateway.core.records.record import EndReason
 from tests.late import anthropic
 
 from ..core.dialects.anthropic_messages.events import PING, STOP, end, event, start, text
+from ..http_client import sdk_client
 from .caller import Headers, Reply, calling
 from .harness import InProcess, in_process
 from .provider import Asked, serving
@@ -292,7 +293,9 @@ async def test_equal_requests_are_answered_from_the_cache() -> None:
 
 def client_of(gateway: InProcess, **more: Any) -> anthropic.Anthropic:
     url = f"http://127.0.0.1:{gateway.port}"
-    return anthropic.Anthropic(base_url=url, api_key="sk-any", max_retries=0, **more)
+    return anthropic.Anthropic(
+        base_url=url, http_client=sdk_client(anthropic), api_key="sk-any", max_retries=0, **more
+    )
 
 
 async def in_thread(work: Any) -> Any:

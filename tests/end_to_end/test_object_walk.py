@@ -16,6 +16,7 @@ import trio
 from gateway.core.records.record import EndReason
 from tests.late import openai
 
+from ..http_client import sdk_client
 from .harness import config, in_process
 from .streaming_provider import Visit, providing
 
@@ -175,7 +176,9 @@ async def test_every_operation_on_objects_by_the_sdk() -> None:
     objects = Objects()
 
     def walk(url: str) -> None:
-        with openai.OpenAI(base_url=url, api_key=ALICE, timeout=20, max_retries=0) as client:
+        with openai.OpenAI(
+            base_url=url, http_client=sdk_client(openai), api_key=ALICE, timeout=20, max_retries=0
+        ) as client:
             file = _files(client)
             for work in WALK:
                 work(client, file)

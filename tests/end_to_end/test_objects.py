@@ -15,6 +15,7 @@ import trio
 from gateway.core.records.record import EndReason
 from tests.late import openai
 
+from ..http_client import sdk_client
 from .caller import calling
 from .harness import InProcess, config, in_process
 from .streaming_provider import Visit, providing
@@ -112,7 +113,12 @@ class Account:
 async def ask(gateway: InProcess, key: str, work: Callable[[openai.OpenAI], T], **more: Any) -> T:
     def run() -> T:
         with openai.OpenAI(
-            base_url=gateway.url, api_key=key, timeout=20, max_retries=0, **more
+            base_url=gateway.url,
+            http_client=sdk_client(openai),
+            api_key=key,
+            timeout=20,
+            max_retries=0,
+            **more,
         ) as client:
             return work(client)
 

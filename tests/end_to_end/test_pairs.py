@@ -9,6 +9,7 @@ import trio
 
 from tests.late import anthropic, openai
 
+from ..http_client import sdk_client
 from .harness import InProcess, in_process
 
 pytestmark = pytest.mark.slow
@@ -32,7 +33,9 @@ def by_messages(gateway: InProcess, *, stream: bool) -> tuple[Any, Any]:
     thinking: Any = {"type": "adaptive"}
     asked: list[Any] = [{"role": "user", "content": "Weather?"}]
     found: list[Any] = []
-    with anthropic.Anthropic(base_url=url, api_key="sk-any", max_retries=0) as client:
+    with anthropic.Anthropic(
+        base_url=url, http_client=sdk_client(anthropic), api_key="sk-any", max_retries=0
+    ) as client:
         for _ in range(2):
             given: Any = {
                 "model": "m",
@@ -67,7 +70,9 @@ def by_chat(gateway: InProcess, *, stream: bool) -> tuple[Any, Any]:
     tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
     asked: list[Any] = [{"role": "user", "content": "Weather?"}]
     found: list[Any] = []
-    with openai.OpenAI(base_url=url, api_key="sk-any", max_retries=0) as client:
+    with openai.OpenAI(
+        base_url=url, http_client=sdk_client(openai), api_key="sk-any", max_retries=0
+    ) as client:
         for _ in range(2):
             given: Any = {
                 "model": "m",

@@ -17,6 +17,7 @@ from tests.late import anthropic, openai
 from ..core.dialects.anthropic_messages.events import STOP, end, start, text
 from ..core.dialects.openai_responses.streams import STREAM, USAGE
 from ..core.dialects.openai_responses.streams import event as response_event
+from ..http_client import sdk_client
 from .harness import InProcess, in_process
 from .provider import Asked, serving
 from .test_translation import CHAT, MESSAGE, SCHEMA, config, post, weather
@@ -29,7 +30,9 @@ FUNCTION = {"type": "function", "name": "weather", "parameters": SCHEMA, "strict
 
 def client_of(gateway: InProcess) -> openai.OpenAI:
     url = f"http://127.0.0.1:{gateway.port}/v1"
-    return openai.OpenAI(base_url=url, api_key="sk-any", max_retries=0)
+    return openai.OpenAI(
+        base_url=url, http_client=sdk_client(openai), api_key="sk-any", max_retries=0
+    )
 
 
 def datas(reply: Any) -> list[dict[str, Any]]:
@@ -313,7 +316,9 @@ async def test_anthropic_s_sdk_calls_tools_of_a_response_model() -> None:
     async with serving(thinks_and_calls) as provider:
         async with in_process(config("openai", provider.port, route=route)) as gateway:
             url = f"http://127.0.0.1:{gateway.port}"
-            client = anthropic.Anthropic(base_url=url, api_key="sk-any", max_retries=0)
+            client = anthropic.Anthropic(
+                base_url=url, http_client=sdk_client(anthropic), api_key="sk-any", max_retries=0
+            )
             first, last = await trio.to_thread.run_sync(lambda: talk(client))
             await gateway.settled()
         asked = [each.json for each in provider.asked]

@@ -14,6 +14,7 @@ from gateway.core.records.record import EndReason
 from tests.late import anthropic, openai
 
 from ..core.dialects.anthropic_messages.events import PING, STOP, end, event, start, text
+from ..http_client import sdk_client
 from .caller import Reply, calling
 from .harness import InProcess, in_process
 from .provider import Asked, serving
@@ -116,7 +117,9 @@ async def test_anthropic_s_sdk_calls_tools_of_a_chat_model() -> None:
     async with serving(weather) as provider:
         async with in_process(config("openai", provider.port)) as gateway:
             url = f"http://127.0.0.1:{gateway.port}"
-            client = anthropic.Anthropic(base_url=url, api_key="sk-any", max_retries=0)
+            client = anthropic.Anthropic(
+                base_url=url, http_client=sdk_client(anthropic), api_key="sk-any", max_retries=0
+            )
             first, last = await trio.to_thread.run_sync(lambda: talk(client))
             await gateway.settled()
         asked = [each.json for each in provider.asked]
@@ -253,7 +256,9 @@ async def test_openai_s_sdk_calls_tools_of_a_message_model() -> None:
     async with serving(thinks_and_calls) as provider:
         async with in_process(config("anthropic", provider.port)) as gateway:
             url = f"http://127.0.0.1:{gateway.port}/v1"
-            client = openai.OpenAI(base_url=url, api_key="sk-any", max_retries=0)
+            client = openai.OpenAI(
+                base_url=url, http_client=sdk_client(openai), api_key="sk-any", max_retries=0
+            )
             first, last = await trio.to_thread.run_sync(lambda: talk(client))
             await gateway.settled()
         asked = [each.json for each in provider.asked]
