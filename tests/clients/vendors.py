@@ -10,12 +10,16 @@ import asyncio
 import base64
 import gc
 import json
+import ssl
 import sys
 import traceback
 from typing import Any
 
 # What they import is for good, and takes a quarter longer if it is looked through again and again.
 gc.disable()
+# No client here asks by TLS, and each would read all whom it could trust: that takes longer than
+# what it asks.
+ssl.SSLContext.load_verify_locations = lambda *_, **__: None  # type: ignore[method-assign]
 KEY = "sk-any"
 QUESTION = "Weather in Oslo?"
 PARAMETERS = {
