@@ -78,7 +78,8 @@ async def test_of_two_at_once_one_prunes(database: Database) -> None:
     waits: list[float] = []
 
     async def once(of: Database) -> None:
-        each = task(of, report=lambda counts, _whole: reports.append(counts.requests))
+        # Twenty transactions and pauses, so that one is still at it when the other asks.
+        each = task(of, batch=5, report=lambda counts, _whole: reports.append(counts.requests))
         waits.append(await each.once())
 
     async with trio.open_nursery() as nursery:
