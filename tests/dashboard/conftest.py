@@ -74,6 +74,17 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def visit(page: Page, url: str) -> None:
+    """Go there, and again if a network came or went meanwhile: other tests make some."""
+    for last in (False, False, True):
+        try:
+            page.goto(url)
+            return
+        except Exception as exc:
+            if last or "ERR_NETWORK_CHANGED" not in str(exc):
+                raise
+
+
 class Watched:
     """A page, and all that went wrong on it."""
 
@@ -88,7 +99,7 @@ class Watched:
         page.on("request", self._requested)
 
     def goto(self, path: str) -> Page:
-        self.page.goto(f"{self.url}/admin/{path}")
+        visit(self.page, f"{self.url}/admin/{path}")
         return self.page
 
     def sign_in(self) -> None:

@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, BrowserContext
 from ...fork_server import popen
 from ...fork_server.popen import ROOT
 from ...rounds import SOAK
-from ..conftest import FOREIGN, SOUND, Watched, axe_violations
+from ..conftest import FOREIGN, SOUND, Watched, axe_violations, visit
 from ..live_gateway import LiveGateway, live_gateway
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -156,7 +156,7 @@ class Tab:
 
     def load(self, name: str, url: str) -> None:
         self.look()
-        self.watched.page.goto(url)
+        visit(self.watched.page, url)
         self._shown = name
 
     def look(self) -> None:
