@@ -59,7 +59,7 @@ PAGES: Final = {
     "not-found": "no-such-page",
 }
 # What is full is looked at in this many tests, none of which takes long.
-_PARTS: Final = 3
+_PARTS: Final = 4
 _SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 _SIZES: Final = {"wide": (1440, 900), "narrow": (390, 844)}
 # The whole of what has moved, as browsers count it: below 0.1 is called good (web.dev/cls).
