@@ -149,7 +149,8 @@ async def test_an_upgrade_is_taken_back(site: Site, monkeypatch: pytest.MonkeyPa
         site.server.execute(statement, site.database)
     async with starting(GATEWAY, site.file) as served:
         assert await served.exit_status() == 1
-        assert b"'9999', which this gateway does not know" in served.said
+        unknown = b"'9999', which this gateway does not know"
+        await until(lambda: unknown in served.said, "the reason on stderr")
     site.restore()
     monkeypatch.setenv("DATABASE_URL", site.url)
     assert "up to date" in site.gateway("db", "check")

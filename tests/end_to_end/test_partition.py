@@ -192,7 +192,10 @@ async def test_a_host_is_cut_off_and_comes_back(
         rest = await here.statuses(money, left) + await there.statuses(money, left)
         assert set(rest) == {200, 429}
         total = spent[200] + alone[200] + rest[200]
-        assert PAID_FOR - 2 <= total <= PAID_FOR + 3, total
+        # On a busy machine the state server may be late once more, without a cut. Then a side
+        # decides by itself, which is a half of the budget for each whatever was spent before.
+        late = sum(site.served.said.count(b"limits_degraded") for site in (here, there)) - 1
+        assert PAID_FOR - 2 <= total <= PAID_FOR + 3 + (spent[200] if late else 0), (total, late)
         for site in (here, there):
             assert await site.status(money) == 429
         answered += rest[200]
