@@ -28,7 +28,8 @@ from ...rounds import SOAK
 from ..conftest import FOREIGN, SOUND, Watched, axe_violations, visit
 from ..live_gateway import LiveGateway, live_gateway
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+# How much a page moves while it loads depends on what else the machine does.
+pytestmark = [pytest.mark.slow, pytest.mark.measured, pytest.mark.timeout(300)]
 pytest.importorskip("playwright.sync_api")
 
 

@@ -39,6 +39,8 @@ _LF: Final = 0x0A
 _UNSET: Final = msgspec.UNSET
 _NULL_USAGE: Final = b',"usage":null}'
 _USAGE_KEY: Final = b'"usage"'
+# Of a letter in ASCII.
+_ESCAPE: Final = b"\\u00"
 # llama.cpp sends `prompt_progress` if a request has `return_progress` (tools/server/README.md);
 # before there is any content to look into, a name that has the word is enough.
 _ABSENT: Final = (_UNSET, NULL)
@@ -282,8 +284,9 @@ class ChatStreamRewriter(SseRewriter):
 
 
 def _without_usage(data: bytes) -> bytes:
-    # Comma and closing brace are the object's own if this is how it ends.
+    # Comma and closing brace are the object's own if this is how it ends. Another member may have
+    # the same name in other letters.
     end = len(data) - len(_NULL_USAGE)
-    if data.endswith(_NULL_USAGE) and data.find(_USAGE_KEY) == end + 1:
+    if data.endswith(_NULL_USAGE) and data.find(_USAGE_KEY) == end + 1 and _ESCAPE not in data:
         return data[:end] + b"}"
     return splice(data, remove=("usage",))

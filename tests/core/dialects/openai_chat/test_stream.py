@@ -234,6 +234,8 @@ def test_both_of_two_usages_are_taken_out() -> None:
     assert rewrite(event(data)).output == event(b'{"choices":[1]}')
     data = b'{"usage":%b,"choices":[{}],"usage":null}' % USAGE
     assert rewrite(event(data)).output == event(b'{"choices":[{}]}')
+    data = b'{"us\\u0061ge":null,"choices":[{}],"usage":null}'
+    assert rewrite(event(data)).output == event(b'{"choices":[{}]}')
 
 
 def test_nested_usage_is_the_providers_business() -> None:
