@@ -22,21 +22,18 @@ CASES: Final = pytest.StashKey[int]()
 
 def joined(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
     """Return the tests, the cases of each plain function as one where the first of them was."""
-    groups: dict[object, list[pytest.Function]] = {}
-    order: list[pytest.Item | list[pytest.Function]] = []
+    groups: dict[object, list[Any]] = {}
     for item in items:
-        if not isinstance(item, pytest.Function) or not _is_plain(item):
-            order.append(item)
-            continue
-        group = groups.setdefault((item.parent, item.originalname), [])
-        if not group:
-            order.append(group)
-        group.append(item)
-    for each in order:
-        if isinstance(each, pytest.Item):
-            yield each
-        else:
-            yield each[0] if len(each) == 1 else _one_of(each)
+        groups.setdefault(_test_of(item), []).append(item)
+    for cases in groups.values():
+        yield cases[0] if len(cases) == 1 else _one_of(cases)
+
+
+def _test_of(item: pytest.Item) -> object:
+    """Return what `item` is a case of, or itself."""
+    if isinstance(item, pytest.Function) and _is_plain(item):
+        return item.parent, item.originalname
+    return item
 
 
 def _is_plain(item: pytest.Function) -> bool:
