@@ -41,7 +41,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "config": {"core", "errors", "file_owner", "installation", "providers"},
     "demo": set(),
     "providers": {"core", "demo", "errors", "transport_errors"},
-    "state": {"core"},
+    "state": {"core", "tcp"},
     "tokenizer": {"child_process"},
     "captures": {"core", "background"},
     "store": {"core", "config", "captures", "errors", "file_owner", "installation"},

@@ -9,8 +9,9 @@ import trio
 from ..core.limits.ledger import Demand, LimitKind, LimitRefusal
 from ..errors import GatewayError, QuotaExceeded, RateLimited
 from .exchange import Exchange
+from .protocols import OpaqueGrant
 from .reservation import Reservation
-from .traffic.slots import SlotLease
+from .traffic.slots import JointSlot, SlotLease, Slots
 
 
 async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admission:
@@ -20,8 +21,13 @@ async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admissio
     limits have reserved is given back if there is no slot.
     """
     caller, services = exchange.caller, exchange.services
-    reservation = await take_turn(exchange, demand) if caller.scopes else None
     everyone = services.traffic.everyone
+    reservation: Reservation | None = None
+    if caller.scopes:
+        reservation, slot = await _turn(exchange, demand, everyone)
+        if slot is not None:
+            exchange.take_place(reservation, slot)
+            return Admission(exchange)
     if not everyone.acquire_nowait():
         try:
             with trio.CancelScope() as scope:
@@ -39,15 +45,32 @@ async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admissio
 
 async def take_turn(exchange: Exchange, demand: Demand) -> Reservation:
     """Reserve `demand` with the caller's limits. Raises RateLimited and QuotaExceeded (429)."""
+    reservation, _ = await _turn(exchange, demand, None)
+    return reservation
+
+
+async def _turn(
+    exchange: Exchange, demand: Demand, slots: Slots | None
+) -> tuple[Reservation, JointSlot | None]:
+    """Reserve `demand`, and a place among `slots` if that can be asked for in the same breath."""
     caller, services = exchange.caller, exchange.services
-    reservations = services.traffic.reservations
-    granted = await services.traffic.turns.admitted(
-        caller.scopes,
-        lambda: services.limits.admit(caller.scopes, demand, reservations.seconds),
-    )
+    limits, reservations = services.limits, services.traffic.reservations
+    joint: JointSlot | None = None
+
+    async def ask() -> OpaqueGrant | LimitRefusal:
+        nonlocal joint
+        joint = None if slots is None else slots.beside()
+        if joint is not None:
+            granted = await joint.ask(limits, caller.scopes, demand, reservations.seconds)
+            if granted is not None:
+                return granted
+            joint = None
+        return await limits.admit(caller.scopes, demand, reservations.seconds)
+
+    granted = await services.traffic.turns.admitted(caller.scopes, ask)
     if isinstance(granted, LimitRefusal):
         raise _refusal(granted)
-    return reservations.hold(services.limits, granted)
+    return reservations.hold(limits, granted), joint
 
 
 class Admission:

@@ -16,7 +16,7 @@ from typing import Final
 import trio
 
 from ...config.snapshot import Snapshot
-from ...core.limits.ledger import Demand, LimitRefusal
+from ...core.limits.ledger import Demand, LimitRefusal, Scope
 from ...core.routing.backoff import Rng
 from ...core.routing.blame.source import Source
 from ...core.routing.causes import Skipped, SkipReason
@@ -25,6 +25,7 @@ from ...core.routing.entered import Entered
 from ...core.routing.health import Sample
 from ...core.routing.target import Target
 from ...errors import Overloaded
+from ..protocols import OpaqueGrant
 from ..reservation import Reservation
 from ..services import Services
 from ..traffic.slots import SlotLease, Slots
@@ -130,24 +131,14 @@ async def acquire_lease(
     if (skipped := health.check(target, trio.current_time(), source, pool=pool)) is not None:
         return skipped
     slots = services.traffic.provider(deployment.provider)
-    if not slots.acquire_nowait():
-        skipped = await _wait(slots, caller, deadline, services.rng, hedge=hedge)
-        if skipped is not None:
-            return skipped
-    slot = SlotLease(slots)
-    reservation: Reservation | None = None
+    scope = snapshot.provider_scopes.get(deployment.provider)
+    place = await _place(services, slots, scope, demand, caller, deadline, hedge=hedge)
+    if isinstance(place, Skipped):
+        return place
+    slot, reservation = place
     entered: Entered | Skipped | None = None
     try:
-        scope = snapshot.provider_scopes.get(deployment.provider)
         now = trio.current_time()
-        if scope is not None:
-            reservations = services.traffic.reservations
-            granted = await services.limits.admit((scope,), demand, reservations.seconds)
-            now = trio.current_time()
-            if isinstance(granted, LimitRefusal):
-                wait = granted.retry_after
-                return Skipped(SkipReason.OVER_LIMIT, None if wait is None else now + wait)
-            reservation = reservations.hold(services.limits, granted)
         entered = health.enter(
             target, deployment, now, later=later, hedge=hedge, source=source, pool=pool
         )
@@ -159,6 +150,43 @@ async def acquire_lease(
             slot.release()
             if reservation is not None:
                 await reservation.void()
+
+
+async def _place(
+    services: Services,
+    slots: Slots,
+    scope: Scope | None,
+    demand: Demand,
+    caller: str,
+    deadline: float,
+    *,
+    hedge: bool,
+) -> tuple[SlotLease, Reservation | None] | Skipped:
+    """Take a slot and a share of the provider's limits, in one question if that can be."""
+    limits, reservations = services.limits, services.traffic.reservations
+    granted: OpaqueGrant | LimitRefusal | None = None
+    slot: SlotLease | None = None
+    if scope is not None and (joint := slots.beside()) is not None:
+        granted = await joint.ask(limits, (scope,), demand, reservations.seconds)
+        slot = joint
+    if slot is None or granted is None:
+        if not slots.acquire_nowait():
+            skipped = await _wait(slots, caller, deadline, services.rng, hedge=hedge)
+            if skipped is not None:
+                return skipped
+        slot = SlotLease(slots)
+        if scope is None:
+            return slot, None
+        try:
+            granted = await limits.admit((scope,), demand, reservations.seconds)
+        except BaseException:
+            slot.release()
+            raise
+    if isinstance(granted, LimitRefusal):
+        slot.release()
+        wait = granted.retry_after
+        return Skipped(SkipReason.OVER_LIMIT, None if wait is None else trio.current_time() + wait)
+    return slot, reservations.hold(limits, granted)
 
 
 async def _wait(

@@ -4,6 +4,9 @@ A place among all is a lease of the limits that processes share, as a key's plac
 with its process. One that is given back goes to whoever waits here or, every other time, to all:
 else a process whose line never ends would keep the others waiting for ever. Of a line only the
 head asks, again and again, since a place that another process gives back is told to nobody.
+
+Where nobody waits, a place is asked for in one question with the other limits of its request
+(`beside`). Its lease is a part of that grant, so that it always goes back to all.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from ...core.routing.backoff import Rng
 from ...errors import ShuttingDown
 from ..protocols import Limits, OpaqueGrant
 from ..reservation import Reservation, Reservations
-from .slots import Slots
+from .slots import JointSlot, Slots
 
 # Seconds between two questions of a head. A question takes the store a tenth of a millisecond.
 LOOK: Final = 0.02
@@ -75,6 +78,8 @@ class SharedSlots(Slots):
         self._line: deque[_Waiter] = deque()
         # Requests that have a place here, and none among all yet.
         self._pending = 0
+        # And those whose lease is in their own grant, not among these.
+        self._joint = 0
 
     @property
     def shared(self) -> bool:
@@ -107,6 +112,13 @@ class SharedSlots(Slots):
         self.held += 1
         return True
 
+    def beside(self) -> JointSlot | None:
+        if not self._scope or self.held >= self._most or self._line or self._queue:
+            return None
+        self.held += 1
+        self._joint += 1
+        return JointSlot(self, self._scope[0])
+
     async def acquire_at_once(self) -> bool:
         if self.held >= self._most or self._line:
             return False
@@ -137,8 +149,12 @@ class SharedSlots(Slots):
 
     def release(self) -> None:
         # There are fewer leases than requests where some came in before there was a limit.
-        while len(self._grants) >= max(1, self.in_use):
+        while len(self._grants) >= max(1, self.in_use - self._joint):
             self._part_with(self._grants.pop())
+        super().release()
+
+    def release_joint(self) -> None:
+        self._joint -= 1
         super().release()
 
     def refuse_all(self) -> None:

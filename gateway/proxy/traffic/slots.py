@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import enum
 import math
+from collections.abc import Iterable
 from typing import Final
 
 import trio
 
+from ...core.limits.account import Scope
 from ...core.limits.fair_queue import FairQueue, Waiter
+from ...core.limits.ledger import Demand, LimitRefusal
 from ...core.limits.shedding import come_back
 from ...core.routing.backoff import Rng
 from ...errors import Overloaded, ShuttingDown
+from ..protocols import Limits, OpaqueGrant
 
 
 class _Outcome(enum.Enum):
@@ -98,6 +102,13 @@ class Slots:
             return True
         return False
 
+    def beside(self) -> JointSlot | None:
+        """Take a slot that other processes are asked for along with other limits, if there is one.
+
+        None also where the limit is this process's own, and there is nobody to ask.
+        """
+        return None
+
     async def acquire_at_once(self) -> bool:
         """Take a slot if one is free, where `acquire_nowait` could not tell; wait for none."""
         return False
@@ -139,6 +150,10 @@ class Slots:
         self.held -= 1
         if self._queue:
             self._serve()
+
+    def release_joint(self) -> None:
+        """Give a `JointSlot` back."""
+        self.release()
 
     def refuse_all(self) -> None:
         """Empty the queue and keep it so, for a drain. Free slots can still be taken."""
@@ -188,3 +203,35 @@ class SlotLease:
         slots, self._slots = self._slots, None
         if slots is not None:
             slots.release()
+
+
+class JointSlot(SlotLease):
+    """A slot whose lease among all processes is a part of its request's own grant.
+
+    It is held once `ask` has been granted, and given back already if not.
+    """
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, slots: Slots, scope: Scope) -> None:
+        super().__init__(slots)
+        self._scope = scope
+
+    async def ask(
+        self, limits: Limits, scopes: Iterable[Scope], demand: Demand, expires_in: float
+    ) -> OpaqueGrant | LimitRefusal | None:
+        """Ask for `scopes` and for this slot; None if nothing but a slot is missing."""
+        granted: OpaqueGrant | LimitRefusal | None = None
+        try:
+            granted = await limits.admit((*scopes, self._scope), demand, expires_in)
+        finally:
+            if granted is None or isinstance(granted, LimitRefusal):
+                self.release()
+        if isinstance(granted, LimitRefusal) and granted.scope.key == self._scope.key:
+            return None
+        return granted
+
+    def release(self) -> None:
+        slots, self._slots = self._slots, None
+        if slots is not None:
+            slots.release_joint()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ...core.limits.ledger import LimitKind, LimitRefusal, Scope
 from ...core.limits.operations import (
@@ -25,6 +25,7 @@ from ...core.limits.operations import (
     StoreFailed,
 )
 from ...core.limits.refusals import message_of
+from .pipelined import word
 
 _NOTHING: Final = ScopeCharge()
 # Members of a level in a reply, of a charge with its level, and of a count that was compared.
@@ -34,7 +35,53 @@ _CORRECTED: Final = 4
 # How many scopes are remembered as arguments: as many as keys with limits, or so.
 _MOST: Final = 100_000
 
-Arguments = tuple[list[str], list[str]]
+
+class Arguments:
+    """Keys and arguments of a script, as the protocol has them; scopes bring theirs ready.
+
+    What belongs together is one argument with spaces between: packing a word here takes longer
+    than finding it there.
+    """
+
+    __slots__ = ("_arguments", "_keys", "_parts", "_tail")
+
+    def __init__(self, *arguments: str) -> None:
+        self._keys = 0
+        self._arguments = len(arguments)
+        self._parts: list[bytes] = []
+        self._tail = [*map(word, arguments)]
+
+    def __repr__(self) -> str:
+        return f"<Arguments: {self._keys} keys, {self._arguments} arguments>"
+
+    def key(self, key: str) -> None:
+        self._keys += 1
+        self._parts.append(word(key))
+
+    def add(self, argument: str) -> None:
+        self._arguments += 1
+        self._tail.append(word(argument))
+
+    def scope(self, scope: PackedScope) -> None:
+        """Add three keys and an argument."""
+        self._keys += 3
+        self._parts.append(scope.keys)
+        self._arguments += 1
+        self._tail.append(scope.arguments)
+
+    def command(self, *words: str | bytes) -> bytes:
+        """Return the command that begins with `words`, such as EVALSHA and its script."""
+        many = len(words) + 1 + self._keys + self._arguments
+        head = b"".join(map(word, (*words, self._keys)))
+        return b"".join((b"*%d\r\n" % many, head, *self._parts, *self._tail))
+
+
+class PackedScope(NamedTuple):
+    """A scope's three keys and the argument that are its limits."""
+
+    scope: Scope
+    keys: bytes
+    arguments: bytes
 
 
 class ScriptArguments:
@@ -43,34 +90,36 @@ class ScriptArguments:
     def __init__(self, prefix: str) -> None:
         self._prefix = f"{{{prefix}}}:"
         self._databases = f"{self._prefix}databases"
-        # By its key, a scope, its keys and its arguments.
-        self._known: dict[str, tuple[Scope, list[str], list[str]]] = {}
+        self._known: dict[str, PackedScope] = {}
 
-    def of(self, call: LimitCall) -> Arguments:  # noqa: PLR0911  # one for each kind of call
+    def of(self, call: LimitCall) -> Arguments:
         """Return the keys and the arguments of `call`."""
         match call:
             case AdmitCall():
-                return self._admit(call)
+                found = self._admit(call)
             case EndCall():
-                return self._end(call)
+                found = self._end(call)
             case RenewCall():
-                return self._renew(call)
+                found = self._renew(call)
             case StatusCall():
-                keys, arguments = self._scopes(call.scopes)
-                return keys, ["status", *arguments]
+                found = Arguments("status")
+                self._scopes(call.scopes, found)
             case CarryCall():
-                return self._carry(call)
+                found = self._carry(call)
             case CorrectCall():
-                return self._correct(call)
+                found = self._correct(call)
             case BeatCall():
-                keys = [f"{self._prefix}p", self._databases]
                 unrecorded = "1" if call.unrecorded else "0"
-                return keys, ["beat", call.name, repr(call.seconds), unrecorded]
+                found = Arguments("beat", call.name, repr(call.seconds), unrecorded)
+                found.key(f"{self._prefix}p")
+                found.key(self._databases)
             case AnnounceCall():
                 raise StoreFailed("what is announced is no script's business")
+        return found
 
-    def reply(self, call: LimitCall, raw: Sequence[bytes]) -> Any:
+    def reply(self, call: LimitCall, said: bytes) -> Any:
         """Return what the reply to `call` says. Raises StoreFailed."""
+        raw = said.split(b"\n")
         match call:
             case AdmitCall():
                 return _admitted(call, raw)
@@ -87,87 +136,75 @@ class ScriptArguments:
                 return None
 
     def _admit(self, call: AdmitCall) -> Arguments:
-        keys, arguments = self._scopes(call.scopes)
         demand = call.demand
-        return [self._grant(call.id), *keys], [
-            "admit",
-            call.id,
-            repr(call.seconds),
-            str(demand.tokens),
-            str(demand.cost),
-            "1" if demand.bounded else "0",
-            *arguments,
-        ]
+        bounded = "1" if demand.bounded else "0"
+        found = Arguments(
+            "admit", f"{call.id} {call.seconds!r} {demand.tokens} {demand.cost} {bounded}"
+        )
+        found.key(self._grant(call.id))
+        self._scopes(call.scopes, found)
+        return found
 
     def _end(self, call: EndCall) -> Arguments:
-        keys: list[str] = []
-        arguments = ["end"]
+        found = Arguments("end")
         for ending in call.endings:
             grant = ending.grant
-            arguments += (ending.how, str(ending.tokens), str(ending.cost))
-            arguments += (grant.id, str(len(grant.scopes)))
-            self._held(grant, keys, arguments)
-        return keys, arguments
+            told = f"{ending.how} {ending.tokens} {ending.cost}"
+            found.add(f"{told} {grant.id} {len(grant.scopes)}")
+            self._held(grant, found)
+        return found
 
     def _renew(self, call: RenewCall) -> Arguments:
-        keys: list[str] = []
-        arguments = ["renew", repr(call.seconds)]
+        found = Arguments("renew", repr(call.seconds))
         for grant in call.grants:
-            arguments += ("1" if grant.leased else "0", grant.id, str(len(grant.scopes)))
-            self._held(grant, keys, arguments)
-        return keys, arguments
+            found.add(f"{'1' if grant.leased else '0'} {grant.id} {len(grant.scopes)}")
+            self._held(grant, found)
+        return found
 
-    def _held(self, grant: GrantHolding, keys: list[str], arguments: list[str]) -> None:
-        keys.append(self._grant(grant.id))
+    def _held(self, grant: GrantHolding, found: Arguments) -> None:
+        found.key(self._grant(grant.id))
         for number, scope in enumerate(grant.scopes):
             charge = grant.charges[number] if number < len(grant.charges) else _NOTHING
-            of, limits = self._scope(scope)
-            keys += of
-            arguments += limits
-            arguments += (repr(charge.requests), repr(charge.tokens), str(charge.reserved))
+            found.scope(self._scope(scope))
+            found.add(f"{charge.requests!r} {charge.tokens!r} {charge.reserved}")
 
     def _carry(self, call: CarryCall) -> Arguments:
-        keys, arguments = [self._grant(call.id)], ["carry"]
+        found = Arguments("carry")
+        found.key(self._grant(call.id))
         for used in call.used:
-            of, limits = self._scope(used.scope)
-            keys += of
-            arguments += limits
-            arguments += (repr(used.before.requests), repr(used.before.tokens))
-            arguments += (repr(used.requests), repr(used.tokens))
-            arguments += (str(used.spent), repr(used.epoch))
-        return keys, arguments
+            found.scope(self._scope(used.scope))
+            before = used.before
+            found.add(
+                f"{before.requests!r} {before.tokens!r} {used.requests!r} {used.tokens!r}"
+                f" {used.spent} {used.epoch!r}"
+            )
+        return found
 
     def _correct(self, call: CorrectCall) -> Arguments:
-        keys: list[str] = []
-        arguments = ["correct", call.database]
+        found = Arguments("correct", call.database)
         for record in call.records:
-            of, limits = self._scope(record.scope)
-            keys += of
-            arguments += limits
-            arguments += (str(record.spent), repr(record.epoch), str(record.excess))
-        return [*keys, self._databases], arguments
+            found.scope(self._scope(record.scope))
+            found.add(f"{record.spent} {record.epoch!r} {record.excess}")
+        found.key(self._databases)
+        return found
 
-    def _scopes(self, scopes: Iterable[Scope]) -> Arguments:
-        keys: list[str] = []
-        arguments: list[str] = []
+    def _scopes(self, scopes: Iterable[Scope], found: Arguments) -> None:
         for scope in scopes:
-            of, limits = self._scope(scope)
-            keys += of
-            arguments += limits
-        return keys, arguments
+            found.scope(self._scope(scope))
 
-    def _scope(self, scope: Scope) -> Arguments:
+    def _scope(self, scope: Scope) -> PackedScope:
         known = self._known.get(scope.key)
-        if known is not None and known[0] is scope:
-            return known[1], known[2]
+        if known is not None and known.scope is scope:
+            return known
         if len(self._known) >= _MOST:
             self._known.clear()
         keys = [f"{self._prefix}{kind}:{scope.key}" for kind in "lcv"]
         limits, budget = scope.limits, scope.budget
-        arguments = [str(each or 0) for each in (limits.rpm, limits.tpm, limits.max_concurrent)]
-        arguments += ("0", "") if budget is None else (str(budget.nano), budget.window)
-        self._known[scope.key] = scope, keys, arguments
-        return keys, arguments
+        rates = f"{limits.rpm or 0} {limits.tpm or 0} {limits.max_concurrent or 0}"
+        of_budget = "0 -" if budget is None else f"{budget.nano} {budget.window}"
+        found = PackedScope(scope, b"".join(map(word, keys)), word(f"{rates} {of_budget}"))
+        self._known[scope.key] = found
+        return found
 
     def _grant(self, grant_id: str) -> str:
         return f"{self._prefix}g:{grant_id}"

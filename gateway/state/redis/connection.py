@@ -1,9 +1,9 @@
 """One connection to a Valkey or Redis server, on which any number of commands are under way.
 
-coredis (anyio, and so Trio) speaks the protocol. Its clients open connections while a command
-waits for one, so that a command that is given up takes a place in the pool with it for good. So a
-connection is opened here, beside the requests, and a command is given to it or fails at once.
-Commands that are given up are answered all the same, in their order; coredis reads past these.
+coredis (anyio, and so Trio) greets, authenticates and speaks the protocol, on a stream of ours. Its
+clients open connections while a command waits for one, so that a command that is given up takes a
+place in the pool with it for good. So a connection is opened here, beside the requests, and a
+command is given to it or fails at once.
 
 All keys of a gateway are in one slot of a cluster. So it is enough to be connected to the node that
 has it: any other one names it (`MOVED`).
@@ -20,18 +20,23 @@ from typing import Any, Final
 
 import coredis
 import trio
-from coredis.connection import TCPLocation
+from coredis.connection import BaseConnection, TCPLocation
 from coredis.exceptions import MovedError, NoScriptError, RedisError
 
 from ...core.limits.operations import StoreFailed
 from ...core.state_server import StateAddress, StateServer, state_address
+from .pipelined import PipelinedStream, Stream, packed
 
 # For all that is asked while a connection is made; `StoreLink` bounds the whole.
 _CONNECT: Final = 1.0
-# An answer that has not come by then never will. Requests have long gone on.
-_ANSWER: Final = 30.0
 
-_FAILURES: Final = (RedisError, OSError, TimeoutError)
+_FAILURES: Final = (
+    RedisError,
+    OSError,
+    TimeoutError,
+    trio.BrokenResourceError,
+    trio.ClosedResourceError,
+)
 
 # It logs each attempt to connect that fails, with a traceback; the link says so once.
 logging.getLogger("coredis").setLevel(logging.CRITICAL)
@@ -42,13 +47,27 @@ def news_channel(prefix: str) -> str:
     return f"{{{prefix}}}:news"
 
 
+class _Connection(BaseConnection):
+    """A connection of coredis on a stream that is open already."""
+
+    def __init__(self, stream: PipelinedStream, where: TCPLocation, **options: Any) -> None:
+        super().__init__(where, **options)
+        self._given = stream
+
+    async def _connect(self) -> Any:
+        return self._given
+
+    def describe(self) -> str:
+        return f"<connection to {self.location}>"
+
+
 class RedisConnection:
     """Connects by the table `[state]`, and hears what is published on `channel`."""
 
     def __init__(self, settings: StateServer, channel: str = "") -> None:
         self.address: Final = state_address(settings.url)
         self._settings = settings
-        self._connection: Any = None
+        self._stream: PipelinedStream | None = None
         # Called with what is published, if there is a `channel`.
         self.hear: Callable[[bytes], None] = _nobody
         self._channel = channel
@@ -61,29 +80,31 @@ class RedisConnection:
 
     @property
     def lost(self) -> bool:
-        connection = self._connection
-        return connection is not None and not connection.usable
+        stream = self._stream
+        return stream is not None and stream.lost
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Be connected for as long as the `async with` lasts. Raises StoreFailed."""
         try:
             with trio.fail_after(_CONNECT):
-                place = await self._where()
-            # One connection, and nobody else takes it from this pool.
-            async with coredis.Redis(**place, **self._options(), max_connections=1) as client:
+                opened, where = await self._open()
+            stream = PipelinedStream(opened, self._heard)
+            connection = _Connection(stream, TCPLocation(*where), **self._options())
+            async with trio.open_nursery() as nursery:
                 with trio.fail_after(_CONNECT):
-                    connection = await client.connection_pool.get_connection()
-                self._connection = connection
+                    await nursery.start(connection.run)
+                stream.take_over()
+                self._stream = stream
                 try:
-                    async with trio.open_nursery() as nursery:
-                        if self._channel:
-                            connection.send_command(b"SUBSCRIBE", self._channel)
-                            nursery.start_soon(self._listen, connection)
-                        yield
-                        nursery.cancel_scope.cancel("the connection is not needed any more")
+                    nursery.start_soon(stream.flush)
+                    if self._channel:
+                        with trio.fail_after(_CONNECT):
+                            await self.ask(b"SUBSCRIBE", self._channel)
+                    yield
                 finally:
-                    self._connection = None
+                    self._stream = None
+                nursery.cancel_scope.cancel("the connection is not needed any more")
         except StoreFailed:
             raise
         except Exception as exc:
@@ -95,44 +116,52 @@ class RedisConnection:
 
     async def ask(self, command: bytes, *arguments: str | bytes | int) -> Any:
         """Return the answer. Raises StoreFailed; `NoScriptError` of coredis where that is said."""
-        connection = self._connection
-        if connection is None or not connection.usable:
+        return await self.ask_packed(packed(command, *arguments))
+
+    async def ask_packed(self, command: bytes) -> Any:
+        """Do the same for a command that is as the protocol has it. Has no deadline of its own."""
+        stream = self._stream
+        if stream is None:
             raise StoreFailed("the connection is lost")
         try:
-            return await connection.create_request(command, *arguments, decode=False)
+            return await stream.ask(command)
         except NoScriptError:
             raise
         except MovedError as exc:
             if self.address.kind == "cluster":
                 self._moved = (exc.host, exc.port)
             raise StoreFailed(_said(exc)) from exc
-        except _FAILURES as exc:
+        except RedisError as exc:
             raise StoreFailed(_said(exc)) from exc
 
-    async def _listen(self, connection: Any) -> None:
-        """Hear what is published: with RESP3 it comes by the same connection as answers."""
-        try:
-            async for message in connection.push_messages:
-                if message[0] == b"message":
-                    self.hear(message[2])
-        except _FAILURES:
-            # `lost` tells.
-            return
+    def _heard(self, data: bytes) -> None:
+        self.hear(data)
 
-    async def _where(self) -> dict[str, Any]:
-        """Return where to connect; something listens there. Raises OSError."""
+    async def _open(self) -> tuple[Stream, tuple[str, int]]:
+        """Return a stream to the right server, and where that is. Raises OSError."""
         address = self.address
         if address.path:
-            await (await trio.open_unix_socket(address.path)).aclose()
-            return {"unix_socket_path": address.path}
+            return await trio.open_unix_socket(address.path), (address.path, 0)
         if address.kind == "sentinel":
-            return _place(await _first_reachable([await self._primary()]))
-        hosts = address.hosts if self._moved is None else (self._moved, *address.hosts)
-        return _place(await _first_reachable(hosts))
+            hosts: Sequence[tuple[str, int]] = [await self._primary()]
+        else:
+            hosts = address.hosts if self._moved is None else (self._moved, *address.hosts)
+        tcp, where = await _first_reachable(hosts)
+        if self._tls is None:
+            return tcp, where
+        # Servers end a connection without TLS's farewell.
+        stream = trio.SSLStream(tcp, self._tls, server_hostname=where[0], https_compatible=True)
+        try:
+            await stream.do_handshake()
+        except BaseException:
+            await trio.aclose_forcefully(tcp)
+            raise
+        return stream, where
 
     async def _primary(self) -> tuple[str, int]:
         settings = self._settings
-        first = await _first_reachable(self.address.hosts)
+        stream, first = await _first_reachable(self.address.hosts)
+        await stream.aclose()
         # The others are asked as well, should that one know of no server.
         hosts = (first, *(each for each in self.address.hosts if each != first))
         sentinel = coredis.Sentinel(
@@ -156,31 +185,26 @@ class RedisConnection:
             "password": settings.password or address.password or None,
             "db": address.database,
             "connect_timeout": _CONNECT,
-            "stream_timeout": _ANSWER,
-            "ssl_context": self._tls,
+            "stream_timeout": _CONNECT,
             "client_name": "llm-gateway",
         }
 
 
-async def _first_reachable(hosts: Sequence[tuple[str, int]]) -> tuple[str, int]:
-    """Return the first of `hosts` at which something listens. Raises OSError.
+async def _first_reachable(
+    hosts: Sequence[tuple[str, int]],
+) -> tuple[trio.SocketStream, tuple[str, int]]:
+    """Return a stream to the first of `hosts` at which something listens. Raises OSError.
 
     coredis leaves something unclosed behind where nothing does, each time.
     """
     for host in hosts[:-1]:
         with contextlib.suppress(OSError):
-            await (await trio.open_tcp_stream(*host)).aclose()
-            return host
-    await (await trio.open_tcp_stream(*hosts[-1])).aclose()
-    return hosts[-1]
+            return await trio.open_tcp_stream(*host), host
+    return await trio.open_tcp_stream(*hosts[-1]), hosts[-1]
 
 
 def _nobody(data: bytes) -> None:
     """Hear nothing."""
-
-
-def _place(host: tuple[str, int]) -> dict[str, Any]:
-    return {"host": host[0], "port": host[1]}
 
 
 def _tls(address: StateAddress, settings: StateServer) -> ssl.SSLContext | None:

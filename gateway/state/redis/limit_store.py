@@ -12,7 +12,7 @@ from coredis.exceptions import NoScriptError
 
 from ...core.limits.operations import AnnounceCall, LimitCall, StoreFailed
 from ...core.state_server import StateServer
-from .arguments import ScriptArguments
+from .arguments import Arguments, ScriptArguments
 from .connection import RedisConnection, news_channel
 from .process_roll import ProcessRoll
 
@@ -51,20 +51,21 @@ class RedisLimitStore:
             yield
 
     async def call(self, call: LimitCall) -> Any:
-        ask = self._connection.ask
+        connection = self._connection
         if isinstance(call, AnnounceCall):
-            await ask(b"PUBLISH", self._channel, call.data)
+            await connection.ask(b"PUBLISH", self._channel, call.data)
             return None
-        keys, arguments = self._arguments.of(call)
+        arguments = self._arguments.of(call)
         try:
-            raw = await ask(b"EVALSHA", _SHA, len(keys), *keys, *arguments)
+            said = await connection.ask_packed(arguments.command(b"EVALSHA", _SHA))
         except NoScriptError:
             # A server that was started anew, or told to forget its scripts.
-            raw = await self._evaluate(keys, arguments)
-        return self._arguments.reply(call, raw)
+            said = await self._evaluate(arguments)
+        return self._arguments.reply(call, said)
 
-    async def _evaluate(self, keys: list[str], arguments: list[str]) -> Any:
+    async def _evaluate(self, arguments: Arguments) -> bytes:
         try:
-            return await self._connection.ask(b"EVAL", SCRIPT, len(keys), *keys, *arguments)
+            said: bytes = await self._connection.ask_packed(arguments.command(b"EVAL", SCRIPT))
         except NoScriptError as exc:
             raise StoreFailed(str(exc)) from exc
+        return said

@@ -1,4 +1,5 @@
--- Limits of one gateway, decided in one step. ARGV[1] says what to do; KEYS are all in one slot.
+-- Limits of one gateway, decided in one step. ARGV[1] says what to do; KEYS are all in one slot. Of
+-- the other arguments each is several words with a space between.
 --
 -- Of each scope there are three keys:
 --   account  a hash   r, t    when the buckets of requests and tokens are full again (GCRA)
@@ -67,13 +68,15 @@ local function window_around(kind, at)
   return days_of(y, m) * DAY, ends * DAY
 end
 
--- A scope with its limits, as ARGV has it from `at` on: rpm, tpm, max_concurrent, nano-dollars of
--- its budget and the kind of its window. 0 is no limit, "" no budget.
+-- A scope with its limits, as ARGV has it at `at`: rpm, tpm, max_concurrent, nano-dollars of its
+-- budget and the kind of its window. 0 is no limit, "-" no budget.
 local function open(key, at)
+  local rpm, tpm, most, limit, kind =
+    string.match(ARGV[at], '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
   local a = {
     account = KEYS[key], leases = KEYS[key + 1], reserves = KEYS[key + 2],
-    rpm = tonumber(ARGV[at]), tpm = tonumber(ARGV[at + 1]), most = tonumber(ARGV[at + 2]),
-    limit = tonumber(ARGV[at + 3]), kind = ARGV[at + 4],
+    rpm = tonumber(rpm), tpm = tonumber(tpm), most = tonumber(most),
+    limit = tonumber(limit), kind = kind == '-' and '' or kind,
   }
   local f = redis.call('HMGET', a.account, 'r', 't', 'R', 'T', 'n', 'w', 's', 'v', 'u')
   a.fresh = not f[5]
@@ -210,15 +213,16 @@ local function spend(a, cost)
   if number > 0 then a.u = math.max(number, a.u - math.floor(a.u / 16)) end
 end
 
--- ARGV: id, seconds, tokens, cost, bounded, then 5 of each scope. KEYS: the grant, 3 of each scope.
+-- ARGV: id, seconds, tokens, cost, bounded, then each scope. KEYS: the grant, 3 of each scope.
 local function admit()
-  local id, seconds, tokens = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-  local cost, bounded = tonumber(ARGV[5]), ARGV[6] == '1'
+  local id, lasts, many, nano, known = string.match(ARGV[2], '^(%S+) (%S+) (%S+) (%S+) ([01])$')
+  local seconds, tokens = tonumber(lasts), tonumber(many)
+  local cost, bounded = tonumber(nano), known == '1'
   local before = redis.call('GET', KEYS[1])
   if before == 'd' then return {'ended'} end
   local scopes, worst = {}, nil
   for i = 1, (#KEYS - 1) / 3 do
-    local a = open(3 * i - 1, 5 * i + 2)
+    local a = open(3 * i - 1, i + 2)
     scopes[i] = a
     if not before then
       for _, each in ipairs(obstacles(a, tokens)) do
@@ -266,15 +270,15 @@ local function admit()
   return reply
 end
 
--- How each grant is written from ARGV[at] on: id, n scopes, and of each the 5 of its limits and the
--- three that it took. Returns the first key and argument behind it.
+-- How the scopes of each grant are written from ARGV[at] on: its limits, and what it took of them.
+-- Returns the first key and argument behind it.
 local function each_scope(key, at, n, visit)
   for i = 1, n do
-    local first = at + 8 * (i - 1)
-    visit(open(key + 3 * (i - 1), first), i,
-      {tonumber(ARGV[first + 5]), tonumber(ARGV[first + 6]), ARGV[first + 7]})
+    local first = at + 2 * (i - 1)
+    local r, t, v = string.match(ARGV[first + 1], '^(%S+) (%S+) (%S+)$')
+    visit(open(key + 3 * (i - 1), first), i, {tonumber(r), tonumber(t), v})
   end
-  return key + 3 * n, at + 8 * n
+  return key + 3 * n, at + 2 * n
 end
 
 local function take_reserve(a, id, reserved)
@@ -288,13 +292,13 @@ end
 local function finish()
   local key, at = 1, 2
   while at <= #ARGV do
-    local how, tokens, cost, id = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3]
-    local n = tonumber(ARGV[at + 4])
+    local how, used, cost, id, many = string.match(ARGV[at], '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+    local tokens, n = tonumber(used), tonumber(many)
     local stored = redis.call('GET', KEYS[key])
     local grant = KEYS[key]
     local took = stored and stored ~= 'd' and parse(stored) or nil
     local live = stored ~= 'd'
-    key, at = each_scope(key + 1, at + 5, n, function(a, i, told)
+    key, at = each_scope(key + 1, at + 1, n, function(a, i, told)
       if not live then return end
       redis.call('ZREM', a.leases, id)
       if how == 'release' then return end
@@ -324,9 +328,10 @@ local function renew()
   local expires, lasts = text(now + seconds), whole(math.ceil(seconds) + BEYOND)
   local key, at = 1, 3
   while at <= #ARGV do
-    local leased, id, n = ARGV[at] == '1', ARGV[at + 1], tonumber(ARGV[at + 2])
+    local held, id, many = string.match(ARGV[at], '^([01]) (%S+) (%S+)$')
+    local leased, n = held == '1', tonumber(many)
     local stored, grant, charges = redis.call('GET', KEYS[key]), KEYS[key], {}
-    key, at = each_scope(key + 1, at + 3, n, function(a, i, told)
+    key, at = each_scope(key + 1, at + 1, n, function(a, i, told)
       charges[i] = told
       if stored == 'd' then return end
       if leased and a.most > 0 then
@@ -346,38 +351,40 @@ local function renew()
   return {'ok'}
 end
 
--- ARGV: 5 of each scope. KEYS: 3 of each.
+-- ARGV: each scope. KEYS: 3 of each.
 local function status()
   local reply = {}
   for i = 1, #KEYS / 3 do
-    local a = open(3 * i - 2, 5 * i - 3)
+    local a = open(3 * i - 2, i + 1)
     push_level(reply, a)
   end
   return reply
 end
 
--- ARGV: then of each scope the 5, what it had been before (requests, tokens), what to add to that,
--- nano-dollars, and the epoch that they are of. KEYS: the mark of this call, 3 of each scope.
+-- ARGV: then of each its scope, and what that had been before (requests, tokens), what to add to
+-- it, nano-dollars, and the epoch that they are of. KEYS: the mark of this call, 3 of each scope.
 local function carry()
   if not redis.call('SET', KEYS[1], '1', 'EX', 3600, 'NX') then return {'ok'} end
   local at = 2
   for i = 1, (#KEYS - 1) / 3 do
     local a = open(3 * i - 1, at)
+    local r, t, more_r, more_t, cost, around =
+      string.match(ARGV[at + 1], '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
     -- A server that was emptied knows nothing of what was used before.
-    if a.fresh then a.r, a.t = now + tonumber(ARGV[at + 5]), now + tonumber(ARGV[at + 6]) end
-    a.r, a.t = a.r + tonumber(ARGV[at + 7]), a.t + tonumber(ARGV[at + 8])
+    if a.fresh then a.r, a.t = now + tonumber(r), now + tonumber(t) end
+    a.r, a.t = a.r + tonumber(more_r), a.t + tonumber(more_t)
     save(a)
-    local cost = ARGV[at + 9]
     if a.kind ~= '' and cost ~= '0' then
-      local starts = window_around(a.kind, tonumber(ARGV[at + 10]))
+      local starts = window_around(a.kind, tonumber(around))
       if starts == a.starts then spend(a, cost); save(a) end
     end
-    at = at + 11
+    at = at + 2
   end
   return {'ok'}
 end
 
--- ARGV: then of each scope the 5, what is on record, the epoch that it is of, and what is too much.
+-- ARGV: then of each its scope, and what is on record, the epoch that it is of, and what is too
+-- much.
 -- Of so many databases it is known that they are there; a new one each time is made by tests.
 local MOST_DATABASES = 1000
 
@@ -413,9 +420,10 @@ local function correct()
   local reply, at = {}, 3
   for i = 1, (#KEYS - 1) / 3 do
     local a = open(3 * i - 2, at)
-    local on_record, excess, many = ARGV[at + 5], ARGV[at + 7], 1
+    local on_record, around, excess = string.match(ARGV[at + 1], '^(%S+) (%S+) (%S+)$')
+    local many = 1
     reply[#reply + 1] = a.s
-    if a.kind ~= '' and window_around(a.kind, tonumber(ARGV[at + 6])) == a.starts then
+    if a.kind ~= '' and window_around(a.kind, tonumber(around)) == a.starts then
       on_record, many = recorded(a, databases, database, on_record)
       if tonumber(on_record) > tonumber(a.s) then
         if a.anew then save(a) end
@@ -435,7 +443,7 @@ local function correct()
     reply[#reply + 1] = a.s
     reply[#reply + 1] = on_record
     reply[#reply + 1] = whole(many)
-    at = at + 8
+    at = at + 2
   end
   return reply
 end
@@ -458,4 +466,5 @@ local calls = {
   admit = admit, ['end'] = finish, renew = renew, status = status, carry = carry,
   correct = correct, beat = beat,
 }
-return calls[ARGV[1]]()
+-- One text, a line for each: it is read in one step where an array is read word by word.
+return table.concat(calls[ARGV[1]](), '\n')

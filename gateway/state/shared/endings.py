@@ -44,7 +44,8 @@ class EndingQueue:
     def __init__(self, link: StoreLink) -> None:
         self.dropped = 0
         self._link = link
-        self._waiting: deque[GrantEnding] = deque()
+        # By grant, in the order in which they came. What is told of one last holds all the rest.
+        self._waiting: dict[str, GrantEnding] = {}
         self._carries: deque[CarryCall] = deque()
         self._renewals: deque[RenewCall] = deque()
         self._news: deque[AnnounceCall] = deque(maxlen=_MOST_NEWS)
@@ -59,11 +60,11 @@ class EndingQueue:
 
     def put(self, ending: GrantEnding) -> None:
         if len(self._waiting) >= _MOST:
-            self._waiting.popleft()
+            del self._waiting[next(iter(self._waiting))]
             self.dropped += 1
             if self.dropped == 1:
                 _log.error("ends of requests wait for the limits' store in vain; some are dropped")
-        self._waiting.append(ending)
+        self._waiting[ending.grant.id] = ending
         self._arrived.set()
 
     def carry(self, call: CarryCall) -> None:
@@ -116,8 +117,9 @@ class EndingQueue:
             await self._link.ask(self._renewals[0])
             self._renewals.popleft()
         while self._waiting:
-            batch = tuple(islice(self._waiting, _BATCH))
+            batch = tuple(islice(self._waiting.values(), _BATCH))
             await self._link.ask(EndCall(batch))
-            sent = {*map(id, batch)}
-            while self._waiting and id(self._waiting[0]) in sent:
-                self._waiting.popleft()
+            for ending in batch:
+                # More may have been told of it meanwhile.
+                if self._waiting.get(ending.grant.id) is ending:
+                    del self._waiting[ending.grant.id]

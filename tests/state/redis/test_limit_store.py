@@ -112,7 +112,7 @@ async def test_everything_but_total_budgets_is_forgotten_by_itself(valkey: Valke
 async def test_a_server_whose_clock_is_behind_keeps_nobody_waiting(valkey: ValkeyServer) -> None:
     """After a failover to a machine an hour behind, what is left to wait is what it was."""
     store = RedisLimitStore(StateServer(url=valkey.url))
-    scopes = (Scope("token:a", ScopeLimits(rpm=60, max_concurrent=5)),)
+    scopes = (Scope("token:a", ScopeLimits(rpm=60, max_concurrent=50)),)
     async with store.connected():
         for number in range(30):
             await store.call(AdmitCall(str(number), scopes, Demand(), 0.001))
