@@ -4,7 +4,7 @@
     settlement   its usage, its cost and its record, accounted in one place
     operations/  what a path asks for: from the key and the body to the pipeline
     access       who may call, and for which model
-    admission    the caller's limits in one step, then a place in the gateway
+    admission    the caller's limits in one step, with a place in the gateway or then one
     attempts/    the attempts of a request, and the relay of the answer that is shown
     clients/     what stands between a request and its caller's side: for the cache, the debug log
     relayed/     requests and answers that are passed on unread, of any size

@@ -1,4 +1,7 @@
-"""Whether a request may go on: the caller's limits in one step, then a place in the gateway."""
+"""Whether a request may go on: the caller's limits in one step, and a place in the gateway.
+
+The place is a part of that step where processes share their limits and nobody waits for one.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,20 @@ from .reservation import Reservation
 from .traffic.slots import JointSlot, SlotLease, Slots
 
 
-async def admit(exchange: Exchange, demand: Demand, deadline: float) -> Admission:
+async def admit(
+    exchange: Exchange, demand: Demand, deadline: float, *, lasting: bool = False
+) -> Admission:
     """Let the request in. Raises RateLimited and QuotaExceeded (429), Overloaded (503).
 
     `deadline` is when it is too late to start, in Trio's time. A refusal charges nothing: what the
-    limits have reserved is given back if there is no slot.
+    limits have reserved is given back if there is no slot. `lasting` says that the request needs
+    its slot for longer than what is reserved now.
     """
     caller, services = exchange.caller, exchange.services
     everyone = services.traffic.everyone
     reservation: Reservation | None = None
     if caller.scopes:
-        reservation, slot = await _turn(exchange, demand, everyone)
+        reservation, slot = await _turn(exchange, demand, None if lasting else everyone)
         if slot is not None:
             exchange.take_place(reservation, slot)
             return Admission(exchange)

@@ -37,12 +37,14 @@ _log = structlog.get_logger(__name__)
 class Reservation:
     """One grant of `limits`. Every method may be called again, and then does nothing."""
 
-    __slots__ = ("__weakref__", "_grant", "_leased", "_limits")
+    __slots__ = ("__weakref__", "_grant", "_leased", "_limits", "_placed", "_used")
 
     def __init__(self, limits: Limits, grant: OpaqueGrant) -> None:
         self._limits = limits
         self._grant: OpaqueGrant | None = grant
         self._leased = True
+        self._placed = False
+        self._used: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"<Reservation of {self._grant}>"
@@ -57,14 +59,24 @@ class Reservation:
         grant, self._grant = self._grant, None
         return grant
 
+    def keep_place(self) -> None:
+        """Keep the place until it is given back, though the use may be known before that."""
+        self._placed = True
+
     async def release(self) -> None:
         """Let another request have its place; what it reserved stays."""
         if self._leased and self._grant is not None:
             self._leased = False
-            await self._tell(self._limits.release(self._grant))
+            if self._used is not None:
+                await self.settle(*self._used)
+            else:
+                await self._tell(self._limits.release(self._grant))
 
     async def settle(self, tokens: int, cost: int) -> None:
         """Replace the reserve by the tokens and nano-dollars used."""
+        if self._placed and self._leased:
+            self._used = tokens, cost
+            return
         grant, self._grant = self._grant, None
         if grant is not None:
             await self._tell(self._limits.settle(grant, tokens, cost))

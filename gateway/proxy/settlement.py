@@ -230,6 +230,9 @@ class Settlement:
         call = Settlement(self._services, record, self.trace)
         call.started, call.prompt = self.started, self.prompt
         call.reservation, self.reservation = self.reservation, None
+        if call.reservation is not None:
+            # The call may end long before the caller has read its answer.
+            call.reservation.keep_place()
         self._shared = call._shared = _SharedRecord(self, call)
         return call
 

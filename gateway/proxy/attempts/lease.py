@@ -168,6 +168,8 @@ async def _place(
     slot: SlotLease | None = None
     if scope is not None and (joint := slots.beside()) is not None:
         granted = await joint.ask(limits, (scope,), demand, reservations.seconds)
+        if granted is None and hedge:
+            return Skipped(SkipReason.BUSY)
         slot = joint
     if slot is None or granted is None:
         if not slots.acquire_nowait():

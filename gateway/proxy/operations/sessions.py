@@ -129,7 +129,8 @@ async def serve_session(
             called.query,
             first,
         )
-        async with await admit(exchange, demand, exchange.started + asked.timeout):
+        until = exchange.started + asked.timeout
+        async with await admit(exchange, demand, until, lasting=True):
             try:
                 await RoutedSession(exchange, model, options, terms).run()
             finally:

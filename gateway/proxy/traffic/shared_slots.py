@@ -78,8 +78,10 @@ class SharedSlots(Slots):
         self._line: deque[_Waiter] = deque()
         # Requests that have a place here, and none among all yet.
         self._pending = 0
-        # And those whose lease is in their own grant, not among these.
+        # Of those that have both, the ones whose lease is in their own grant.
         self._joint = 0
+        # Questions under way for more such.
+        self._asking = 0
 
     @property
     def shared(self) -> bool:
@@ -113,39 +115,43 @@ class SharedSlots(Slots):
         return True
 
     def beside(self) -> JointSlot | None:
-        if not self._scope or self.held >= self._most or self._line or self._queue:
+        if not self._scope or self._line or self._queue:
             return None
-        self.held += 1
-        self._joint += 1
+        if self.held + self._asking >= self._most:
+            return None
+        self._asking += 1
         return JointSlot(self, self._scope[0])
+
+    def answered(self, *, granted: bool) -> None:
+        # More than the limit may be held for a moment, with those that ask without success.
+        self._asking -= 1
+        self.held += granted
+        self._joint += granted
 
     async def acquire_at_once(self) -> bool:
         if self.held >= self._most or self._line:
             return False
-        self.held += 1
+        self._take()
         granted = False
-        self._pending += 1
         try:
             granted = await self._ask()
         finally:
-            self._pending -= 1
-            if not granted:
-                super().release()
+            if granted:
+                self._pending -= 1
+            else:
+                self._hand_back()
         return granted
 
     async def acquire(self, caller: str, deadline: float, rng: Rng) -> None:
         until = min(deadline, trio.current_time() + self.timeout)
         await super().acquire(caller, until, rng)
-        granted = False
-        self._pending += 1
         try:
             if self._line or not await self._ask():
                 await self._wait(until, rng)
-            granted = True
-        finally:
-            self._pending -= 1
-            if not granted:
-                super().release()
+        except BaseException:
+            self._hand_back()
+            raise
+        self._pending -= 1
 
     def release(self) -> None:
         # There are fewer leases than requests where some came in before there was a limit.
@@ -155,6 +161,16 @@ class SharedSlots(Slots):
 
     def release_joint(self) -> None:
         self._joint -= 1
+        super().release()
+
+    def _take(self) -> None:
+        # As soon as it is called from the queue, before it runs: what others release at that very
+        # moment is no place of its own.
+        super()._take()
+        self._pending += 1
+
+    def _hand_back(self) -> None:
+        self._pending -= 1
         super().release()
 
     def refuse_all(self) -> None:
@@ -176,7 +192,7 @@ class SharedSlots(Slots):
 
     async def _wait(self, until: float, rng: Rng) -> None:
         """Wait in line for a place among all. Raises Overloaded and ShuttingDown."""
-        if len(self._line) >= self.max_queue:
+        if self._draining or len(self._line) >= self.max_queue:
             raise self._too_much("queue_full", "too many are waiting", rng)
         waiter = _Waiter()
         self._line.append(waiter)

@@ -103,11 +103,14 @@ class Slots:
         return False
 
     def beside(self) -> JointSlot | None:
-        """Take a slot that other processes are asked for along with other limits, if there is one.
+        """Return a slot to be asked for at once, along with other limits, if one may be free.
 
         None also where the limit is this process's own, and there is nobody to ask.
         """
         return None
+
+    def answered(self, *, granted: bool) -> None:
+        """Take note of what the others said of a `JointSlot`: it is held from now on, or is not."""
 
     async def acquire_at_once(self) -> bool:
         """Take a slot if one is free, where `acquire_nowait` could not tell; wait for none."""
@@ -120,7 +123,7 @@ class Slots:
         queue is full or the wait gets too long, and `ShuttingDown` if a drain ends the wait.
         """
         if self.held < self._most:
-            self.held += 1
+            self._take()
             return
         now = trio.current_time()
         waiter = _SlotWaiter(caller, now, min(deadline, now + self.timeout))
@@ -134,7 +137,7 @@ class Slots:
                 # Other tasks run between a cancellation and this line, and one of them may have
                 # handed its slot to this waiter, which will not use it.
                 if waiter.outcome is _Outcome.GRANTED:
-                    self.release()
+                    self._hand_back()
                 else:
                     self._queue.discard(waiter)
                 raise
@@ -165,8 +168,16 @@ class Slots:
         while self._queue and self.held < self._most:
             waiter = self._queue.next(trio.current_time())
             if waiter is not None:
-                self.held += 1
+                self._take()
                 waiter.call(_Outcome.GRANTED)
+
+    def _take(self) -> None:
+        """Count a slot as held, for `acquire`."""
+        self.held += 1
+
+    def _hand_back(self) -> None:
+        """Give a slot back that `acquire` has not returned."""
+        self.release()
 
     def _has_room(self, caller: str, now: float) -> bool:
         if len(self._queue) < self.max_queue:
@@ -208,7 +219,7 @@ class SlotLease:
 class JointSlot(SlotLease):
     """A slot whose lease among all processes is a part of its request's own grant.
 
-    It is held once `ask` has been granted, and given back already if not.
+    It is held once `ask` has been granted. While it is asked for it keeps nobody else waiting.
     """
 
     __slots__ = ("_scope",)
@@ -220,16 +231,23 @@ class JointSlot(SlotLease):
     async def ask(
         self, limits: Limits, scopes: Iterable[Scope], demand: Demand, expires_in: float
     ) -> OpaqueGrant | LimitRefusal | None:
-        """Ask for `scopes` and for this slot; None if nothing but a slot is missing."""
-        granted: OpaqueGrant | LimitRefusal | None = None
+        """Ask for `scopes` and for this slot, once; None if a slot is what is missing.
+
+        More may be missing then, so that `scopes` are to be asked for by themselves.
+        """
+        slots, self._slots = self._slots, None
+        assert slots is not None
+        answer: OpaqueGrant | LimitRefusal | None = None
         try:
-            granted = await limits.admit((*scopes, self._scope), demand, expires_in)
+            answer = await limits.admit((*scopes, self._scope), demand, expires_in)
         finally:
-            if granted is None or isinstance(granted, LimitRefusal):
-                self.release()
-        if isinstance(granted, LimitRefusal) and granted.scope.key == self._scope.key:
+            granted = answer is not None and not isinstance(answer, LimitRefusal)
+            slots.answered(granted=granted)
+        if granted:
+            self._slots = slots
+        elif isinstance(answer, LimitRefusal) and answer.scope.key == self._scope.key:
             return None
-        return granted
+        return answer
 
     def release(self) -> None:
         slots, self._slots = self._slots, None

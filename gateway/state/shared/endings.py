@@ -59,7 +59,7 @@ class EndingQueue:
         return told + len(self._news)
 
     def put(self, ending: GrantEnding) -> None:
-        if len(self._waiting) >= _MOST:
+        if len(self._waiting) >= _MOST and ending.grant.id not in self._waiting:
             del self._waiting[next(iter(self._waiting))]
             self.dropped += 1
             if self.dropped == 1:
@@ -110,12 +110,8 @@ class EndingQueue:
         """Send all that waits. Raises StoreFailed."""
         while self._news:
             await self._link.ask(self._news.popleft())
-        while self._carries:
-            await self._link.ask(self._carries[0])
-            self._carries.popleft()
-        while self._renewals:
-            await self._link.ask(self._renewals[0])
-            self._renewals.popleft()
+        await self._send_all_of(self._carries)
+        await self._send_all_of(self._renewals)
         while self._waiting:
             batch = tuple(islice(self._waiting.values(), _BATCH))
             await self._link.ask(EndCall(batch))
@@ -123,3 +119,11 @@ class EndingQueue:
                 # More may have been told of it meanwhile.
                 if self._waiting.get(ending.grant.id) is ending:
                     del self._waiting[ending.grant.id]
+
+    async def _send_all_of(self, calls: deque[CarryCall] | deque[RenewCall]) -> None:
+        while calls:
+            first = calls[0]
+            await self._link.ask(first)
+            # They may have been let go of meanwhile, or were sent at the end of the process.
+            if calls and calls[0] is first:
+                calls.popleft()
