@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import trio
 from sqlalchemy import Connection, insert, select, text
+from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError
 
 from gateway.core.records.audit import AuditEvent
@@ -41,6 +42,25 @@ def batch(number: int, *numbers: int, events: int = 0) -> Batch:
 def test_a_batch_is_written_whole(database: Database) -> None:
     assert write(database, batch(1, *range(50), events=3)).written == 53
     check(database, range(50), events=3)
+
+
+@pytest.mark.parametrize("records", [1, 3, 4, 15, 16, 17, 100, 101])
+def test_a_batch_takes_few_statements(database: Database, records: int) -> None:
+    """After each, `sqlite3` has the event loop and the writer's thread wait for each other."""
+    done: list[str] = []
+
+    def noted(connection: Connection) -> InsertOutcome:
+        def note(_c: Any, _cursor: Any, statement: str, rows: Any, _x: Any, many: bool) -> None:
+            done.extend([statement] * (len(rows) if many else 1))
+
+        listen(connection, "before_cursor_execute", note)
+        made = batch(1, *range(records))
+        return write_batches(connection, "w", [made], chain.append, RollupModels())
+
+    assert database.write_now(noted).written == records
+    check(database, range(records))
+    assert len([each for each in done if "INSERT INTO requests" in each]) <= 6 + records // 16
+    assert len([each for each in done if "INSERT INTO attempts" in each]) <= 6 + records // 10
 
 
 def test_nothing_is_written_twice(database: Database) -> None:
