@@ -102,6 +102,32 @@ def test_what_h11_refuses_is_refused(name: bytes, value: bytes) -> None:
         ResponseWriter(head_only=False, old=False, close=False).begin(200, [(name, value)])
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.text("x-\n :\t\x80", max_size=4).map(lambda name: name.encode("latin-1")),
+            st.text("a \t\r\n:\0\v\f\xff", max_size=6).map(lambda text: text.encode("latin-1")),
+        ),
+        max_size=3,
+    )
+)
+def test_whatever_h11_refuses_is_refused(headers: list[HeaderPair]) -> None:
+    def begun() -> bytes:
+        return ResponseWriter(head_only=False, old=False, close=False).begin(204, headers)
+
+    try:
+        response = h11.Response(status_code=204, headers=headers)
+    except h11.LocalProtocolError:
+        with pytest.raises(RuntimeError):
+            begun()
+        return
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    while type(server.next_event()) not in (h11.EndOfMessage, h11.PAUSED):
+        pass
+    assert begun() == server.send(response)
+
+
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 1000])
 def test_a_status_that_is_none(status: int) -> None:
     with pytest.raises(RuntimeError):
