@@ -160,5 +160,6 @@ class Record(msgspec.Struct, kw_only=True):
 
 
 def milliseconds(seconds: float) -> float:
-    """Return `seconds` in milliseconds, to the microsecond."""
-    return round(seconds * 1000, 3)
+    """Return `seconds`, which are finite, in milliseconds, to the microsecond."""
+    # `round` to three digits goes by way of a text, for thrice as long.
+    return round(seconds * 1e6) / 1000
