@@ -21,6 +21,7 @@ from gateway.proxy.traffic.control import OF_GATEWAY, TrafficControl
 from gateway.proxy.traffic.shared_slots import SharedSlots
 from gateway.proxy.traffic.slots import Slots
 from gateway.state.limits import MemoryLimits
+from gateway.state.shared.limits import SharedLimits
 
 from ..scripts import Step
 from ..world import KEY, State, World
@@ -80,7 +81,12 @@ class Sharer:
     """One of those that share `limits`, with the places of all."""
 
     def __init__(
-        self, limits: RemoteLimits, most: int | None = 2, *, seed: int = 0, max_queue: int = 100
+        self,
+        limits: RemoteLimits | SharedLimits,
+        most: int | None = 2,
+        *,
+        seed: int = 0,
+        max_queue: int = 100,
     ) -> None:
         self.limits = limits
         self.rng = random.Random(seed)
@@ -123,7 +129,7 @@ class Sharer:
     def world(self, *plays: tuple[str, Sequence[Step]], own: Scope = OWN, **more: object) -> World:
         """Return a request of a caller with limits, by this process."""
         state = State()
-        state.limits = self.limits
+        state.limits = self.limits  # type: ignore[assignment]
         who = Caller(
             name="t",
             digest=hashlib.sha256(KEY).digest(),
@@ -159,4 +165,5 @@ class Sharer:
 
 def ended(process: Sharer) -> None:
     process.check(empty=True)
+    assert isinstance(process.limits, RemoteLimits)
     assert process.limits.ledger.held() == 0

@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -17,6 +18,7 @@ from trio.testing import MockClock
 
 from gateway.core.cache.answers import ModelCache
 from gateway.core.limits.ledger import Demand, LimitKind, LimitRefusal, Scope, ScopeLimits
+from gateway.core.limits.operations import AdmitCall, EndCall, LimitCall, StoreFailed
 from gateway.core.routing.causes import Skipped, SkipReason
 from gateway.errors import GatewayError, Overloaded, ShuttingDown
 from gateway.group.host_store import HostLimitStore
@@ -31,6 +33,7 @@ from gateway.proxy.traffic.shared_slots import LOOK
 from gateway.proxy.traffic.slots import Slots
 from gateway.proxy.traffic.turns import Ask
 from gateway.state.shared.limits import SharedLimits
+from gateway.state.shared.store import LimitStore
 
 from ...rounds import rounds
 from ..scripts import DONE, EOF, STOP, Head, ScriptedClient, Step, chunk, ok
@@ -50,17 +53,25 @@ class Process:
 
 
 @pytest.fixture
-async def socket(tmp_path: Path, nursery: trio.Nursery) -> Path:
+async def host(tmp_path: Path, nursery: trio.Nursery) -> LimitHost:
     host = LimitHost(tmp_path / "limits.sock")
     await nursery.start(host.run)
+    return host
+
+
+@pytest.fixture
+def socket(tmp_path: Path, host: LimitHost) -> Path:
     return tmp_path / "limits.sock"
 
 
 @asynccontextmanager
 async def process(
-    socket: Path, processes: int = 2, most: int | None = LIMIT
+    socket: Path,
+    processes: int = 2,
+    most: int | None = LIMIT,
+    store: Callable[[Path], LimitStore] = HostLimitStore,
 ) -> AsyncIterator[Process]:
-    limits = SharedLimits(HostLimitStore(socket), random.random, processes=processes, timeout=2.0)
+    limits = SharedLimits(store(socket), random.random, processes=processes, timeout=2.0)
     made = slots_of(limits)
     assert made is not None
     slots = made("provider a", "places:provider:a", 100, 5.0, Reservations())
@@ -661,3 +672,132 @@ async def test_a_shared_call_leaves_its_first_caller_the_place(
     assert limits.asked == [("token:t", PLACES)]
     assert limits.ended == ["settle"]
     ended(process)
+
+
+# With a place where limits are kept...
+
+
+class RecordingStore(HostLimitStore):
+    """The supervisor's, which knows what it was asked.
+
+    The next admission fails before or after it is done, if `fails` says so.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.calls: list[LimitCall] = []
+        self.fails = ""
+
+    async def call(self, call: LimitCall) -> Any:
+        self.calls.append(call)
+        fails = ""
+        if isinstance(call, AdmitCall):
+            fails, self.fails = self.fails, ""
+        if fails == "before":
+            raise StoreFailed("the question is lost")
+        answer = await super().call(call)
+        if fails == "after":
+            raise StoreFailed("the answer is lost")
+        return answer
+
+    @property
+    def admissions(self) -> list[tuple[str, ...]]:
+        """Return which limits were asked for, question by question."""
+        return [
+            tuple(scope.key for scope in call.scopes)
+            for call in self.calls
+            if isinstance(call, AdmitCall)
+        ]
+
+    @property
+    def endings(self) -> list[list[str]]:
+        """Return how grants were ended, call by call."""
+        return [
+            [each.how for each in call.endings] for call in self.calls if isinstance(call, EndCall)
+        ]
+
+
+def recorded(of: Process) -> RecordingStore:
+    assert isinstance(of.limits.store, RecordingStore)
+    return of.limits.store
+
+
+@pytest.mark.parametrize("provider", [False, True])
+async def test_a_request_asks_the_supervisor_once(
+    host: LimitHost, socket: Path, provider: bool
+) -> None:
+    async with process(socket, store=RecordingStore) as one:
+        sharer = Sharer(one.limits)
+        limited = {"a": Scope("provider:a", ScopeLimits(rpm=100))} if provider else None
+        world = sharer.world(("a", ok()), provider_scopes=limited)
+        if provider:
+            sharer.traffic.provider("a").limit = 3
+        await world.exchange()
+        assert world.client.status == 200
+        await until(lambda: host.ledger.held() == 0 and not len(one.limits._queue))
+        of_provider = [("provider:a", OF_PROVIDER + "a")] if provider else []
+        assert recorded(one).admissions == [("token:t", PLACES), *of_provider]
+        # Its place may have been told of before what it used was known.
+        ends = [how for call in recorded(one).endings for how in call]
+        assert ends.count("settle") == 1 + len(of_provider)
+        assert len(ends) <= 2 + len(of_provider)
+        sharer.check(empty=True)
+
+
+async def test_the_end_of_a_request_is_told_once(host: LimitHost, socket: Path) -> None:
+    async with process(socket, store=RecordingStore) as one:
+        sharer = Sharer(one.limits)
+        exchange = sharer.exchange()
+        async with await admit(exchange, Demand(), math.inf):
+            assert host.ledger.held() == 2
+        assert exchange.settlement.reservation is not None
+        # No task ran between the two.
+        await exchange.settlement.reservation.settle(1, 1)
+        await until(lambda: not len(one.limits._queue))
+        assert recorded(one).endings == [["settle"]]
+        assert host.ledger.held() == 0
+        sharer.check(empty=True)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+async def test_the_others_are_lost_in_the_middle_of_a_question(
+    host: LimitHost, socket: Path, moment: str
+) -> None:
+    async with process(socket, store=RecordingStore) as one:
+        sharer = Sharer(one.limits)
+        everyone = sharer.everyone
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sharer.request, math.inf)
+            await until(lambda: everyone.in_use == 1)
+            recorded(one).fails = moment
+            nursery.start_soon(sharer.request, math.inf)
+            await until(lambda: one.limits.link.outages > 0)
+            assert one.limits.decided_alone
+            # Of two places one is this process's own: the second is had when the others are back.
+            await until(lambda: everyone.in_use == 2)
+            sharer.check()
+            await until(lambda: not one.limits.degraded and not len(one.limits._queue))
+            await until(lambda: host.ledger.held() == 4)
+            nursery.cancel_scope.cancel()
+        sharer.check(empty=True)
+        await until(lambda: host.ledger.held() == 0)
+
+
+async def test_requests_that_are_cut_leave_no_lease_with_the_supervisor(
+    host: LimitHost, socket: Path
+) -> None:
+    rng = random.Random(7)
+    async with process(socket) as one, process(socket) as two:
+        sharers = [Sharer(each.limits, seed=number) for number, each in enumerate((one, two))]
+
+        async def cut(sharer: Sharer) -> None:
+            with trio.move_on_after(rng.random() * 0.02), suppress(GatewayError):
+                await sharer.request(rng.random() * 0.005)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(rounds(100, 2000)):
+                nursery.start_soon(cut, sharers[number % 2])
+                await trio.sleep(rng.random() * 0.001)
+        for sharer in sharers:
+            sharer.check(empty=True)
+        await until(lambda: host.ledger.held() == 0)
