@@ -57,8 +57,8 @@ class HostLimitStore:
         return f"<HostLimitStore at {self._path}>"
 
     @property
-    def lost(self) -> bool:
-        return not self._open
+    def lost(self) -> str:
+        return "" if self._open else "the supervisor does not answer"
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:

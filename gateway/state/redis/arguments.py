@@ -119,7 +119,7 @@ class ScriptArguments:
 
     def reply(self, call: LimitCall, said: bytes) -> Any:
         """Return what the reply to `call` says. Raises StoreFailed."""
-        raw = said.split(b"\n")
+        raw = said.split(b"\n") if said else []
         match call:
             case AdmitCall():
                 return _admitted(call, raw)

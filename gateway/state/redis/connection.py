@@ -25,7 +25,7 @@ from coredis.exceptions import MovedError, NoScriptError, RedisError
 
 from ...core.limits.operations import StoreFailed
 from ...core.state_server import StateAddress, StateServer, state_address
-from .pipelined import PipelinedStream, Stream, packed
+from .pipelined import PipelinedStream, Stream, packed, said
 
 # For all that is asked while a connection is made; `StoreLink` bounds the whole.
 _CONNECT: Final = 1.0
@@ -79,9 +79,10 @@ class RedisConnection:
         return f"<RedisConnection to {self.address}>"
 
     @property
-    def lost(self) -> bool:
+    def lost(self) -> str:
+        """Return why the connection has ended by itself, if it has."""
         stream = self._stream
-        return stream is not None and stream.lost
+        return "" if stream is None else stream.lost
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -93,7 +94,7 @@ class RedisConnection:
             connection = _Connection(stream, TCPLocation(*where), **self._options())
             async with trio.open_nursery() as nursery:
                 with trio.fail_after(_CONNECT):
-                    await nursery.start(connection.run)
+                    await _greet(nursery, connection)
                 stream.take_over()
                 self._stream = stream
                 try:
@@ -130,9 +131,9 @@ class RedisConnection:
         except MovedError as exc:
             if self.address.kind == "cluster":
                 self._moved = (exc.host, exc.port)
-            raise StoreFailed(_said(exc)) from exc
+            raise StoreFailed(said(exc)) from exc
         except RedisError as exc:
-            raise StoreFailed(_said(exc)) from exc
+            raise StoreFailed(said(exc)) from exc
 
     def _heard(self, data: bytes) -> None:
         self.hear(data)
@@ -150,8 +151,8 @@ class RedisConnection:
         if self._tls is None:
             return tcp, where
         # Servers end a connection without TLS's farewell.
-        stream = trio.SSLStream(tcp, self._tls, server_hostname=where[0], https_compatible=True)
         try:
+            stream = trio.SSLStream(tcp, self._tls, server_hostname=where[0], https_compatible=True)
             await stream.do_handshake()
         except BaseException:
             await trio.aclose_forcefully(tcp)
@@ -188,6 +189,15 @@ class RedisConnection:
             "stream_timeout": _CONNECT,
             "client_name": "llm-gateway",
         }
+
+
+async def _greet(nursery: trio.Nursery, connection: _Connection) -> None:
+    try:
+        await nursery.start(connection.run)
+    except RedisError:
+        # coredis says that it could not connect also where it was cancelled, and nothing else then.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        raise
 
 
 async def _first_reachable(
@@ -227,6 +237,4 @@ def _known(exc: Exception) -> bool:
 def _said(exc: BaseException) -> str:
     if isinstance(exc, trio.TooSlowError):
         return f"no connection within {_CONNECT:.0f} s"
-    cause = exc.__cause__
-    text = str(exc) or type(exc).__name__
-    return text if cause is None or not str(cause) else f"{text}: {cause}"
+    return said(exc)

@@ -42,7 +42,7 @@ class RedisLimitStore:
         self._connection.hear = hear
 
     @property
-    def lost(self) -> bool:
+    def lost(self) -> str:
         return self._connection.lost
 
     @asynccontextmanager

@@ -18,7 +18,7 @@ from typing import Any, Final
 import outcome
 import trio
 from coredis.constants.resp import DataType
-from coredis.exceptions import RedisError
+from coredis.exceptions import InvalidResponse, RedisError
 from coredis.parser import NotEnoughData, Parser
 
 from ...core.limits.operations import StoreFailed
@@ -29,6 +29,10 @@ _READ: Final = 65_536
 _MOST: Final = 32 * 1024 * 1024
 
 _BROKEN: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+# What coredis's parser fails with, which is compiled: by itself, by a number that is none, and by a
+# line without anything.
+_NO_ANSWER: Final = (RedisError, ValueError, IndexError, SystemError)
 
 Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
@@ -61,7 +65,8 @@ class PipelinedStream:
     """
 
     def __init__(self, stream: Stream, hear: Callable[[bytes], None]) -> None:
-        self.lost = False
+        # Why nothing can be asked any more, once that is so.
+        self.lost = ""
         self._stream = stream
         self._socket = stream.socket if isinstance(stream, trio.SocketStream) else None
         self._hear = hear
@@ -71,7 +76,7 @@ class PipelinedStream:
         self._some = trio.Event()
 
     def __repr__(self) -> str:
-        return f"<PipelinedStream {'lost' if self.lost else 'open'}, {len(self._questions)} asked>"
+        return f"<PipelinedStream {self.lost or 'open'}, {len(self._questions)} asked>"
 
     def take_over(self) -> None:
         """Let questions be asked; coredis has been answered all that it has asked."""
@@ -86,7 +91,7 @@ class PipelinedStream:
         if not self.lost:
             self._send(command)
         if self.lost:
-            raise StoreFailed("the connection is lost")
+            raise StoreFailed(self.lost)
         question = _Question(trio.lowlevel.current_task())
         self._questions.append(question)
 
@@ -105,8 +110,8 @@ class PipelinedStream:
                 data = bytes(self._unsent)
                 try:
                     await self._stream.send_all(data)
-                except _BROKEN:
-                    self._lose("the connection is lost")
+                except _BROKEN as exc:
+                    self._lose(_why(exc))
                     return
                 del self._unsent[: len(data)]
 
@@ -123,8 +128,8 @@ class PipelinedStream:
                     return data
                 self._take(data)
             raise ConnectionResetError("the server has closed the connection")
-        except BaseException:
-            self._lose("the connection is lost")
+        except BaseException as exc:
+            self._lose(_why(exc))
             raise
 
     async def send(self, item: bytes) -> None:
@@ -146,8 +151,8 @@ class PipelinedStream:
         if not self._unsent and self._socket is not None:
             try:
                 sent = send_now(self._socket, data)
-            except OSError:
-                self._lose("the connection is lost")
+            except OSError as exc:
+                self._lose(_why(exc))
                 return
             if sent == len(data):
                 return
@@ -171,14 +176,32 @@ class PipelinedStream:
                 self._answer(value)
 
     def _answer(self, value: Any) -> None:
+        if not self._questions:
+            raise InvalidResponse("an answer to nothing that was asked")
         task = self._questions.popleft().task
         if task is not None:
             failed = isinstance(value, RedisError)
             trio.lowlevel.reschedule(task, outcome.Error(value) if failed else outcome.Value(value))
 
     def _lose(self, why: str) -> None:
-        self.lost = True
+        self.lost = self.lost or why
+        self._unsent.clear()
         for question in self._questions:
             if question.task is not None:
                 trio.lowlevel.reschedule(question.task, outcome.Error(StoreFailed(why)))
         self._questions.clear()
+
+
+def said(exc: BaseException) -> str:
+    """Return what `exc` says, and what is behind it."""
+    text = str(exc) or type(exc).__name__
+    cause = exc.__cause__
+    return text if cause is None else f"{text}: {str(cause) or type(cause).__name__}"
+
+
+def _why(exc: BaseException) -> str:
+    if isinstance(exc, trio.Cancelled):
+        return "the connection is closed"
+    if isinstance(exc, _NO_ANSWER):
+        return f"the server does not keep to the protocol: {said(exc)}"
+    return f"the connection is lost: {said(exc)}"

@@ -186,9 +186,9 @@ class StoreLink:
             with trio.move_on_after(LOOK_EVERY):
                 await self._down.wait()
                 return
-            if self._store.lost:
+            if lost := self._store.lost:
                 # Found out here, it is none of the next request's trouble.
-                raise StoreFailed("the connection is lost")
+                raise StoreFailed(lost)
             if trio.current_time() >= due:
                 await self._beat()
                 due = trio.current_time() + BEAT_EVERY

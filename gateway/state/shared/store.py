@@ -18,8 +18,8 @@ class LimitStore(Protocol):
     hear: Callable[[bytes], None]
 
     @property
-    def lost(self) -> bool:
-        """Say whether the connection has ended by itself."""
+    def lost(self) -> str:
+        """Return why the connection has ended by itself, if it has."""
         ...
 
     def connected(self) -> AbstractAsyncContextManager[None]:
