@@ -24,6 +24,7 @@ from gateway.core.routing.hedging import HedgeCap, HedgePolicy
 from ..rounds import rounds, swept
 from .scripts import DONE, EOF, JSON, STOP, Head, Play, ScriptedClient, Step, chunk, status
 from .striker import Striker
+from .traffic.sharers import RemoteLimits, Sharer
 from .world import KEY, World, body
 
 STREAM: list[Step] = [
@@ -133,8 +134,20 @@ def raced_after_a_failure() -> World:
     return raced(Play("a", status(503, after=2)), Play("b", STREAM))
 
 
+def raced_with_shared_places() -> World:
+    """Let the places be those of several processes, and ask for them along with other limits."""
+    world = raced(Play("a", SLOW), Play("b", STREAM))
+    limits = RemoteLimits(0.5)
+    world.state.limits = limits
+    world.traffic = Sharer(limits, 1, lifecycle=world.lifecycle).traffic
+    for name in "ab":
+        world.traffic.provider(name).limit = 1
+    return world
+
+
 RACES = [
     raced_and_overtaken,
+    raced_with_shared_places,
     raced_and_won,
     raced_whole,
     raced_and_won_whole,

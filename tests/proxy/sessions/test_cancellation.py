@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gateway.core.dialects.openai_realtime.dialect import REALTIME
+from gateway.core.dialects.openai_realtime.dialect import REALTIME, RESPONSES_SOCKET
 from gateway.core.dialects.sessions.base import SessionOpening
 from gateway.core.records.record import EndReason
 from gateway.core.routing.call import Call
@@ -26,6 +26,7 @@ from ...rounds import rounds, swept
 from ..scripts import ScriptedClient, ScriptedUpstream
 from ..striker import Striker
 from ..test_cancellation import LIMITED
+from ..traffic.sharers import PLACES, RemoteLimits, Sharer, ended
 from ..world import KEY, World
 
 # What a side says, and after how many seconds.
@@ -240,6 +241,44 @@ def test_nothing_is_left_of_a_session_cancelled_at_any_step(make: Any) -> None:
                 seen.add(world.records.all[0].end_reason)
             assert reason in seen
             assert seen <= {reason, usual}, (way, seen)
+
+
+async def test_a_place_among_all_is_held_through_all_turns(autojump_clock: MockClock) -> None:
+    turn = message(type="response.create", model="m", input="hello")
+    answer = message(type="response.completed", response={"id": "resp_1", "usage": USAGE})
+    world = World(
+        [],
+        routes=["a"],
+        client=ScriptedSocket([(1, turn), (4, turn), (4, SocketClose(1000))]),
+        dialect=RESPONSES_SOCKET,
+        callers=[LIMITED],
+    )
+    world.upstream = Opener([[(3, answer), (4, answer)]])
+    limits = world.state.limits = RemoteLimits()
+    sharer = Sharer(limits, 1, lifecycle=world.lifecycle)
+    world.traffic = sharer.traffic
+    client = world.client
+    assert isinstance(client, ScriptedSocket)
+    call = SessionCall(RESPONSES_SOCKET, SessionOpening(""), lambda: world.snapshot, b"")
+
+    async def work(exchange: Exchange) -> None:
+        await serve_session(exchange, KEY, call, ClientOptions(), client)
+
+    seen = set()
+    async with trio.open_nursery() as nursery:
+
+        async def look() -> None:
+            while True:
+                await trio.sleep(0.25)
+                seen.add((sharer.everyone.in_use, limits.leases(PLACES)))
+
+        nursery.start_soon(look)
+        await world.exchange(work=work)
+        nursery.cancel_scope.cancel()
+    own = LIMITED.scopes[0].key
+    assert limits.asked == [(own,), (PLACES,), (own,)]
+    assert seen == {(0, 0), (1, 1)}
+    ended(sharer)
 
 
 def test_what_is_said_and_what_it_comes_to() -> None:

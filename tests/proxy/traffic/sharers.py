@@ -87,10 +87,11 @@ class Sharer:
         *,
         seed: int = 0,
         max_queue: int = 100,
+        lifecycle: Lifecycle | None = None,
     ) -> None:
         self.limits = limits
         self.rng = random.Random(seed)
-        self.traffic = TrafficControl(Lifecycle(), share=self._shared)
+        self.traffic = TrafficControl(lifecycle or Lifecycle(), share=self._shared)
         self.configure(most, max_queue=max_queue)
 
     def configure(self, most: int | None, *, max_queue: int = 100) -> None:
