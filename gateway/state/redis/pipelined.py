@@ -91,6 +91,8 @@ class PipelinedStream:
         if not self.lost:
             self._send(command)
         if self.lost:
+            # Whoever is cancelled together with the connection is told that, and of no failure.
+            await trio.lowlevel.checkpoint_if_cancelled()
             raise StoreFailed(self.lost)
         question = _Question(trio.lowlevel.current_task())
         self._questions.append(question)
@@ -196,6 +198,9 @@ def said(exc: BaseException) -> str:
     """Return what `exc` says, and what is behind it."""
     text = str(exc) or type(exc).__name__
     cause = exc.__cause__
+    # Trio puts what became of each of a host's addresses into one.
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
     return text if cause is None else f"{text}: {str(cause) or type(cause).__name__}"
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import gc
+import os
 import random
+import resource
+import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,16 @@ import trustme
 from gateway.core.limits.ledger import Demand, LimitRefusal, Scope, ScopeLimits
 from gateway.core.limits.operations import StoreFailed
 from gateway.core.state_server import StateServer
+from gateway.state.redis import connection as module
 from gateway.state.redis.connection import RedisConnection
 from gateway.state.redis.limit_store import RedisLimitStore
 from gateway.state.shared.limits import SharedLimits
 
 from ...ports import lasting_port
+from ...rounds import swept
 from ...valkey import NoValkey, Reply, ValkeyServer
+from ..shared.conftest import until
+from .scripted import Play, greet, played
 
 ONE = (Scope("token:a", ScopeLimits(max_concurrent=1)),)
 
@@ -242,3 +249,165 @@ def _sentinel(stack: ExitStack, watched: ValkeyServer) -> int:
     )
     stack.enter_context(made.as_sentinel(file))
     return made.port
+
+
+# Connections that are refused, not answered or given up while they are made, by a played server...
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """Hold that what is opened is closed again, at both ends."""
+    gc.collect()
+    before = descriptors()
+    yield
+    gc.collect()
+    await until(lambda: descriptors() <= before)
+
+
+async def refused(url: str) -> str:
+    with pytest.raises(StoreFailed) as caught:
+        async with RedisConnection(StateServer(url=url), "c").connected():
+            raise AssertionError("it is not connected")
+    return str(caught.value)
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize(
+    ("hello", "why"),
+    [
+        (b"-ERR unknown command 'HELLO'\r\n", "unknown command 'HELLO'"),
+        (b"-WRONGPASS invalid username-password pair\r\n", "invalid username-password pair"),
+        (b"-NOAUTH HELLO must be called with AUTH\r\n", "must be called with AUTH"),
+        (b"-LOADING Valkey is loading the dataset in memory\r\n", "is loading the dataset"),
+        (b"-ERR max number of clients reached\r\n", "max number of clients reached"),
+        (b"+OK\r\n", "Unable to establish a connection to 127.0.0.1"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "Unknown RESP data type: 'H'"),
+        (b"\r\n", "Unable to establish a connection to 127.0.0.1"),
+    ],
+)
+async def test_a_server_that_greets_otherwise(hello: bytes, why: str) -> None:
+    async with played(lambda stream: greet(stream, hello=hello)) as url:
+        assert why in await refused(url)
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_who_may_not_hear_what_is_published_is_not_connected() -> None:
+    said = b"-NOPERM this user has no permissions to access the channel\r\n"
+    async with played(lambda stream: greet(stream, subscribe=said)) as url:
+        assert "no permissions to access the channel" in await refused(url)
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_a_server_that_closes_at_once() -> None:
+    async def close(stream: trio.SocketStream) -> None:
+        await stream.aclose()
+
+    async with played(close) as url:
+        said = await refused(url)
+        assert "closed the connection" in said or "reset" in said or "pipe" in said.lower()
+
+
+async def silent(stream: trio.SocketStream) -> None:
+    await stream.receive_some(100_000)
+    await trio.sleep_forever()
+
+
+async def greeted_only(stream: trio.SocketStream) -> None:
+    await greet(stream, subscribe=b"")
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("play", [silent, greeted_only])
+async def test_a_server_that_says_nothing(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CONNECT", 0.3)
+    async with played(play) as url:
+        assert (await refused(url)).startswith("no connection within")
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_a_port_at_which_nothing_listens() -> None:
+    assert "Connection refused" in await refused(f"redis://127.0.0.1:{lasting_port()}")
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_no_descriptor_is_left() -> None:
+    async with played(greet) as url:
+        with no_more_descriptors():
+            assert "Too many open files" in await refused(url)
+        async with RedisConnection(StateServer(url=url), "c").connected():
+            pass
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class CancelAtAnyStep(trio.abc.Instrument):
+    """Cancels `scope` before or after the `step`-th step of all tasks, also of coredis's."""
+
+    def __init__(self, scope: trio.CancelScope, step: int) -> None:
+        self._scope = scope
+        self._left = step
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._count()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._count()
+
+    def _count(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._scope.cancel("the test wants to know")
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_given_up_at_every_step_nothing_is_left(encrypted: bool, tmp_path: Path) -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    async def play(stream: trio.SocketStream) -> None:
+        if encrypted:
+            await greet(trio.SSLStream(stream, server, server_side=True, https_compatible=True))
+        else:
+            await greet(stream)
+
+    async with played(play) as plain:
+        url = plain.replace("redis:", "rediss:") if encrypted else plain
+        settings = StateServer(url=url, ca_file=str(tmp_path / "ca.pem"))
+        connection = RedisConnection(settings, "c")
+        before = descriptors()
+        for step in swept(1_000, encrypted):
+            answered = False
+            with trio.CancelScope() as scope:
+                instrument = CancelAtAnyStep(scope, step)
+                trio.lowlevel.add_instrument(instrument)
+                try:
+                    async with connection.connected():
+                        assert await connection.ask(b"PING") == b"OK"
+                        answered = True
+                finally:
+                    trio.lowlevel.remove_instrument(instrument)
+            # A cancellation is one, and no failure of the server's.
+            assert scope.cancelled_caught or answered
+            await until(lambda: descriptors() <= before)
+            if not scope.cancel_called:
+                break
+        assert 50 < step < 1_000
+        async with connection.connected():
+            assert await connection.ask(b"PING") == b"OK"

@@ -257,7 +257,8 @@ async def test_an_answer_to_nothing_ends_the_connection() -> None:
 
 
 async def test_whoever_waits_when_it_is_closed_is_told() -> None:
-    before = sorted(os.listdir("/proc/self/fd"))
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
     answers: dict[int, Any] = {}
     async with trio.open_nursery() as nursery, wire() as near:
         answers = near.answers
@@ -266,4 +267,4 @@ async def test_whoever_waits_when_it_is_closed_is_told() -> None:
         await near.read(3 * len(packed(b"PING")))
     assert [str(each) for each in answers.values()] == ["the connection is closed"] * 3
     gc.collect()
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before
