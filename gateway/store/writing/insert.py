@@ -38,8 +38,8 @@ _OF_ALL: Final = (SQLAlchemyError, GatewayError, OSError, MemoryError)
 _DRAWS: Final = 8
 _ALONE: Final = 32
 # Rows in one statement: `sqlite3` lets go of the interpreter and takes it again twice for each row
-# of an `executemany`, and each time the event loop and this thread wait for each other (a record
-# cost a tenth more of all that a request costs). 999 parameters are the most that SQLite before 3.32 takes.
+# of an `executemany`, and each time the event loop and this thread wait for each other. That was a
+# tenth of what a request costs. 999 parameters are the most that SQLite before 3.32 takes.
 _TOGETHER: Final = (16, 4, 1)
 _LOW_BITS: Final = SPREAD.bit_length() - 1
 _REQUEST_ID: Final = [column.name for column in requests.columns].index("request_id")
