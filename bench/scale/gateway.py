@@ -89,11 +89,11 @@ def state_server() -> str | None:
 
 
 @contextlib.contextmanager
-def state_at(program: str, directory: Path) -> Iterator[str]:
+def state_at(program: str, directory: Path, *more: str) -> Iterator[str]:
     """Run a state server that keeps nothing; yield its URL. Raises TimeoutError."""
     port = free_port()
     arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
-    with subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen([program, *arguments, *more], stdout=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + _START_SECONDS
             while not _listens(port):
