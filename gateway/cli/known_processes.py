@@ -164,3 +164,8 @@ def _in_state(settings: StateServer, ask: Callable[[ProcessRoll], Awaitable[T]])
         return trio.run(connected)
     except StoreFailed as exc:
         raise StoreUnavailable(f"the server of [state] cannot be used: {exc}") from exc
+    except BaseExceptionGroup as group:
+        # Ctrl-C, as the tasks of a connection hand it on.
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        raise KeyboardInterrupt from None

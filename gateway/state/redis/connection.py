@@ -57,6 +57,14 @@ class _Connection(BaseConnection):
     async def _connect(self) -> Any:
         return self._given
 
+    async def run(self, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
+        try:
+            await super().run(task_status=task_status)
+        except RedisError:
+            # Cancelled while it greets, it says that it could not connect, and nothing else.
+            await trio.lowlevel.checkpoint_if_cancelled()
+            raise
+
     def describe(self) -> str:
         return f"<connection to {self.location}>"
 
@@ -94,7 +102,7 @@ class RedisConnection:
             connection = _Connection(stream, TCPLocation(*where), **self._options())
             async with trio.open_nursery() as nursery:
                 with trio.fail_after(_CONNECT):
-                    await _greet(nursery, connection)
+                    await nursery.start(connection.run)
                 stream.take_over()
                 self._stream = stream
                 try:
@@ -189,15 +197,6 @@ class RedisConnection:
             "stream_timeout": _CONNECT,
             "client_name": "llm-gateway",
         }
-
-
-async def _greet(nursery: trio.Nursery, connection: _Connection) -> None:
-    try:
-        await nursery.start(connection.run)
-    except RedisError:
-        # coredis says that it could not connect also where it was cancelled, and nothing else then.
-        await trio.lowlevel.checkpoint_if_cancelled()
-        raise
 
 
 async def _first_reachable(
