@@ -190,6 +190,18 @@ async def test_more_than_goes_at_once_is_sent_in_order(encrypted: bool) -> None:
         assert await near.answered(1) == [bytes(2_000_000)]
 
 
+async def test_what_waits_to_be_sent_is_overtaken_by_nothing() -> None:
+    async with wire() as near:
+        sent = 0
+        while not near.stream._unsent:
+            near.stream._send(b"a" * 100_000)
+            sent += 100_000
+        # There is room again, and nothing has been told yet that it may be used.
+        got = os.read(near.below.socket.fileno(), 1_000_000)
+        near.stream._send(b"b")
+        assert await near.read(sent + 1 - len(got)) == b"a" * (sent - len(got)) + b"b"
+
+
 @pytest.mark.parametrize("encrypted", [False, True])
 async def test_of_a_server_that_takes_nothing_who_waits_is_told(
     encrypted: bool, monkeypatch: pytest.MonkeyPatch
