@@ -37,10 +37,12 @@ def walk(browser: Browser, folder: Path, url: str, workers: int) -> None:
 def _sets_up(watched: Watched, folder: Path) -> None:
     """Open the link that the start prints, once; it leads to nothing a second time."""
     until = time.monotonic() + 20
-    while not (found := re.findall(r"(http://\S+/admin/setup\?token=[^\s\"]+)", _log(folder))):
+    # To what stands behind it: it may have been written in part.
+    link = re.compile(r"(http://\S+/admin/setup\?token=[^\s\"]+)(?=[\s\"])")
+    while not (found := link.findall(_log(folder))):
         assert time.monotonic() < until, _log(folder)
         time.sleep(0.1)
-    # Each worker offers one, and the last that was made is good: a person takes what stands last.
+    # All are good until one is used: a person takes what stands last.
     page = watched.page
     page.goto(found[-1])
     page.fill("input[name=name]", "grace")
