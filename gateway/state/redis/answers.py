@@ -16,6 +16,7 @@ import trio
 from ...core.cache.answers import CachedAnswer, Pairs
 from ...core.limits.operations import StoreFailed
 from ...core.state_server import StateServer
+from ..failures import first_of
 from .connection import RedisConnection
 
 # Bytes of answers that wait to be sent. More are not worth keeping up with.
@@ -112,7 +113,7 @@ class RedisAnswers:
             except* StoreFailed as group:
                 if not said:
                     said = True
-                    _log.warning("kept answers are not shared", error=str(group.exceptions[0]))
+                    _log.warning("kept answers are not shared", error=str(first_of(group)))
             finally:
                 self._up = False
                 self._waiting.clear()

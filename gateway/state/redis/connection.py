@@ -25,7 +25,8 @@ from coredis.exceptions import MovedError, NoScriptError, RedisError
 
 from ...core.limits.operations import StoreFailed
 from ...core.state_server import StateAddress, StateServer, state_address
-from .pipelined import PipelinedStream, Stream, packed, said
+from ..failures import first_of, said
+from .pipelined import PipelinedStream, Stream, packed
 
 # For all that is asked while a connection is made; `StoreLink` bounds the whole.
 _CONNECT: Final = 1.0
@@ -117,7 +118,7 @@ class RedisConnection:
         except StoreFailed:
             raise
         except Exception as exc:
-            failure = _failure(exc)
+            failure = first_of(exc)
             if not isinstance(failure, StoreFailed):
                 self._moved = None
                 failure = StoreFailed(_said(failure)) if _known(failure) else failure
@@ -222,14 +223,7 @@ def _tls(address: StateAddress, settings: StateServer) -> ssl.SSLContext | None:
     return ssl.create_default_context(cafile=settings.ca_file or None)
 
 
-def _failure(exc: Exception) -> Exception:
-    """Return what has failed, where the tasks of a connection have put it into a group."""
-    while isinstance(exc, ExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc
-
-
-def _known(exc: Exception) -> bool:
+def _known(exc: BaseException) -> bool:
     return isinstance(exc, (*_FAILURES, trio.TooSlowError))
 
 

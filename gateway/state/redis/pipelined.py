@@ -23,6 +23,7 @@ from coredis.parser import NotEnoughData, Parser
 
 from ...core.limits.operations import StoreFailed
 from ...tcp import receive, send_now
+from ..failures import said
 
 # Bytes for one read, and bytes that may wait for a server that takes nothing.
 _READ: Final = 65_536
@@ -192,16 +193,6 @@ class PipelinedStream:
             if question.task is not None:
                 trio.lowlevel.reschedule(question.task, outcome.Error(StoreFailed(why)))
         self._questions.clear()
-
-
-def said(exc: BaseException) -> str:
-    """Return what `exc` says, and what is behind it."""
-    text = str(exc) or type(exc).__name__
-    cause = exc.__cause__
-    # Trio puts what became of each of a host's addresses into one.
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    return text if cause is None else f"{text}: {str(cause) or type(cause).__name__}"
 
 
 def _why(exc: BaseException) -> str:

@@ -16,6 +16,7 @@ import trio
 
 from ...core.limits.operations import BeatCall, LimitCall, StoreFailed
 from ...core.routing.backoff import Rng
+from ..failures import first_of
 from .store import LimitStore
 
 # Seconds between two signs of life, and after which a process without one counts no more.
@@ -159,7 +160,7 @@ class StoreLink:
                 tell()
                 await self._stay()
         except* StoreFailed as group:
-            self.fail(str(_first(group)))
+            self.fail(str(first_of(group)))
         except* Exception:  # noqa: BLE001
             # A mistake of ours; requests go on without the store.
             _log.exception("the limits' store cannot be asked")
@@ -201,9 +202,3 @@ class StoreLink:
 
 def _longest(stayed: float) -> float:
     return FLAPPING_LAST if stayed else RETRY_LAST
-
-
-def _first(group: BaseException) -> BaseException:
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    return group
