@@ -163,32 +163,36 @@ async def _place(
     hedge: bool,
 ) -> tuple[SlotLease, Reservation | None] | Skipped:
     """Take a slot and a share of the provider's limits, in one question if that can be."""
-    limits, reservations = services.limits, services.traffic.reservations
-    granted: OpaqueGrant | LimitRefusal | None = None
-    slot: SlotLease | None = None
+    limits, seconds = services.limits, services.traffic.reservations.seconds
     if scope is not None and (joint := slots.beside()) is not None:
-        granted = await joint.ask(limits, (scope,), demand, reservations.seconds)
-        if granted is None and hedge:
+        granted = await joint.ask(limits, (scope,), demand, seconds)
+        if granted is not None:
+            return _taken(services, joint, granted)
+        if hedge:
             return Skipped(SkipReason.BUSY)
-        slot = joint
-    if slot is None or granted is None:
-        if not slots.acquire_nowait():
-            skipped = await _wait(slots, caller, deadline, services.rng, hedge=hedge)
-            if skipped is not None:
-                return skipped
-        slot = SlotLease(slots)
-        if scope is None:
-            return slot, None
-        try:
-            granted = await limits.admit((scope,), demand, reservations.seconds)
-        except BaseException:
-            slot.release()
-            raise
+    if not slots.acquire_nowait():
+        skipped = await _wait(slots, caller, deadline, services.rng, hedge=hedge)
+        if skipped is not None:
+            return skipped
+    slot = SlotLease(slots)
+    if scope is None:
+        return slot, None
+    try:
+        granted = await limits.admit((scope,), demand, seconds)
+    except BaseException:
+        slot.release()
+        raise
+    return _taken(services, slot, granted)
+
+
+def _taken(
+    services: Services, slot: SlotLease, granted: OpaqueGrant | LimitRefusal
+) -> tuple[SlotLease, Reservation] | Skipped:
     if isinstance(granted, LimitRefusal):
         slot.release()
         wait = granted.retry_after
         return Skipped(SkipReason.OVER_LIMIT, None if wait is None else trio.current_time() + wait)
-    return slot, reservations.hold(limits, granted)
+    return slot, services.traffic.reservations.hold(services.limits, granted)
 
 
 async def _wait(
