@@ -139,11 +139,9 @@ def _length(value: bytes) -> int:
 
 def _render(fields: list[HeaderPair]) -> bytes:
     block = b"".join([b"%b: %b\r\n" % field for field in fields])
-    refused = len(block.translate(None, _NEVER)) != len(block) - 2 * len(fields)
-    for doubtful in _DOUBTFUL:
-        if doubtful in block:
-            refused = refused or _FIELDS.fullmatch(block) is None
-    if refused:
+    if len(block.translate(None, _NEVER)) != len(block) - 2 * len(fields) or (
+        any(map(block.__contains__, _DOUBTFUL)) and _FIELDS.fullmatch(block) is None
+    ):
         raise RuntimeError("A header field has a value that can't be sent")
     return block + b"\r\n"
 
